@@ -1,0 +1,31 @@
+// topokernels.build_info(): how this extension was compiled. The operators themselves go through
+// torch's dispatcher; this is pybind11's only job.
+
+#include <pybind11/pybind11.h>
+
+namespace py = pybind11;
+
+namespace {
+
+py::list split(const std::string& text) {
+  return py::str(text).attr("split")(",").cast<py::list>();
+}
+
+py::dict build_info() {
+  py::dict info;
+  info["version"] = TOPO_VERSION;
+  info["compiler"] = TOPO_COMPILER;
+  info["simd_levels"] = split(TOPO_SIMD_LEVELS);
+  const std::string toolkit = TOPO_CUDA_TOOLKIT;
+  info["cuda_toolkit"] = toolkit.empty() ? py::object(py::none()) : py::object(py::str(toolkit));
+  info["cuda_architectures"] = toolkit.empty() ? py::list() : split(TOPO_CUDA_ARCHITECTURES);
+  info["torch_abi"] = "stable, 2.10";
+  return info;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_build_info, m) {
+  m.doc() = "How the topokernels extension was compiled.";
+  m.def("build_info", &build_info, "Compiler, SIMD levels, CUDA toolkit and architectures, version.");
+}

@@ -1,0 +1,47 @@
+// Masked distance-map chamfer (Kundu et al., NeurIPS 2021, eq. 5): per image, with D_out the outward maps,
+//   pull = sum D_out(pred) . target,   push = sum D_out(target) . pred.
+// Sums of float and half maps are float32 results accumulated in double; of double maps, double. Fixed order.
+
+#pragma once
+
+#include "common.h"
+
+namespace topo {
+
+struct ChamferArgs {
+  Images images;
+  ScalarType type;    // of the four maps
+  ScalarType result;  // of the sums
+};
+
+inline ChamferArgs chamfer_args(const Tensor& pred, const Tensor& target, const Tensor& pred_distance,
+                                const Tensor& target_distance) {
+  const Images images = images_of("chamfer", "pred", pred);
+  check_mask_dtype("chamfer", "pred", pred);
+  check_mask_dtype("chamfer", "target", target);
+  check_floating("chamfer", "pred_distance", pred_distance);
+  check_floating("chamfer", "target_distance", target_distance);
+  check_same_shape("chamfer", "target", target, "pred", pred);
+  check_same_shape("chamfer", "pred_distance", pred_distance, "pred", pred);
+  check_same_shape("chamfer", "target_distance", target_distance, "pred", pred);
+  check_same_device("chamfer", "target", target, "pred", pred);
+  check_same_device("chamfer", "pred_distance", pred_distance, "pred", pred);
+  check_same_device("chamfer", "target_distance", target_distance, "pred", pred);
+  const ScalarType type = pred_distance.scalar_type();
+  TOPO_CHECK(target_distance.scalar_type() == type, "chamfer: target_distance must have the dtype of pred_distance ",
+             dtype_str(type), ", got ", dtype_str(target_distance.scalar_type()));
+  return {images, type, type == ScalarType::Double ? ScalarType::Double : ScalarType::Float};
+}
+
+// Empty results: the leading dimensions of `pred`.
+inline Tensor chamfer_result(const Tensor& pred, ScalarType type) {
+  std::vector<int64_t> sizes;
+  for (int64_t i = 0; i + 2 < pred.dim(); ++i) sizes.push_back(pred.size(i));
+  return torch::stable::new_empty(pred, sizes, type);
+}
+
+inline Tensor chamfer_map(const Tensor& map, ScalarType type) {
+  return torch::stable::contiguous(torch::stable::to(foreground_bool(map), type));
+}
+
+}  // namespace topo

@@ -1,0 +1,151 @@
+// What every operator shares: stable-ABI aliases, argument checks, and the host/device marker.
+
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/Dispatch_v2.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <cstdint>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#ifdef __CUDACC__
+#define TOPO_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define TOPO_HOST_DEVICE inline
+#endif
+
+// Throws a RuntimeError whose text names operator, argument, what was wanted and what came.
+#define TOPO_CHECK(condition, ...)                      \
+  do {                                                  \
+    if (!(condition)) ::topo::fail(__VA_ARGS__);        \
+  } while (0)
+
+namespace topo {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+template <typename... Parts>
+[[noreturn]] void fail(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  throw std::runtime_error(text.str());
+}
+
+inline std::string shape_str(const Tensor& tensor) {
+  std::ostringstream text;
+  text << "(";
+  for (int64_t i = 0; i < tensor.dim(); ++i) {
+    text << (i ? ", " : "") << tensor.size(i);
+  }
+  text << (tensor.dim() == 1 ? ",)" : ")");
+  return text.str();
+}
+
+inline bool is_floating(ScalarType type) {
+  return type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::Half ||
+         type == ScalarType::BFloat16;
+}
+
+inline std::string dtype_str(ScalarType type) {
+  return torch::headeronly::toString(type);
+}
+
+// A batch of images (..., H, W), leading dimensions folded into one.
+struct Images {
+  int64_t count, height, width;
+  int64_t pixels() const {
+    return height * width;
+  }
+};
+
+inline Images images_of(const char* op, const char* argument, const Tensor& tensor) {
+  TOPO_CHECK(tensor.dim() >= 2, op, ": ", argument, " must have shape (..., H, W), got ", shape_str(tensor));
+  Images images{1, tensor.size(tensor.dim() - 2), tensor.size(tensor.dim() - 1)};
+  for (int64_t i = 0; i < tensor.dim() - 2; ++i) {
+    images.count *= tensor.size(i);
+  }
+  TOPO_CHECK(images.height <= 32768 && images.width <= 32768, op, ": ", argument,
+             " must be at most 32768 x 32768, got ", shape_str(tensor));
+  return images;
+}
+
+inline void check_mask_dtype(const char* op, const char* argument, const Tensor& mask) {
+  const auto type = mask.scalar_type();
+  TOPO_CHECK(is_floating(type) || type == ScalarType::Bool || type == ScalarType::Byte, op, ": ", argument,
+             " must be bool, uint8 or floating point, got ", dtype_str(type));
+}
+
+inline void check_floating(const char* op, const char* argument, const Tensor& tensor) {
+  TOPO_CHECK(is_floating(tensor.scalar_type()), op, ": ", argument, " must be floating point, got ",
+             dtype_str(tensor.scalar_type()));
+}
+
+inline void check_same_shape(const char* op, const char* argument, const Tensor& tensor, const char* other_argument,
+                             const Tensor& other) {
+  bool same = tensor.dim() == other.dim();
+  for (int64_t i = 0; same && i < tensor.dim(); ++i) {
+    same = tensor.size(i) == other.size(i);
+  }
+  TOPO_CHECK(same, op, ": ", argument, " must have the shape of ", other_argument, " ", shape_str(other), ", got ",
+             shape_str(tensor));
+}
+
+inline void check_same_device(const char* op, const char* argument, const Tensor& tensor, const char* other_argument,
+                              const Tensor& other) {
+  TOPO_CHECK(tensor.is_cuda() == other.is_cuda() && tensor.get_device_index() == other.get_device_index(), op, ": ",
+             argument, " must be on the device of ", other_argument);
+}
+
+// The window of an n x n filter: odd, at least 3. Returns its radius.
+inline int64_t window_radius(const char* op, const char* argument, int64_t size) {
+  TOPO_CHECK(size >= 3 && size % 2 == 1, op, ": ", argument, " must be odd and at least 3, got ", size);
+  return size / 2;
+}
+
+// Visits f(index) for every pixel of the window of `radius` around (y, x), cut to the image, in raster order.
+template <typename Visit>
+TOPO_HOST_DEVICE void visit_window(int64_t height, int64_t width, int64_t radius, int64_t y, int64_t x, Visit&& visit) {
+  if (radius == 1 && y > 0 && x > 0 && y + 1 < height && x + 1 < width) {
+    const int64_t above = (y - 1) * width + x, here = above + width, below = here + width;
+    visit(above - 1), visit(above), visit(above + 1);
+    visit(here - 1), visit(here), visit(here + 1);
+    visit(below - 1), visit(below), visit(below + 1);
+    return;
+  }
+  const int64_t y0 = y > radius ? y - radius : 0, y1 = y + radius < height ? y + radius : height - 1;
+  const int64_t x0 = x > radius ? x - radius : 0, x1 = x + radius < width ? x + radius : width - 1;
+  for (int64_t v = y0; v <= y1; ++v) {
+    for (int64_t u = x0; u <= x1; ++u) visit(v * width + u);
+  }
+}
+
+enum class BackwardMode { kLiteral, kSubgradient };
+
+inline BackwardMode backward_mode(const char* op, const std::string& name) {
+  TOPO_CHECK(name == "literal" || name == "subgradient", op, ": backward must be 'literal' or 'subgradient', got '",
+             name, "'");
+  return name == "literal" ? BackwardMode::kLiteral : BackwardMode::kSubgradient;
+}
+
+// uint8 masks as bool, so that a cast to floating point gives 0 and 1 whatever the bytes are.
+inline Tensor foreground_bool(const Tensor& mask) {
+  return mask.scalar_type() == ScalarType::Byte ? torch::stable::to(mask, ScalarType::Bool) : mask;
+}
+
+inline Tensor empty_like_shape(const Tensor& tensor, ScalarType type) {
+  std::vector<int64_t> sizes(tensor.dim());
+  for (int64_t i = 0; i < tensor.dim(); ++i) {
+    sizes[i] = tensor.size(i);
+  }
+  return torch::stable::new_empty(tensor, sizes, type);
+}
+
+}  // namespace topo

@@ -1,0 +1,47 @@
+// Reading masks on the CPU: what kind of image it is, as foreground bytes or as reals.
+
+#pragma once
+
+#include <atomic>
+
+#include "dtypes.h"
+
+namespace topo {
+
+enum class MaskKind { kBinary, kSoft, kInvalid };
+
+// foreground[i] = (mask[i] != 0); invalid where a value is not finite or not in [0, 1].
+template <typename T>
+MaskKind read_mask(const T* mask, int64_t count, uint8_t* foreground) {
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    for (int64_t i = 0; i < count; ++i) foreground[i] = mask[i] != 0;
+    return MaskKind::kBinary;
+  } else {
+    bool valid = true, binary = true;
+    for (int64_t i = 0; i < count; ++i) {
+      const auto value = static_cast<accumulate_t<T>>(mask[i]);
+      foreground[i] = value != 0;
+      valid &= value >= 0 && value <= 1;  // false for NaN
+      binary &= value == 0 || value == 1;
+    }
+    return !valid ? MaskKind::kInvalid : binary ? MaskKind::kBinary : MaskKind::kSoft;
+  }
+}
+
+// Exceptions may not leave a parallel loop with their text: it is recorded here and thrown after.
+class InvalidImage {
+ public:
+  void record(int64_t image) {
+    int64_t none = -1;
+    image_.compare_exchange_strong(none, image);
+  }
+  void check(const char* op, const char* argument) const {
+    TOPO_CHECK(image_ < 0, op, ": ", argument, " must hold finite values in [0, 1]; image ", image_.load(),
+               " of the batch does not");
+  }
+
+ private:
+  std::atomic<int64_t> image_{-1};
+};
+
+}  // namespace topo

@@ -1,0 +1,33 @@
+#include "cpu/simd.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace topo {
+namespace {
+
+SimdLevel detect() {
+  SimdLevel best = SimdLevel::kPortable;
+#ifdef TOPO_X86
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    best = SimdLevel::kAvx2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq")) {
+      best = SimdLevel::kAvx512;
+    }
+  }
+#endif
+  const char* wanted = std::getenv("TOPO_SIMD_LEVEL");
+  if (wanted && !std::strcmp(wanted, "portable")) return SimdLevel::kPortable;
+  if (wanted && !std::strcmp(wanted, "avx2") && best == SimdLevel::kAvx512) return SimdLevel::kAvx2;
+  return best;
+}
+
+}  // namespace
+
+SimdLevel simd_level() {
+  static const SimdLevel level = detect();
+  return level;
+}
+
+}  // namespace topo

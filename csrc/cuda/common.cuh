@@ -1,0 +1,29 @@
+// What every CUDA entry needs: device guard, current stream, launch check.
+
+#pragma once
+
+#include <cuda_runtime.h>
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/accelerator.h>
+
+#include "common.h"
+
+namespace topo {
+
+// Makes the tensor's device current for a scope and gives its current stream.
+struct CudaScope {
+  explicit CudaScope(const Tensor& tensor) : guard(tensor.get_device_index()) {
+    void* pointer = nullptr;
+    TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &pointer));
+    stream = static_cast<cudaStream_t>(pointer);
+  }
+  torch::stable::accelerator::DeviceGuard guard;
+  cudaStream_t stream;
+};
+
+inline void check_launch(const char* op) {
+  const cudaError_t error = cudaGetLastError();
+  TOPO_CHECK(error == cudaSuccess, op, ": CUDA kernel launch failed: ", cudaGetErrorString(error));
+}
+
+}  // namespace topo

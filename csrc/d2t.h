@@ -1,0 +1,104 @@
+// D2T, distance map to topological skeleton (Kundu et al., NeurIPS 2021, eq. 3):
+//   T = relu(z) * S,   z = D - M + 1,   M = maxpool_p(D), outside the image ignored.
+//
+// Backward, with g = dL/dT:
+//   literal       autograd of the formula: relu'(0) = 0, a maximum's gradient goes to the first of its ties in
+//                 raster order, as torch's max_pool2d does it.
+//   subgradient   z is 0 on every foreground pixel beside a ridge, right on the kink that kills its gradient.
+//                 So relu'(0) = 1 where a skeleton pixel lies in the window, ties of the maximum share, and
+//                 the mask has no gradient on background.
+// Deterministic; every sum is gathered in a fixed order.
+
+#pragma once
+
+#include "common.h"
+
+namespace topo {
+
+struct D2tParams {
+  int64_t height, width;
+  int64_t radius;  // of the pooling window
+
+  TOPO_HOST_DEVICE int64_t pixels() const {
+    return height * width;
+  }
+};
+
+inline D2tParams d2t_params(const char* op, const Images& images, int64_t pool_size) {
+  return {images.height, images.width, window_radius(op, "pool_size", pool_size)};
+}
+
+template <typename Visit>
+TOPO_HOST_DEVICE void for_window(const D2tParams& p, int64_t y, int64_t x, Visit&& visit) {
+  visit_window(p.height, p.width, p.radius, y, x, visit);
+}
+
+// Index of the window's maximum, the first in raster order.
+template <typename Real, typename T>
+TOPO_HOST_DEVICE int64_t argmax_pixel(const D2tParams& p, const T* distance, int64_t y, int64_t x) {
+  const int64_t y0 = y > p.radius ? y - p.radius : 0, x0 = x > p.radius ? x - p.radius : 0;
+  int64_t best = y0 * p.width + x0;
+  for_window(p, y, x, [&](int64_t i) {
+    if (static_cast<Real>(distance[i]) > static_cast<Real>(distance[best])) best = i;
+  });
+  return best;
+}
+
+template <typename Real, typename T>
+TOPO_HOST_DEVICE Real skeleton_pixel(const D2tParams& p, const T* distance, Real mask, int64_t y, int64_t x) {
+  const Real z = static_cast<Real>(distance[y * p.width + x]) -
+                 static_cast<Real>(distance[argmax_pixel<Real>(p, distance, y, x)]) + Real(1);
+  return z > Real(0) ? z * mask : Real(0);
+}
+
+// First pass of both backwards: what a pixel does with its gradient.
+template <typename Real>
+struct RidgePixel {
+  Real passed;     // dL/dz
+  Real taken;      // what each maximum of its window gives back
+  int64_t argmax;  // the first maximum
+  Real mask_grad;  // dL/dS
+};
+
+template <typename Real, typename T>
+TOPO_HOST_DEVICE RidgePixel<Real> ridge_pixel(const D2tParams& p, bool literal, const T* distance, const T* skeleton,
+                                              Real mask, Real upstream, int64_t y, int64_t x) {
+  RidgePixel<Real> result{Real(0), Real(0), y * p.width + x, Real(0)};
+  if (!literal && mask == Real(0)) return result;
+  result.argmax = argmax_pixel<Real>(p, distance, y, x);
+  const Real peak = static_cast<Real>(distance[result.argmax]);
+  const Real z = static_cast<Real>(distance[y * p.width + x]) - peak + Real(1);
+  if (literal) {
+    result.passed = z > Real(0) ? upstream * mask : Real(0);
+    result.taken = result.passed;
+    result.mask_grad = z > Real(0) ? upstream * z : Real(0);
+    return result;
+  }
+  bool near_ridge = false;
+  int64_t ties = 0;
+  for_window(p, y, x, [&](int64_t i) {
+    near_ridge |= static_cast<Real>(skeleton[i]) > Real(0);
+    ties += static_cast<Real>(distance[i]) == peak;
+  });
+  result.passed = z > Real(0) || (z == Real(0) && near_ridge) ? upstream * mask : Real(0);
+  result.taken = result.passed / static_cast<Real>(ties);
+  result.mask_grad = z > Real(0) && mask > Real(0) ? upstream * z : Real(0);
+  return result;
+}
+
+// Second pass: dL/dD at a pixel, from the first pass's `passed`, `taken` and, literal, `argmax`, or the
+// window maxima, subgradient.
+template <typename Real, typename T>
+TOPO_HOST_DEVICE Real distance_grad_pixel(const D2tParams& p, bool literal, const T* distance, const Real* passed,
+                                          const Real* taken, const int64_t* argmax, int64_t y, int64_t x) {
+  const int64_t here = y * p.width + x;
+  const Real value = static_cast<Real>(distance[here]);
+  Real sum = passed[here];
+  for_window(p, y, x, [&](int64_t i) {
+    const bool gives = literal ? argmax[i] == here : static_cast<Real>(distance[argmax[i]]) == value;
+    if (gives) sum -= taken[i];
+  });
+  return sum;
+}
+
+}  // namespace topo

@@ -1,0 +1,39 @@
+// Calls a generic lambda with a value of the C++ type behind a dtype: dispatch_mask(type, [&](auto tag) {...}).
+
+#pragma once
+
+#include <torch/headeronly/util/BFloat16.h>
+#include <torch/headeronly/util/Half.h>
+
+#include <type_traits>
+
+#include "common.h"
+
+namespace topo {
+
+using torch::headeronly::BFloat16;
+using torch::headeronly::Half;
+
+// Sums are kept in double for double and in float for everything else.
+template <typename T>
+using accumulate_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+template <typename Body>
+void dispatch_floating(ScalarType type, Body&& body) {
+  switch (type) {
+    case ScalarType::Float: return body(float{});
+    case ScalarType::Double: return body(double{});
+    case ScalarType::Half: return body(Half{});
+    case ScalarType::BFloat16: return body(BFloat16{});
+    default: fail("topo: floating point expected, got ", dtype_str(type));
+  }
+}
+
+// bool and uint8 masks are both read as bytes, non-zero is foreground.
+template <typename Body>
+void dispatch_mask(ScalarType type, Body&& body) {
+  if (type == ScalarType::Bool || type == ScalarType::Byte) return body(uint8_t{});
+  dispatch_floating(type, body);
+}
+
+}  // namespace topo

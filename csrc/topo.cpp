@@ -1,0 +1,25 @@
+// Every schema of the topo namespace, and nothing else. Kernels: cpu/<op>.cpp and cuda/<op>.cu.
+// Fake kernels and autograd: topokernels/<op>.py.
+
+#include "common.h"
+
+STABLE_TORCH_LIBRARY(topo, m) {
+  m.def(
+      "s2d(Tensor mask, *, int? iterations=None, int kernel_size=3, bool black_border=False, "
+      "bool fill_holes=False, str backward='subgradient', ScalarType? out_dtype=None) -> Tensor");
+  m.def(
+      "s2d_backward(Tensor grad, Tensor mask, int? iterations, int kernel_size, "
+      "bool black_border, bool fill_holes, str backward) -> Tensor");
+  m.def("d2t(Tensor distance, Tensor mask, *, int pool_size=3, str backward='subgradient') -> Tensor");
+  m.def(
+      "d2t_backward(Tensor grad, Tensor distance, Tensor mask, Tensor skeleton, int pool_size, str backward) "
+      "-> (Tensor, Tensor)");
+  m.def("chamfer(Tensor pred, Tensor target, Tensor pred_distance, Tensor target_distance) -> (Tensor, Tensor)");
+  m.def(
+      "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
+      "bool binary=True) -> Tensor");
+  m.def(
+      "m2s_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor coverage, float sigma, float blur_radius) "
+      "-> Tensor");
+  m.def("rasterize(Tensor vertices, Tensor faces, int[] size) -> (Tensor, Tensor, Tensor)");
+}

@@ -1,0 +1,87 @@
+"""D2T: distance map to topological skeleton."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import topokernels._library  # noqa: F401  registers the operators
+from topokernels._registration import BackwardMode, fold_batch
+
+
+def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: BackwardMode = "subgradient") -> Tensor:
+    """Topological skeleton, the ridges of a distance map: ``T = relu(D - maxpool(D) + 1) * S``.
+
+    Binary where the distance map is that of a binary mask with ``kernel_size=3``. It is neither
+    thin (even widths give ridges two pixels wide) nor connected.
+
+    Args:
+        distance: D, (..., H, W), floating point, as given by :func:`topokernels.s2d`.
+        mask: S, same shape, bool, uint8 or floating point in [0, 1].
+        pool_size: side of the max-pooling window, odd and at least 3; outside the image is ignored.
+        backward: "subgradient" (relu'(0) = 1 beside a ridge, ties of the maximum shared) or
+            "literal" (autograd of the formula).
+
+    Returns:
+        (..., H, W) in the dtype of ``distance``.
+
+    Raises:
+        RuntimeError: wrong rank, shape, device, dtype or option.
+
+    Source: Kundu et al., NeurIPS 2021, eq. 3. The subgradient is this project's (csrc/d2t.h).
+
+    Example:
+        >>> import torch
+        >>> from topokernels import d2t, s2d
+        >>> mask = torch.tensor([[0, 1, 1, 1, 0]], dtype=torch.bool)
+        >>> d2t(s2d(mask), mask)
+        tensor([[0., 0., 1., 0., 0.]])
+    """
+    return torch.ops.topo.d2t.default(distance, mask, pool_size=pool_size, backward=backward)
+
+
+@torch.library.register_fake("topo::d2t")
+def _fake(distance: Tensor, mask: Tensor, **_: Any) -> Tensor:
+    torch._check(
+        distance.shape == mask.shape,
+        lambda: f"d2t: mask must have the shape of distance {tuple(distance.shape)}, got {tuple(mask.shape)}",
+    )
+    return distance.new_empty(distance.shape)
+
+
+@torch.library.register_fake("topo::d2t_backward")
+def _fake_backward(
+    grad: Tensor, distance: Tensor, mask: Tensor, skeleton: Tensor, *_: Any
+) -> tuple[Tensor, Tensor]:
+    return distance.new_empty(distance.shape), distance.new_empty(distance.shape)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs, output)
+    ctx.options = (keyword_only_inputs["pool_size"], keyword_only_inputs["backward"])
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
+    distance, mask, skeleton = ctx.saved_tensors
+    grad_distance, grad_mask = torch.ops.topo.d2t_backward.default(
+        grad, distance, mask, skeleton, *ctx.options
+    )
+    return grad_distance, grad_mask.to(mask.dtype) if mask.is_floating_point() else None
+
+
+torch.library.register_autograd("topo::d2t", _backward, setup_context=_setup_context)
+
+
+@torch.library.register_vmap("topo::d2t")
+def _vmap(
+    info: Any, in_dims: tuple[Any, ...], distance: Tensor, mask: Tensor, **options: Any
+) -> tuple[Tensor, int]:
+    return torch.ops.topo.d2t.default(*fold_batch(info, in_dims, distance, mask), **options), 0
+
+
+@torch.library.register_vmap("topo::d2t_backward")
+def _vmap_backward(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+    tensors = fold_batch(info, in_dims[:4], *args[:4])
+    return torch.ops.topo.d2t_backward.default(*tensors, *args[4:]), (0, 0)
