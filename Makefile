@@ -1,0 +1,47 @@
+# make demo | make test | make lint | make sanitize
+# Everything runs in a virtual environment of its own, $(VENV), made on first use.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out/demo
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(shell find csrc topokernels adaptation tools -type f -not -name '*.so' -not -path '*/__pycache__/*')
+
+.PHONY: install test demo lint sanitize clean
+
+install: $(VENV)/installed
+
+# torch first: the build then finds it and does not fetch another one.
+$(VENV)/installed: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt torch
+	$(BIN)/pip install --quiet -c constraints.txt '.[test]'
+	touch $@
+
+test: install
+	$(BIN)/pytest
+
+# VIDEO=path fits the people of a video or folder of frames; FRAMES=10,20,30-40 picks frames.
+demo: install
+ifdef VIDEO
+	$(BIN)/topo-adapt fit $(VIDEO) --out $(OUT) $(if $(FRAMES),--frames $(FRAMES))
+else
+	$(BIN)/topo-adapt demo --out $(OUT)
+endif
+
+$(VENV)/dev: $(VENV)/installed
+	$(BIN)/pip install --quiet -c constraints.txt '.[dev]'
+	touch $@
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh' 'tests/*.cpp' 'tests/*.h')
+	$(BIN)/mypy
+
+# The operator tests once more under AddressSanitizer and UndefinedBehaviorSanitizer (CPU).
+sanitize: install
+	PYTHON=$(BIN)/python tools/sanitize.sh
+
+clean:
+	rm -rf $(VENV) build build-sanitize out
