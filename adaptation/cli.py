@@ -1,0 +1,136 @@
+"""The ``topo-adapt`` command: demo, fit, doctor."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from adaptation.errors import UserError
+
+app = typer.Typer(
+    name="topo-adapt",
+    help="Fit and adapt 3D human bodies from the silhouettes of a static camera.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must not exist yet.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+Loss = Annotated[str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3 L_S + skeleton pixels, ours L_S + L_T.")]
+Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps of a fit.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all where not given.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+
+
+@app.command()
+def fit(
+    recording: Annotated[Path, typer.Argument(help="Video file, or folder of frames, of a camera that stands still.")],
+    out: Out,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Frames to fit, from 0: 10,20,30-40. Default: one in --every.")
+    ] = None,
+    every: Annotated[int, typer.Option("--every", min=1, help="Fit one frame in this many.")] = 10,
+    masks: Annotated[
+        Path | None, typer.Option("--masks", help="Folder of PNG masks, 0 and 255, instead of background subtraction.")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="Background subtraction: median, mog2 or knn.")] = "median",
+    body: Annotated[
+        Path | None, typer.Option("--body", help="Body model: SMPL .pkl or .npz. Default: the free body.")
+    ] = None,
+    loss: Loss = "ours",
+    steps: Steps = 150,
+    size: Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops in pixels.")] = 112,
+    min_height: Annotated[int, typer.Option("--min-height", min=8, help="Least height of a person in pixels.")] = 40,
+    renderer: Annotated[str, typer.Option("--renderer", help="topokernels or pytorch3d.")] = "topokernels",
+    device: Device = "cpu",
+    threads: Threads = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit a body to everyone who moves in a recording: an npz per person, overlays and a report."""
+    from adaptation import programs
+    from adaptation.video import parse_frames
+
+    programs.fit(
+        recording,
+        out,
+        options=programs.options(
+            frames=parse_frames(frames) if frames is not None else None,
+            every=every,
+            method=_choice("--method", method, ("median", "mog2", "knn")),
+            loss=_choice("--loss", loss, ("b1", "b2", "b3", "ours")),
+            steps=steps,
+            size=size,
+            min_height=min_height,
+            renderer=_choice("--renderer", renderer, ("topokernels", "pytorch3d")),
+            device=device,
+            seed=seed,
+        ),
+        masks=masks,
+        body=body,
+        threads=threads,
+        overwrite=overwrite,
+        command=shlex.join(["topo-adapt", *sys.argv[1:]]),
+    )
+
+
+@app.command()
+def demo(
+    out: Out = Path("out/demo"),
+    loss: Loss = "ours",
+    steps: Steps = 150,
+    device: Device = "cpu",
+    threads: Threads = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Render a short clip of two people walking, fit bodies to its silhouettes, compare with the truth."""
+    from adaptation import programs
+
+    programs.demo(
+        out,
+        options=programs.options(
+            loss=_choice("--loss", loss, ("b1", "b2", "b3", "ours")), steps=steps, device=device, seed=seed, every=5
+        ),
+        threads=threads,
+        overwrite=overwrite,
+        command=shlex.join(["topo-adapt", *sys.argv[1:]]),
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, devices, compiled libraries and body files."""
+    from adaptation.doctor import examine
+
+    examine(Console())
+
+
+def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+    return value
+
+
+def main() -> None:
+    """Run the command; bad input ends in one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True).print(f"topo-adapt: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("topo-adapt: interrupted, nothing was written", style="red")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Silhouette losses: the paper's and its baselines, per image and normalised.
+
+L_S and L_T are eq. 5 of Kundu et al., NeurIPS 2021, on silhouettes and on their skeletons; B1, B2, B3
+are the baselines of its Table 4. Each sum is divided by the area it runs over, so that a loss is a
+mean distance in pixels (B1: a fraction of the area) whatever the size of the person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adaptation.renderer import binarise
+from topokernels import chamfer, s2d
+from topokernels.topology_loss import TargetTopology, skeleton_of, target_topology
+
+LossName = Literal["b1", "b2", "b3", "ours"]
+LOSS_NAMES: tuple[LossName, ...] = ("b1", "b2", "b3", "ours")
+
+
+@dataclass(frozen=True)
+class SilhouetteTarget:
+    """The fixed side of the losses, computed once per mask. B masks of H x W pixels.
+
+    Attributes:
+        mask: (B, 1, H, W) of 0 and 1.
+        distance: (B, 1, H, W) distance out of the mask.
+        topology: skeleton and distance out of it, (B, 1, H, W) each.
+        area: (B,) pixels of the mask, at least 1.
+        length: (B,) pixels of the skeleton, at least 1.
+    """
+
+    mask: Tensor
+    distance: Tensor
+    topology: TargetTopology
+    area: Tensor
+    length: Tensor
+
+    @classmethod
+    def of(cls, mask: Tensor, iterations: int | None = None) -> SilhouetteTarget:
+        """From masks (B, 1, H, W) of 0 and 1."""
+        topology = target_topology(mask, iterations=iterations)
+        return cls(
+            mask=mask,
+            distance=s2d(1 - mask, iterations=iterations),
+            topology=topology,
+            area=mask.sum((1, 2, 3)).clamp(min=1),
+            length=topology.skeleton.sum((1, 2, 3)).clamp(min=1),
+        )
+
+    def repeat(self, times: int) -> SilhouetteTarget:
+        """Each image ``times`` times in a row."""
+        return self.select(torch.arange(len(self.area), device=self.area.device).repeat_interleave(times))
+
+    def select(self, index: Tensor) -> SilhouetteTarget:
+        """The images of an index (N,)."""
+        topology = TargetTopology(*(part[index] for part in self.topology))
+        return SilhouetteTarget(
+            self.mask[index], self.distance[index], topology, self.area[index], self.length[index]
+        )
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Which loss, and its weights.
+
+    Attributes:
+        name: b1 pixel L2; b2 L_S; b3 L_S and pixel L2 of the skeletons; ours L_S and L_T.
+        topology_weight: of the skeleton term.
+        pull_weight: of the terms that pull the body to parts of the mask it misses; 1 in the paper.
+        iterations: thinning steps; must exceed the displacement, in pixels, that the loss is to correct.
+        gain: of the straight-through binarisation.
+    """
+
+    name: LossName = "ours"
+    topology_weight: float = 1.0
+    pull_weight: float = 1.0
+    iterations: int = 64
+    gain: float = 2.0
+
+
+def silhouette_loss(coverage: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
+    """Loss per image.
+
+    Args:
+        coverage: soft silhouettes (B, 1, H, W).
+        target: of the same size.
+        settings: which loss.
+
+    Returns:
+        (B,).
+    """
+    if settings.name == "b1":
+        return (coverage - target.mask).square().sum((1, 2, 3)) / target.area
+    silhouette = binarise(coverage, settings.gain)
+    loss = _chamfer(silhouette, target.mask, target.distance, settings) / target.area
+    if settings.name == "b2":
+        return loss
+    skeleton = skeleton_of(silhouette, iterations=settings.iterations)
+    if settings.name == "b3":
+        topology = (skeleton - target.topology.skeleton).square().sum((1, 2, 3))
+    else:
+        topology = _chamfer(skeleton, *target.topology, settings)
+    return loss + settings.topology_weight * topology / target.length
+
+
+def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
+    """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons."""
+    skeleton = skeleton_of(silhouette, iterations=settings.iterations)
+    return _chamfer(skeleton, *target.topology, settings) / target.length
+
+
+def _chamfer(pred: Tensor, target: Tensor, target_distance: Tensor, settings: LossSettings) -> Tensor:
+    return chamfer(
+        pred,
+        target,
+        target_distance=target_distance,
+        pull_weight=settings.pull_weight,
+        reduction="none",
+        iterations=settings.iterations,
+    ).flatten()

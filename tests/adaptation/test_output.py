@@ -1,0 +1,58 @@
+import pytest
+
+from adaptation.errors import UserError
+from adaptation.output import MARKER, result_folder
+
+
+def test_folder_appears_whole(tmp_path):
+    with result_folder(tmp_path / "out", overwrite=False) as folder:
+        (folder / "a.txt").write_text("a")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a.txt").read_text() == "a"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_nothing_is_left_of_a_failure(tmp_path):
+    with pytest.raises(UserError, match="bad"):
+        with result_folder(tmp_path / "out", overwrite=False) as folder:
+            (folder / "a.txt").write_text("a")
+            raise UserError("bad")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_keeps_the_earlier_results(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / MARKER).write_text("{}")
+    with pytest.raises(KeyboardInterrupt):
+        with result_folder(out, overwrite=True):
+            raise KeyboardInterrupt
+    assert [path.name for path in out.iterdir()] == [MARKER]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_earlier_results_are_replaced_only_when_asked(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / MARKER).write_text("{}")
+    with pytest.raises(UserError, match="not empty"):
+        with result_folder(out, overwrite=False):
+            pass
+    with result_folder(out, overwrite=True) as folder:
+        (folder / "b.txt").write_text("b")
+    assert [path.name for path in out.iterdir()] == ["b.txt"]
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="does not hold results"):
+        with result_folder(tmp_path, overwrite=True):
+            pass
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_file_in_the_way(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        with result_folder(tmp_path / "out", overwrite=True):
+            pass
