@@ -104,5 +104,5 @@ class PersonResult:
                 return cls(**{field.name: data[field.name] for field in fields(cls)})
         except FileNotFoundError:
             raise UserError(f"no such file: {path}") from None
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        except (EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is not a result of `topo-adapt fit`: {error}") from None
