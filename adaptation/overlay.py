@@ -1,0 +1,294 @@
+"""Pictures of bodies, masks, distance maps and skeletons, from the rasteriser and OpenCV alone.
+
+Image coordinates everywhere: x right, y down, pixel centres at +0.5; depth forward, in pixels too,
+so that a body keeps its proportions, and smaller depth is nearer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from topokernels import rasterize
+
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Color = tuple[int, int, int]
+
+BEFORE: Color = (247, 187, 58)
+AFTER: Color = (92, 156, 245)
+# No colour of skin, so that a body is not mistaken for a picture of somebody.
+PALETTE: tuple[Color, ...] = (
+    AFTER,
+    (98, 206, 140),
+    (190, 140, 246),
+    (245, 196, 66),
+    (70, 202, 214),
+    (240, 104, 168),
+    (172, 208, 76),
+    (128, 132, 240),
+)
+BACKDROP: Color = (23, 27, 35)
+
+# Towards the light: beside and above the camera.
+_LIGHT = np.array([-0.38, -0.55, -0.74], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """What is seen of a mesh, sampled n x n times a pixel in the part of the image that it covers.
+
+    Attributes:
+        box: x, y, width, height of that part in whole pixels.
+        samples: n.
+        visible: (h * n, w * n) bool.
+        normal: (h * n, w * n, 3) unit normals, smooth over faces; 0 where nothing is seen.
+        depth: (h * n, w * n) pixels, infinite where nothing is seen.
+        vertices: (h * n, w * n, 3) indices of the corners of the nearest face.
+        weights: (h * n, w * n, 3) barycentric weights of those corners; 0 where nothing is seen.
+    """
+
+    box: tuple[int, int, int, int]
+    samples: int
+    visible: npt.NDArray[np.bool_]
+    normal: Floats
+    depth: Floats
+    vertices: npt.NDArray[np.int64]
+    weights: Floats
+
+    def interpolate(self, values: Floats) -> Floats:
+        """Values of vertices (V, C) at the samples, (h * n, w * n, C)."""
+        return np.asarray(
+            np.einsum("hwk,hwkc->hwc", self.weights, values[self.vertices]), np.float32
+        )
+
+    def average(self, values: Floats) -> Floats:
+        """Samples (h * n, w * n, ...) averaged over pixels, (h, w, ...)."""
+        _, _, w, h = self.box
+        n = self.samples
+        return np.asarray(values.reshape(h, n, w, n, *values.shape[2:]).mean((1, 3)), np.float32)
+
+
+def see(
+    vertices_px: Floats | Tensor,
+    faces: npt.NDArray[np.int64] | Tensor,
+    size: tuple[int, int],
+    *,
+    samples: int = 3,
+) -> Surface | None:
+    """Find what is seen of a closed mesh in an image.
+
+    Args:
+        vertices_px: (V, 3) image pixels with depth.
+        faces: (F, 3).
+        size: height and width of the image.
+        samples: n, samples along each side of a pixel.
+
+    Returns:
+        The visible surface, or None where the mesh lies outside the image.
+    """
+    vertices = torch.as_tensor(vertices_px, dtype=torch.float32).detach().cpu()
+    triangles = torch.as_tensor(faces).detach().cpu().long()
+    low = vertices[:, :2].amin(0).floor().clamp(min=0).int().tolist()
+    high = (
+        torch.minimum(vertices[:, :2].amax(0).ceil(), torch.tensor([size[1], size[0]]))
+        .int()
+        .tolist()
+    )
+    x, y, w, h = low[0], low[1], high[0] - low[0], high[1] - low[1]
+    if w <= 0 or h <= 0:
+        return None
+    local = (vertices - torch.tensor([x, y, 0.0])) * samples
+    nearest, weights, depth = (
+        part.squeeze(0) for part in rasterize(local[None], triangles, (h * samples, w * samples))
+    )
+    visible = nearest >= 0
+    corners = triangles[nearest.clamp(min=0).long()]
+    normal = torch.einsum("hwk,hwkc->hwc", weights, _vertex_normals(vertices, triangles)[corners])
+    return Surface(
+        box=(x, y, w, h),
+        samples=samples,
+        visible=visible.numpy(),
+        normal=torch.nn.functional.normalize(normal, dim=-1).numpy(),
+        depth=(depth / samples).numpy(),
+        vertices=corners.numpy(),
+        weights=weights.numpy(),
+    )
+
+
+def lambert(surface: Surface, *, ambient: float = 0.42) -> Floats:
+    """Brightness of the samples of a matt surface lit from near the camera.
+
+    Args:
+        surface: what is seen.
+        ambient: brightness of what faces away from the light.
+
+    Returns:
+        (h * n, w * n) in [ambient, 1].
+    """
+    light = _LIGHT / np.linalg.norm(_LIGHT)
+    return np.asarray(ambient + (1 - ambient) * np.clip(surface.normal @ light, 0, 1), np.float32)
+
+
+def draw_body(
+    image: Image,
+    vertices_px: Floats | Tensor,
+    faces: npt.NDArray[np.int64] | Tensor,
+    *,
+    color: Color = AFTER,
+    alpha: float = 0.9,
+    samples: int = 3,
+) -> Image:
+    """Draw a shaded body over an image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        vertices_px: (V, 3) image pixels with depth.
+        faces: (F, 3).
+        color: of the body, RGB.
+        alpha: opacity in [0, 1].
+        samples: along each side of a pixel, against jagged outlines.
+
+    Returns:
+        A new image.
+    """
+    surface = see(vertices_px, faces, image.shape[:2], samples=samples)
+    if surface is None:
+        return np.array(image)
+    shade = lambert(surface)[..., None]
+    # Bright where the surface faces the light, and a little darker towards the outline.
+    rim = np.clip(-surface.normal[..., 2:], 0, 1) ** 0.5
+    glow = 38 * np.clip(shade - 0.86, 0, 1) / 0.14
+    colors = np.asarray(color, np.float32) * shade * (0.72 + 0.28 * rim) + glow
+    visible = surface.visible[..., None].astype(np.float32)
+    return paint(image, surface, colors * visible * alpha, visible[..., 0] * alpha)
+
+
+def paint(image: Image, surface: Surface, colors: Floats, opacity: Floats) -> Image:
+    """Blend samples over an image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        surface: where they lie.
+        colors: (h * n, w * n, 3) in [0, 255], already multiplied by the opacity.
+        opacity: (h * n, w * n) in [0, 1].
+
+    Returns:
+        A new image.
+    """
+    x, y, w, h = surface.box
+    blended = image.astype(np.float32)
+    under = blended[y : y + h, x : x + w]
+    blended[y : y + h, x : x + w] = under * (
+        1 - surface.average(opacity)[..., None]
+    ) + surface.average(colors)
+    return np.asarray(np.rint(np.clip(blended, 0, 255)), np.uint8)
+
+
+def enlarge(image: Image, size: int) -> Image:
+    """Resample an image (S, S, 3) smoothly to (size, size, 3)."""
+    enlarged = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged, np.uint8)
+
+
+def draw_outline(
+    image: Image, mask: npt.NDArray[np.generic], *, color: Color = (255, 255, 255)
+) -> Image:
+    """Draw the outline of a mask over an image of the same part of the scene, often enlarged.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (h, w), foreground above 0.5.
+        color: RGB.
+
+    Returns:
+        A new image.
+    """
+    height, width = image.shape[:2]
+    smooth = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    contours, _ = cv2.findContours(
+        (smooth > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
+    )
+    drawn: Image = np.array(image)
+    cv2.drawContours(drawn, contours, -1, color, 1, cv2.LINE_AA)
+    return drawn
+
+
+def picture_mask(mask: npt.NDArray[np.generic]) -> Image:
+    """A mask (H, W) as a picture: light on dark, (H, W, 3)."""
+    return _two_tone(mask.astype(np.float32) > 0.5, (236, 239, 244))
+
+
+def picture_distance(distance: Floats) -> Image:
+    """A distance map (H, W) as a picture (H, W, 3): violet at the outline, yellow inside."""
+    peak = max(float(distance.max()), 1.0)
+    # The darkest quarter of the map would not stand out from the backdrop.
+    levels = np.rint(64 + 191 * distance / peak).astype(np.uint8)
+    colored = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    backdrop = np.array(BACKDROP, np.uint8)
+    return np.asarray(np.where(distance[..., None] > 0, colored, backdrop), np.uint8)
+
+
+def picture_skeleton(skeleton: npt.NDArray[np.generic], mask: npt.NDArray[np.generic]) -> Image:
+    """A skeleton (H, W) in its mask as a picture, (H, W, 3)."""
+    picture = _two_tone(mask.astype(np.float32) > 0.5, (66, 76, 96))
+    picture[skeleton.astype(np.float32) > 0.5] = (255, 214, 102)
+    return picture
+
+
+def draw_bones(
+    image: Image, joints_px: Floats, parents: Sequence[int], *, color: Color = (255, 255, 255)
+) -> Image:
+    """Draw joints and bones over an image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        joints_px: (J, 2) pixels.
+        parents: parent of each joint, negative for the root.
+        color: RGB.
+
+    Returns:
+        A new image.
+    """
+    drawn: Image = np.array(image)
+    # OpenCV has pixel centres at whole numbers; its fixed-point coordinates have 4 fractional bits.
+    points = np.rint((np.asarray(joints_px, np.float64)[:, :2] - 0.5) * 16).astype(int)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            cv2.line(drawn, tuple(points[joint]), tuple(points[parent]), color, 1, cv2.LINE_AA, 4)
+    for point in points:
+        cv2.circle(drawn, tuple(point), 2 * 16, color, -1, cv2.LINE_AA, 4)
+    return drawn
+
+
+def side_by_side(images: Sequence[Image], *, gap: int = 4, color: Color = (255, 255, 255)) -> Image:
+    """Images of one height in a row, with a gap between them."""
+    height = images[0].shape[0]
+    bar = np.full((height, gap, 3), color, np.uint8)
+    parts = [part for image in images for part in (image, bar)][:-1]
+    return np.concatenate(parts, axis=1)
+
+
+def _two_tone(mask: npt.NDArray[np.bool_], color: Color) -> Image:
+    picture = np.empty((*mask.shape, 3), np.uint8)
+    picture[:] = BACKDROP
+    picture[mask] = color
+    return picture
+
+
+def _vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Outward unit normals (V, 3) of a closed mesh, whichever way its faces are wound."""
+    corners = (vertices - vertices.mean(0))[faces]
+    normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    # Six times the enclosed volume; its sign is the winding's.
+    volume = (torch.linalg.cross(corners[:, 0], corners[:, 1]) * corners[:, 2]).sum()
+    total = torch.zeros_like(vertices)
+    for corner in range(3):
+        total.index_add_(0, faces[:, corner], normals)
+    return torch.nn.functional.normalize(total * torch.sign(volume), dim=-1)
