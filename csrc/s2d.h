@@ -4,7 +4,8 @@
 //
 // Binary image: D = min(ceil(d / r), l + 1), with r = (n - 1) / 2 and d the chessboard distance to the
 // nearest background pixel; l + 1 where there is no background at all. fill_holes: a background pixel
-// whose n^2 - 1 neighbours are all foreground gets 1. Outside the image is foreground for this purpose,
+// whose n^2 - 1 neighbours are all foreground gets 1 (on an image one pixel high or wide too, where the
+// recursion would leave a checkerboard behind each hole). Outside the image is foreground for this purpose,
 // or background with black_border. An image with any other value in [0, 1] is soft: eq. 2 as printed.
 //
 // Backward, with g = dL/dD:
@@ -43,8 +44,9 @@ inline S2dParams s2d_params(const Images& images, std::optional<int64_t> iterati
              iterations.value_or(0));
   const int64_t deepest = images.height > images.width ? images.height - 1 : images.width - 1;
   const int64_t steps = iterations ? (*iterations < 65534 ? *iterations : 65534) : (deepest > 0 ? deepest : 0);
-  return {images.height, images.width, static_cast<int32_t>(radius < 32768 ? radius : 32768),
-          static_cast<int32_t>(steps), black_border, fill_holes};
+  return {
+      images.height, images.width, static_cast<int32_t>(radius < 32768 ? radius : 32768), static_cast<int32_t>(steps),
+      black_border,  fill_holes};
 }
 
 inline ScalarType s2d_result_dtype(ScalarType mask, std::optional<ScalarType> out_dtype, const S2dParams& p) {

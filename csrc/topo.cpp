@@ -18,8 +18,9 @@ STABLE_TORCH_LIBRARY(topo, m) {
   m.def(
       "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
       "bool binary=True) -> Tensor");
+  m.def("m2s_coverage(Tensor vertices, Tensor faces, int[] size, float sigma, float? blur_radius) -> Tensor");
   m.def(
-      "m2s_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor coverage, float sigma, float blur_radius) "
+      "m2s_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor coverage, float sigma, float? blur_radius) "
       "-> Tensor");
   m.def("rasterize(Tensor vertices, Tensor faces, int[] size) -> (Tensor, Tensor, Tensor)");
 }

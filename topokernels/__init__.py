@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
+from topokernels._library import has_cuda  # isort: skip  first: it says what to do where nothing is compiled
 from topokernels._build_info import build_info
-from topokernels._library import has_cuda
 from topokernels.chamfer import chamfer
 from topokernels.d2t import d2t
 from topokernels.m2s import m2s

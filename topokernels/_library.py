@@ -6,25 +6,30 @@ from pathlib import Path
 
 import torch
 
-_HERE = Path(__file__).parent
+try:
+    from topokernels import _build_info
+except ImportError as error:
+    raise ImportError(
+        "topokernels is not compiled here. Run `pip install .` in the project, "
+        "and do not start Python in the source folder, which hides the installed package."
+    ) from error
+
+# The libraries lie beside the compiled module, which in an editable install is not beside this file.
+_FOLDER = Path(_build_info.__file__).parent
 
 
 def _load(name: str) -> bool:
-    path = _HERE / f"lib{name}.so"
-    if not path.exists():
-        return False
-    torch.ops.load_library(str(path))
-    return True
+    path = _FOLDER / f"lib{name}.so"
+    if path.exists():
+        torch.ops.load_library(str(path))
+    return path.exists()
 
 
 if not _load("topo_cpu"):
-    raise ImportError(
-        f"topokernels is not compiled: {_HERE}/libtopo_cpu.so is missing. "
-        "Run `pip install .` in the project, and do not import it from the source folder."
-    )
-CUDA_LOADED = torch.version.cuda is not None and _load("topo_cuda")
+    raise ImportError(f"topokernels: {_FOLDER}/libtopo_cpu.so is missing; install it again")
+_CUDA = torch.version.cuda is not None and _load("topo_cuda")
 
 
 def has_cuda() -> bool:
     """Whether the CUDA kernels are loaded: they were compiled, and this torch has CUDA."""
-    return CUDA_LOADED
+    return _CUDA

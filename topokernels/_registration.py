@@ -2,11 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn
 
+import torch
 from torch import Tensor
+from torch._functorch import autograd_function as functorch
+
+import topokernels._library  # noqa: F401  the operators must exist before anything is registered
 
 BackwardMode = Literal["subgradient", "literal"]
+
+_LIBRARY = torch.library.Library("topo", "IMPL")
+
+
+def register_autograd(
+    op: str,
+    backward: Callable[..., Any],
+    *,
+    setup_context: Callable[..., None] = lambda **_: None,
+) -> None:
+    """``torch.library.register_autograd`` that works under ``torch.func.grad`` too.
+
+    Built-in operators record themselves at the level of the transform that is being run; so does
+    this.
+
+    Args:
+        op: name in the ``topo`` namespace. Its positional arguments have no defaults.
+        backward: ``backward(ctx, *grads)`` gives one gradient per positional argument.
+            ``ctx.needs_input_grad`` begins with these arguments.
+        setup_context: called with ``ctx``, ``inputs``, ``keyword_only_inputs`` and ``output``.
+    """
+    overload = getattr(torch.ops.topo, op).default
+    options = [argument for argument in overload._schema.arguments if argument.kwarg_only]
+    defaults = {argument.name: argument.default_value for argument in options}
+
+    def below_autograd(keyset: Any, inputs: tuple[Any, ...], given: dict[str, Any]) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return overload.redispatch(keyset & torch._C._after_autograd_keyset, *inputs, **given)
+
+    class Recorded(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> Any:
+            *inputs, keyset, given = arguments
+            output = below_autograd(keyset, tuple(inputs), given)
+            setup_context(
+                ctx=ctx, inputs=inputs, keyword_only_inputs=defaults | given, output=output
+            )
+            return output
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor) -> Any:
+            result = backward(ctx, *grads)
+            return (*(result if isinstance(result, tuple) else (result,)), None, None)
+
+    def kernel(keyset: Any, *inputs: Any, **given: Any) -> Any:
+        if not (torch.is_grad_enabled() and torch._C._any_requires_grad(*inputs)):
+            return below_autograd(keyset, inputs, given)
+        with functorch.enable_single_level_autograd_function():  # type: ignore[attr-defined]
+            # Not Function.apply: that refuses to run inside a transform.
+            apply: Any = super(torch.autograd.Function, Recorded).apply
+            return apply(*inputs, keyset, given)
+
+    _LIBRARY.impl(op, kernel, "Autograd", with_keyset=True)
+
+
+def forbid_double_backward(op: str) -> None:
+    """Makes differentiating ``topo::<op>_backward`` an error; torch alone gives silent zeros."""
+
+    def backward(ctx: Any, *grads: Tensor) -> NoReturn:
+        raise RuntimeError(
+            f"{op}: double backward is not defined: its gradient is piecewise constant in the "
+            "input. Do not differentiate through a gradient taken with create_graph=True."
+        )
+
+    register_autograd(f"{op}_backward", backward)
 
 
 def fold_batch(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -15,3 +85,64 @@ def fold_batch(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> 
         tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
         for tensor, dim in zip(tensors, in_dims, strict=True)
     )
+
+
+def check_image_shape(op: str, argument: str, tensor: Tensor) -> None:
+    """The rank and size check of the compiled kernels, for fake ones."""
+    torch._check(
+        tensor.dim() >= 2,
+        lambda: f"{op}: {argument} must have shape (..., H, W), got {_shape(tensor)}",
+    )
+    torch._check(
+        tensor.shape[-2] <= 32768 and tensor.shape[-1] <= 32768,
+        lambda: f"{op}: {argument} must be at most 32768 x 32768, got {_shape(tensor)}",
+    )
+
+
+def check_mask_dtype(op: str, argument: str, mask: Tensor) -> None:
+    """The dtype check of the compiled kernels, for fake ones."""
+    torch._check(
+        mask.is_floating_point() or mask.dtype in (torch.bool, torch.uint8),
+        lambda: f"{op}: {argument} must be bool, uint8 or floating point, got {mask.dtype}",
+    )
+
+
+def check_floating(op: str, argument: str, tensor: Tensor) -> None:
+    """The dtype check of the compiled kernels, for fake ones."""
+    torch._check(
+        tensor.is_floating_point(),
+        lambda: f"{op}: {argument} must be floating point, got {tensor.dtype}",
+    )
+
+
+def check_same_shape(
+    op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor
+) -> None:
+    """The shape check of the compiled kernels, for fake ones."""
+    torch._check(
+        tensor.shape == other.shape,
+        lambda: (
+            f"{op}: {argument} must have the shape of {other_name} {_shape(other)}, "
+            f"got {_shape(tensor)}"
+        ),
+    )
+
+
+def check_window(op: str, argument: str, size: int) -> None:
+    """The window check of the compiled kernels, for fake ones."""
+    torch._check(
+        size >= 3 and size % 2 == 1,
+        lambda: f"{op}: {argument} must be odd and at least 3, got {size}",
+    )
+
+
+def check_backward_mode(op: str, name: str) -> None:
+    """The option check of the compiled kernels, for fake ones."""
+    torch._check(
+        name in ("literal", "subgradient"),
+        lambda: f"{op}: backward must be 'literal' or 'subgradient', got '{name}'",
+    )
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(tensor.shape)

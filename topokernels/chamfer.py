@@ -7,7 +7,15 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
-from topokernels._registration import BackwardMode, fold_batch
+from topokernels._registration import (
+    BackwardMode,
+    check_floating,
+    check_image_shape,
+    check_mask_dtype,
+    check_same_shape,
+    fold_batch,
+    register_autograd,
+)
 from topokernels.s2d import s2d
 
 Reduction = Literal["none", "mean", "sum"]
@@ -15,11 +23,27 @@ Reduction = Literal["none", "mean", "sum"]
 
 @overload
 def chamfer(
-    pred: Tensor, target: Tensor, *, return_terms: Literal[False] = False, **options: Any
+    pred: Tensor,
+    target: Tensor,
+    *,
+    target_distance: Tensor | None = ...,
+    pull_weight: float = ...,
+    reduction: Reduction = ...,
+    iterations: int | None = ...,
+    backward: BackwardMode = ...,
+    return_terms: Literal[False] = ...,
 ) -> Tensor: ...
 @overload
 def chamfer(
-    pred: Tensor, target: Tensor, *, return_terms: Literal[True], **options: Any
+    pred: Tensor,
+    target: Tensor,
+    *,
+    target_distance: Tensor | None = ...,
+    pull_weight: float = ...,
+    reduction: Reduction = ...,
+    iterations: int | None = ...,
+    backward: BackwardMode = ...,
+    return_terms: Literal[True],
 ) -> tuple[Tensor, Tensor, Tensor]: ...
 def chamfer(
     pred: Tensor,
@@ -98,15 +122,29 @@ def reduce(values: Tensor, reduction: Reduction) -> Tensor:
 def _fake(
     pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor
 ) -> tuple[Tensor, Tensor]:
+    check_image_shape("chamfer", "pred", pred)
+    check_mask_dtype("chamfer", "pred", pred)
+    check_mask_dtype("chamfer", "target", target)
+    check_floating("chamfer", "pred_distance", pred_distance)
+    check_floating("chamfer", "target_distance", target_distance)
+    check_same_shape("chamfer", "target", target, "pred", pred)
+    check_same_shape("chamfer", "pred_distance", pred_distance, "pred", pred)
+    check_same_shape("chamfer", "target_distance", target_distance, "pred", pred)
     torch._check(
-        pred.shape == target.shape,
-        lambda: f"chamfer: target must have the shape of pred {tuple(pred.shape)}, got {tuple(target.shape)}",
+        target_distance.dtype == pred_distance.dtype,
+        lambda: (
+            f"chamfer: target_distance must have the dtype of pred_distance {pred_distance.dtype}, "
+            f"got {target_distance.dtype}"
+        ),
     )
     dtype = torch.float64 if pred_distance.dtype == torch.float64 else torch.float32
-    return pred.new_empty(pred.shape[:-2], dtype=dtype), pred.new_empty(pred.shape[:-2], dtype=dtype)
+    leading = pred.shape[:-2]
+    return pred.new_empty(leading, dtype=dtype), pred.new_empty(leading, dtype=dtype)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+def _setup_context(
+    ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, Any], output: Any
+) -> None:
     ctx.save_for_backward(*inputs)
 
 
@@ -115,10 +153,10 @@ def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | 
     pred, target, pred_distance, target_distance = ctx.saved_tensors
     pull, push = grad_pull[..., None, None], grad_push[..., None, None]
     factors = (push, target_distance), (pull, pred_distance), (pull, target), (push, pred)
-    inputs = ctx.saved_tensors
+    inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[:4]
     return tuple(
         _product(grad, factor).to(value.dtype) if needed and value.is_floating_point() else None
-        for (grad, factor), value, needed in zip(factors, inputs, ctx.needs_input_grad, strict=True)
+        for (grad, factor), value, needed in zip(factors, inputs, needs, strict=True)
     )
 
 
@@ -126,7 +164,7 @@ def _product(grad: Tensor, factor: Tensor) -> Tensor:
     return grad * (factor if factor.is_floating_point() else factor != 0)
 
 
-torch.library.register_autograd("topo::chamfer", _backward, setup_context=_setup_context)
+register_autograd("chamfer", _backward, setup_context=_setup_context)
 
 
 @torch.library.register_vmap("topo::chamfer")

@@ -7,11 +7,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import topokernels._library  # noqa: F401  registers the operators
-from topokernels._registration import BackwardMode, fold_batch
+from topokernels._registration import (
+    BackwardMode,
+    check_backward_mode,
+    check_floating,
+    check_image_shape,
+    check_mask_dtype,
+    check_same_shape,
+    check_window,
+    fold_batch,
+    forbid_double_backward,
+    register_autograd,
+)
 
 
-def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: BackwardMode = "subgradient") -> Tensor:
+def d2t(
+    distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: BackwardMode = "subgradient"
+) -> Tensor:
     """Topological skeleton, the ridges of a distance map: ``T = relu(D - maxpool(D) + 1) * S``.
 
     Binary where the distance map is that of a binary mask with ``kernel_size=3``. It is neither
@@ -43,22 +55,33 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: Backwar
 
 
 @torch.library.register_fake("topo::d2t")
-def _fake(distance: Tensor, mask: Tensor, **_: Any) -> Tensor:
-    torch._check(
-        distance.shape == mask.shape,
-        lambda: f"d2t: mask must have the shape of distance {tuple(distance.shape)}, got {tuple(mask.shape)}",
-    )
+def _fake(
+    distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: str = "subgradient"
+) -> Tensor:
+    check_floating("d2t", "distance", distance)
+    check_mask_dtype("d2t", "mask", mask)
+    check_same_shape("d2t", "mask", mask, "distance", distance)
+    check_backward_mode("d2t", backward)
+    check_image_shape("d2t", "distance", distance)
+    check_window("d2t", "pool_size", pool_size)
     return distance.new_empty(distance.shape)
 
 
 @torch.library.register_fake("topo::d2t_backward")
 def _fake_backward(
-    grad: Tensor, distance: Tensor, mask: Tensor, skeleton: Tensor, *_: Any
+    grad: Tensor, distance: Tensor, mask: Tensor, skeleton: Tensor, *options: Any
 ) -> tuple[Tensor, Tensor]:
+    check_floating("d2t_backward", "distance", distance)
+    check_floating("d2t_backward", "grad", grad)
+    for name, tensor in (("grad", grad), ("mask", mask), ("skeleton", skeleton)):
+        check_same_shape("d2t_backward", name, tensor, "distance", distance)
+    check_backward_mode("d2t_backward", options[-1])
     return distance.new_empty(distance.shape), distance.new_empty(distance.shape)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
+def _setup_context(
+    ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor
+) -> None:
     ctx.save_for_backward(*inputs, output)
     ctx.options = (keyword_only_inputs["pool_size"], keyword_only_inputs["backward"])
 
@@ -71,7 +94,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
     return grad_distance, grad_mask.to(mask.dtype) if mask.is_floating_point() else None
 
 
-torch.library.register_autograd("topo::d2t", _backward, setup_context=_setup_context)
+register_autograd("d2t", _backward, setup_context=_setup_context)
+forbid_double_backward("d2t")
 
 
 @torch.library.register_vmap("topo::d2t")

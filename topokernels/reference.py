@@ -6,6 +6,8 @@ operator of the same name reproduces.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -59,3 +61,83 @@ def topology_loss(
     target = d2t(s2d(target_mask, **s2d_options), target_mask)  # type: ignore[arg-type]
     pull, push = chamfer(pred, target, s2d(1 - pred, **s2d_options), s2d(1 - target, **s2d_options))  # type: ignore[arg-type]
     return pull_weight * pull + push
+
+
+def m2s(
+    vertices: Tensor,
+    faces: Tensor,
+    size: tuple[int, int],
+    *,
+    sigma: float,
+    blur_radius: float | None = None,
+    binary: bool = True,
+) -> Tensor:
+    """Soft silhouettes (B, 1, H, W), every face at every pixel."""
+    radius = math.log(1 / 1e-4 - 1) * sigma if blur_radius is None else blur_radius
+    corners = _corners(vertices[..., :2], faces)  # (B, F, 3, 2)
+    area = _area(corners)
+    kept = area.abs() > 1e-8
+    corners = torch.where(kept[..., None, None], corners, _UNIT.to(corners))
+    start, end = corners, corners.roll(-1, dims=2)
+    edge = (end - start)[:, :, :, None, None, :]  # (B, F, 3, 1, 1, 2)
+    offset = _pixel_centres(size).to(vertices) - start[:, :, :, None, None, :]
+    along = ((offset * edge).sum(-1) / (edge * edge).sum(-1)).clamp(0, 1)
+    squared = (offset - along[..., None] * edge).square().sum(-1).amin(2)  # (B, F, H, W)
+    side = edge[..., 0] * offset[..., 1] - edge[..., 1] * offset[..., 0]
+    inside = (side * area.sign()[..., None, None, None] >= 0).all(2)
+    distance = torch.where(inside, -squared, squared)
+    counted = (distance < radius) & kept[..., None, None]
+    # log(1 - sigmoid(-d / sigma)) = logsigmoid(d / sigma)
+    uncovered = torch.where(counted, F.logsigmoid(distance / sigma), 0).sum(1, keepdim=True)
+    coverage = 1 - uncovered.exp()
+    return (coverage > 0.5).to(coverage) + (coverage - coverage.detach()) if binary else coverage
+
+
+def rasterize(
+    vertices: Tensor, faces: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Nearest face, barycentrics and depth, every face at every pixel."""
+    height, width = size
+    corners = _corners(vertices, faces)  # (B, F, 3, 3)
+    count = corners.shape[0]
+    if corners.shape[1] == 0:
+        return (
+            faces.new_full((count, height, width), -1, dtype=torch.int64),
+            vertices.new_zeros(count, height, width, 3),
+            vertices.new_full((count, height, width), math.inf),
+        )
+    area = _area(corners[..., :2])
+    kept = area.abs() > 1e-8
+    a, b = corners[..., :2].roll(-1, dims=2), corners[..., :2].roll(-2, dims=2)  # opposite edges
+    edge = (b - a)[:, :, :, None, None, :]
+    offset = _pixel_centres(size).to(vertices) - a[:, :, :, None, None, :]
+    side = edge[..., 0] * offset[..., 1] - edge[..., 1] * offset[..., 0]
+    weights = side / torch.where(kept, area, 1)[..., None, None, None]  # (B, F, 3, H, W)
+    covers = (weights >= 0).all(2) & kept[..., None, None]
+    depths = (weights * corners[..., 2, None, None]).sum(2)
+    depths = torch.where(covers, depths, math.inf)
+    index = depths.argmin(1)  # the first of equals
+    depth = depths.gather(1, index[:, None])[:, 0]
+    hit = depth < math.inf
+    chosen = weights.gather(1, index[:, None, None].expand(-1, 1, 3, -1, -1))[:, 0].movedim(1, -1)
+    return torch.where(hit, index, -1), torch.where(hit[..., None], chosen, 0), depth
+
+
+_UNIT = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+
+
+def _corners(vertices: Tensor, faces: Tensor) -> Tensor:
+    faces = faces.long().expand(vertices.shape[0], *faces.shape[-2:])
+    batch = torch.arange(vertices.shape[0], device=vertices.device)[:, None, None]
+    return vertices[batch, faces]
+
+
+def _area(corners: Tensor) -> Tensor:
+    """Doubled and signed, of (..., 3, 2)."""
+    (x1, y1), (x2, y2) = ((corners[..., k, :] - corners[..., 0, :]).unbind(-1) for k in (1, 2))
+    return x1 * y2 - y1 * x2
+
+
+def _pixel_centres(size: tuple[int, int]) -> Tensor:
+    y, x = (torch.arange(n, dtype=torch.float64) + 0.5 for n in size)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)

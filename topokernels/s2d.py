@@ -7,8 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import topokernels._library  # noqa: F401  registers the operators
-from topokernels._registration import BackwardMode, fold_batch
+from topokernels._registration import (
+    BackwardMode,
+    check_backward_mode,
+    check_floating,
+    check_image_shape,
+    check_mask_dtype,
+    check_same_shape,
+    check_window,
+    fold_batch,
+    forbid_double_backward,
+    register_autograd,
+)
 
 
 def s2d(
@@ -71,24 +81,60 @@ def s2d(
     )
 
 
+_LARGEST = {torch.uint8: 255, torch.int16: 32767, torch.int32: 65535}  # no depth exceeds 65535
+
+
 @torch.library.register_fake("topo::s2d")
-def _fake(mask: Tensor, *, out_dtype: torch.dtype | None = None, **_: Any) -> Tensor:
-    torch._check(mask.dim() >= 2, lambda: f"s2d: mask must have shape (..., H, W), got {tuple(mask.shape)}")
+def _fake(
+    mask: Tensor,
+    *,
+    iterations: int | None = None,
+    kernel_size: int = 3,
+    black_border: bool = False,
+    fill_holes: bool = False,
+    backward: str = "subgradient",
+    out_dtype: torch.dtype | None = None,
+) -> Tensor:
+    check_mask_dtype("s2d", "mask", mask)
+    check_backward_mode("s2d", backward)
+    check_image_shape("s2d", "mask", mask)
+    check_window("s2d", "kernel_size", kernel_size)
+    torch._check(
+        iterations is None or iterations >= 0,
+        lambda: f"s2d: iterations must be at least 0 or None, got {iterations}",
+    )
     dtype = out_dtype or (mask.dtype if mask.is_floating_point() else torch.float32)
+    if not dtype.is_floating_point:
+        steps = max(*mask.shape[-2:], 1) - 1 if iterations is None else min(iterations, 65534)
+        deepest = steps + 1
+        torch._check(
+            deepest <= _LARGEST.get(dtype, 0),
+            lambda: (
+                "s2d: out_dtype must be floating point, or uint8, int16 or int32 that hold "
+                f"{deepest}, got {dtype}"
+            ),
+        )
     return mask.new_empty(mask.shape, dtype=dtype)
 
 
 @torch.library.register_fake("topo::s2d_backward")
-def _fake_backward(grad: Tensor, mask: Tensor, *_: Any) -> Tensor:
+def _fake_backward(grad: Tensor, mask: Tensor, *options: Any) -> Tensor:
+    check_floating("s2d_backward", "mask", mask)
+    check_floating("s2d_backward", "grad", grad)
+    check_same_shape("s2d_backward", "grad", grad, "mask", mask)
+    check_backward_mode("s2d_backward", options[-1])
     return mask.new_empty(mask.shape)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
+def _setup_context(
+    ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor
+) -> None:
     (mask,) = inputs
     ctx.save_for_backward(mask)
     options = keyword_only_inputs
     ctx.options = tuple(
-        options[name] for name in ("iterations", "kernel_size", "black_border", "fill_holes", "backward")
+        options[name]
+        for name in ("iterations", "kernel_size", "black_border", "fill_holes", "backward")
     )
 
 
@@ -99,7 +145,8 @@ def _backward(ctx: Any, grad: Tensor) -> Tensor | None:
     return torch.ops.topo.s2d_backward.default(grad, mask, *ctx.options)
 
 
-torch.library.register_autograd("topo::s2d", _backward, setup_context=_setup_context)
+register_autograd("s2d", _backward, setup_context=_setup_context)
+forbid_double_backward("s2d")
 
 
 @torch.library.register_vmap("topo::s2d")

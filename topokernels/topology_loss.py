@@ -59,7 +59,7 @@ def topology_loss(
         backward: of both operators, see :func:`topokernels.s2d` and :func:`topokernels.d2t`.
 
     Returns:
-        A scalar, or (...) with ``reduction="none"``: pixels of distance summed over skeleton pixels.
+        A scalar, or (...) with ``reduction="none"``: pixels of distance summed over skeletons.
 
     Raises:
         RuntimeError: wrong ranks, shapes, devices or dtypes.

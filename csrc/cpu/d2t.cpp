@@ -60,8 +60,9 @@ void d2t_backward_images(const T* grad, const T* distance, const T* mask, const 
       for (int64_t y = 0; y < p.height; ++y) {
         for (int64_t x = 0; x < p.width; ++x) {
           const int64_t i = y * p.width + x;
-          const auto pixel = ridge_pixel(p, literal, distance + offset, skeleton + offset,
-                                         static_cast<Real>(mask[offset + i]), static_cast<Real>(grad[offset + i]), y, x);
+          const auto pixel =
+              ridge_pixel(p, literal, distance + offset, skeleton + offset, static_cast<Real>(mask[offset + i]),
+                          static_cast<Real>(grad[offset + i]), y, x);
           passed[i] = pixel.passed;
           taken[i] = pixel.taken;
           argmax[i] = pixel.argmax;
@@ -73,8 +74,8 @@ void d2t_backward_images(const T* grad, const T* distance, const T* mask, const 
       }
       for (int64_t y = std::max<int64_t>(0, top - p.radius); y <= std::min(p.height - 1, bottom + p.radius); ++y) {
         for (int64_t x = std::max<int64_t>(0, left - p.radius); x <= std::min(p.width - 1, right + p.radius); ++x) {
-          grad_distance[offset + y * p.width + x] = static_cast<T>(distance_grad_pixel(
-              p, literal, distance + offset, passed.data(), taken.data(), argmax.data(), y, x));
+          grad_distance[offset + y * p.width + x] = static_cast<T>(
+              distance_grad_pixel(p, literal, distance + offset, passed.data(), taken.data(), argmax.data(), y, x));
         }
       }
     }
@@ -84,6 +85,9 @@ void d2t_backward_images(const T* grad, const T* distance, const T* mask, const 
 std::tuple<Tensor, Tensor> d2t_backward_cpu(const Tensor& grad, const Tensor& distance, const Tensor& mask,
                                             const Tensor& skeleton, int64_t pool_size, const std::string& backward) {
   check_floating("d2t_backward", "distance", distance);
+  check_floating("d2t_backward", "grad", grad);
+  check_floating("d2t_backward", "skeleton", skeleton);
+  check_mask_dtype("d2t_backward", "mask", mask);
   check_same_shape("d2t_backward", "grad", grad, "distance", distance);
   check_same_shape("d2t_backward", "mask", mask, "distance", distance);
   check_same_shape("d2t_backward", "skeleton", skeleton, "distance", distance);
@@ -103,8 +107,8 @@ std::tuple<Tensor, Tensor> d2t_backward_cpu(const Tensor& grad, const Tensor& di
     using T = decltype(tag);
     d2t_backward_images(static_cast<const T*>(g.const_data_ptr()), static_cast<const T*>(d.const_data_ptr()),
                         static_cast<const T*>(s.const_data_ptr()), static_cast<const T*>(t.const_data_ptr()),
-                        static_cast<T*>(grad_distance.mutable_data_ptr()), static_cast<T*>(grad_mask.mutable_data_ptr()),
-                        images.count, p, literal);
+                        static_cast<T*>(grad_distance.mutable_data_ptr()),
+                        static_cast<T*>(grad_mask.mutable_data_ptr()), images.count, p, literal);
   });
   return {grad_distance, grad_mask};
 }

@@ -79,7 +79,9 @@ void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p)
       const T* source = mask + image * p.pixels();
       Out* target = distance + image * p.pixels();
       switch (read_mask(source, p.pixels(), ws.foreground.data())) {
-        case MaskKind::kInvalid: invalid.record(image); break;
+        case MaskKind::kInvalid:
+          invalid.record(image);
+          break;
         case MaskKind::kBinary:
           binary_depth(p, ws);
           for (int64_t i = 0; i < p.pixels(); ++i) target[i] = static_cast<Out>(static_cast<float>(ws.depth[i]));
@@ -106,7 +108,9 @@ Tensor s2d_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t ke
 
   // An integer result is cast from float32, which holds every depth exactly.
   const bool direct = result == computed;
-  Tensor distance = empty_like_shape(mask, direct ? result : computed == ScalarType::Double ? computed : ScalarType::Float);
+  Tensor distance = empty_like_shape(mask, direct                           ? result
+                                           : computed == ScalarType::Double ? computed
+                                                                            : ScalarType::Float);
   if (mask.numel() == 0) return empty_like_shape(mask, result);
 
   const Tensor source = torch::stable::contiguous(mask);
@@ -230,8 +234,9 @@ Tensor s2d_backward_cpu(const Tensor& grad, const Tensor& mask, std::optional<in
   const Tensor upstream = torch::stable::contiguous(torch::stable::to(grad, mask.scalar_type()));
   dispatch_floating(mask.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
-    s2d_backward_images(static_cast<const T*>(upstream.const_data_ptr()), static_cast<const T*>(source.const_data_ptr()),
-                        static_cast<T*>(grad_mask.mutable_data_ptr()), images.count, p, mode);
+    s2d_backward_images(static_cast<const T*>(upstream.const_data_ptr()),
+                        static_cast<const T*>(source.const_data_ptr()), static_cast<T*>(grad_mask.mutable_data_ptr()),
+                        images.count, p, mode);
   });
   return grad_mask;
 }

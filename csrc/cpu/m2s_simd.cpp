@@ -1,0 +1,196 @@
+#include "cpu/m2s_simd.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace topo {
+namespace TOPO_SIMD {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;  // of a vector
+#elif defined(__AVX2__)
+constexpr int kBytes = 32;
+#else
+constexpr int kBytes = 16;
+#endif
+
+// Narrow boxes are walked in half vectors where there are such: most faces of a body are a few pixels wide.
+constexpr int kNarrowBytes = kBytes > 32 ? 32 : kBytes;
+
+template <typename Real>
+bool is_narrow(const FaceEdges<Real>& face) {
+  return (face.box.x1 - face.box.x0 + 1) * static_cast<int>(sizeof(Real)) <= kNarrowBytes;
+}
+
+template <typename Real, int bytes>
+struct Lanes;
+template <int bytes>
+struct Lanes<float, bytes> {
+  typedef float V __attribute__((vector_size(bytes)));
+  typedef int32_t I __attribute__((vector_size(bytes)));
+  static constexpr int kExponentShift = 23, kExponentBias = 127, kTerms = 8;
+  static constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+};
+template <int bytes>
+struct Lanes<double, bytes> {
+  typedef double V __attribute__((vector_size(bytes)));
+  typedef int64_t I __attribute__((vector_size(bytes)));
+  static constexpr int kExponentShift = 52, kExponentBias = 1023, kTerms = 14;
+  static constexpr double kRounder = 6755399441055744.0;  // 1.5 * 2^52
+};
+
+// log(2)^k / k!
+constexpr double kPower[14] = {1.0,
+                               0.6931471805599453,
+                               0.2402265069591007,
+                               0.05550410866482158,
+                               0.009618129107628477,
+                               0.0013333558146428443,
+                               0.0001540353039338161,
+                               1.525273380405984e-05,
+                               1.3215486790144309e-06,
+                               1.0178086009239699e-07,
+                               7.054911620801123e-09,
+                               4.4455382718708116e-10,
+                               2.5678435993488206e-11,
+                               1.3691488853904128e-12};
+
+template <typename Real, int bytes>
+struct Pixels {
+  using L = Lanes<Real, bytes>;
+  using V = typename L::V;
+  using I = typename L::I;
+  static constexpr int kCount = bytes / sizeof(Real);
+
+  static inline __attribute__((always_inline)) V load(const Real* from) {
+    V value;
+    __builtin_memcpy(&value, from, sizeof(V));
+    return value;
+  }
+
+  static inline __attribute__((always_inline)) void store(Real* to, V value) {
+    __builtin_memcpy(to, &value, sizeof(V));
+  }
+
+  static inline __attribute__((always_inline)) V ramp() {
+    V value;
+    for (int i = 0; i < kCount; ++i) value[i] = static_cast<Real>(i);
+    return value;
+  }
+
+  static inline __attribute__((always_inline)) bool any(I mask) {
+#if defined(__AVX512F__)
+    if constexpr (bytes == 64) return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#endif
+#if defined(__AVX2__)
+    if constexpr (bytes == 32) return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#endif
+    int64_t words[bytes / 8], set = 0;
+    __builtin_memcpy(words, &mask, sizeof(mask));
+    for (int i = 0; i < bytes / 8; ++i) set |= words[i];
+    return set != 0;
+  }
+
+  // e = exp(-d / sigma), 0 where d >= blur: 2^z as 2^round(z) times a Taylor polynomial of the rest.
+  static inline __attribute__((always_inline)) V exponential(V distance, const Falloff<Real>& falloff) {
+    constexpr Real kLargest = static_cast<Real>(L::kExponentBias - 1);
+    const V z = greatest(least(distance * falloff.exponent_scale, V{} + kLargest), V{} - kLargest);
+    const V rounded = z + L::kRounder;
+    const V rest = z - (rounded - L::kRounder);
+    V power = V{} + static_cast<Real>(kPower[L::kTerms - 1]);
+    for (int k = L::kTerms - 2; k >= 0; --k) power = power * rest + static_cast<Real>(kPower[k]);
+    const I scale = ((I)rounded + L::kExponentBias) << L::kExponentShift;
+    return distance < falloff.blur ? power * (V)scale : V{};
+  }
+
+  static void multiply(const FaceEdges<Real>& face, int64_t row_begin, int64_t row_end, const Falloff<Real>& falloff,
+                       Real* product, int64_t pitch) {
+    const PixelBox box = face.box;
+    const int64_t first = box.y0 > row_begin ? box.y0 : row_begin, last = box.y1 < row_end - 1 ? box.y1 : row_end - 1;
+    for (int64_t y = first; y <= last; ++y) {
+      const Real dy = static_cast<Real>(y - box.y0);
+      Real* row = product + y * pitch + box.x0;
+      for (int32_t x = 0; x <= box.x1 - box.x0; x += kCount) {
+        const V before = load(row + x);
+        if (!any(before < falloff.saturated)) continue;
+        const V distance = signed_distance(face, ramp() + static_cast<Real>(x), dy);
+        store(row + x, before * (exponential(distance, falloff) + Real(1)));
+      }
+    }
+  }
+
+  static void gather(const FaceEdges<Real>& face, const Falloff<Real>& falloff, const Real* weight, int64_t pitch,
+                     Real* grad) {
+    const PixelBox box = face.box;
+    V sum[6] = {V{}, V{}, V{}, V{}, V{}, V{}};
+    for (int64_t y = box.y0; y <= box.y1; ++y) {
+      const Real dy = static_cast<Real>(y - box.y0);
+      const Real* row = weight + y * pitch + box.x0;
+      for (int32_t x = 0; x <= box.x1 - box.x0; x += kCount) {
+        const V here = load(row + x);
+        if (!any(here != V{})) continue;
+        const Nearest<V> near = nearest_point(face, ramp() + static_cast<Real>(x), dy);
+        const V e = exponential(near.distance, falloff);
+        const V share = here * (e / (e + Real(1)));
+        for (int k = 0; k < 3; ++k) {
+          const V part = share * near.weight[k];
+          sum[2 * k] += part * near.x;
+          sum[2 * k + 1] += part * near.y;
+        }
+      }
+    }
+    for (int k = 0; k < 3; ++k) {
+      const int corner = face.flipped && k ? 3 - k : k;
+      for (int axis = 0; axis < 2; ++axis) {
+        Real total = 0;
+        for (int i = 0; i < kCount; ++i) total += sum[2 * k + axis][i];
+        grad[2 * corner + axis] = total;
+      }
+    }
+  }
+};
+
+template <typename Real>
+void multiply_faces(const FaceEdges<Real>* faces, int64_t count, int64_t row_begin, int64_t row_end,
+                    const Falloff<Real>& falloff, Real* product, int64_t pitch) {
+  for (int64_t f = 0; f < count; ++f) {
+    const auto draw = is_narrow(faces[f]) ? Pixels<Real, kNarrowBytes>::multiply : Pixels<Real, kBytes>::multiply;
+    draw(faces[f], row_begin, row_end, falloff, product, pitch);
+  }
+}
+
+template <typename Real>
+void gather_faces(const FaceEdges<Real>* faces, int64_t count, const Falloff<Real>& falloff, const Real* weight,
+                  int64_t pitch, Real* grad) {
+  for (int64_t f = 0; f < count; ++f) {
+    const auto draw = is_narrow(faces[f]) ? Pixels<Real, kNarrowBytes>::gather : Pixels<Real, kBytes>::gather;
+    draw(faces[f], falloff, weight, pitch, grad + 6 * f);
+  }
+}
+
+}  // namespace
+
+void m2s_multiply(const FaceEdges<float>* faces, int64_t count, int64_t row_begin, int64_t row_end,
+                  const Falloff<float>& falloff, float* product, int64_t pitch) {
+  multiply_faces(faces, count, row_begin, row_end, falloff, product, pitch);
+}
+
+void m2s_multiply(const FaceEdges<double>* faces, int64_t count, int64_t row_begin, int64_t row_end,
+                  const Falloff<double>& falloff, double* product, int64_t pitch) {
+  multiply_faces(faces, count, row_begin, row_end, falloff, product, pitch);
+}
+
+void m2s_gather(const FaceEdges<float>* faces, int64_t count, const Falloff<float>& falloff, const float* weight,
+                int64_t pitch, float* grad) {
+  gather_faces(faces, count, falloff, weight, pitch, grad);
+}
+
+void m2s_gather(const FaceEdges<double>* faces, int64_t count, const Falloff<double>& falloff, const double* weight,
+                int64_t pitch, double* grad) {
+  gather_faces(faces, count, falloff, weight, pitch, grad);
+}
+
+}  // namespace TOPO_SIMD
+}  // namespace topo

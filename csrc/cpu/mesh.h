@@ -1,0 +1,37 @@
+// What the CPU renderers check of a mesh before their loops.
+
+#pragma once
+
+#include "m2s.h"
+
+namespace topo {
+
+// Coordinates that are not finite, or huge, and wrong indices are errors. z counts where `needs_depth`.
+template <typename Real>
+void check_mesh(const char* op, const M2sParams& p, const Real* vertices, const int64_t* faces, bool needs_depth) {
+  const int64_t checked = needs_depth ? 3 : 2;
+  for (int64_t i = 0; i < p.count * p.vertices; ++i) {
+    for (int64_t c = 0; c < checked; ++c) {
+      const double value = static_cast<double>(vertices[i * p.components + c]);
+      const double largest = c < 2 ? kLargestCoordinate : kLargestDepth;
+      if (value <= largest && value >= -largest) continue;
+      fail(op, ": vertices must be finite, within 2^24 pixels and 2^100 in depth, got ", value, " at (", i / p.vertices,
+           ", ", i % p.vertices, ", ", c, ")");
+    }
+  }
+  const int64_t sets = p.face_stride ? p.count : 1;
+  for (int64_t i = 0; i < sets * p.faces * 3; ++i) {
+    TOPO_CHECK(faces[i] >= 0 && faces[i] < p.vertices, op,
+               ": faces must hold indices from 0 to V - 1 = ", p.vertices - 1, ", got ", faces[i], " in face ",
+               i / 3 % p.faces);
+  }
+}
+
+// With fewer images than threads, every image is cut into this many bands of rows.
+inline int64_t row_bands(const M2sParams& p) {
+  const int64_t threads = torch::stable::get_num_threads();
+  const int64_t bands = p.count >= threads ? 1 : (threads + p.count - 1) / p.count;
+  return bands < p.height ? bands : p.height;
+}
+
+}  // namespace topo

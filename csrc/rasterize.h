@@ -1,0 +1,69 @@
+// Rasterisation of triangle meshes: the nearest face at every pixel's centre, with its barycentrics and depth.
+//
+// A face covers the centres inside it and on its edges; both windings count, one whose doubled area is at most
+// 1e-8 pixel^2 does not. Barycentrics and depth are affine in the image (weak perspective). The least z wins; among
+// equals, the face of least index. Computed in double for both dtypes. Not differentiable.
+// Face index -1, barycentrics 0 and depth +inf where there is no face. Deterministic. Coordinates that are not
+// finite or huge and wrong indices: an error on the CPU; on CUDA such faces are skipped.
+
+#pragma once
+
+#include <tuple>
+
+#include "m2s.h"
+
+namespace topo {
+
+// Barycentric k at a pixel is (base[k] + step_x[k] * dx + step_y[k] * dy), dx and dy counted from pixel (x0, y0).
+struct RasterFace {
+  double base[3], step_x[3], step_y[3];
+  double depth[3];
+  PixelBox box;
+};
+
+// Face index (B, H, W) int64, barycentrics (B, H, W, 3), depth (B, H, W).
+using RasterResult = std::tuple<Tensor, Tensor, Tensor>;
+
+inline RasterResult raster_result(const M2sParams& p, const Tensor& vertices) {
+  return {torch::stable::new_empty(vertices, {p.count, p.height, p.width}, ScalarType::Long),
+          torch::stable::new_empty(vertices, {p.count, p.height, p.width, 3}),
+          torch::stable::new_empty(vertices, {p.count, p.height, p.width})};
+}
+
+struct RasterHit {
+  double weight[3];
+  double depth;
+};
+
+// False where the face covers nothing.
+template <typename Real>
+TOPO_HOST_DEVICE bool raster_face(const M2sParams& p, const Real* vertices, const int64_t* corners, RasterFace& face) {
+  double xy[6];
+  if (!face_corners(p, vertices, corners, xy) || !face_box(p, xy, face.box)) return false;
+  const double area = (xy[2] - xy[0]) * (xy[5] - xy[1]) - (xy[3] - xy[1]) * (xy[4] - xy[0]);
+  if (!(area > kLeastDoubledArea || area < -kLeastDoubledArea)) return false;
+  for (int k = 0; k < 3; ++k) {
+    // Barycentric k is the height over the opposite edge, from corner a to corner b, as a part of the whole.
+    const int a = 2 * ((k + 1) % 3), b = 2 * ((k + 2) % 3);
+    const double ex = xy[b] - xy[a], ey = xy[b + 1] - xy[a + 1];
+    const double px = face.box.x0 + 0.5 - xy[a], py = face.box.y0 + 0.5 - xy[a + 1];
+    face.base[k] = (ex * py - ey * px) / area;
+    face.step_x[k] = -ey / area;
+    face.step_y[k] = ex / area;
+    face.depth[k] = static_cast<double>(vertices[corners[k] * p.components + 2]);
+    if (!(face.depth[k] <= kLargestDepth && face.depth[k] >= -kLargestDepth)) return false;
+  }
+  return true;
+}
+
+TOPO_HOST_DEVICE bool raster_pixel(const RasterFace& face, int64_t x, int64_t y, RasterHit& hit) {
+  const double dx = static_cast<double>(x - face.box.x0), dy = static_cast<double>(y - face.box.y0);
+  hit.depth = 0.0;
+  for (int k = 0; k < 3; ++k) {
+    hit.weight[k] = face.base[k] + face.step_x[k] * dx + face.step_y[k] * dy;
+    hit.depth += hit.weight[k] * face.depth[k];
+  }
+  return hit.weight[0] >= 0.0 && hit.weight[1] >= 0.0 && hit.weight[2] >= 0.0;
+}
+
+}  // namespace topo

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_m2s import COORDINATE, loose_faces, noise, one_thread, soup, sphere  # noqa: F401
+from torch import Tensor
+
+from topokernels import m2s, rasterize, reference
+
+
+def solid(seed: int, batch: int, count: int, size: tuple[int, int], spread: float) -> Tensor:
+    flat = soup(seed, batch, count, size, spread)
+    return torch.cat([flat, noise(seed, batch, 3 * count, 1) + 5], dim=2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", [0.8, 4.0, 40.0])
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (17, 40)])
+def test_equals_brute_force(
+    size: tuple[int, int], spread: float, dtype: torch.dtype, device: torch.device
+) -> None:
+    vertices, faces = solid(0, 3, 40, size, spread).to(dtype), loose_faces(40)
+    index, barycentrics, depth = (
+        a.cpu() for a in rasterize(vertices.to(device), faces.to(device), size)
+    )
+    expected = reference.rasterize(vertices.double(), faces, size)
+    assert index.dtype == torch.int64
+    assert barycentrics.dtype == depth.dtype == dtype
+    assert torch.equal(index, expected[0])
+    tolerance = (
+        {"rtol": 1e-6, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-9}
+    )
+    torch.testing.assert_close(barycentrics.double(), expected[1], **tolerance)
+    torch.testing.assert_close(depth.double(), expected[2], **tolerance)
+
+
+def test_barycentrics_interpolate_position_and_depth() -> None:
+    vertices, faces = solid(1, 2, 10, (20, 22), 12.0), loose_faces(10)
+    index, barycentrics, depth = rasterize(vertices, faces, (20, 22))
+    hit = index >= 0
+    assert hit.float().mean() > 0.2
+    batch = torch.arange(2)[:, None, None, None]
+    point = (barycentrics[..., None] * vertices[batch, faces[index.clamp(min=0)]]).sum(-2)
+    y, x = torch.meshgrid(torch.arange(20) + 0.5, torch.arange(22) + 0.5, indexing="ij")
+    expected = torch.stack([x, y], -1).double().expand(2, -1, -1, -1)
+    torch.testing.assert_close(point[hit][:, :2], expected[hit], rtol=0, atol=1e-9)
+    torch.testing.assert_close(point[hit][:, 2], depth[hit], rtol=0, atol=1e-9)
+    assert (barycentrics[hit] >= 0).all()
+    assert (index[~hit] == -1).all() and (depth[~hit] == math.inf).all()
+    assert not barycentrics[~hit].any()
+
+
+def test_nearest_wins_and_the_first_of_equals() -> None:
+    triangle = torch.tensor([[-9.0, -9.0, 0.0], [30.0, -9.0, 0.0], [-9.0, 30.0, 0.0]])
+    depths = torch.tensor([3.0, 1.0, 1.0, 2.0])
+    vertices = torch.cat([triangle + torch.tensor([0.0, 0.0, z]) for z in depths])[None]
+    index, _, depth = rasterize(vertices, loose_faces(4), 4)
+    assert (index == 1).all() and (depth == 1).all()
+
+
+def test_shared_edges_leave_no_gap() -> None:
+    # The diagonal and all sides run through pixel centres.
+    square = torch.tensor([[0.5, 0.5, 1], [8.5, 0.5, 1], [8.5, 8.5, 1], [0.5, 8.5, 1]])[None]
+    index, _, _ = rasterize(square, torch.tensor([[0, 1, 2], [0, 2, 3]]), 10)
+    covered = (index[0] >= 0).nonzero()
+    assert len(covered) == 81 and covered.max() == 8
+    assert (index[0].diagonal()[:9] == 0).all()
+
+
+def test_front_of_a_sphere_and_the_same_silhouette_as_m2s() -> None:
+    unit, faces = sphere(16, 24)
+    vertices = (unit * 12 + 16.03)[None]
+    index, _, depth = rasterize(vertices, faces, 32)
+    hit = index >= 0
+    y, x = torch.meshgrid(torch.arange(32) + 0.5, torch.arange(32) + 0.5, indexing="ij")
+    front = 16.03 - (144 - (x - 16.03) ** 2 - (y - 16.03) ** 2).clamp(min=0).sqrt()
+    inner = (x - 16.03) ** 2 + (y - 16.03) ** 2 < 100
+    assert (depth[0] - front)[inner].abs().max() < 0.4
+    assert torch.equal(hit[:, None], m2s(vertices, faces, 32, sigma=1e-4) == 1)
+
+
+def test_both_windings_and_degenerate_faces() -> None:
+    vertices = solid(2, 1, 6, (12, 12), 4.0)
+    for a, b in zip(
+        rasterize(vertices, loose_faces(6), 12)[::2],
+        rasterize(vertices, loose_faces(6).flip(1), 12)[::2],
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+    line = torch.tensor([[[0.0, 0, 1], [5, 5, 1], [10, 10, 1]]])
+    assert (rasterize(line, loose_faces(1), 12)[0] == -1).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 5), (2, 0, 5), (2, 4, 0), (2, 4, 5)])
+def test_empty(shape: tuple[int, int, int]) -> None:
+    batch, *size = shape
+    index, barycentrics, depth = rasterize(
+        torch.zeros(batch, 0, 3), torch.zeros(0, 3, dtype=torch.int64), size
+    )
+    assert index.shape == depth.shape == shape and barycentrics.shape == (*shape, 3)
+    assert (index == -1).all() and (depth == math.inf).all()
+
+
+def test_faces_of_their_own_per_image_and_layouts(device: torch.device) -> None:
+    vertices = solid(3, 3, 6, (15, 18), 4.0).to(device)
+    faces = torch.stack([loose_faces(6).roll(k, 0)[:4] for k in range(3)]).to(device)
+    together = rasterize(vertices.mT.contiguous().mT, faces.int(), (15, 18))
+    for k in range(3):
+        alone = rasterize(vertices[k : k + 1], faces[k], (15, 18))
+        assert all(torch.equal(a[k : k + 1], b) for a, b in zip(together, alone, strict=True))
+
+
+def test_threads_do_not_show() -> None:
+    vertices, results = solid(4, 1, 200, (40, 40), 6.0), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        results.append(rasterize(vertices, loose_faces(200), 40))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+SOLID = torch.tensor([[[0.0, 0, 1], [4, 0, 1], [0, 4, 1]]])
+
+
+@pytest.mark.parametrize(
+    ("vertices", "faces", "size", "message"),
+    [
+        (
+            SOLID[..., :2],
+            loose_faces(1),
+            4,
+            r"rasterize: vertices must have shape \(B, V, 3\), got",
+        ),
+        (SOLID.bfloat16(), loose_faces(1), 4, "rasterize: vertices must be float32 or float64"),
+        (SOLID, loose_faces(1).bool(), 4, "rasterize: faces must be int32 or int64, got Bool"),
+        (SOLID, loose_faces(1) + 7, 4, "rasterize: faces must hold indices .* 2, got 7 in face 0"),
+        (SOLID, loose_faces(1), (4,), r"rasterize: size must be \(height, width\), got 1"),
+        (SOLID * math.nan, loose_faces(1), 4, "rasterize: vertices must be finite"),
+        (
+            SOLID * torch.tensor([1, 1, 1e31]),
+            loose_faces(1),
+            4,
+            r"rasterize: vertices .* got 1e\+31 at \(0, 0, 2\)",
+        ),
+    ],
+)
+def test_errors(vertices: Tensor, faces: Tensor, size: object, message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        rasterize(vertices, faces, size)  # type: ignore[arg-type]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_mesh_gives_an_error_or_finite_values(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 5))
+    coordinates = data.draw(st.lists(COORDINATE, min_size=3 * count, max_size=3 * count))
+    face = st.lists(
+        st.integers(-1 if data.draw(st.booleans()) else 0, count - 1), min_size=3, max_size=3
+    )
+    faces = data.draw(st.lists(face, max_size=6))
+    vertices = torch.tensor(coordinates).reshape(1, count, 3)
+    indices = torch.tensor(faces, dtype=torch.int64).reshape(-1, 3)
+    bounded = (vertices[..., :2].abs() <= 2**24).all() and (vertices.abs() <= 2.0**100).all()
+    if not (bounded and (indices >= 0).all()):
+        with pytest.raises(RuntimeError, match=r"rasterize: (vertices must be|faces must hold)"):
+            rasterize(vertices, indices, (12, 16))
+        return
+    index, barycentrics, depth = rasterize(vertices, indices, (12, 16))
+    assert barycentrics.isfinite().all() and (depth[index >= 0] < math.inf).all()
+
+
+def test_outputs_carry_no_gradient() -> None:
+    vertices = SOLID.clone().requires_grad_()
+    outputs = rasterize(vertices, loose_faces(1), 4)
+    assert not any(output.requires_grad for output in outputs)
+    (outputs[2].nan_to_num(posinf=0).sum() + vertices.sum()).backward()
+    assert torch.equal(vertices.grad, torch.ones_like(vertices))
+
+
+def test_opcheck_compile_vmap_autocast() -> None:
+    vertices, faces = solid(5, 2, 5, (9, 11), 3.0), loose_faces(5)
+    torch.library.opcheck(torch.ops.topo.rasterize.default, (vertices, faces, [9, 11]))
+    torch.library.opcheck(
+        torch.ops.topo.rasterize.default, (vertices.clone().requires_grad_(), faces.int(), [9, 11])
+    )
+    expected = rasterize(vertices, faces, (9, 11))
+    compiled = torch.compile(rasterize, fullgraph=True, backend="aot_eager")
+    assert all(map(torch.equal, compiled(vertices, faces, (9, 11)), expected))
+    mapped = torch.vmap(lambda v: rasterize(v, faces, (9, 11)))(torch.stack([vertices] * 2))
+    assert all(torch.equal(m[1], e) for m, e in zip(mapped, expected, strict=True))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = rasterize(vertices.bfloat16(), faces, (9, 11))
+    assert half[1].dtype == half[2].dtype == torch.float32

@@ -1,0 +1,199 @@
+"""M2S: mesh to silhouette."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from topokernels._registration import check_same_shape, register_autograd
+
+_LIBRARY = torch.library.Library("topo", "IMPL")
+
+
+def m2s(
+    vertices: Tensor,
+    faces: Tensor,
+    size: int | Sequence[int],
+    *,
+    sigma: float,
+    blur_radius: float | None = None,
+    binary: bool = True,
+) -> Tensor:
+    """Silhouettes of triangle meshes: ``A = 1 - prod_j (1 - sigmoid(-d_j / sigma))``.
+
+    d_j is the signed squared distance from the pixel's centre to face j, negative inside, and the
+    product runs over the faces with ``d_j < blur_radius``. Both windings count, a face whose
+    doubled area is at most 1e-8 pixel^2 does not, and depth plays no part. 1 - A below 1e-6
+    (1e-15 in float64) counts as covered and passes no gradient.
+
+    Args:
+        vertices: (B, V, 2) or (B, V, 3), float32 or float64, in pixels: x right, y down, pixel
+            centres at +0.5. z is ignored and has zero gradient.
+        faces: (F, 3), or (B, F, 3) for one set per image; int32 or int64, from 0 to V - 1.
+        size: (H, W) of the image in pixels, or one number for both.
+        sigma: softness of the outline in pixel^2. PyTorch3D's 1e-4 in NDC^2 is 1.25 at 224.
+        blur_radius: squared distance in pixel^2 from which a face counts no more. None:
+            ``log(1 / 1e-4 - 1) * sigma``, where its own coverage has fallen to 1e-4.
+        binary: A > 0.5 as 0 and 1, with the gradient of A (straight through). False: A itself.
+
+    Returns:
+        (B, 1, H, W) in the dtype of ``vertices``, in [0, 1]. Zeros for meshes without faces.
+
+    Raises:
+        RuntimeError: wrong rank, shape, device, dtype or option; on the CPU also coordinates that
+            are not finite or beyond 2^24 pixels, and wrong indices. On CUDA nothing looks, since
+            that would synchronise: such faces are left out.
+
+    Under autocast it computes in float32. The gradient is deterministic and cannot be
+    differentiated again.
+
+    Source: the soft silhouette of Liu et al., "Soft Rasterizer", ICCV 2019, with PyTorch3D's
+    squared distance and blur radius, without a limit of faces per pixel.
+
+    Example:
+        >>> import torch
+        >>> from topokernels import m2s
+        >>> triangle = torch.tensor([[[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]]], requires_grad=True)
+        >>> silhouette = m2s(triangle, torch.tensor([[0, 1, 2]]), 4, sigma=0.1)
+        >>> silhouette.detach()[0, 0].int()
+        tensor([[1, 1, 1, 0],
+                [1, 1, 0, 0],
+                [1, 0, 0, 0],
+                [0, 0, 0, 0]], dtype=torch.int32)
+        >>> silhouette.sum().backward()
+        >>> bool(triangle.grad[0, 1, 0] > 0)  # moving that corner outward covers more
+        True
+    """
+    size = [size, size] if isinstance(size, int) else list(size)
+    return torch.ops.topo.m2s.default(
+        vertices, faces, size, sigma=sigma, blur_radius=blur_radius, binary=binary
+    )
+
+
+def _m2s(
+    vertices: Tensor,
+    faces: Tensor,
+    size: Sequence[int],
+    *,
+    sigma: float,
+    blur_radius: float | None = None,
+    binary: bool = True,
+) -> Tensor:
+    coverage = torch.ops.topo.m2s_coverage.default(vertices, faces, size, sigma, blur_radius)
+    if not binary:
+        return coverage
+    # The difference is exactly zero and carries the gradient.
+    return (coverage > 0.5).to(coverage.dtype) + (coverage - coverage.detach())
+
+
+_LIBRARY.impl("m2s", _m2s, "CompositeImplicitAutograd")
+_LIBRARY.impl("m2s", _m2s, "FuncTorchBatchedDecomposition")
+
+
+def check_mesh(op: str, vertices: Tensor, faces: Tensor, size: Sequence[int], depth: bool) -> None:
+    """The checks of a mesh by the compiled kernels, for fake ones."""
+    components = (3,) if depth else (2, 3)
+    torch._check(
+        vertices.dtype in (torch.float32, torch.float64),
+        lambda: f"{op}: vertices must be float32 or float64, got {vertices.dtype}",
+    )
+    torch._check(
+        vertices.dim() == 3 and vertices.shape[2] in components,
+        lambda: (
+            f"{op}: vertices must have shape (B, V, 3){'' if depth else ' or (B, V, 2)'}, "
+            f"got {tuple(vertices.shape)}"
+        ),
+    )
+    torch._check(
+        faces.dtype in (torch.int32, torch.int64),
+        lambda: f"{op}: faces must be int32 or int64, got {faces.dtype}",
+    )
+    torch._check(
+        faces.dim() in (2, 3) and faces.shape[-1] == 3,
+        lambda: f"{op}: faces must have shape (F, 3) or (B, F, 3), got {tuple(faces.shape)}",
+    )
+    torch._check(
+        len(size) == 2, lambda: f"{op}: size must be (height, width), got {len(size)} values"
+    )
+
+
+@torch.library.register_fake("topo::m2s_coverage")
+def _fake(
+    vertices: Tensor, faces: Tensor, size: Sequence[int], sigma: float, blur_radius: float | None
+) -> Tensor:
+    check_mesh("m2s", vertices, faces, size, depth=False)
+    return vertices.new_empty((vertices.shape[0], 1, *size))
+
+
+@torch.library.register_fake("topo::m2s_backward")
+def _fake_backward(
+    grad: Tensor, vertices: Tensor, faces: Tensor, coverage: Tensor, *_: Any
+) -> Tensor:
+    check_same_shape("m2s_backward", "grad", grad, "coverage", coverage)
+    check_mesh("m2s_backward", vertices, faces, coverage.shape[2:], depth=False)
+    return vertices.new_empty(vertices.shape)
+
+
+def _setup_context(*, ctx: Any, inputs: Sequence[Any], output: Tensor, **_: Any) -> None:
+    vertices, faces, _size, *ctx.options = inputs
+    ctx.save_for_backward(vertices, faces, output)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    grad_vertices = torch.ops.topo.m2s_backward.default(grad, *ctx.saved_tensors, *ctx.options)
+    return grad_vertices, None, None, None, None
+
+
+def _double_backward(ctx: Any, *grads: Tensor) -> NoReturn:
+    raise RuntimeError(
+        "m2s: double backward is not implemented. "
+        "Do not differentiate through a gradient taken with create_graph=True."
+    )
+
+
+register_autograd("m2s_coverage", _backward, setup_context=_setup_context)
+register_autograd("m2s_backward", _double_backward)
+for _device in ("cpu", "cuda"):
+    torch.library.register_autocast("topo::m2s_coverage", _device, torch.float32)
+
+
+def fold_meshes(
+    info: Any, in_dims: Sequence[int | None], vertices: Tensor, faces: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Meshes of a vmap rule as one batch (N * B, ...), their faces shared where they can be."""
+    if in_dims[0] is None:
+        vertices = vertices.expand(info.batch_size, *vertices.shape)
+    else:
+        vertices = vertices.movedim(in_dims[0], 0)
+    mapped, batch = vertices.shape[:2]
+    if in_dims[1] is not None:
+        faces = faces.movedim(in_dims[1], 0)
+        faces = faces if faces.dim() == 4 else faces[:, None]
+    if faces.dim() > 2:
+        faces = faces.expand(mapped, batch, *faces.shape[-2:]).flatten(0, 1)
+    return vertices.flatten(0, 1), faces
+
+
+@torch.library.register_vmap("topo::m2s_coverage")
+def _vmap(
+    info: Any, in_dims: tuple[Any, ...], vertices: Tensor, faces: Tensor, *options: Any
+) -> tuple[Tensor, int]:
+    folded = fold_meshes(info, in_dims, vertices, faces)
+    coverage = torch.ops.topo.m2s_coverage.default(*folded, *options)
+    return coverage.unflatten(0, (info.batch_size, -1)), 0
+
+
+@torch.library.register_vmap("topo::m2s_backward")
+def _vmap_backward(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
+    grad, vertices, faces, coverage, *options = args
+    vertices, faces = fold_meshes(info, in_dims[1:3], vertices, faces)
+    images = [
+        (image.expand(info.batch_size, *image.shape) if dim is None else image.movedim(dim, 0))
+        for image, dim in ((grad, in_dims[0]), (coverage, in_dims[3]))
+    ]
+    grad, coverage = (image.flatten(0, 1) for image in images)
+    result = torch.ops.topo.m2s_backward.default(grad, vertices, faces, coverage, *options)
+    return result.unflatten(0, (info.batch_size, -1)), 0
