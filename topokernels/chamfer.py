@@ -26,6 +26,7 @@ def chamfer(
     pred: Tensor,
     target: Tensor,
     *,
+    pred_distance: Tensor | None = ...,
     target_distance: Tensor | None = ...,
     pull_weight: float = ...,
     reduction: Reduction = ...,
@@ -38,6 +39,7 @@ def chamfer(
     pred: Tensor,
     target: Tensor,
     *,
+    pred_distance: Tensor | None = ...,
     target_distance: Tensor | None = ...,
     pull_weight: float = ...,
     reduction: Reduction = ...,
@@ -49,6 +51,7 @@ def chamfer(
     pred: Tensor,
     target: Tensor,
     *,
+    pred_distance: Tensor | None = None,
     target_distance: Tensor | None = None,
     pull_weight: float = 1.0,
     reduction: Reduction = "mean",
@@ -66,7 +69,8 @@ def chamfer(
     Args:
         pred: (..., H, W) bool, uint8 or floating point in [0, 1].
         target: same shape.
-        target_distance: D_out(target), (..., H, W), where it is fixed and known already.
+        pred_distance: D_out(pred), (..., H, W), where it is known already.
+        target_distance: D_out(target), likewise: the fixed side of an optimisation.
         pull_weight: weight of the first term.
         reduction: "mean" or "sum" over all images, or "none" for one value per image, (...).
         iterations: thinning steps of the distance maps; distances saturate at one more.
@@ -94,7 +98,8 @@ def chamfer(
     """
     if target_distance is None:
         target_distance = s2d(_complement(target), iterations=iterations, backward=backward)
-    pred_distance = s2d(_complement(pred), iterations=iterations, backward=backward)
+    if pred_distance is None:
+        pred_distance = s2d(_complement(pred), iterations=iterations, backward=backward)
     dtype = torch.promote_types(pred_distance.dtype, target_distance.dtype)
     pull, push = torch.ops.topo.chamfer.default(
         pred, target, pred_distance.to(dtype), target_distance.to(dtype)

@@ -1,0 +1,38 @@
+"""The bodies of the CUDA kernels, compiled as C++ and run on the host: see tests/cpp."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+COMPILER = shutil.which(os.environ.get("CXX", "g++"))
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+def test_cuda_kernels_on_the_host(tmp_path: Path) -> None:
+    program = tmp_path / "test_cuda_kernels"
+    compiled = subprocess.run(
+        [
+            str(COMPILER),
+            *("-std=c++17", "-O1", "-pthread", "-DTORCH_STABLE_ONLY"),
+            "-DTORCH_TARGET_VERSION=0x020A000000000000ULL",
+            f"-I{ROOT / 'csrc'}",
+            *("-isystem", str(Path(torch.__file__).parent / "include")),
+            *(str(ROOT / "tests/cpp/test_cuda_kernels.cpp"), "-o", str(program)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compiled.returncode == 0, compiled.stderr
+    # A kernel that loses a thread at a barrier would wait for ever.
+    result = subprocess.run(
+        [str(program)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
