@@ -127,9 +127,10 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print(f"topo-adapt: {error}", style="red", markup=False, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("topo-adapt: interrupted, nothing was written", style="red")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 130:  # how Typer reports Ctrl-C
+            Console(stderr=True).print("topo-adapt: interrupted, nothing was written", style="red")
+        raise
 
 
 if __name__ == "__main__":

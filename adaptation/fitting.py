@@ -16,7 +16,7 @@ from adaptation.body import Body
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
 from adaptation.metrics import silhouette_iou
 from adaptation.prior import GaussianPosePrior, geometric
-from adaptation.renderer import Renderer
+from adaptation.renderer import Renderer, exact_silhouette, straight_through
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class FitSettings:
 
     loss: LossSettings = field(default_factory=LossSettings)
     steps: int = 150
-    topology_start: float = 1.0
+    topology_start: float = 0.05
     prior_start: float = 0.2
     prior_end: float = 0.001
     shape_weight: float = 0.01
@@ -132,18 +132,25 @@ class Fitter:
         """Masks (B, 1, S, S) of 0 and 1 with everything about them that stays fixed."""
         return SilhouetteTarget.of(masks, iterations=self.settings.loss.iterations)
 
-    def render(self, parameters: BodyParameters, size: int) -> Tensor:
-        """Soft silhouettes (B, 1, size, size)."""
-        vertices = self.body(parameters.pose, parameters.betas).vertices
-        return self.renderer(vertices, self.body.faces, parameters.camera, size)
+    def silhouette(self, parameters: BodyParameters, size: int) -> Tensor:
+        """Silhouettes (B, 1, size, size) of 0 and 1: pixels whose centre the body covers.
+
+        The gradient is that of the renderer's soft silhouette. Its own values, cut at 0.5, would be wider than the
+        body: the coverages of the many small faces along an outline add up.
+        """
+        vertices, faces = self.body(parameters.pose, parameters.betas).vertices, self.body.faces
+        exact = exact_silhouette(vertices.detach(), faces, parameters.camera.detach(), size)
+        if not vertices.requires_grad:
+            return exact
+        coverage = self.renderer(vertices, faces, parameters.camera, size)
+        return straight_through(exact, coverage)
 
     @torch.no_grad()
     def evaluate(self, parameters: BodyParameters, target: SilhouetteTarget) -> Evaluation:
         """Losses and IoU, without gradients."""
-        coverage = self.render(parameters, target.mask.shape[-1])
-        silhouette = (coverage > 0.5).to(coverage.dtype)
+        silhouette = self.silhouette(parameters, target.mask.shape[-1])
         return Evaluation(
-            loss=silhouette_loss(coverage, target, self.settings.loss),
+            loss=silhouette_loss(silhouette, target, self.settings.loss),
             topology=topology_agreement(silhouette, target, self.settings.loss),
             iou=silhouette_iou(silhouette, target.mask),
             prior=self.prior.energy(parameters.pose),
@@ -191,7 +198,7 @@ class Fitter:
         for step in range(total):
             loss_settings = replace(settings.loss, topology_weight=self._topology_weight(step, total))
             parameters = current()
-            data = silhouette_loss(self.render(parameters, size), target, loss_settings)
+            data = silhouette_loss(self.silhouette(parameters, size), target, loss_settings)
             prior = geometric(settings.prior_start, settings.prior_end, step, total)
             regulariser = prior * self.prior.energy(pose) + settings.shape_weight * betas.square().sum(1)
             loss = (data + regulariser).sum()

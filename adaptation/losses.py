@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from adaptation.renderer import binarise
 from topokernels import chamfer, s2d
 from topokernels.topology_loss import TargetTopology, skeleton_of, target_topology
 
@@ -70,53 +69,63 @@ class LossSettings:
     Attributes:
         name: b1 pixel L2; b2 L_S; b3 L_S and pixel L2 of the skeletons; ours L_S and L_T.
         topology_weight: of the skeleton term.
+        pixel_weight: of b1 added to the others.
         pull_weight: of the terms that pull the body to parts of the mask it misses; 1 in the paper.
         iterations: thinning steps; must exceed the displacement, in pixels, that the loss is to correct.
-        gain: of the straight-through binarisation.
+        gain: on gradients that reach the silhouette through a distance map. S2D's subgradient leaves half on each
+            side of the outline, and a rendered silhouette answers only outside of it.
     """
 
     name: LossName = "ours"
-    topology_weight: float = 1.0
+    topology_weight: float = 0.5
+    pixel_weight: float = 0.0
     pull_weight: float = 1.0
     iterations: int = 64
     gain: float = 2.0
 
 
-def silhouette_loss(coverage: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
+def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
     """Loss per image.
 
     Args:
-        coverage: soft silhouettes (B, 1, H, W).
+        silhouette: (B, 1, H, W) of 0 and 1, with a straight-through gradient where one is wanted.
         target: of the same size.
         settings: which loss.
 
     Returns:
         (B,).
     """
+    pixels = (silhouette - target.mask).square().sum((1, 2, 3)) / target.area
     if settings.name == "b1":
-        return (coverage - target.mask).square().sum((1, 2, 3)) / target.area
-    silhouette = binarise(coverage, settings.gain)
-    loss = _chamfer(silhouette, target.mask, target.distance, settings) / target.area
+        return pixels
+    routed = silhouette.detach() + settings.gain * (silhouette - silhouette.detach())
+    distance = s2d(1 - routed, iterations=settings.iterations)
+    loss = _chamfer(silhouette, target.mask, distance, target.distance, settings) / target.area
+    loss = loss + settings.pixel_weight * pixels
     if settings.name == "b2":
         return loss
-    skeleton = skeleton_of(silhouette, iterations=settings.iterations)
+    skeleton = skeleton_of(routed, iterations=settings.iterations)
     if settings.name == "b3":
         topology = (skeleton - target.topology.skeleton).square().sum((1, 2, 3))
     else:
-        topology = _chamfer(skeleton, *target.topology, settings)
+        topology = _chamfer(skeleton, target.topology.skeleton, None, target.topology.skeleton_distance, settings)
     return loss + settings.topology_weight * topology / target.length
 
 
 def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
     """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons."""
     skeleton = skeleton_of(silhouette, iterations=settings.iterations)
-    return _chamfer(skeleton, *target.topology, settings) / target.length
+    loss = _chamfer(skeleton, target.topology.skeleton, None, target.topology.skeleton_distance, settings)
+    return loss / target.length
 
 
-def _chamfer(pred: Tensor, target: Tensor, target_distance: Tensor, settings: LossSettings) -> Tensor:
+def _chamfer(
+    pred: Tensor, target: Tensor, pred_distance: Tensor | None, target_distance: Tensor, settings: LossSettings
+) -> Tensor:
     return chamfer(
         pred,
         target,
+        pred_distance=pred_distance,
         target_distance=target_distance,
         pull_weight=settings.pull_weight,
         reduction="none",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adaptation.errors import UserError
@@ -25,26 +25,58 @@ def result_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         UserError: ``out`` is in use, or cannot be written.
     """
-    if out.exists():
-        if not out.is_dir():
-            raise UserError(f"{out} is a file; --out must name a folder")
-        if any(out.iterdir()):
-            if not overwrite:
-                raise UserError(f"{out} is not empty; choose another folder, or replace it with --overwrite")
-            if not (out / MARKER).is_file():
-                raise UserError(f"{out} does not hold results of topo-adapt; it is not overwritten")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+        # The folder itself, where out is "." or a link to it.
+        target = out.resolve()
+        _check_free(target, out, overwrite=overwrite)
+        made = [folder for folder in target.parents if not folder.exists()]
+        target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write to {out.parent}: {error.strerror}") from None
+        raise UserError(f"cannot write to {out}: {error.strerror}") from None
+    partial = None
     try:
+        try:
+            partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}-"))
+        except OSError as error:
+            raise UserError(f"cannot write to {target.parent}: {error.strerror}") from None
         yield partial
-        if out.exists():
-            shutil.rmtree(out)
         partial.chmod(0o755)
-        partial.rename(out)
+        _replace(target, partial)
+        made = []
     except OSError as error:
-        raise UserError(f"cannot write {error.filename or out}: {error.strerror}") from error
+        raise UserError(f"cannot write {error.filename or out}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        for folder in made:  # innermost first
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _check_free(target: Path, out: Path, *, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError(f"{out} is a file; --out must name a folder")
+    if target.is_mount():  # cannot be replaced as a whole
+        raise UserError(f"{out} is a mount point; --out must name a folder inside it")
+    if any(target.iterdir()):
+        if not overwrite:
+            raise UserError(f"{out} is not empty; choose another folder, or replace it with --overwrite")
+        if not (target / MARKER).is_file():
+            raise UserError(f"{out} does not hold results of topo-adapt; it is not overwritten")
+
+
+def _replace(target: Path, partial: Path) -> None:
+    """Move the new results in; the old ones are deleted only once the new ones are in place."""
+    if not target.exists():
+        partial.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{partial.name}-old-"))
+    target.rename(old)  # onto an empty folder
+    try:
+        partial.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

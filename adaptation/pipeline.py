@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,8 +53,8 @@ class FitOptions:
     frames: tuple[int, ...] | None = None
     method: Method = "median"
     size: int = 112
-    margin: float = 0.2
-    sigma: float = 1.0
+    margin: float = 0.1
+    sigma: float = 0.1
     renderer: Backend = "topokernels"
     device: str = "cpu"
     seed: int = 0
@@ -99,6 +100,7 @@ def fit_recording(
         UserError: no moving person, no usable mask in the frames asked for, or frames that do not exist.
     """
     torch.manual_seed(options.seed)
+    fitter = make_fitter(body, options)  # first: what is wrong with the device is to be said at once
     if options.frames is not None:
         check_frames(options.frames, frames)
     with progress.task("Finding people") as update:
@@ -108,7 +110,6 @@ def fit_recording(
     chosen, notes = choose_detections(tracks, options)
     with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
         crops = cut_crops(frames, chosen, options, update.by)
-    fitter = make_fitter(body, options)
     everything = [crop for person in crops for crop in person]
     with progress.task("Fitting bodies", len(everything)) as update:
         best = fit_from_starts(fitter, stack_masks(everything, options.device), options.starts, progress=update.by)
@@ -128,6 +129,8 @@ def fit_recording(
 
 def make_fitter(body: Body, options: FitOptions) -> Fitter:
     """Body, prior and renderer on the device, ready to fit."""
+    if re.fullmatch(r"cpu|cuda(:\d+)?", options.device) is None:
+        raise UserError(f"device must be cpu, cuda or cuda:N, got {options.device!r}")
     try:
         device = torch.device(options.device)
         body = body.to(device)

@@ -6,9 +6,10 @@ Backends: ``topokernels`` (default) and ``pytorch3d`` (optional; its INSTALL.md 
 from __future__ import annotations
 
 import math
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import topokernels
@@ -24,7 +25,7 @@ class Renderer(Protocol):
     def __call__(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor: ...
 
 
-def make_renderer(backend: Backend = "topokernels", *, sigma: float = 1.0) -> Renderer:
+def make_renderer(backend: Backend = "topokernels", *, sigma: float = 0.1) -> Renderer:
     """A renderer by name.
 
     Args:
@@ -87,15 +88,43 @@ class _PyTorch3D:
         return image[..., 3].unsqueeze(1)
 
 
-def binarise(coverage: Tensor, gain: float = 2.0) -> Tensor:
-    """Threshold at 0.5 with a straight-through gradient.
+def exact_silhouette(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+    """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, not differentiable."""
+    flat = torch.cat([project(vertices, camera, size), vertices[..., 2:]], dim=-1)
+    nearest, _, _ = topokernels.rasterize(flat, faces, size)
+    return (nearest >= 0).to(vertices.dtype).unsqueeze(1)
+
+
+class _Outline(torch.autograd.Function):
+    """Binary silhouette forward; backward, the loss's gradient at the outline to the soft coverage."""
+
+    @staticmethod
+    def forward(ctx: Any, coverage: Tensor, silhouette: Tensor) -> Tensor:
+        ctx.save_for_backward(silhouette)
+        return silhouette.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (inside,) = ctx.saved_tensors
+        beside = F.avg_pool2d(torch.cat([grad * inside, inside], dim=1), 3, stride=1, padding=1)
+        within, count = beside.split(1, dim=1)
+        outline = 0.5 * (grad + within / count.clamp(min=1 / 18))
+        return torch.where(inside > 0, 0, torch.where(count > 0, outline, grad)), None
+
+
+def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
+    """The values of a binary silhouette with a gradient to a soft one.
+
+    Where the outline moves out, a pixel outside of it is gained; where it moves in, one inside is lost. A soft
+    silhouette of many small faces changes outside of the outline only, so that it would hear of the gains alone
+    and the body would come out too thin or too wide. Each pixel outside of the outline therefore gets the mean of
+    its own gradient and that of its neighbours inside: a central difference.
 
     Args:
-        coverage: soft silhouettes in [0, 1], any shape.
-        gain: factor on the gradient. The contour pixels of a soft silhouette hold about half of the area that a
-            moving outline changes, for every softness; 2 makes up for it.
+        silhouette: (B, 1, H, W) of 0 and 1, the exact one.
+        coverage: (B, 1, H, W) soft, whose gradient is used.
 
     Returns:
-        0 and 1, same shape and dtype.
+        The values of ``silhouette``.
     """
-    return (coverage > 0.5).to(coverage.dtype) + gain * (coverage - coverage.detach())
+    return _Outline.apply(coverage, silhouette)

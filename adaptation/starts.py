@@ -35,7 +35,7 @@ class StartSettings:
     yaws: tuple[float, ...] = (-90, -45, 0, 45, 90)
     pitch: float = 10.0
     phases: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
-    kept: int = 4
+    kept: int = 3
     prior_weight: float = 0.005
     batch: int = 64
 
