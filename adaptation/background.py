@@ -167,9 +167,7 @@ def make_subtractor(method: Method = "median") -> Subtractor:
     return MedianSubtractor() if method == "median" else OpenCvSubtractor(method)
 
 
-def sample_frames(
-    frames: Iterable[Image], wanted: int, progress: Callable[[int], None] | None = None
-) -> list[Image]:
+def sample_frames(frames: Iterable[Image], wanted: int, progress: Callable[[int], None] | None = None) -> list[Image]:
     """Return between `wanted` and 2 * `wanted` frames spread evenly, in one pass of unknown length.
 
     Args:

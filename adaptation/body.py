@@ -88,9 +88,7 @@ class Body(torch.nn.Module):
         buffer("_shape", shape.reshape(SHAPE_DIRECTIONS, -1))
         buffer("_joints", regressor @ arrays.v_template)
         # Joints are linear in the shape, so they need no vertices.
-        buffer(
-            "_joint_shape", np.einsum("jv,kiv->kji", regressor, shape).reshape(SHAPE_DIRECTIONS, -1)
-        )
+        buffer("_joint_shape", np.einsum("jv,kiv->kji", regressor, shape).reshape(SHAPE_DIRECTIONS, -1))
         buffer("_weights", arrays.weights.T)
         pose = arrays.posedirs
         buffer("_pose", None if pose is None else pose.transpose(2, 1, 0).reshape(-1, 3 * count))
@@ -135,19 +133,12 @@ class Body(torch.nn.Module):
         Raises:
             UserError: wrong shapes, or a dtype that is not the body's.
         """
-        if (
-            pose.ndim != 3
-            or pose.shape[1:] != (len(PARENTS), 3)
-            or betas.shape != (len(pose), SHAPE_DIRECTIONS)
-        ):
+        if pose.ndim != 3 or pose.shape[1:] != (len(PARENTS), 3) or betas.shape != (len(pose), SHAPE_DIRECTIONS):
             raise UserError(
-                "Body: wanted pose (B, 24, 3) and betas (B, 10), "
-                f"got {tuple(pose.shape)} and {tuple(betas.shape)}"
+                f"Body: wanted pose (B, 24, 3) and betas (B, 10), got {tuple(pose.shape)} and {tuple(betas.shape)}"
             )
         if not pose.dtype == betas.dtype == self._template.dtype:
-            raise UserError(
-                f"Body is {self._template.dtype}, got pose {pose.dtype} and betas {betas.dtype}"
-            )
+            raise UserError(f"Body is {self._template.dtype}, got pose {pose.dtype} and betas {betas.dtype}")
         batch = len(pose)
         rest_joints = self._joints + (betas @ self._joint_shape).view(batch, *self._joints.shape)
         rotations = roma.rotvec_to_rotmat(pose)
@@ -173,9 +164,7 @@ class Body(torch.nn.Module):
             parents = list(PARENTS[first:last])
             above = world[:, parents]
             bones = rest[:, first:last] - rest[:, parents]
-            joints = torch.cat(
-                [joints, joints[:, parents] + (above @ bones[..., None]).squeeze(-1)], dim=1
-            )
+            joints = torch.cat([joints, joints[:, parents] + (above @ bones[..., None]).squeeze(-1)], dim=1)
             world = torch.cat([world, above @ rotations[:, first:last]], dim=1)
         return world, joints
 

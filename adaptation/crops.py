@@ -34,9 +34,7 @@ class Crop:
     quality: MaskQuality
 
 
-def make_crop(
-    frame_image: Image, detection: Detection, track: int, *, size: int = 112, margin: float = 0.2
-) -> Crop:
+def make_crop(frame_image: Image, detection: Detection, track: int, *, size: int = 112, margin: float = 0.2) -> Crop:
     """Cut a detection out of its frame.
 
     Args:
@@ -60,9 +58,7 @@ def make_crop(
         track=track,
         frame=detection.frame,
         box=(left, top, side, side),
-        image=np.rint(_resample(frame_image.astype(np.float32), left, top, side, size)).astype(
-            np.uint8
-        ),
+        image=np.rint(_resample(frame_image.astype(np.float32), left, top, side, size)).astype(np.uint8),
         mask=(coverage >= 0.5).astype(np.float32),
         quality=detection.quality,
     )
@@ -81,9 +77,7 @@ def _resample(
     # Pixel centres lie at +0.5 in our coordinates and at whole numbers in OpenCV's.
     to_source = np.array([[step, 0, left + step / 2 - 0.5], [0, step, top + step / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    sampled = cv2.warpAffine(
-        image, to_source, (fine, fine), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-    )
+    sampled = cv2.warpAffine(image, to_source, (fine, fine), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
     if fine > size:
         sampled = cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(sampled, np.float32)

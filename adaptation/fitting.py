@@ -52,7 +52,7 @@ class BodyParameters:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a fit runs. The defaults were measured; see docs/fitting.md.
+    """How a fit runs. The defaults were measured by benchmarks/bench_losses.py.
 
     Attributes:
         loss: which silhouette loss, with its weights.

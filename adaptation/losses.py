@@ -57,9 +57,7 @@ class SilhouetteTarget:
     def select(self, index: Tensor) -> SilhouetteTarget:
         """The images of an index (N,)."""
         topology = TargetTopology(*(part[index] for part in self.topology))
-        return SilhouetteTarget(
-            self.mask[index], self.distance[index], topology, self.area[index], self.length[index]
-        )
+        return SilhouetteTarget(self.mask[index], self.distance[index], topology, self.area[index], self.length[index])
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,7 @@ class Surface:
 
     def interpolate(self, values: Floats) -> Floats:
         """Values of vertices (V, C) at the samples, (h * n, w * n, C)."""
-        return np.asarray(
-            np.einsum("hwk,hwkc->hwc", self.weights, values[self.vertices]), np.float32
-        )
+        return np.asarray(np.einsum("hwk,hwkc->hwc", self.weights, values[self.vertices]), np.float32)
 
     def average(self, values: Floats) -> Floats:
         """Samples (h * n, w * n, ...) averaged over pixels, (h, w, ...)."""
@@ -96,11 +94,7 @@ def see(
     vertices = torch.as_tensor(vertices_px, dtype=torch.float32).detach().cpu()
     triangles = torch.as_tensor(faces).detach().cpu().long()
     low = vertices[:, :2].amin(0).floor().clamp(min=0).int().tolist()
-    high = (
-        torch.minimum(vertices[:, :2].amax(0).ceil(), torch.tensor([size[1], size[0]]))
-        .int()
-        .tolist()
-    )
+    high = torch.minimum(vertices[:, :2].amax(0).ceil(), torch.tensor([size[1], size[0]])).int().tolist()
     x, y, w, h = low[0], low[1], high[0] - low[0], high[1] - low[1]
     if w <= 0 or h <= 0:
         return None
@@ -185,9 +179,7 @@ def paint(image: Image, surface: Surface, colors: Floats, opacity: Floats) -> Im
     x, y, w, h = surface.box
     blended = image.astype(np.float32)
     under = blended[y : y + h, x : x + w]
-    blended[y : y + h, x : x + w] = under * (
-        1 - surface.average(opacity)[..., None]
-    ) + surface.average(colors)
+    blended[y : y + h, x : x + w] = under * (1 - surface.average(opacity)[..., None]) + surface.average(colors)
     return np.asarray(np.rint(np.clip(blended, 0, 255)), np.uint8)
 
 
@@ -197,9 +189,7 @@ def enlarge(image: Image, size: int) -> Image:
     return np.asarray(enlarged, np.uint8)
 
 
-def draw_outline(
-    image: Image, mask: npt.NDArray[np.generic], *, color: Color = (255, 255, 255)
-) -> Image:
+def draw_outline(image: Image, mask: npt.NDArray[np.generic], *, color: Color = (255, 255, 255)) -> Image:
     """Draw the outline of a mask over an image of the same part of the scene, often enlarged.
 
     Args:
@@ -212,9 +202,7 @@ def draw_outline(
     """
     height, width = image.shape[:2]
     smooth = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    contours, _ = cv2.findContours(
-        (smooth > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
-    )
+    contours, _ = cv2.findContours((smooth > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     drawn: Image = np.array(image)
     cv2.drawContours(drawn, contours, -1, color, 1, cv2.LINE_AA)
     return drawn
@@ -242,9 +230,7 @@ def picture_skeleton(skeleton: npt.NDArray[np.generic], mask: npt.NDArray[np.gen
     return picture
 
 
-def draw_bones(
-    image: Image, joints_px: Floats, parents: Sequence[int], *, color: Color = (255, 255, 255)
-) -> Image:
+def draw_bones(image: Image, joints_px: Floats, parents: Sequence[int], *, color: Color = (255, 255, 255)) -> Image:
     """Draw joints and bones over an image.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import roma
@@ -18,13 +17,13 @@ from adaptation.body import Body
 from adaptation.camera import crop_to_frame, project
 from adaptation.crops import Crop, make_crop
 from adaptation.errors import UserError
-from adaptation.fitting import Fitter, FitSettings
+from adaptation.fitting import FitSettings, Fitter
 from adaptation.prior import GaussianPosePrior
 from adaptation.progress import Progress
 from adaptation.renderer import Backend, make_renderer
 from adaptation.results import PersonResult
 from adaptation.starts import BestFit, StartSettings, fit_from_starts
-from adaptation.temporal import TemporalSettings, choose, reflect_in_depth
+from adaptation.temporal import TemporalSettings, choose, reflect_in_depth, seen_pitch
 from adaptation.tracks import Detection, Track, TrackSettings, find_people
 from adaptation.video import Frames, Masks, check_frames
 
@@ -104,9 +103,7 @@ def fit_recording(
     if options.frames is not None:
         check_frames(options.frames, frames)
     with progress.task("Finding people") as update:
-        tracks = find_people(
-            frames, method=options.method, masks=masks, settings=options.tracks, progress=update.to
-        )
+        tracks = find_people(frames, method=options.method, masks=masks, settings=options.tracks, progress=update.to)
     chosen, notes = choose_detections(tracks, options)
     with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
         crops = cut_crops(frames, chosen, options, update.by)
@@ -114,13 +111,14 @@ def fit_recording(
     with progress.task("Fitting bodies", len(everything)) as update:
         best = fit_from_starts(fitter, stack_masks(everything, options.device), options.starts, progress=update.by)
 
+    # One camera: everybody is seen at its pitch, whichever of the two signs a fit has.
+    camera_pitch = seen_pitch(best.fitted.pose[:, 0]).abs().median().item()
     people, first = [], 0
     for (track, _), person_crops in zip(chosen, crops, strict=True):
         last = first + len(person_crops)
         part = best.select(slice(first, last))
-        people.append(
-            FittedPerson(track, person_crops, resolve(fitter, track, person_crops, part, options.temporal))
-        )
+        result = resolve(fitter, track, person_crops, part, camera_pitch, options.temporal)
+        people.append(FittedPerson(track, person_crops, result))
         first = last
     if frames.warning:
         notes.append(frames.warning)
@@ -183,9 +181,7 @@ def cut_crops(
     for number in sorted(by_frame):
         image = frames.frame(number)
         for person, track, detection in by_frame[number]:
-            crops[person].append(
-                make_crop(image, detection, track.number, size=options.size, margin=options.margin)
-            )
+            crops[person].append(make_crop(image, detection, track.number, size=options.size, margin=options.margin))
         progress(len(by_frame[number]))
     return crops
 
@@ -196,17 +192,23 @@ def stack_masks(crops: Sequence[Crop], device: str) -> Tensor:
 
 
 def resolve(
-    fitter: Fitter, track: Track, crops: list[Crop], best: BestFit, settings: TemporalSettings
+    fitter: Fitter,
+    track: Track,
+    crops: list[Crop],
+    best: BestFit,
+    camera_pitch: float,
+    settings: TemporalSettings,
 ) -> PersonResult:
     """Choose between each fit and its depth reflection over the track, and collect the result."""
     options = [best.fitted.pose, reflect_in_depth(best.fitted.pose)]
     starts = [best.start.pose, reflect_in_depth(best.start.pose)]
     with torch.no_grad():
         joints = torch.stack([fitter.body(pose, best.fitted.betas).joints for pose in options], dim=1)
+    pitch = torch.stack([seen_pitch(pose[:, 0]) for pose in options], dim=1)
     frame = np.array([crop.frame for crop in crops], dtype=np.int64)
     picked = choose(
         frame,
-        costs=np.zeros((len(crops), len(options))),
+        costs=settings.pitch * (pitch - camera_pitch).abs().double().cpu().numpy(),
         joints=(joints - joints[:, :, :1]).double().cpu().numpy(),
         facing=np.stack([facing_direction(pose[:, 0]) for pose in options], axis=1),
         velocity=velocity_of(track, frame),

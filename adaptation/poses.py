@@ -139,9 +139,7 @@ def walking(
             knee=4 + size * (12 * _bump(p, 0.14, 0.06) + 55 * _bump(p, 0.73, 0.09)),
             ankle=size * (9 * _bump(p, 0.42, 0.10) - 18 * _bump(p, 0.62, 0.06)),
         )
-        _set_arm(
-            pose, side, down=HANGING, swing=-arm_swing * swing, elbow=elbow * (1 - 0.4 * swing)
-        )
+        _set_arm(pose, side, down=HANGING, swing=-arm_swing * swing, elbow=elbow * (1 - 0.4 * swing))
     twist = torch.deg2rad(2 * size * torch.cos(2 * math.pi * phase))
     for name in ("spine1", "spine2", "spine3"):
         pose[..., _J[name], 1] = twist
@@ -149,9 +147,7 @@ def walking(
     return pose
 
 
-def standing(
-    spread: float | Tensor = 0.0, elbow: float | Tensor = 15.0, down: float | Tensor = HANGING
-) -> Tensor:
+def standing(spread: float | Tensor = 0.0, elbow: float | Tensor = 15.0, down: float | Tensor = HANGING) -> Tensor:
     """Standing at ease.
 
     Args:
@@ -227,9 +223,7 @@ def reaching(
     return pose
 
 
-def arms_up(
-    left: float | Tensor = 60.0, right: float | Tensor = 60.0, elbow: float | Tensor = 20.0
-) -> Tensor:
+def arms_up(left: float | Tensor = 60.0, right: float | Tensor = 60.0, elbow: float | Tensor = 20.0) -> Tensor:
     """Standing, arms raised sideways.
 
     Args:
@@ -247,9 +241,7 @@ def arms_up(
     return pose
 
 
-def sample_poses(
-    n: int, generator: torch.Generator | None = None, kinds: Sequence[Kind] = KINDS
-) -> Tensor:
+def sample_poses(n: int, generator: torch.Generator | None = None, kinds: Sequence[Kind] = KINDS) -> Tensor:
     """Random poses within the joint limits.
 
     Args:
@@ -271,9 +263,7 @@ def sample_poses(
     return within_limits(poses + _JITTER_SCALE * torch.randn(n, 24, 3, generator=generator))
 
 
-def perturb(
-    pose: Tensor, degrees: tuple[float, float], generator: torch.Generator | None = None
-) -> Tensor:
+def perturb(pose: Tensor, degrees: tuple[float, float], generator: torch.Generator | None = None) -> Tensor:
     """Wrong poses for starts: hips, knees, shoulders, elbows and lower spine turned at random.
 
     Joint limits are not applied, so that every joint is off by as much as was asked for.
@@ -336,9 +326,7 @@ def _set_leg(
     outwards: float | Tensor = 0.0,
 ) -> None:
     """Degrees: thigh to the front, knee bent, toes up, leg outwards."""
-    flexion, knee, ankle, outwards = (
-        torch.deg2rad(a) for a in _numbers(flexion, knee, ankle, outwards)
-    )
+    flexion, knee, ankle, outwards = (torch.deg2rad(a) for a in _numbers(flexion, knee, ankle, outwards))
     sign = 1.0 if side == "left" else -1.0
     hip = _rotation("x", -flexion) @ _rotation("z", sign * outwards)
     pose[..., _J[f"{side}_hip"], :] = roma.rotmat_to_rotvec(hip)
@@ -346,9 +334,7 @@ def _set_leg(
     pose[..., _J[f"{side}_ankle"], 0] = -ankle
 
 
-def _set_arm(
-    pose: Tensor, side: str, *, down: float | Tensor, swing: float | Tensor, elbow: float | Tensor
-) -> None:
+def _set_arm(pose: Tensor, side: str, *, down: float | Tensor, swing: float | Tensor, elbow: float | Tensor) -> None:
     """Degrees: lowered from the T-pose, then swung to the front; elbow bent."""
     down, swing, elbow = (torch.deg2rad(a) for a in _numbers(down, swing, elbow))
     sign = 1.0 if side == "left" else -1.0
@@ -367,9 +353,7 @@ def _jitter_scale() -> Tensor:
 _JITTER_SCALE = _jitter_scale()
 
 
-def _uniform(
-    n: int, generator: torch.Generator | None, *ranges: tuple[float, float]
-) -> list[Tensor]:
+def _uniform(n: int, generator: torch.Generator | None, *ranges: tuple[float, float]) -> list[Tensor]:
     return [low + (high - low) * torch.rand(n, generator=generator) for low, high in ranges]
 
 

@@ -28,9 +28,7 @@ class GaussianPosePrior(torch.nn.Module):
         self.register_buffer("precision_root", precision_root.clone())
 
     @classmethod
-    def fit(
-        cls, poses: Tensor, shrinkage: float = 0.1, floor: float = math.radians(5)
-    ) -> GaussianPosePrior:
+    def fit(cls, poses: Tensor, shrinkage: float = 0.1, floor: float = math.radians(5)) -> GaussianPosePrior:
         """From examples.
 
         Args:

@@ -20,9 +20,10 @@ Backend = Literal["topokernels", "pytorch3d"]
 
 
 class Renderer(Protocol):
-    """Soft silhouettes (B, 1, size, size) in [0, 1] of vertices (B, V, 3) seen by cameras (B, 3)."""
+    """Draws soft silhouettes."""
 
-    def __call__(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor: ...
+    def __call__(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+        """Coverage (B, 1, size, size) in [0, 1] of vertices (B, V, 3) seen by cameras (B, 3)."""
 
 
 def make_renderer(backend: Backend = "topokernels", *, sigma: float = 0.1) -> Renderer:

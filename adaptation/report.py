@@ -163,8 +163,7 @@ def build_report(
     fitted = [(result, crops) for result, crops in people if len(result)]
     share = max(1, min(rows_per_person, max_rows // max(len(fitted), 1)))
     report_people = [
-        ReportPerson(crops[0].track, result, _rows(body, result, crops, share))
-        for result, crops in fitted
+        ReportPerson(crops[0].track, result, _rows(body, result, crops, share)) for result, crops in fitted
     ]
     overview = overview_input = None
     caption = ""
@@ -248,9 +247,7 @@ def draw_overview(
     for order, (track, result) in enumerate(people):
         for index in np.flatnonzero(result.frame == frame).tolist():
             box = result.box[index]
-            pixels = _pixels(
-                body, result.pose, result.betas, result.camera, [index], float(box[2])
-            )[0]
+            pixels = _pixels(body, result.pose, result.betas, result.camera, [index], float(box[2]))[0]
             pixels[:, :2] += torch.as_tensor(box[:2])
             shown.append((float(pixels[:, 1].max()), order, track, pixels * scale))
     # Whoever stands lower in the image is nearer to the camera, and drawn last.
@@ -269,9 +266,7 @@ def write_report(path: Path, report: Report) -> None:
         path: the file; its folder must exist.
         report: what to show.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(png=_png, jpeg=_jpeg)
     template = resources.files("adaptation") / "templates" / "report.html.j2"
     html = environment.from_string(template.read_text("utf-8")).render(
@@ -302,9 +297,7 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
     if not known:
         return []
     spread = (
-        np.linspace(0, len(known) - 1, min(count, len(known)) + 2)[1:-1]
-        if count < len(known)
-        else range(len(known))
+        np.linspace(0, len(known) - 1, min(count, len(known)) + 2)[1:-1] if count < len(known) else range(len(known))
     )
     chosen = [known[round(float(position))] for position in spread]
     shown = [by_frame[int(result.frame[index])] for index in chosen]
@@ -349,17 +342,13 @@ def _pixels(
     size: float,
 ) -> Tensor:
     """Vertices (N, V, 3) of some frames in pixels of crops of a size, with depth in pixels."""
-    poses, shapes, cameras = (
-        torch.from_numpy(part[list(index)]).float() for part in (pose, betas, camera)
-    )
+    poses, shapes, cameras = (torch.from_numpy(part[list(index)]).float() for part in (pose, betas, camera))
     vertices = body(poses, shapes).vertices
     depth = vertices[..., 2:] * cameras[:, None, :1] * (size / 2)
     return torch.cat([project(vertices, cameras, 2) * (size / 2), depth], dim=-1)
 
 
-def _draw(
-    image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray
-) -> Image:
+def _draw(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:
     return overlay.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
 
 
@@ -380,9 +369,7 @@ def _label(image: Image, text: str, centre: tuple[float, float], color: overlay.
     y = int(np.clip(round(centre[1]), height + 9, image.shape[0] - 11))
     cv2.rectangle(image, (x - 7, y - height - 8), (x + width + 6, y + 7), (20, 24, 32), -1)
     cv2.rectangle(image, (x - 7, y + 7), (x + width + 6, y + 10), color, -1)
-    cv2.putText(
-        image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.75, (255, 255, 255), 2, cv2.LINE_AA
-    )
+    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.75, (255, 255, 255), 2, cv2.LINE_AA)
     return image
 
 
@@ -394,9 +381,7 @@ class _Curve:
     dots: list[tuple[float, float]]
 
 
-def _curve(
-    frames: np.ndarray, values: np.ndarray, low: float, high: float, width: float, height: float
-) -> _Curve:
+def _curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width: float, height: float) -> _Curve:
     """Values over frames in a box of width x height, y down."""
     span = max(int(frames[-1] - frames[0]), 1)
     x = (frames - frames[0]) / span * width if len(frames) > 1 else np.full(1, width / 2)
@@ -406,11 +391,7 @@ def _curve(
     step = np.diff(frames)
     usual = float(np.median(step)) if len(step) else 1.0
     runs = np.split(np.arange(len(frames)), np.flatnonzero(step > 3 * usual) + 1)
-    paths = [
-        " ".join(f"{points[i][0]},{points[i][1]}" for i in run.tolist())
-        for run in runs
-        if len(run) > 1
-    ]
+    paths = [" ".join(f"{points[i][0]},{points[i][1]}" for i in run.tolist()) for run in runs if len(run) > 1]
     return _Curve(paths, points if len(points) <= 60 else [])
 
 
@@ -418,9 +399,7 @@ def _top(*series: np.ndarray) -> float:
     """A round number that is not below any value."""
     highest = max(float(values.max()) for values in series)
     unit = 10.0 ** np.floor(np.log10(max(highest, 1e-3)))
-    return float(
-        unit * next(step for step in (1, 2, 4, 6, 8, 10) if step * unit >= highest * (1 - 1e-9))
-    )
+    return float(unit * next(step for step in (1, 2, 4, 6, 8, 10) if step * unit >= highest * (1 - 1e-9)))
 
 
 def _css(color: overlay.Color) -> str:

@@ -80,9 +80,7 @@ def _read_npz(content: bytes, path: Path) -> dict[str, Any]:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {key: archive[key] for key in _KEYS if key in archive.files}
     except Exception as error:  # Damaged archives raise nearly every type there is.
-        raise UserError(
-            f"{path} is not a readable npz of a body model: {_first_line(error)}"
-        ) from None
+        raise UserError(f"{path} is not a readable npz of a body model: {_first_line(error)}") from None
 
 
 def _read_pickle(content: bytes, path: Path) -> dict[str, Any]:
@@ -96,9 +94,7 @@ def _read_pickle(content: bytes, path: Path) -> dict[str, Any]:
             f"{path} refused: loading it could run code: it names {error}, which no SMPL file needs"
         ) from None
     except Exception as error:  # So do damaged pickles.
-        raise UserError(
-            f"{path} is not a readable SMPL pickle (damaged or cut short?): {_first_line(error)}"
-        ) from None
+        raise UserError(f"{path} is not a readable SMPL pickle (damaged or cut short?): {_first_line(error)}") from None
 
 
 def _first_line(error: BaseException) -> str:
@@ -120,9 +116,7 @@ def _checked(values: dict[str, Any], path: Path) -> SmplArrays:
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
             raise UserError(f"{path}: {key} is not an array of numbers")
         wanted = f"({', '.join('any' if n is None else str(n) for n in shape)})"
-        fits = value.ndim == len(shape) and all(
-            n in (None, m) for n, m in zip(shape, value.shape, strict=True)
-        )
+        fits = value.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
         if not fits or 0 in value.shape:
             raise UserError(f"{path}: {key} has shape {value.shape}, wanted {wanted}")
         if not np.isfinite(value).all():
@@ -134,10 +128,7 @@ def _checked(values: dict[str, Any], path: Path) -> SmplArrays:
     count = len(template)
     shapedirs = array("shapedirs", count, 3, None)
     if shapedirs.shape[2] < SHAPE_DIRECTIONS:
-        raise UserError(
-            f"{path}: shapedirs has {shapedirs.shape[2]} directions, "
-            f"wanted at least {SHAPE_DIRECTIONS}"
-        )
+        raise UserError(f"{path}: shapedirs has {shapedirs.shape[2]} directions, wanted at least {SHAPE_DIRECTIONS}")
     weights = array("weights", count, joints).astype(np.float64)
     if weights.min() < 0 or np.abs(weights.sum(axis=1) - 1).max() > 1e-2:
         raise UserError(f"{path}: weights must not be negative and must sum to 1 for every vertex")
@@ -205,11 +196,7 @@ class _Dtype(_Recorder):
     def numpy(self) -> np.dtype[Any]:
         """The dtype, numbers and booleans only."""
         order = self.state[1] if isinstance(self.state, tuple) else "="
-        if (
-            not isinstance(self.code, str)
-            or self.code[:1] not in tuple("fiub")
-            or order not in ("<", ">", "=", "|")
-        ):
+        if not isinstance(self.code, str) or self.code[:1] not in tuple("fiub") or order not in ("<", ">", "=", "|"):
             raise pickle.UnpicklingError(f"arrays of type {self.code!r} are not numbers")
         return np.dtype(order.replace("|", "=") + self.code)
 
@@ -249,19 +236,11 @@ _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode,
     **{(m, "_reconstructor"): _reconstructor for m in ("copy_reg", "copyreg")},
-    **{
-        (m, n): t
-        for m in ("__builtin__", "builtins")
-        for n, t in (("object", object), ("set", set))
-    },
+    **{(m, n): t for m in ("__builtin__", "builtins") for n, t in (("object", object), ("set", set))},
     **{(f"numpy.{c}.multiarray", "_reconstruct"): _reconstruct for c in ("core", "_core")},
     **{(f"numpy.{c}.multiarray", "scalar"): _scalar for c in ("core", "_core")},
     **{(f"numpy.{c}.numeric", "_frombuffer"): _Buffer for c in ("core", "_core")},
-    **{
-        (f"scipy.sparse{m}", n): _Sparse
-        for m in ("", ".csc", "._csc")
-        for n in ("csc_matrix", "csc_array")
-    },
+    **{(f"scipy.sparse{m}", n): _Sparse for m in ("", ".csc", "._csc") for n in ("csc_matrix", "csc_array")},
 }
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from adaptation.camera import fit_camera_to_bbox, mask_bounds
 from adaptation.fitting import BodyParameters, Evaluation, Fitter
-from adaptation.losses import SilhouetteTarget
 from adaptation.poses import facing, standing, walking
 
 
@@ -128,7 +127,7 @@ def _fit_chunk(fitter: Fitter, masks: Tensor, settings: StartSettings) -> BestFi
 
 
 def aligned(fitter: Fitter, poses: Tensor, masks: Tensor) -> BodyParameters:
-    """Mean-shape bodies (B) in given poses (B, 24, 3), cameras set so that they fill the boxes of masks (B, 1, S, S)."""
+    """Mean-shape bodies in poses (B, 24, 3), with cameras that make them fill the boxes of masks (B, 1, S, S)."""
     betas = poses.new_zeros(len(poses), 10)
     with torch.no_grad():
         vertices = fitter.body(poses, betas).vertices

@@ -209,10 +209,7 @@ def render_clip(settings: ClipSettings | None = None, body: Body | None = None) 
         projection=np.stack([walk.projection for walk in walks]),
         joints3d=np.stack([walk.joints for walk in walks]),
         joints2d=np.stack(
-            [
-                walk.joints[..., :2] * walk.projection[:, None, :1] + walk.projection[:, None, 1:]
-                for walk in walks
-            ]
+            [walk.joints[..., :2] * walk.projection[:, None, :1] + walk.projection[:, None, 1:] for walk in walks]
         ),
         full=full,
         visible=visible,
@@ -230,9 +227,7 @@ def write_clip(clip: SyntheticClip, folder: Path) -> None:
     frames = folder / "frames"
     frames.mkdir(parents=True, exist_ok=True)
     for number, image in zip(clip.frame.tolist(), clip.images, strict=True):
-        _, data = cv2.imencode(
-            ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-        )
+        _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
         (frames / f"{number:04d}.png").write_bytes(data.tobytes())
     np.savez_compressed(
         folder / "truth.npz",
@@ -340,9 +335,7 @@ def _level_poses(cycles: Tensor, direction: Tensor) -> Tensor:
     return pose
 
 
-def _distance(
-    cycles: Tensor, direction: Tensor, betas: Tensor, body: Body, samples: int = 64
-) -> Tensor:
+def _distance(cycles: Tensor, direction: Tensor, betas: Tensor, body: Body, samples: int = 64) -> Tensor:
     """Metres walked (T,) since cycle 0: the body moves on as the lower foot goes back under it."""
     phases = torch.arange(samples + 1) / samples
     joints = body(_level_poses(phases, direction), betas.expand(samples + 1, -1)).joints
@@ -372,25 +365,17 @@ class _Clothes:
             joints[7, 1] + 0.03,
             joints[12, 1] - 0.03,
         )
-        self._cuff = (
-            joints[20, 0] - 0.03
-            if outfit.long_sleeves
-            else 0.75 * joints[18, 0] + 0.25 * joints[16, 0]
-        )
+        self._cuff = joints[20, 0] - 0.03 if outfit.long_sleeves else 0.75 * joints[18, 0] + 0.25 * joints[16, 0]
         head = self._rest[self._rest[:, 1] > joints[15, 1] - 0.04]
         self._head_low, self._head_high = head.min(0), head.max(0)
-        self._colors = np.array(
-            [outfit.skin, outfit.shirt, outfit.trousers, outfit.shoes, outfit.hair], np.float32
-        )
+        self._colors = np.array([outfit.skin, outfit.shirt, outfit.trousers, outfit.shoes, outfit.hair], np.float32)
         self._stripe = np.array(outfit.stripe, np.float32)
 
     def paint(self, image: Image, surface: Surface) -> Image:
         """Paint a surface of this body over an image."""
         rest = surface.interpolate(self._rest)
         x, y, z = np.abs(rest[..., 0]), rest[..., 1], rest[..., 2]
-        _, up, back = np.moveaxis(
-            (rest - self._head_low) / (self._head_high - self._head_low), -1, 0
-        )
+        _, up, back = np.moveaxis((rest - self._head_low) / (self._head_high - self._head_low), -1, 0)
         # Hair lies above a plane that falls from the forehead to the nape.
         hair = (y > self._head_low[1]) & (up > 0.12 + 0.62 * back)
         shirt = (x < self._cuff) & (y < self._neck + 0.25 * (x - 0.06)) & (y > self._waist)
@@ -426,9 +411,7 @@ def _expose(image: Image, number: int, settings: ClipSettings, rng: np.random.Ge
     """What the sensor makes of a picture: lighting, noise that grows with light, eight bits."""
     # The light rises over a tenth of the clip, midway.
     change = float(np.clip((number / settings.frames - 0.5) / 0.1, 0, 1))
-    lit = image * np.float32(1 + (settings.gain - 1) * change) + np.float32(
-        settings.offset * change
-    )
+    lit = image * np.float32(1 + (settings.gain - 1) * change) + np.float32(settings.offset * change)
     deviation = settings.noise * np.sqrt(0.4 + 0.6 * lit / 128)
     lit += deviation * rng.standard_normal(lit.shape, np.float32)
     return np.asarray(np.rint(np.clip(lit, 0, 255)), np.uint8)
@@ -460,9 +443,7 @@ def _scene(settings: ClipSettings, rng: np.random.Generator) -> Image:
     _plant(canvas, n, rng)
     # Light from the upper left, and the lens's fall-off.
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    canvas *= (1.07 - 0.20 * ((columns / width - 0.4) ** 2 + (rows / height - 0.35) ** 2))[
-        ..., None
-    ]
+    canvas *= (1.07 - 0.20 * ((columns / width - 0.4) ** 2 + (rows / height - 0.35) ** 2))[..., None]
     shrunk = cv2.resize(canvas, (settings.width, settings.height), interpolation=cv2.INTER_AREA)
     return np.asarray(np.rint(np.clip(shrunk, 0, 255)), np.uint8)
 
@@ -474,9 +455,7 @@ def _mottle(height: int, width: int, grain: int, rng: np.random.Generator) -> Fl
     return np.asarray(smooth[..., None], np.float32)
 
 
-def _rectangle(
-    canvas: Floats, n: int, x: int, y: int, w: int, h: int, color: tuple[float, float, float]
-) -> None:
+def _rectangle(canvas: Floats, n: int, x: int, y: int, w: int, h: int, color: tuple[float, float, float]) -> None:
     canvas[y * n : (y + h) * n, x * n : (x + w) * n] = color
 
 
@@ -565,9 +544,7 @@ def _plant(canvas: Floats, n: int, rng: np.random.Generator) -> None:
     """A pot with leaves."""
     pot = np.array([[574, 316], [620, 316], [613, 366], [581, 366]]) * n
     cv2.fillPoly(canvas, [pot], (150, 86, 60))
-    cv2.fillPoly(
-        canvas, [np.array([[571, 310], [623, 310], [622, 320], [572, 320]]) * n], (172, 100, 70)
-    )
+    cv2.fillPoly(canvas, [np.array([[571, 310], [623, 310], [622, 320], [572, 320]]) * n], (172, 100, 70))
     for angle in np.linspace(-75, 75, 15) + rng.normal(0, 5, 15):
         length = float(rng.uniform(46, 82))
         slope = math.radians(angle)

@@ -1,9 +1,9 @@
 """Choose one body per frame over a track: what one silhouette leaves open, the sequence often tells.
 
-Under weak perspective a silhouette does not change when the body is reflected in depth: left becomes
-right and front becomes back. Every fit therefore stands for two bodies. Over a track, people move
-smoothly and mostly walk the way they face; the cheapest path through the candidates is found by
-dynamic programming (Viterbi).
+Under weak perspective a silhouette does not change when the body is reflected in depth: left becomes right and front
+becomes back. Every fit therefore stands for two bodies. The reflection of an upright person seen from above is one seen
+from below, and cameras look down; people mostly walk the way they face, and move smoothly. The cheapest path through
+the candidates of a track is found by dynamic programming (Viterbi).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class TemporalSettings:
 
     Attributes:
         motion: per metre of mean joint movement between neighbouring frames, root-centred.
+        pitch: per radian between the pitch a body is seen at and the camera's.
         heading: of facing against the direction of travel, at full speed.
         full_speed: travel in body heights per frame at which the direction counts in full.
         gap: frames after which a neighbour says nothing any more about the pose.
@@ -52,6 +53,7 @@ class TemporalSettings:
     """
 
     motion: float = 1.0
+    pitch: float = 3.0
     heading: float = 0.5
     full_speed: float = 0.02
     gap: float = 15.0
@@ -95,6 +97,15 @@ def choose(
     for i in range(count - 1, 0, -1):
         chosen[i - 1] = came_from[i, chosen[i]]
     return chosen
+
+
+def seen_pitch(orientation: Tensor) -> Tensor:
+    """Pitch that upright bodies with global orientations (..., 3) are seen at, (...) radians.
+
+    Positive where the camera looks down, negative where it looks up; a depth reflection changes the sign.
+    """
+    up = roma.rotvec_to_rotmat(orientation)[..., :, 1]
+    return torch.atan2(-up[..., 2], -up[..., 1])
 
 
 def _heading_cost(facing: Array, velocity: Array, settings: TemporalSettings) -> Array:

@@ -155,15 +155,11 @@ def find_people(
         if _is_person(detections, height, settings, moving=masks is None):
             tracks.append(detections)
     if not tracks:
-        wanted = (
-            f"people at least {settings.min_height} px tall, seen whole in at least "
-            f"{settings.min_usable} frames"
-        )
+        wanted = f"people at least {settings.min_height} px tall, seen whole in at least {settings.min_usable} frames"
         if masks is not None:
             raise UserError(f"no person found in the masks of {masks.folder}; wanted {wanted}")
         raise UserError(
-            f"no moving person found in {frames.path}; the camera must stand still and show "
-            f"{wanted}, or give masks"
+            f"no moving person found in {frames.path}; the camera must stand still and show {wanted}, or give masks"
         )
     tracks.sort(key=lambda detections: detections[0].frame)
     return [Track(number, tuple(detections)) for number, detections in enumerate(tracks, start=1)]
@@ -338,9 +334,7 @@ class _Tracker:
         for trail in alive:
             unseen, alone = number - trail.last_seen, number - trail.last_frame
             patience = settings.max_gap if trail.confirmed else 2
-            (
-                self._ended if unseen > patience or alone > settings.max_merged else self._active
-            ).append(trail)
+            (self._ended if unseen > patience or alone > settings.max_merged else self._active).append(trail)
         self._active += new
 
     def finished(self) -> list[_Trail]:
@@ -375,9 +369,7 @@ class _Tracker:
 
 def _regions(mask: Mask, min_area: int) -> list[tuple[Box, Mask]]:
     """The 8-connected regions of a mask as box and mask inside the box."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     regions = []
     for label in range(1, count):
         x, y, w, h, area = (int(value) for value in stats[label])
@@ -386,9 +378,7 @@ def _regions(mask: Mask, min_area: int) -> list[tuple[Box, Mask]]:
     return regions
 
 
-def _split(
-    region: tuple[Box, Mask], people: npt.NDArray[np.float64], min_height: int
-) -> list[tuple[Box, Mask]]:
+def _split(region: tuple[Box, Mask], people: npt.NDArray[np.float64], min_height: int) -> list[tuple[Box, Mask]]:
     """Cut a region into people who touch only by a hand, a bag or a foot.
 
     The region is eroded step by step, up to necks of 8 % of its height, until it falls into parts
@@ -402,18 +392,13 @@ def _split(
         min_height: Least height of a part.
     """
     (x, y, w, h), mask = region
-    covered = (
-        _intersections(people, np.array([region[0]], float))[:, 0]
-        > 0.4 * people[:, 2] * people[:, 3]
-    )
+    covered = _intersections(people, np.array([region[0]], float))[:, 0] > 0.4 * people[:, 2] * people[:, 3]
     if h < min_height or (covered.sum() < 2 and w < 0.5 * h):
         return [region]
     padded = np.pad(mask.astype(np.uint8), 1)
     for radius in range(1, round(0.04 * h) + 1):
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(
-            cv2.erode(padded, kernel), connectivity=8
-        )
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.erode(padded, kernel), connectivity=8)
         large = [
             label
             for label in range(1, count)
@@ -460,16 +445,10 @@ def _cut_at_valley(
     parts = []
     for left, part in ((0, mask[:, :column]), (column, mask[:, column:])):
         dx, dy, width, height = cv2.boundingRect(part.astype(np.uint8))
-        parts.append(
-            ((x + left + dx, y + dy, width, height), part[dy : dy + height, dx : dx + width])
-        )
+        parts.append(((x + left + dx, y + dy, width, height), part[dy : dy + height, dx : dx + width]))
     found = [box for box, _ in parts]
     depth = 0.45 if _match_people(found, people) else 0.3
-    fits = (
-        columns[column] <= depth * h
-        and min(box[3] for box in found) >= min_height
-        and _side_by_side(found, h)
-    )
+    fits = columns[column] <= depth * h and min(box[3] for box in found) >= min_height and _side_by_side(found, h)
     return parts if fits else [region]
 
 
@@ -531,9 +510,7 @@ def _stacked(upper: Box, lower: Box) -> bool:
     gap = lower[1] - (upper[1] + upper[3])
     height = max(upper[1] + upper[3], lower[1] + lower[3]) - upper[1]
     width = max(upper[0] + upper[2], lower[0] + lower[2]) - min(upper[0], lower[0])
-    return (
-        shared >= 0.5 * min(upper[2], lower[2]) and gap <= 0.15 * height and width <= 0.7 * height
-    )
+    return shared >= 0.5 * min(upper[2], lower[2]) and gap <= 0.15 * height and width <= 0.7 * height
 
 
 def _bounds(group: Sequence[tuple[Box, Mask]]) -> Box:
@@ -545,9 +522,7 @@ def _bounds(group: Sequence[tuple[Box, Mask]]) -> Box:
     return left, top, right - left, bottom - top
 
 
-def _intersections(
-    a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _intersections(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Common area of every box of (A, 4) with every box of (B, 4), as (A, B)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
@@ -605,9 +580,7 @@ def _judge(trail: _Trail, size: tuple[int, int], settings: TrackSettings) -> lis
     return detections
 
 
-def _is_person(
-    detections: Sequence[Detection], frame_height: int, settings: TrackSettings, *, moving: bool
-) -> bool:
+def _is_person(detections: Sequence[Detection], frame_height: int, settings: TrackSettings, *, moving: bool) -> bool:
     """Whether a track is long, large and mobile enough."""
     usable = [detection for detection in detections if detection.quality.usable]
     if len(usable) < settings.min_usable:
@@ -629,19 +602,13 @@ def _fragments(mask: Mask) -> tuple[int, float]:
 
     Regions of less than 2 % of the area count as fragments, but their gap does not matter.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
         return count - 1, 0.0
     areas = stats[1:, cv2.CC_STAT_AREA]
     main = int(np.argmax(areas)) + 1
     away = cv2.distanceTransform((labels != main).astype(np.uint8), cv2.DIST_L2, 3)
-    gaps = [
-        away[labels == label].min()
-        for label in range(1, count)
-        if areas[label - 1] >= 0.02 * areas.sum()
-    ]
+    gaps = [away[labels == label].min() for label in range(1, count) if areas[label - 1] >= 0.02 * areas.sum()]
     return count - 1, float(max(gaps)) / mask.shape[0]
 
 

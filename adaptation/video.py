@@ -25,9 +25,7 @@ import numpy.typing as npt
 from adaptation.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-MAX_FRAME_NUMBER = (
-    10_000_000  # 92 hours at 30 frames a second; keeps "0-99999999999" from filling the memory
-)
+MAX_FRAME_NUMBER = 10_000_000  # 92 hours at 30 frames a second; keeps "0-99999999999" from filling the memory
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -77,9 +75,7 @@ class Frames(ABC):
 
     def _no_such_frame(self, number: int) -> UserError:
         last = self.count - 1
-        return UserError(
-            f"{self.path}: there is no frame {number}; its frames are numbered 0 to {last}"
-        )
+        return UserError(f"{self.path}: there is no frame {number}; its frames are numbered 0 to {last}")
 
 
 class VideoFrames(Frames):
@@ -90,9 +86,7 @@ class VideoFrames(Frames):
         capture = _open_capture(path)
         first = _read(capture)
         if first is None:
-            raise UserError(
-                f"{path}: no frame could be decoded; the file is empty, cut off or damaged"
-            )
+            raise UserError(f"{path}: no frame could be decoded; the file is empty, cut off or damaged")
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         capture.release()
         super().__init__(path, (first.shape[1], first.shape[0]))
@@ -180,9 +174,7 @@ class FolderFrames(Frames):
         self.files = list_images(path)
         if not self.files:
             kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
-            raise UserError(
-                f"{path}: there are no images in this folder; wanted files of type {kinds}"
-            )
+            raise UserError(f"{path}: there are no images in this folder; wanted files of type {kinds}")
         first = read_image(self.files[0])
         super().__init__(path, (first.shape[1], first.shape[0]))
 
@@ -273,13 +265,9 @@ def open_frames(path: str | os.PathLike[str]) -> Frames:
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
-        raise UserError(
-            f"{path}: there is no such file or folder; give a video file or a folder of images"
-        )
+        raise UserError(f"{path}: there is no such file or folder; give a video file or a folder of images")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise UserError(
-            f"{path}: this is a single image; give a video file or the folder that holds the images"
-        )
+        raise UserError(f"{path}: this is a single image; give a video file or the folder that holds the images")
     return VideoFrames(path)
 
 
@@ -338,9 +326,7 @@ def list_images(folder: Path) -> list[Path]:
         (
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES
-            and not file.name.startswith(".")
-            and file.is_file()
+            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
         ),
         key=lambda file: _natural_key(file.name),
     )
@@ -372,22 +358,15 @@ def parse_frames(text: str) -> tuple[int, ...]:
         match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
         if match is None:
             raise UserError(
-                f'frames "{text}": "{part.strip()}" is not a number or a range; '
-                "write for example 10,20,30-40"
+                f'frames "{text}": "{part.strip()}" is not a number or a range; write for example 10,20,30-40'
             )
         # Compared by length first: Python refuses to convert thousands of digits.
         ends = [end.lstrip("0") or "0" for end in match.groups() if end is not None]
-        if any(
-            len(end) > len(str(MAX_FRAME_NUMBER)) or int(end) > MAX_FRAME_NUMBER for end in ends
-        ):
-            raise UserError(
-                f'frames "{part.strip()[:40]}": frame numbers go up to {MAX_FRAME_NUMBER}'
-            )
+        if any(len(end) > len(str(MAX_FRAME_NUMBER)) or int(end) > MAX_FRAME_NUMBER for end in ends):
+            raise UserError(f'frames "{part.strip()[:40]}": frame numbers go up to {MAX_FRAME_NUMBER}')
         first, last = int(ends[0]), int(ends[-1])
         if last < first:
-            raise UserError(
-                f'frames "{text}": the range {first}-{last} runs backwards; write {last}-{first}'
-            )
+            raise UserError(f'frames "{text}": the range {first}-{last} runs backwards; write {last}-{first}')
         numbers.update(range(first, last + 1))
     return tuple(sorted(numbers))
 
@@ -401,9 +380,7 @@ def check_frames(numbers: Iterable[int], frames: Frames) -> None:
     count = frames.exact_count()
     for number in numbers:
         if not 0 <= number < count:
-            raise UserError(
-                f"frame {number} does not exist: {frames.path} has {count} frames, 0 to {count - 1}"
-            )
+            raise UserError(f"frame {number} does not exist: {frames.path} has {count} frames, 0 to {count - 1}")
 
 
 def _natural_key(name: str) -> list[tuple[int, str]]:

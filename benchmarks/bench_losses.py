@@ -27,7 +27,7 @@ from torch import Tensor
 
 from adaptation.body import Body
 from adaptation.camera import fit_camera_to_bbox
-from adaptation.fitting import BodyParameters, Fitter, FitSettings
+from adaptation.fitting import BodyParameters, FitSettings, Fitter
 from adaptation.losses import LOSS_NAMES, LossSettings
 from adaptation.metrics import mpjpe, pa_mpjpe, silhouette_iou
 from adaptation.poses import facing, perturb, sample_poses
@@ -155,7 +155,15 @@ def main() -> None:
 
 
 def cell(
-    bodies: str, masks: str, loss: str, joints: Tensor, true: Tensor, began: Tensor, drawn: Tensor, mask: Tensor, s: float
+    bodies: str,
+    masks: str,
+    loss: str,
+    joints: Tensor,
+    true: Tensor,
+    began: Tensor,
+    drawn: Tensor,
+    mask: Tensor,
+    s: float,
 ) -> Row:
     """Means of one cell."""
     pa = pa_mpjpe(joints, true)
@@ -200,18 +208,20 @@ def write(folder: Path, rows: list[Row], args: argparse.Namespace) -> None:
         "threads": torch.get_num_threads(),
         "arguments": {key: str(value) for key, value in vars(args).items() if key != "out"},
     }
-    (folder / "losses.json").write_text(json.dumps({"meta": meta, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    (folder / "losses.json").write_text(
+        json.dumps({"meta": meta, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
+    )
     lines = [
-        f"{args.pairs} pairs per cell, {args.steps} steps, starts {args.degrees[0]:.0f} to {args.degrees[1]:.0f} degrees "
-        "off, 112 px. Millimetres, 14 joints; PA with the standard error of its mean; fall: of the mean PA below the "
-        "start's. `python benchmarks/bench_losses.py --out benchmarks/results` makes this table.",
+        f"{args.pairs} pairs per cell, {args.steps} steps, starts {args.degrees[0]:.0f} to {args.degrees[1]:.0f} "
+        "degrees off, 112 px. Millimetres, 14 joints; PA with the standard error of its mean; fall: of the mean PA below "
+        "the start's. `python benchmarks/bench_losses.py --out benchmarks/results` makes this table.",
         "",
         "| bodies | masks | loss | MPJPE | PA-MPJPE | median PA | fall | IoU |",
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {r.bodies} | {r.masks} | {r.loss} | {r.mpjpe:.1f} | {r.pa_mpjpe:.1f} ± {r.pa_spread:.1f} | {r.pa_median:.1f} "
-        f"| {r.pa_fall:.0f} % | {r.iou:.3f} |"
+        f"| {r.bodies} | {r.masks} | {r.loss} | {r.mpjpe:.1f} | {r.pa_mpjpe:.1f} ± {r.pa_spread:.1f} "
+        f"| {r.pa_median:.1f} | {r.pa_fall:.0f} % | {r.iou:.3f} |"
         for r in rows
     ]
     (folder / "losses.md").write_text("\n".join(lines) + "\n")

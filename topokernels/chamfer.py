@@ -101,9 +101,7 @@ def chamfer(
     if pred_distance is None:
         pred_distance = s2d(_complement(pred), iterations=iterations, backward=backward)
     dtype = torch.promote_types(pred_distance.dtype, target_distance.dtype)
-    pull, push = torch.ops.topo.chamfer.default(
-        pred, target, pred_distance.to(dtype), target_distance.to(dtype)
-    )
+    pull, push = torch.ops.topo.chamfer.default(pred, target, pred_distance.to(dtype), target_distance.to(dtype))
     loss = reduce(pull_weight * pull + push, reduction)
     return (loss, reduce(pull, reduction), reduce(push, reduction)) if return_terms else loss
 
@@ -124,9 +122,7 @@ def reduce(values: Tensor, reduction: Reduction) -> Tensor:
 
 
 @torch.library.register_fake("topo::chamfer")
-def _fake(
-    pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor
-) -> tuple[Tensor, Tensor]:
+def _fake(pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor) -> tuple[Tensor, Tensor]:
     check_image_shape("chamfer", "pred", pred)
     check_mask_dtype("chamfer", "pred", pred)
     check_mask_dtype("chamfer", "target", target)
@@ -147,9 +143,7 @@ def _fake(
     return pred.new_empty(leading, dtype=dtype), pred.new_empty(leading, dtype=dtype)
 
 
-def _setup_context(
-    ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, Any], output: Any
-) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, Any], output: Any) -> None:
     ctx.save_for_backward(*inputs)
 
 

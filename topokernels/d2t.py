@@ -21,9 +21,7 @@ from topokernels._registration import (
 )
 
 
-def d2t(
-    distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: BackwardMode = "subgradient"
-) -> Tensor:
+def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: BackwardMode = "subgradient") -> Tensor:
     """Topological skeleton, the ridges of a distance map: ``T = relu(D - maxpool(D) + 1) * S``.
 
     Binary where the distance map is that of a binary mask with ``kernel_size=3``. It is neither
@@ -55,9 +53,7 @@ def d2t(
 
 
 @torch.library.register_fake("topo::d2t")
-def _fake(
-    distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: str = "subgradient"
-) -> Tensor:
+def _fake(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: str = "subgradient") -> Tensor:
     check_floating("d2t", "distance", distance)
     check_mask_dtype("d2t", "mask", mask)
     check_same_shape("d2t", "mask", mask, "distance", distance)
@@ -79,18 +75,14 @@ def _fake_backward(
     return distance.new_empty(distance.shape), distance.new_empty(distance.shape)
 
 
-def _setup_context(
-    ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor
-) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
     ctx.save_for_backward(*inputs, output)
     ctx.options = (keyword_only_inputs["pool_size"], keyword_only_inputs["backward"])
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
     distance, mask, skeleton = ctx.saved_tensors
-    grad_distance, grad_mask = torch.ops.topo.d2t_backward.default(
-        grad, distance, mask, skeleton, *ctx.options
-    )
+    grad_distance, grad_mask = torch.ops.topo.d2t_backward.default(grad, distance, mask, skeleton, *ctx.options)
     return grad_distance, grad_mask.to(mask.dtype) if mask.is_floating_point() else None
 
 
@@ -99,9 +91,7 @@ forbid_double_backward("d2t")
 
 
 @torch.library.register_vmap("topo::d2t")
-def _vmap(
-    info: Any, in_dims: tuple[Any, ...], distance: Tensor, mask: Tensor, **options: Any
-) -> tuple[Tensor, int]:
+def _vmap(info: Any, in_dims: tuple[Any, ...], distance: Tensor, mask: Tensor, **options: Any) -> tuple[Tensor, int]:
     return torch.ops.topo.d2t.default(*fold_batch(info, in_dims, distance, mask), **options), 0
 
 

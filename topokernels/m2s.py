@@ -68,9 +68,7 @@ def m2s(
         True
     """
     size = [size, size] if isinstance(size, int) else list(size)
-    return torch.ops.topo.m2s.default(
-        vertices, faces, size, sigma=sigma, blur_radius=blur_radius, binary=binary
-    )
+    return torch.ops.topo.m2s.default(vertices, faces, size, sigma=sigma, blur_radius=blur_radius, binary=binary)
 
 
 def _m2s(
@@ -103,8 +101,7 @@ def check_mesh(op: str, vertices: Tensor, faces: Tensor, size: Sequence[int], de
     torch._check(
         vertices.dim() == 3 and vertices.shape[2] in components,
         lambda: (
-            f"{op}: vertices must have shape (B, V, 3){'' if depth else ' or (B, V, 2)'}, "
-            f"got {tuple(vertices.shape)}"
+            f"{op}: vertices must have shape (B, V, 3){'' if depth else ' or (B, V, 2)'}, got {tuple(vertices.shape)}"
         ),
     )
     torch._check(
@@ -115,23 +112,17 @@ def check_mesh(op: str, vertices: Tensor, faces: Tensor, size: Sequence[int], de
         faces.dim() in (2, 3) and faces.shape[-1] == 3,
         lambda: f"{op}: faces must have shape (F, 3) or (B, F, 3), got {tuple(faces.shape)}",
     )
-    torch._check(
-        len(size) == 2, lambda: f"{op}: size must be (height, width), got {len(size)} values"
-    )
+    torch._check(len(size) == 2, lambda: f"{op}: size must be (height, width), got {len(size)} values")
 
 
 @torch.library.register_fake("topo::m2s_coverage")
-def _fake(
-    vertices: Tensor, faces: Tensor, size: Sequence[int], sigma: float, blur_radius: float | None
-) -> Tensor:
+def _fake(vertices: Tensor, faces: Tensor, size: Sequence[int], sigma: float, blur_radius: float | None) -> Tensor:
     check_mesh("m2s", vertices, faces, size, depth=False)
     return vertices.new_empty((vertices.shape[0], 1, *size))
 
 
 @torch.library.register_fake("topo::m2s_backward")
-def _fake_backward(
-    grad: Tensor, vertices: Tensor, faces: Tensor, coverage: Tensor, *_: Any
-) -> Tensor:
+def _fake_backward(grad: Tensor, vertices: Tensor, faces: Tensor, coverage: Tensor, *_: Any) -> Tensor:
     check_same_shape("m2s_backward", "grad", grad, "coverage", coverage)
     check_mesh("m2s_backward", vertices, faces, coverage.shape[2:], depth=False)
     return vertices.new_empty(vertices.shape)
@@ -149,8 +140,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 def _double_backward(ctx: Any, *grads: Tensor) -> NoReturn:
     raise RuntimeError(
-        "m2s: double backward is not implemented. "
-        "Do not differentiate through a gradient taken with create_graph=True."
+        "m2s: double backward is not implemented. Do not differentiate through a gradient taken with create_graph=True."
     )
 
 
@@ -160,9 +150,7 @@ for _device in ("cpu", "cuda"):
     torch.library.register_autocast("topo::m2s_coverage", _device, torch.float32)
 
 
-def fold_meshes(
-    info: Any, in_dims: Sequence[int | None], vertices: Tensor, faces: Tensor
-) -> tuple[Tensor, Tensor]:
+def fold_meshes(info: Any, in_dims: Sequence[int | None], vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """Meshes of a vmap rule as one batch (N * B, ...), their faces shared where they can be."""
     if in_dims[0] is None:
         vertices = vertices.expand(info.batch_size, *vertices.shape)
@@ -178,9 +166,7 @@ def fold_meshes(
 
 
 @torch.library.register_vmap("topo::m2s_coverage")
-def _vmap(
-    info: Any, in_dims: tuple[Any, ...], vertices: Tensor, faces: Tensor, *options: Any
-) -> tuple[Tensor, int]:
+def _vmap(info: Any, in_dims: tuple[Any, ...], vertices: Tensor, faces: Tensor, *options: Any) -> tuple[Tensor, int]:
     folded = fold_meshes(info, in_dims, vertices, faces)
     coverage = torch.ops.topo.m2s_coverage.default(*folded, *options)
     return coverage.unflatten(0, (info.batch_size, -1)), 0

@@ -12,9 +12,7 @@ from topokernels._registration import register_autograd
 from topokernels.m2s import check_mesh, fold_meshes
 
 
-def rasterize(
-    vertices: Tensor, faces: Tensor, size: int | Sequence[int]
-) -> tuple[Tensor, Tensor, Tensor]:
+def rasterize(vertices: Tensor, faces: Tensor, size: int | Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """The nearest face at the centre of every pixel, for overlays, shading and part maps.
 
     A face covers the pixel centres inside it and on its edges. Both windings count; a face whose

@@ -44,18 +44,14 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3) -> Tensor:
     return F.relu(distance - peak.reshape(distance.shape) + 1) * mask
 
 
-def chamfer(
-    pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor
-) -> tuple[Tensor, Tensor]:
+def chamfer(pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor) -> tuple[Tensor, Tensor]:
     """The two masked sums of eq. 5 per image, pull and push, each (...)."""
     pull = (pred_distance * target).sum((-2, -1))
     push = (target_distance * pred).sum((-2, -1))
     return pull, push
 
 
-def topology_loss(
-    pred_mask: Tensor, target_mask: Tensor, *, pull_weight: float = 1.0, **s2d_options: object
-) -> Tensor:
+def topology_loss(pred_mask: Tensor, target_mask: Tensor, *, pull_weight: float = 1.0, **s2d_options: object) -> Tensor:
     """L_T per image (...): the chamfer of the two skeletons."""
     pred = d2t(s2d(pred_mask, **s2d_options), pred_mask)  # type: ignore[arg-type]
     target = d2t(s2d(target_mask, **s2d_options), target_mask)  # type: ignore[arg-type]
@@ -93,9 +89,7 @@ def m2s(
     return (coverage > 0.5).to(coverage) + (coverage - coverage.detach()) if binary else coverage
 
 
-def rasterize(
-    vertices: Tensor, faces: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor, Tensor]:
+def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Nearest face, barycentrics and depth, every face at every pixel."""
     height, width = size
     corners = _corners(vertices, faces)  # (B, F, 3, 3)

@@ -110,8 +110,7 @@ def _fake(
         torch._check(
             deepest <= _LARGEST.get(dtype, 0),
             lambda: (
-                "s2d: out_dtype must be floating point, or uint8, int16 or int32 that hold "
-                f"{deepest}, got {dtype}"
+                f"s2d: out_dtype must be floating point, or uint8, int16 or int32 that hold {deepest}, got {dtype}"
             ),
         )
     return mask.new_empty(mask.shape, dtype=dtype)
@@ -126,15 +125,12 @@ def _fake_backward(grad: Tensor, mask: Tensor, *options: Any) -> Tensor:
     return mask.new_empty(mask.shape)
 
 
-def _setup_context(
-    ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor
-) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
     (mask,) = inputs
     ctx.save_for_backward(mask)
     options = keyword_only_inputs
     ctx.options = tuple(
-        options[name]
-        for name in ("iterations", "kernel_size", "black_border", "fill_holes", "backward")
+        options[name] for name in ("iterations", "kernel_size", "black_border", "fill_holes", "backward")
     )
 
 

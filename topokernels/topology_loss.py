@@ -27,9 +27,7 @@ def target_topology(target_mask: Tensor, *, iterations: int | None = None) -> Ta
         return TargetTopology(skeleton, s2d(1 - skeleton, iterations=iterations))
 
 
-def skeleton_of(
-    mask: Tensor, *, iterations: int | None = None, backward: BackwardMode = "subgradient"
-) -> Tensor:
+def skeleton_of(mask: Tensor, *, iterations: int | None = None, backward: BackwardMode = "subgradient") -> Tensor:
     """``d2t(s2d(mask), mask)``, (..., H, W)."""
     return d2t(s2d(mask, iterations=iterations, backward=backward), mask, backward=backward)
 

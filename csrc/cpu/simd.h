@@ -16,15 +16,24 @@ SimdLevel simd_level();
 
 // Calls topo::<level>::function(...) at the level of this processor.
 #ifdef TOPO_X86
-#define TOPO_SIMD_CALL(function, ...)                                                        \
+#define TOPO_SIMD_CALL(function, ...)                                                         \
   (::topo::simd_level() == ::topo::SimdLevel::kAvx512 ? ::topo::avx512::function(__VA_ARGS__) \
    : ::topo::simd_level() == ::topo::SimdLevel::kAvx2 ? ::topo::avx2::function(__VA_ARGS__)   \
                                                       : ::topo::portable::function(__VA_ARGS__))
-#define TOPO_SIMD_DECLARE(...)            \
-  namespace portable { __VA_ARGS__; }     \
-  namespace avx2 { __VA_ARGS__; }         \
-  namespace avx512 { __VA_ARGS__; }
+#define TOPO_SIMD_DECLARE(...) \
+  namespace portable {         \
+  __VA_ARGS__;                 \
+  }                            \
+  namespace avx2 {             \
+  __VA_ARGS__;                 \
+  }                            \
+  namespace avx512 {           \
+  __VA_ARGS__;                 \
+  }
 #else
 #define TOPO_SIMD_CALL(function, ...) ::topo::portable::function(__VA_ARGS__)
-#define TOPO_SIMD_DECLARE(...) namespace portable { __VA_ARGS__; }
+#define TOPO_SIMD_DECLARE(...) \
+  namespace portable {         \
+  __VA_ARGS__;                 \
+  }
 #endif

@@ -136,17 +136,9 @@ def test_free_body_is_a_tpose_in_smpl_axes(full: bool) -> None:
         offset = joint[f"left_{name}"] - joint["left_shoulder"]
         assert offset[1:].abs().max() < 0.01
         assert joint[f"left_{name}"][0] > 0 > joint[f"right_{name}"][0]
-    assert (
-        joint["left_shoulder"][0]
-        < joint["left_elbow"][0]
-        < joint["left_wrist"][0]
-        < joint["left_hand"][0]
-    )
+    assert joint["left_shoulder"][0] < joint["left_elbow"][0] < joint["left_wrist"][0] < joint["left_hand"][0]
     # Upright, toes to the front, feet slightly apart.
-    heights = [
-        joint[n][1]
-        for n in ("left_foot", "left_ankle", "left_knee", "left_hip", "pelvis", "neck", "head")
-    ]
+    heights = [joint[n][1] for n in ("left_foot", "left_ankle", "left_knee", "left_hip", "pelvis", "neck", "head")]
     assert heights == sorted(heights)
     assert joint["left_foot"][2] - joint["left_ankle"][2] > 0.1
     assert 0.15 < joint["left_ankle"][0] - joint["right_ankle"][0] < 0.4

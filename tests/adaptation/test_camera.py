@@ -19,9 +19,7 @@ def test_projection_uses_each_camera_for_its_own_points() -> None:
     camera = torch.tensor([[0.9, 0.0, 0.1], [0.5, 0.3, 0.0], [1.2, -0.1, 0.2]])
     together = project(points, camera, 64)
     for i in range(3):
-        torch.testing.assert_close(
-            together[i : i + 1], project(points[i : i + 1], camera[i : i + 1], 64)
-        )
+        torch.testing.assert_close(together[i : i + 1], project(points[i : i + 1], camera[i : i + 1], 64))
 
 
 def test_crop_to_frame_by_hand_and_back() -> None:
@@ -46,9 +44,7 @@ def test_mask_bounds() -> None:
 
 def test_fitted_camera_recovers_the_true_one() -> None:
     points = torch.randn(4, 30, 3, dtype=torch.float64)
-    camera = torch.tensor(
-        [[0.9, 0.1, -0.2], [0.3, 0, 0], [1.5, -0.3, 0.4], [0.7, 2, 1]], dtype=torch.float64
-    )
+    camera = torch.tensor([[0.9, 0.1, -0.2], [0.3, 0, 0], [1.5, -0.3, 0.4], [0.7, 2, 1]], dtype=torch.float64)
     pixels = project(points, camera, 96)
     bounds = torch.cat([pixels.amin(dim=1), pixels.amax(dim=1)], dim=1)
     torch.testing.assert_close(fit_camera_to_bbox(points, bounds, 96), camera)

@@ -18,9 +18,7 @@ def detection(x: int, y: int, mask: np.ndarray) -> Detection:
 
 
 def test_fields_and_margin() -> None:
-    crop = make_crop(
-        np.zeros((200, 300, 3), np.uint8), detection(100, 50, np.ones((80, 40), bool)), 3
-    )
+    crop = make_crop(np.zeros((200, 300, 3), np.uint8), detection(100, 50, np.ones((80, 40), bool)), 3)
     assert (crop.track, crop.frame, crop.quality) == (3, 7, GOOD)
     assert crop.box == pytest.approx((64, 34, 112, 112))  # side 1.4 * 80, centred on (120, 90)
     assert crop.image.shape == (112, 112, 3) and crop.image.dtype == np.uint8

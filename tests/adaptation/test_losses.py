@@ -2,29 +2,21 @@ import pytest
 import torch
 
 from adaptation.losses import LOSS_NAMES, LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
-from adaptation.renderer import binarise
+from adaptation.renderer import straight_through
 from topokernels import reference
 
 
 def disc(x: float, y: float, radius: float, size: int = 48, sigma: float = 1.0) -> torch.Tensor:
-    """Soft disc (1, 1, size, size), differentiable in its centre."""
+    """Disc (1, 1, size, size) of 0 and 1 with the gradient of one that is soft just outside, as bodies are drawn."""
     axis = torch.arange(size) + 0.5
     distance = ((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2).sqrt()
-    return torch.sigmoid((radius - distance) / sigma)[None, None]
-
-
-def test_binarise_is_binary_and_scales_the_gradient():
-    coverage = torch.rand(2, 1, 8, 8, requires_grad=True)
-    hard = binarise(coverage, gain=2.0)
-    assert set(hard.unique().tolist()) <= {0.0, 1.0}
-    assert torch.equal(hard.bool(), coverage > 0.5)
-    hard.sum().backward()
-    assert torch.equal(coverage.grad, torch.full_like(coverage, 2.0))
+    soft = torch.sigmoid((radius + 0.5 - distance) / (0.3 * sigma))[None, None]
+    return straight_through((distance < radius).float()[None, None], soft)
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
 def test_zero_at_the_target(name):
-    coverage = (disc(20, 24, 9) > 0.5).float()
+    coverage = disc(20, 24, 9)
     target = SilhouetteTarget.of(coverage)
     assert silhouette_loss(coverage, target, LossSettings(name)).item() == 0
     assert topology_agreement(coverage, target, LossSettings(name)).item() == 0
@@ -32,7 +24,7 @@ def test_zero_at_the_target(name):
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
 def test_gradient_points_to_the_target(name):
-    target = SilhouetteTarget.of((disc(29, 24, 9) > 0.5).float())
+    target = SilhouetteTarget.of(disc(29, 24, 9))
     x = torch.tensor(22.0, requires_grad=True)
     loss = silhouette_loss(disc(x, torch.tensor(24.0), 9), target, LossSettings(name))
     loss.sum().backward()
@@ -41,7 +33,7 @@ def test_gradient_points_to_the_target(name):
 
 
 def test_equal_to_the_formulas():
-    pred, true = (disc(20, 24, 9) > 0.5).float(), (disc(26, 22, 8) > 0.5).float()
+    pred, true = disc(20, 24, 9), disc(26, 22, 8)
     target = SilhouetteTarget.of(true)
     pull, push = reference.chamfer(pred, true, reference.s2d(1 - pred), reference.s2d(1 - true))
     l_s = (3 * pull + push).item() / true.sum().item()
@@ -58,19 +50,20 @@ def test_equal_to_the_formulas():
 
 
 def test_losses_do_not_depend_on_the_size_of_the_person():
-    small = silhouette_loss(disc(20, 24, 6), SilhouetteTarget.of((disc(23, 24, 6) > 0.5).float()), LossSettings("b2"))
-    large = silhouette_loss(disc(20, 24, 12), SilhouetteTarget.of((disc(26, 24, 12) > 0.5).float()), LossSettings("b2"))
+    b2 = LossSettings("b2")
+    small = silhouette_loss(disc(40, 48, 14, 96), SilhouetteTarget.of(disc(47, 48, 14, 96)), b2)
+    large = silhouette_loss(disc(40, 48, 28, 96), SilhouetteTarget.of(disc(54, 48, 28, 96)), b2)
     assert large.item() == pytest.approx(2 * small.item(), rel=0.15)  # pixels: twice the size, twice the shift
 
 
 def test_selection_and_repetition():
-    masks = torch.cat([(disc(x, 24, 9) > 0.5).float() for x in (18, 24, 30)])
+    masks = torch.cat([disc(x, 24, 9) for x in (18, 24, 30)])
     target = SilhouetteTarget.of(masks)
     assert torch.equal(target.repeat(2).mask, masks.repeat_interleave(2, dim=0))
     assert torch.equal(target.select(torch.tensor([2])).topology.skeleton, target.topology.skeleton[2:])
 
 
 def test_empty_prediction_still_has_a_finite_loss():
-    target = SilhouetteTarget.of((disc(20, 24, 9) > 0.5).float(), iterations=64)
+    target = SilhouetteTarget.of(disc(20, 24, 9), iterations=64)
     for name in LOSS_NAMES:
         assert torch.isfinite(silhouette_loss(torch.zeros(1, 1, 48, 48), target, LossSettings(name))).all()

@@ -17,9 +17,7 @@ from adaptation.metrics import (
 
 
 def random_joints(batch: int = 4, seed: int = 0) -> Tensor:
-    return torch.randn(
-        batch, 24, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    )
+    return torch.randn(batch, 24, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def moved(joints: Tensor, scale: float = 1.7) -> Tensor:
@@ -40,9 +38,7 @@ def test_mpjpe_by_hand() -> None:
     pred[0, 20] += torch.tensor([0.0, 0.03, 0.04], dtype=torch.float64)  # A wrist, off by 50 mm.
     pred[0, 3] += 9.0  # The spine is not among the 14.
     pred[1, 0, 2] += 0.010  # The pelvis: everything else is off by 10 mm.
-    torch.testing.assert_close(
-        mpjpe(pred, target), torch.tensor([50 / 14, 10.0], dtype=torch.float64)
-    )
+    torch.testing.assert_close(mpjpe(pred, target), torch.tensor([50 / 14, 10.0], dtype=torch.float64))
 
 
 def test_pa_mpjpe_is_invariant_to_similarities_of_the_prediction() -> None:
@@ -78,9 +74,7 @@ def test_alignment_is_the_best_one() -> None:
     best = (similarity_align(source, target) - target).square().sum(dim=(1, 2))
     generator = torch.Generator().manual_seed(2)
     for _ in range(50):
-        nudge = roma.rotvec_to_rotmat(
-            0.1 * torch.randn(3, 3, generator=generator, dtype=torch.float64)
-        )
+        nudge = roma.rotvec_to_rotmat(0.1 * torch.randn(3, 3, generator=generator, dtype=torch.float64))
         scale = 1 + 0.1 * torch.randn(3, 1, 1, generator=generator, dtype=torch.float64)
         shift = 0.05 * torch.randn(3, 1, 3, generator=generator, dtype=torch.float64)
         other = scale * similarity_align(source, target) @ nudge.mT + shift

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from adaptation.errors import UserError
@@ -56,3 +58,28 @@ def test_file_in_the_way(tmp_path):
     with pytest.raises(UserError, match="is a file"):
         with result_folder(tmp_path / "out", overwrite=True):
             pass
+
+
+def test_parents_made_for_a_failure_are_removed(tmp_path):
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(UserError, match="bad"):
+        with result_folder(tmp_path / "kept" / "a" / "out", overwrite=False):
+            raise UserError("bad")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "kept"]
+
+
+@pytest.mark.parametrize("out", [".", "link", "link/below"])
+def test_the_working_folder_and_links_are_followed(tmp_path, monkeypatch, out):
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "link").symlink_to(tmp_path / "elsewhere")
+    if out == ".":
+        (target / "link").unlink()
+    else:
+        (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(target)
+    with result_folder(Path(out), overwrite=False) as folder:
+        (folder / "a.txt").write_text("a")
+    monkeypatch.chdir(tmp_path)
+    assert (target / out / "a.txt").read_text() == "a"
+    assert not [path for path in tmp_path.rglob(".*")]

@@ -18,9 +18,7 @@ def sphere(rings: int = 12, sectors: int = 16) -> tuple[torch.Tensor, torch.Tens
     ).reshape(-1, 3)
     i, j = torch.meshgrid(torch.arange(rings), torch.arange(sectors), indexing="ij")
     a, b = i * sectors + j, i * sectors + (j + 1) % sectors
-    faces = torch.cat(
-        [torch.stack([a, b, a + sectors], -1), torch.stack([b, b + sectors, a + sectors], -1)]
-    )
+    faces = torch.cat([torch.stack([a, b, a + sectors], -1), torch.stack([b, b + sectors, a + sectors], -1)])
     return vertices, faces.reshape(-1, 3)
 
 

@@ -156,9 +156,7 @@ def test_perturb_turns_limb_joints_by_what_was_asked(low: float, high: float) ->
     pose = sample_poses(100, generator)
     pose[:, 0] = facing(0.3)
     wrong = perturb(pose, (low, high), generator)
-    turn = roma.rotmat_geodesic_distance(
-        roma.rotvec_to_rotmat(pose), roma.rotvec_to_rotmat(wrong)
-    ).rad2deg()
+    turn = roma.rotmat_geodesic_distance(roma.rotvec_to_rotmat(pose), roma.rotvec_to_rotmat(wrong)).rad2deg()
     limbs = [f"{s}_{p}" for s in ("left", "right") for p in ("hip", "knee", "shoulder", "elbow")]
     moved = [J[n] for n in ("spine1", *limbs)]
     kept = [i for i in range(24) if i not in moved]
@@ -197,9 +195,7 @@ def test_facing(
     expected: tuple[float, float, float],
 ) -> None:
     wanted = torch.tensor([float(e) for e in expected])
-    torch.testing.assert_close(
-        seen(angles, tuple(float(d) for d in direction)), wanted, rtol=0, atol=1e-6
-    )
+    torch.testing.assert_close(seen(angles, tuple(float(d) for d in direction)), wanted, rtol=0, atol=1e-6)
 
 
 def test_facing_is_smooth_and_starts_at_half_a_turn() -> None:

@@ -13,9 +13,7 @@ from adaptation.prior import GaussianPosePrior, geometric
 
 def examples(n: int, scale: torch.Tensor, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.cat(
-        [torch.zeros(n, 1, 3), scale * torch.randn(n, 23, 3, generator=generator)], dim=1
-    )
+    return torch.cat([torch.zeros(n, 1, 3), scale * torch.randn(n, 23, 3, generator=generator)], dim=1)
 
 
 def test_energy_by_hand_for_a_diagonal_gaussian() -> None:
@@ -58,10 +56,7 @@ def test_default_tells_usual_from_unusual_poses() -> None:
     poses = sample_poses(300, generator)
     usual = prior.energy(poses).mean()
     assert 30 < usual < 90
-    energies = [
-        prior.energy(perturb(poses, span, generator)).mean()
-        for span in ((10, 20), (20, 40), (40, 70))
-    ]
+    energies = [prior.energy(perturb(poses, span, generator)).mean() for span in ((10, 20), (20, 40), (40, 70))]
     assert usual < energies[0] < energies[1] < energies[2]
     backwards = walking(0.7)[None].clone()
     backwards[:, 4:6, 0] *= -1  # Knees that bend to the front.
@@ -73,9 +68,7 @@ def test_default_tells_usual_from_unusual_poses() -> None:
 def test_default_is_symmetric_and_is_not_shared() -> None:
     prior = GaussianPosePrior.default()
     poses = sample_poses(50, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(
-        prior.energy(mirror_pose(poses)), prior.energy(poses), rtol=0.15, atol=2
-    )
+    torch.testing.assert_close(prior.energy(mirror_pose(poses)), prior.energy(poses), rtol=0.15, atol=2)
     prior.mean.zero_()
     assert GaussianPosePrior.default().mean.abs().max() > 0.5
 

@@ -24,9 +24,7 @@ SIZE = 48
 NASTY = '<script>alert("x")</script> & <b>"'
 
 
-def person(
-    body: Body, track: int, frames: list[int], seed: int = 0
-) -> tuple[PersonResult, list[Crop]]:
+def person(body: Body, track: int, frames: list[int], seed: int = 0) -> tuple[PersonResult, list[Crop]]:
     """Somebody upright in slightly changing poses, with the masks of the fitted bodies."""
     rng = np.random.default_rng(seed)
     count = len(frames)
@@ -109,11 +107,7 @@ def test_nothing_is_fetched(html: str) -> None:
     page = Page(html)
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
     assert all(source.startswith("data:image/") for source in page.sources())
-    assert all(
-        value.startswith("#")
-        for name, value in page.attributes
-        if name in ("href", "action", "xlink:href")
-    )
+    assert all(value.startswith("#") for name, value in page.attributes if name in ("href", "action", "xlink:href"))
     assert "://" not in html and "@import" not in html and not re.search(r"url\(", html)
     assert "default-src 'none'" in html
 
@@ -162,22 +156,15 @@ def test_rows_are_spread_and_counted(html: str, report: Report, body: Body) -> N
 
 def test_bodies_are_drawn_where_they_are(report: Report) -> None:
     row = report.people[0].rows[2]
-    mask = (
-        cv2.resize(row.mask[..., 0], row.body_after.shape[:2], interpolation=cv2.INTER_NEAREST)
-        > 128
-    )
+    mask = cv2.resize(row.mask[..., 0], row.body_after.shape[:2], interpolation=cv2.INTER_NEAREST) > 128
     changed = (row.body_after != row.input).any(-1)
     assert (changed & mask).sum() / mask.sum() > 0.95
     assert (changed & ~mask).sum() / mask.sum() < 0.15
-    assert (row.body_before != row.body_after).any() and (
-        row.body_turned != row.body_turned[0, 0]
-    ).any()
+    assert (row.body_before != row.body_after).any() and (row.body_turned != row.body_turned[0, 0]).any()
 
 
 def test_the_overview_is_the_fullest_frame(report: Report, body: Body) -> None:
-    assert (
-        choose_frame([one.result for one in report.people]) == 30
-    )  # 20 and 30 have two; IoU rises
+    assert choose_frame([one.result for one in report.people]) == 30  # 20 and 30 have two; IoU rises
     assert report.overview_input is not None and (report.overview_input == 30).all()
     assert report.overview is not None and len(np.unique(report.overview)) > 50
     with pytest.raises(ValueError):
@@ -185,18 +172,14 @@ def test_the_overview_is_the_fullest_frame(report: Report, body: Body) -> None:
 
 
 def test_curves_break_at_gaps_and_fill_their_box() -> None:
-    curve = reports._curve(
-        np.array([0, 10, 20, 100]), np.array([0.0, 0.5, 1.0, 2.0]), 0.0, 1.0, 200, 100
-    )
+    curve = reports._curve(np.array([0, 10, 20, 100]), np.array([0.0, 0.5, 1.0, 2.0]), 0.0, 1.0, 200, 100)
     assert curve.paths == ["0.0,100.0 20.0,50.0 40.0,0.0"]
     assert curve.dots[-1] == (200.0, 0.0)
     single = reports._curve(np.array([5]), np.array([0.5]), 0.0, 1.0, 200, 100)
     assert single.paths == [] and single.dots == [(100.0, 50.0)]
 
 
-@pytest.mark.parametrize(
-    ("highest", "top"), [(0.0, 0.001), (0.7, 0.8), (1.0, 1.0), (4.1, 6.0), (95.0, 100.0)]
-)
+@pytest.mark.parametrize(("highest", "top"), [(0.0, 0.001), (0.7, 0.8), (1.0, 1.0), (4.1, 6.0), (95.0, 100.0)])
 def test_axes_end_at_round_numbers(highest: float, top: float) -> None:
     assert reports._top(np.array([0.0, highest])) == pytest.approx(top)
 
@@ -210,9 +193,7 @@ def test_an_empty_report_and_a_single_frame(tmp_path: Path, report: Report, body
     assert "all 1 bodies shown" not in (tmp_path / "one.html").read_text("utf-8")
 
 
-def test_a_failed_write_leaves_the_old_report(
-    tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_report(tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
 

@@ -53,9 +53,7 @@ class Python2Pickler(pickle._Pickler):
 
 def chumpy_pickle(values: dict[str, np.ndarray], how: int | str) -> bytes:
     """The arrays as SMPL's authors pickled them: chumpy objects, a csc matrix, some junk."""
-    package, ch, reordering = (
-        types.ModuleType(n) for n in ("chumpy", "chumpy.ch", "chumpy.reordering")
-    )
+    package, ch, reordering = (types.ModuleType(n) for n in ("chumpy", "chumpy.ch", "chumpy.reordering"))
     ch.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
     reordering.Select = type("Select", (ch.Ch,), {"__module__": "chumpy.reordering"})
     package.ch, package.reordering = ch, reordering
@@ -71,9 +69,7 @@ def chumpy_pickle(values: dict[str, np.ndarray], how: int | str) -> bytes:
     stored = np.empty(shapes.size)
     stored[order] = shapes.ravel()
     select = reordering.Select()
-    select.__dict__.update(
-        a=wrap(stored.reshape(shapes.shape)), idxs=order, preferred_shape=shapes.shape
-    )
+    select.__dict__.update(a=wrap(stored.reshape(shapes.shape)), idxs=order, preferred_shape=shapes.shape)
     content = {
         **values,
         "v_template": wrap(np.asfortranarray(values["v_template"])),
@@ -147,9 +143,7 @@ def test_executes_nothing(tmp_path: Path, kind: str, protocol: int) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "inert", ["numpy.core.multiarray\nfromfile", "numpy\nload", "scipy.sparse\nload_npz"]
-)
+@pytest.mark.parametrize("inert", ["numpy.core.multiarray\nfromfile", "numpy\nload", "scipy.sparse\nload_npz"])
 def test_refuses_other_names_of_allowed_packages(tmp_path: Path, inert: str) -> None:
     path = tmp_path / "evil.pkl"
     path.write_bytes(f"c{inert}\n(S'x'\ntR.".encode())
@@ -163,9 +157,7 @@ def test_damaged_files_are_one_line_errors(tmp_path: Path) -> None:
     whole = {"a.pkl": chumpy_pickle(values, 2), "a.npz": (tmp_path / "body.npz").read_bytes()}
     random = np.random.default_rng(0)
     damaged = [b"", b"\x80", b"PK\x03\x04"]
-    damaged += [
-        content[: len(content) * part // 10] for content in whole.values() for part in range(1, 10)
-    ]
+    damaged += [content[: len(content) * part // 10] for content in whole.values() for part in range(1, 10)]
     damaged += [random.bytes(n) for n in (1, 10, 100, 1000)]
     damaged += [bytes([first]) + random.bytes(200) for first in range(256)]
     damaged += [pickle.dumps(thing) for thing in ([1, 2], None)]

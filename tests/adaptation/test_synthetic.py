@@ -98,9 +98,7 @@ def test_bodies_face_the_way_they_walk_and_feet_do_not_slide(body: Body) -> None
         moved = np.diff(joints, axis=0)
         pelvis = moved[:, 0]
         front = roma.rotvec_to_rotmat(torch.from_numpy(walk.pose[person, :, 0]))[:, 0, 2].numpy()
-        assert (np.sign(pelvis) == np.sign(front[0])).all() and (
-            np.sign(front) == np.sign(front[0])
-        ).all()
+        assert (np.sign(pelvis) == np.sign(front[0])).all() and (np.sign(front) == np.sign(front[0])).all()
         assert 0.03 < np.abs(pelvis).mean() < 0.15
         foot = np.abs(moved[:, [10, 11]]).min(1)
         assert foot.mean() < 0.2 * np.abs(pelvis).mean()
@@ -122,9 +120,7 @@ def test_files_hold_exactly_the_clip(clip: SyntheticClip, tmp_path: Path) -> Non
 def test_results_find_their_person(clip: SyntheticClip, person: int) -> None:
     frame = clip.frame[8:14]
     zeros = np.zeros(len(frame), np.float32)
-    shaken = clip.joints2d[person, frame] + np.random.default_rng(0).normal(
-        0, 3, (6, 24, 2)
-    ).astype(np.float32)
+    shaken = clip.joints2d[person, frame] + np.random.default_rng(0).normal(0, 3, (6, 24, 2)).astype(np.float32)
     pose, betas, camera = (
         np.zeros((6, 24, 3), np.float32),
         np.zeros((6, 10), np.float32),

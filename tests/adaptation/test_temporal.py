@@ -65,7 +65,12 @@ def test_moving_down_in_the_image_is_coming_closer():
     facing_of = np.array([[[0.0, 1.0], [0.0, -1.0]]])  # away, towards
     for down, expected in ((0.02, 1), (-0.02, 0)):
         picked = choose(
-            np.array([0]), np.zeros((1, 2)), np.zeros((1, 2, 1, 3)), facing_of, np.array([[0.0, down]]), TemporalSettings()
+            np.array([0]),
+            np.zeros((1, 2)),
+            np.zeros((1, 2, 1, 3)),
+            facing_of,
+            np.array([[0.0, down]]),
+            TemporalSettings(),
         )
         assert picked.tolist() == [expected]
 

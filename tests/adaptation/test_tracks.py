@@ -28,9 +28,7 @@ def figure(x: float, y: float, height: int = 80, stride: float = 0.0) -> np.ndar
     cv2.circle(mask, at(0, 7), round(6 * unit), 1, cv2.FILLED)
     cv2.line(mask, at(0, 20), at(0, 40), 1, round(15 * unit))
     for side in (-1, 1):
-        cv2.line(
-            mask, at(3 * side, 40), at((4 + 8 * stride) * side, 76), 1, max(3, round(6 * unit))
-        )
+        cv2.line(mask, at(3 * side, 40), at((4 + 8 * stride) * side, 76), 1, max(3, round(6 * unit)))
     return mask > 0
 
 
@@ -40,9 +38,7 @@ def background() -> np.ndarray:
     return cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
-def record(
-    path: Path, count: int, people: Callable[[int], list], light=lambda number: 1.0
-) -> Frames:
+def record(path: Path, count: int, people: Callable[[int], list], light=lambda number: 1.0) -> Frames:
     """Write a clip; `people` gives the (mask, colour) of a frame, farthest first."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (WIDTH, HEIGHT))
     scene = background()
@@ -121,9 +117,7 @@ def test_two_crossing_people(tmp_path: Path) -> None:
     def left(number: int) -> np.ndarray:
         return figure(300 - 4 * number, 60, stride=np.sin(0.7 * number + 1))
 
-    frames = record(
-        tmp_path / "clip.avi", 70, lambda number: [(right(number), RED), (left(number), DARK)]
-    )
+    frames = record(tmp_path / "clip.avi", 70, lambda number: [(right(number), RED), (left(number), DARK)])
     tracks = find_people(frames)
     check_consistent(tracks)
     assert len(tracks) == 2
@@ -213,9 +207,7 @@ def test_no_moving_person(tmp_path: Path, people) -> None:
 
 
 def test_smaller_people_on_request(tmp_path: Path) -> None:
-    frames = record(
-        tmp_path / "clip.avi", 60, lambda n: [(figure(20 + 4 * n, 60, height=32), DARK)]
-    )
+    frames = record(tmp_path / "clip.avi", 60, lambda n: [(figure(20 + 4 * n, 60, height=32), DARK)])
     assert len(find_people(frames, settings=TrackSettings(min_height=25))) == 1
 
 

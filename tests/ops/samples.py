@@ -68,9 +68,7 @@ def flat_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 KINDS = [noise_mask, blob_mask, line_mask, dot_mask, flat_mask]
 
 
-def mask_batches(
-    seed: int, batches: int, per_batch: int, largest: int = 48
-) -> Iterator[np.ndarray]:
+def mask_batches(seed: int, batches: int, per_batch: int, largest: int = 48) -> Iterator[np.ndarray]:
     """Bool arrays (per_batch, H, W) of all kinds mixed, sizes from 1 x 1 up."""
     rng = np.random.default_rng(seed)
     for _ in range(batches):
@@ -118,8 +116,7 @@ class Sample:
     def arguments(self, device: torch.device | str = "cpu") -> tuple[Any, ...]:
         """Fresh arguments on a device; leaves that require a gradient still do."""
         return tuple(
-            a.detach().to(device).requires_grad_(a.requires_grad) if isinstance(a, Tensor) else a
-            for a in self.args
+            a.detach().to(device).requires_grad_(a.requires_grad) if isinstance(a, Tensor) else a for a in self.args
         )
 
 
@@ -161,9 +158,7 @@ def _d2t_samples() -> Iterator[Sample]:
     grad, skeleton = random(4, 2, 9, 12, dtype=torch.float32), topokernels.d2t(distance, mask)
     for mode in ("subgradient", "literal"):
         yield Sample("d2t_backward", mode, (grad, distance, mask, skeleton, 3, mode))
-    yield Sample(
-        "d2t_backward", "bool mask", (grad, distance, mask.bool(), skeleton, 5, "subgradient")
-    )
+    yield Sample("d2t_backward", "bool mask", (grad, distance, mask.bool(), skeleton, 5, "subgradient"))
 
 
 def _chamfer_samples() -> Iterator[Sample]:
@@ -177,9 +172,7 @@ def _chamfer_samples() -> Iterator[Sample]:
 
 
 def _renderer_samples() -> Iterator[Sample]:
-    vertices = torch.tensor(
-        [[[2.0, 1.5], [13.0, 3.0], [6.5, 11.0], [14.5, 12.0]]], dtype=torch.float32
-    )
+    vertices = torch.tensor([[[2.0, 1.5], [13.0, 3.0], [6.5, 11.0], [14.5, 12.0]]], dtype=torch.float32)
     vertices = torch.cat([vertices, vertices.flip(-1) + 0.3])
     solid = torch.cat([vertices, torch.arange(8.0).reshape(2, 4, 1) + 3], dim=-1)
     faces = torch.tensor([[0, 1, 2], [1, 3, 2]])

@@ -67,9 +67,7 @@ def test_literal_gradient_equals_autograd_of_reference(device: torch.device) -> 
 def test_gradcheck_on_soft_masks(mode: str) -> None:
     pred = (1 - soft(6, 2, 4, 5)).requires_grad_()
     target = (1 - soft(7, 2, 4, 5)).requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda p, t: chamfer(p, t, pull_weight=0.7, backward=mode), (pred, target)
-    )
+    assert torch.autograd.gradcheck(lambda p, t: chamfer(p, t, pull_weight=0.7, backward=mode), (pred, target))
 
 
 def test_operator_has_first_and_second_derivatives() -> None:
@@ -100,9 +98,7 @@ def test_cached_target_distance_changes_nothing() -> None:
     cached = chamfer(pred, target, target_distance=s2d(1 - target), reduction="none")
     assert torch.equal(plain, cached)
     grad = random(13, 3)
-    assert torch.equal(
-        torch.autograd.grad(plain, pred, grad)[0], torch.autograd.grad(cached, pred, grad)[0]
-    )
+    assert torch.equal(torch.autograd.grad(plain, pred, grad)[0], torch.autograd.grad(cached, pred, grad)[0])
 
 
 def test_symmetric_and_zero_on_itself() -> None:

@@ -32,7 +32,5 @@ def test_cuda_kernels_on_the_host(tmp_path: Path) -> None:
     )
     assert compiled.returncode == 0, compiled.stderr
     # A kernel that loses a thread at a barrier would wait for ever.
-    result = subprocess.run(
-        [str(program)], capture_output=True, text=True, check=False, timeout=120
-    )
+    result = subprocess.run([str(program)], capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr

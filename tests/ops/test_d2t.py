@@ -39,15 +39,11 @@ def test_literal_gives_ties_to_the_first_in_raster_order() -> None:
     mask = torch.ones_like(distance)
     leaves = distance.clone().requires_grad_(), mask.clone().requires_grad_()
     wanted = torch.autograd.grad(reference.d2t(*leaves).sum(), leaves)
-    for a, b in zip(
-        grads(distance, mask, torch.ones_like(mask), backward="literal"), wanted, strict=True
-    ):
+    for a, b in zip(grads(distance, mask, torch.ones_like(mask), backward="literal"), wanted, strict=True):
         assert torch.equal(a, b)
 
 
-def kink_oracle(
-    distance: np.ndarray, mask: np.ndarray, grad: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def kink_oracle(distance: np.ndarray, mask: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The 3 x 3 rule on one binary image, pixel by pixel."""
     height, width = distance.shape
 
@@ -83,9 +79,7 @@ def test_subgradient_equals_kink_oracle(device: torch.device) -> None:
 def test_gradcheck_where_nothing_ties(mode: str, pool_size: int) -> None:
     distance = random(5, 2, 5, 6).mul(0.6).requires_grad_()
     mask = soft(6, 2, 5, 6, low=0.1).requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda d, m: d2t(d, m, pool_size=pool_size, backward=mode), (distance, mask)
-    )
+    assert torch.autograd.gradcheck(lambda d, m: d2t(d, m, pool_size=pool_size, backward=mode), (distance, mask))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -105,9 +99,7 @@ def test_subgradient_conserves_what_it_takes() -> None:
     """What the maxima lose is what the pixels below them gain: the total is 0."""
     mask = blobs(10, 4, 20, 22)
     grad_distance, _ = grads(s2d(mask), mask, random(11, 4, 20, 22))
-    torch.testing.assert_close(
-        grad_distance.sum((-2, -1)), torch.zeros(4).double(), rtol=0, atol=1e-10
-    )
+    torch.testing.assert_close(grad_distance.sum((-2, -1)), torch.zeros(4).double(), rtol=0, atol=1e-10)
 
 
 def test_subgradient_gives_background_nothing() -> None:
@@ -152,9 +144,7 @@ def test_skeleton_is_a_subset_of_the_mask_and_binary() -> None:
         assert ((skeleton.sum((-2, -1)) > 0) == mask.any(-1).any(-1)).all()
 
 
-@pytest.mark.parametrize(
-    "shape", [(0, 5, 5), (2, 0, 5), (2, 5, 0), (1, 1), (1, 7), (2, 1, 3, 2, 6)]
-)
+@pytest.mark.parametrize("shape", [(0, 5, 5), (2, 0, 5), (2, 5, 0), (1, 1), (1, 7), (2, 1, 3, 2, 6)])
 def test_shapes(shape: tuple[int, ...], device: torch.device) -> None:
     mask = torch.ones(shape, device=device)
     distance = torch.rand(shape).to(device)

@@ -90,27 +90,19 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
         r"s2d: mask must be at most 32768 x 32768, got \(1, 32769\)",
     ),
     "s2d_backward shape": (
-        lambda dev: topo.s2d_backward(
-            mask(2, 5, 7, device=dev), mask(device=dev), None, 3, False, False, "literal"
-        ),
+        lambda dev: topo.s2d_backward(mask(2, 5, 7, device=dev), mask(device=dev), None, 3, False, False, "literal"),
         r"s2d_backward: grad must have the shape of mask \(2, 5, 6\), got \(2, 5, 7\)",
     ),
     "s2d_backward bool mask": (
-        lambda dev: topo.s2d_backward(
-            mask(device=dev), mask(device=dev) > 0, None, 3, False, False, "literal"
-        ),
+        lambda dev: topo.s2d_backward(mask(device=dev), mask(device=dev) > 0, None, 3, False, False, "literal"),
         r"s2d_backward: mask must be floating point, got (Bool|torch\.bool)",
     ),
     "s2d_backward integer gradient": (
-        lambda dev: topo.s2d_backward(
-            mask(device=dev).int(), mask(device=dev), None, 3, False, False, "literal"
-        ),
+        lambda dev: topo.s2d_backward(mask(device=dev).int(), mask(device=dev), None, 3, False, False, "literal"),
         r"s2d_backward: grad must be floating point, got (Int|torch\.int32)",
     ),
     "s2d_backward mode": (
-        lambda dev: topo.s2d_backward(
-            mask(device=dev), mask(device=dev), None, 3, False, False, ""
-        ),
+        lambda dev: topo.s2d_backward(mask(device=dev), mask(device=dev), None, 3, False, False, ""),
         r"s2d_backward: backward must be 'literal' or 'subgradient', got ''",
     ),
     "d2t rank": (
@@ -149,9 +141,7 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
         r"d2t_backward: skeleton must have the shape of distance \(2, 5, 6\), got \(5, 6\)",
     ),
     "d2t_backward integer gradient": (
-        lambda dev: topo.d2t_backward(
-            mask(device=dev).int(), *[mask(device=dev)] * 3, 3, "literal"
-        ),
+        lambda dev: topo.d2t_backward(mask(device=dev).int(), *[mask(device=dev)] * 3, 3, "literal"),
         r"d2t_backward: grad must be floating point, got (Int|torch\.int32)",
     ),
     "chamfer rank": (
@@ -163,9 +153,7 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
         r"chamfer: target must have the shape of pred \(2, 5, 6\), got \(5, 6\)",
     ),
     "chamfer distance shape": (
-        lambda dev: chamfer(
-            mask(device=dev), mask(device=dev), target_distance=mask(1, 5, 6, device=dev)
-        ),
+        lambda dev: chamfer(mask(device=dev), mask(device=dev), target_distance=mask(1, 5, 6, device=dev)),
         r"chamfer: target_distance must have the shape of pred \(2, 5, 6\), got \(1, 5, 6\)",
     ),
     "chamfer integer mask": (
@@ -208,9 +196,7 @@ def test_error_text_on_cuda(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1.5, -0.1])
-def test_mask_values_out_of_range(
-    value: float, dtype: torch.dtype, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_mask_values_out_of_range(value: float, dtype: torch.dtype, capfd: pytest.CaptureFixture[str]) -> None:
     bad = spoiled(value, dtype)
     text = r"mask must hold finite values in \[0, 1\]; image 1 of the batch does not"
     with pytest.raises(RuntimeError, match="s2d: " + text):

@@ -82,9 +82,7 @@ def test_equals_brute_force(size: tuple[int, int], spread: float, device: torch.
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("spread", [0.6, 3.0, 30.0])
-def test_gradient_equals_autograd_of_brute_force(
-    spread: float, dtype: torch.dtype, device: torch.device
-) -> None:
+def test_gradient_equals_autograd_of_brute_force(spread: float, dtype: torch.dtype, device: torch.device) -> None:
     size = (19, 37)
     vertices, faces = soup(1, 2, 25, size, spread).to(dtype), loose_faces(25)
     weights = noise(2, 2, 1, *size)
@@ -160,10 +158,7 @@ def test_binary_is_the_threshold_with_the_gradient_of_the_coverage(device: torch
     hard = m2s(vertices, faces, size, sigma=1.0)
     assert torch.equal(hard, (soft > 0.5).float())
     weights = noise(7, *soft.shape).to(device)
-    grads = [
-        grad_of(lambda v, b=b: m2s(v, faces, size, sigma=1.0, binary=b), vertices, weights)
-        for b in (True, False)
-    ]
+    grads = [grad_of(lambda v, b=b: m2s(v, faces, size, sigma=1.0, binary=b), vertices, weights) for b in (True, False)]
     assert torch.equal(*grads)
     assert grads[0].any()
 
@@ -177,17 +172,13 @@ def test_faces_within_the_blur_radius_only() -> None:
 
 
 class TestDegenerate:
-    def both(
-        self, vertices: Tensor, faces: Tensor, size: tuple[int, int], sigma: float = 0.7
-    ) -> Tensor:
+    def both(self, vertices: Tensor, faces: Tensor, size: tuple[int, int], sigma: float = 0.7) -> Tensor:
         """The silhouette, checked against brute force, of gradients that are finite."""
         vertices = vertices.double()
         actual = m2s(vertices, faces, size, sigma=sigma, binary=False)
         expected = reference.m2s(vertices, faces, size, sigma=sigma, binary=False)
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-9)
-        grad = grad_of(
-            lambda v: m2s(v, faces, size, sigma=sigma), vertices, torch.ones_like(actual)
-        )
+        grad = grad_of(lambda v: m2s(v, faces, size, sigma=sigma), vertices, torch.ones_like(actual))
         assert grad.isfinite().all()
         return actual
 
@@ -262,9 +253,7 @@ def test_faces_of_their_own_per_image(device: torch.device) -> None:
     def render(v: Tensor) -> Tensor:
         return m2s(v, faces, size, sigma=1.0, binary=False)
 
-    one_by_one = [
-        m2s(v[None], f, size, sigma=1.0, binary=False) for v, f in zip(vertices, faces, strict=True)
-    ]
+    one_by_one = [m2s(v[None], f, size, sigma=1.0, binary=False) for v, f in zip(vertices, faces, strict=True)]
     assert torch.equal(render(vertices), torch.cat(one_by_one))
     grads = [
         grad_of(lambda v, f=f: m2s(v, f, size, sigma=1.0, binary=False), v[None], w[None])
@@ -394,9 +383,7 @@ TRIANGLE = torch.tensor([[[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]]])
         (TRIANGLE * 1e30, loose_faces(1), 4, {}, r"m2s: vertices .* got 4e\+30 at \(0, 1, 0\)"),
     ],
 )
-def test_errors(
-    vertices: Tensor, faces: Tensor, size: object, options: dict[str, float], message: str
-) -> None:
+def test_errors(vertices: Tensor, faces: Tensor, size: object, options: dict[str, float], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
         m2s(vertices, faces, size, **{"sigma": 1.0, **options})  # type: ignore[arg-type]
 
@@ -419,9 +406,7 @@ def test_cuda_leaves_out_unusable_faces() -> None:
 
 def test_double_backward_is_an_error() -> None:
     vertices = TRIANGLE.clone().requires_grad_()
-    (grad,) = torch.autograd.grad(
-        m2s(vertices, loose_faces(1), 4, sigma=1.0).sum(), vertices, create_graph=True
-    )
+    (grad,) = torch.autograd.grad(m2s(vertices, loose_faces(1), 4, sigma=1.0).sum(), vertices, create_graph=True)
     with pytest.raises(RuntimeError, match="m2s: double backward"):
         grad.sum().backward()
 
@@ -501,9 +486,7 @@ def test_vmap() -> None:
     for function in (render, grad):
         for dims, faces in [((0, None), sets[0]), ((0, 0), sets), ((1, None), sets[0])]:
             given = vertices.transpose(0, dims[0])
-            each = [
-                function(v, faces[k] if dims[1] == 0 else faces) for k, v in enumerate(vertices)
-            ]
+            each = [function(v, faces[k] if dims[1] == 0 else faces) for k, v in enumerate(vertices)]
             mapped = torch.vmap(function, in_dims=dims)(given, faces)
             assert torch.equal(mapped, torch.stack(each))
 

@@ -20,20 +20,14 @@ def solid(seed: int, batch: int, count: int, size: tuple[int, int], spread: floa
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("spread", [0.8, 4.0, 40.0])
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (17, 40)])
-def test_equals_brute_force(
-    size: tuple[int, int], spread: float, dtype: torch.dtype, device: torch.device
-) -> None:
+def test_equals_brute_force(size: tuple[int, int], spread: float, dtype: torch.dtype, device: torch.device) -> None:
     vertices, faces = solid(0, 3, 40, size, spread).to(dtype), loose_faces(40)
-    index, barycentrics, depth = (
-        a.cpu() for a in rasterize(vertices.to(device), faces.to(device), size)
-    )
+    index, barycentrics, depth = (a.cpu() for a in rasterize(vertices.to(device), faces.to(device), size))
     expected = reference.rasterize(vertices.double(), faces, size)
     assert index.dtype == torch.int64
     assert barycentrics.dtype == depth.dtype == dtype
     assert torch.equal(index, expected[0])
-    tolerance = (
-        {"rtol": 1e-6, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-9}
-    )
+    tolerance = {"rtol": 1e-6, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-9}
     torch.testing.assert_close(barycentrics.double(), expected[1], **tolerance)
     torch.testing.assert_close(depth.double(), expected[2], **tolerance)
 
@@ -98,9 +92,7 @@ def test_both_windings_and_degenerate_faces() -> None:
 @pytest.mark.parametrize("shape", [(0, 4, 5), (2, 0, 5), (2, 4, 0), (2, 4, 5)])
 def test_empty(shape: tuple[int, int, int]) -> None:
     batch, *size = shape
-    index, barycentrics, depth = rasterize(
-        torch.zeros(batch, 0, 3), torch.zeros(0, 3, dtype=torch.int64), size
-    )
+    index, barycentrics, depth = rasterize(torch.zeros(batch, 0, 3), torch.zeros(0, 3, dtype=torch.int64), size)
     assert index.shape == depth.shape == shape and barycentrics.shape == (*shape, 3)
     assert (index == -1).all() and (depth == math.inf).all()
 
@@ -157,9 +149,7 @@ def test_errors(vertices: Tensor, faces: Tensor, size: object, message: str) -> 
 def test_any_mesh_gives_an_error_or_finite_values(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 5))
     coordinates = data.draw(st.lists(COORDINATE, min_size=3 * count, max_size=3 * count))
-    face = st.lists(
-        st.integers(-1 if data.draw(st.booleans()) else 0, count - 1), min_size=3, max_size=3
-    )
+    face = st.lists(st.integers(-1 if data.draw(st.booleans()) else 0, count - 1), min_size=3, max_size=3)
     faces = data.draw(st.lists(face, max_size=6))
     vertices = torch.tensor(coordinates).reshape(1, count, 3)
     indices = torch.tensor(faces, dtype=torch.int64).reshape(-1, 3)
@@ -183,9 +173,7 @@ def test_outputs_carry_no_gradient() -> None:
 def test_opcheck_compile_vmap_autocast() -> None:
     vertices, faces = solid(5, 2, 5, (9, 11), 3.0), loose_faces(5)
     torch.library.opcheck(torch.ops.topo.rasterize.default, (vertices, faces, [9, 11]))
-    torch.library.opcheck(
-        torch.ops.topo.rasterize.default, (vertices.clone().requires_grad_(), faces.int(), [9, 11])
-    )
+    torch.library.opcheck(torch.ops.topo.rasterize.default, (vertices.clone().requires_grad_(), faces.int(), [9, 11]))
     expected = rasterize(vertices, faces, (9, 11))
     compiled = torch.compile(rasterize, fullgraph=True, backend="aot_eager")
     assert all(map(torch.equal, compiled(vertices, faces, (9, 11)), expected))

@@ -16,9 +16,7 @@ from topokernels import chamfer, d2t, has_cuda, s2d, topology_loss
 
 SAMPLES = all_samples()
 OPERATORS = sorted(
-    name.split("::")[1].split(".")[0]
-    for name in torch._C._dispatch_get_all_op_names()
-    if name.startswith("topo::")
+    name.split("::")[1].split(".")[0] for name in torch._C._dispatch_get_all_op_names() if name.startswith("topo::")
 )
 
 # Public functions of masks with a gradient, as functions of one (..., H, W) mask.
@@ -61,9 +59,7 @@ def test_the_namespace_is_not_empty() -> None:
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
 def test_fake_kernel_gives_shape_dtype_and_layout(sample: Sample) -> None:
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        fakes = tuple(
-            mode.from_tensor(a) if isinstance(a, Tensor) else a for a in sample.arguments()
-        )
+        fakes = tuple(mode.from_tensor(a) if isinstance(a, Tensor) else a for a in sample.arguments())
         faked = getattr(torch.ops.topo, sample.op).default(*fakes, **sample.kwargs)
     for fake, real in zip(tensors(faked), tensors(sample.call()), strict=True):
         assert (fake.shape, fake.dtype) == (real.shape, real.dtype)
@@ -119,9 +115,7 @@ def test_vmap_forward_and_gradient(name: str, device: torch.device) -> None:
 def test_vmap_over_one_argument_only() -> None:
     pred, target = blobs(5, 12, 8, 9).reshape(4, 3, 8, 9), blobs(6, 3, 8, 9)
     loss = torch.vmap(lambda p, t: chamfer(p, t, reduction="none"), in_dims=(0, None))
-    assert torch.equal(
-        loss(pred, target), torch.stack([chamfer(p, target, reduction="none") for p in pred])
-    )
+    assert torch.equal(loss(pred, target), torch.stack([chamfer(p, target, reduction="none") for p in pred]))
     skeleton = torch.vmap(d2t, in_dims=(None, 0))
     distance = s2d(target)
     assert torch.equal(skeleton(distance, pred), torch.stack([d2t(distance, p) for p in pred]))

@@ -111,9 +111,7 @@ def test_any_nonzero_byte_is_foreground(device: torch.device) -> None:
     assert torch.equal(s2d(mask * 2), s2d(mask))
 
 
-@pytest.mark.parametrize(
-    "out_dtype", [torch.uint8, torch.int16, torch.int32, torch.float16, torch.float64]
-)
+@pytest.mark.parametrize("out_dtype", [torch.uint8, torch.int16, torch.int32, torch.float16, torch.float64])
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float16, torch.float64])
 def test_out_dtype(dtype: torch.dtype, out_dtype: torch.dtype, device: torch.device) -> None:
     masks = blobs(1, 2, 20, 30).to(device, dtype)
@@ -141,9 +139,7 @@ def test_non_contiguous(device: torch.device) -> None:
             grad = random(3, *view.shape).to(device)
             a, b = s2d(leaf, backward=mode), s2d(plain, backward=mode)
             assert torch.equal(a, b), name
-            assert torch.equal(
-                torch.autograd.grad(a, leaf, grad)[0], torch.autograd.grad(b, plain, grad)[0]
-            ), name
+            assert torch.equal(torch.autograd.grad(a, leaf, grad)[0], torch.autograd.grad(b, plain, grad)[0]), name
 
 
 @pytest.mark.parametrize("leading", [(), (1,), (5,), (2, 3), (2, 1, 3), (1, 2, 2, 2)])
@@ -212,9 +208,7 @@ def soft_masks() -> Tensor:
 
 @pytest.mark.parametrize("options", OPTIONS, ids=option_id)
 @pytest.mark.parametrize("masks", [holed_masks(), soft_masks()], ids=["binary", "soft"])
-def test_equals_stacked_convolution(
-    masks: Tensor, options: dict[str, object], device: torch.device
-) -> None:
+def test_equals_stacked_convolution(masks: Tensor, options: dict[str, object], device: torch.device) -> None:
     mask = masks.to(device).requires_grad_()
     twin = masks.clone().requires_grad_()
     distance, expected = s2d(mask, backward="literal", **options), reference.s2d(twin, **options)
@@ -295,9 +289,7 @@ def route_oracle(depth: np.ndarray, grad: np.ndarray, saturated: int) -> np.ndar
 
     def neighbours(y: int, x: int) -> list[tuple[int, int]]:
         window = itertools.product(range(y - 1, y + 2), range(x - 1, x + 2))
-        return [
-            (v, u) for v, u in window if (v, u) != (y, x) and 0 <= v < height and 0 <= u < width
-        ]
+        return [(v, u) for v, u in window if (v, u) != (y, x) and 0 <= v < height and 0 <= u < width]
 
     flow = np.where((depth == 0) | (depth == saturated), 0, grad)
     result = np.zeros_like(grad)
@@ -329,9 +321,7 @@ def test_subgradient_equals_route_oracle(iterations: int | None, device: torch.d
 
 
 @pytest.mark.parametrize("options", OPTIONS[::3], ids=option_id)
-def test_subgradient_never_exceeds_what_comes_in(
-    options: dict[str, object], device: torch.device
-) -> None:
+def test_subgradient_never_exceeds_what_comes_in(options: dict[str, object], device: torch.device) -> None:
     for masks in [
         *mask_batches(seed=18, batches=6, per_batch=5, largest=40),
         holed_masks().numpy(),
@@ -399,9 +389,7 @@ def test_subgradient_is_linear() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("mode", ["subgradient", "literal"])
-def test_gradients_of_narrow_types_follow_float64(
-    mode: str, dtype: torch.dtype, device: torch.device
-) -> None:
+def test_gradients_of_narrow_types_follow_float64(mode: str, dtype: torch.dtype, device: torch.device) -> None:
     mask, grad = blobs(26, 2, 10, 10), random(27, 2, 10, 10, dtype=dtype).double()
     wide = mask.clone().requires_grad_()
     narrow = mask.to(device, dtype).requires_grad_()
@@ -410,9 +398,7 @@ def test_gradients_of_narrow_types_follow_float64(
     assert actual.dtype == dtype
     scale = expected.abs().max()
     eps = torch.finfo(dtype).eps
-    torch.testing.assert_close(
-        actual.cpu().double() / scale, expected / scale, rtol=4 * eps, atol=4 * eps
-    )
+    torch.testing.assert_close(actual.cpu().double() / scale, expected / scale, rtol=4 * eps, atol=4 * eps)
 
 
 def test_byte_masks_have_no_gradient() -> None:

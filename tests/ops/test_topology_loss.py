@@ -10,9 +10,7 @@ from topokernels.topology_loss import skeleton_of, target_topology
 
 @pytest.mark.parametrize("iterations", [None, 3])
 @pytest.mark.parametrize("pull_weight", [1.0, 3.0])
-def test_equals_reference_and_its_autograd(
-    pull_weight: float, iterations: int | None, device: torch.device
-) -> None:
+def test_equals_reference_and_its_autograd(pull_weight: float, iterations: int | None, device: torch.device) -> None:
     pred, target = blobs(0, 4, 13, 14), blobs(1, 4, 13, 14)
     twin, leaf = pred.clone().requires_grad_(), pred.to(device).requires_grad_()
     expected = reference.topology_loss(twin, target, pull_weight=pull_weight, iterations=iterations)
@@ -35,9 +33,7 @@ def test_equals_reference_and_its_autograd(
 def test_is_the_chamfer_of_two_skeletons() -> None:
     pred, target = blobs(3, 3, 20, 22), blobs(4, 3, 20, 22)
     skeletons = [d2t(s2d(mask), mask) for mask in (pred, target)]
-    assert torch.equal(
-        topology_loss(pred, target, reduction="none"), chamfer(*skeletons, reduction="none")
-    )
+    assert torch.equal(topology_loss(pred, target, reduction="none"), chamfer(*skeletons, reduction="none"))
 
 
 def test_zero_on_itself(device: torch.device) -> None:
@@ -56,9 +52,7 @@ def test_cached_target_changes_nothing(dtype: torch.dtype, iterations: int | Non
     plain, cached = topology_loss(pred, target, **options), topology_loss(pred, cache, **options)
     assert torch.equal(plain, cached)
     grad = random(8, 3, dtype=plain.dtype)
-    assert torch.equal(
-        torch.autograd.grad(plain, pred, grad)[0], torch.autograd.grad(cached, pred, grad)[0]
-    )
+    assert torch.equal(torch.autograd.grad(plain, pred, grad)[0], torch.autograd.grad(cached, pred, grad)[0])
 
 
 @pytest.mark.parametrize("scale", [1, 255])
