@@ -213,8 +213,8 @@ def write(folder: Path, rows: list[Row], args: argparse.Namespace) -> None:
     )
     lines = [
         f"{args.pairs} pairs per cell, {args.steps} steps, starts {args.degrees[0]:.0f} to {args.degrees[1]:.0f} "
-        "degrees off, 112 px. Millimetres, 14 joints; PA with the standard error of its mean; fall: of the mean PA below "
-        "the start's. `python benchmarks/bench_losses.py --out benchmarks/results` makes this table.",
+        "degrees off, 112 px. Millimetres, 14 joints; PA with the standard error of its mean; fall: of the mean PA "
+        "below the start's. `python benchmarks/bench_losses.py --out benchmarks/results` makes this table.",
         "",
         "| bodies | masks | loss | MPJPE | PA-MPJPE | median PA | fall | IoU |",
         "|---|---|---|---:|---:|---:|---:|---:|",
