@@ -116,6 +116,7 @@ def demo(
             outcome,
             options,
             title="Bodies fitted to silhouettes, and the truth",
+            source="a synthetic clip, clip/frames",
             command=command,
             tables=[table],
         )
@@ -170,6 +171,7 @@ def write_results(
     *,
     title: str,
     command: str,
+    source: str = "",
     tables: Sequence[ReportTable] = (),
 ) -> None:
     """An npz per person, an overlay per frame, the report, and the settings."""
@@ -191,7 +193,7 @@ def write_results(
         folder / "report.html",
         build_report(
             title=title,
-            source=frames.path.name,
+            source=source or frames.path.name,
             body=body,
             people=[(person.result, person.crops) for person in people],
             frame_image=frames.frame,

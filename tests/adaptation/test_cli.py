@@ -18,6 +18,7 @@ from adaptation import cli
 from adaptation.video import open_frames
 
 QUICK = ("--frames", "20", "--steps", "2", "--size", "48", "--threads", "1")
+HERE = Path(__file__).parent  # not the source folder, which would hide the installed package
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 Refused = Callable[..., str]
@@ -25,7 +26,7 @@ Refused = Callable[..., str]
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "adaptation.cli", *map(str, arguments)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=ENVIRONMENT, cwd=HERE, capture_output=True, text=True, timeout=120, check=False)
 
 
 def tree(folder: Path) -> dict[Path, bytes | None]:
@@ -300,7 +301,7 @@ def test_interruption_leaves_nothing(recording_folder: Path, tmp_path: Path) -> 
     arguments[arguments.index("--steps") + 1] = "1000000"
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, *arguments],
-        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=ENVIRONMENT, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None and process.stdout.readline() == "fitting\n"
@@ -318,7 +319,7 @@ def test_doctor_as_a_process(tmp_path: Path) -> None:
     (tmp_path / "SMPL_MALE.pkl").write_bytes(b"\x80\x02corrupt")
     command = [sys.executable, "-m", "adaptation.cli", "doctor"]
     environment = {**ENVIRONMENT, "SMPL_MODELS": str(tmp_path), "COLUMNS": "300"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "torch" in done.stdout and "free body" in done.stdout
     assert "SMPL_MALE.pkl" in done.stdout and "is not a readable" in done.stdout

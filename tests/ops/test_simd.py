@@ -46,6 +46,7 @@ def digest(level: str) -> str:
     path = os.pathsep.join([str(Path(__file__).parent), *(p for p in sys.path if p)])
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],
+        cwd=Path(__file__).parent,  # not the source folder, which would hide the installed package
         env={**os.environ, "TOPO_SIMD_LEVEL": level, "PYTHONPATH": path},
         capture_output=True,
         text=True,
