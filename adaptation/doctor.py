@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import topokernels
 from adaptation.body import Body
 from adaptation.errors import UserError
 
-_PACKAGES = ("topokernels", "torch", "numpy", "roma", "opencv-python-headless", "smplx", "pytorch3d")
+_PACKAGES = ("topokernels", "torch", "numpy", "roma", "opencv-python-headless", "smplx")
 
 
 def versions(packages: tuple[str, ...] = _PACKAGES) -> list[tuple[str, str]]:
@@ -72,12 +71,6 @@ def examine(console: Console) -> None:
     if len(devices) == 1:
         devices.append(("cuda", "none" if torch.version.cuda else "this torch was built without CUDA"))
     _print(console, "Devices", devices)
-    pytorch3d = importlib.util.find_spec("pytorch3d") is not None
-    _print(
-        console,
-        "Renderers",
-        [("topokernels", "yes"), ("pytorch3d", "yes" if pytorch3d else "not installed; see its INSTALL.md")],
-    )
     _print(console, "Bodies", list(body_files()))
 
 

@@ -1,12 +1,8 @@
-"""M2S of a posed body: vertices and a weak-perspective camera to a silhouette, behind one interface.
-
-Backends: ``topokernels`` (default) and ``pytorch3d`` (optional; its INSTALL.md tells how to build it).
-"""
+"""M2S of a posed body: vertices and a weak-perspective camera to a silhouette."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +10,6 @@ from torch import Tensor
 
 import topokernels
 from adaptation.camera import project
-from adaptation.errors import UserError
-
-Backend = Literal["topokernels", "pytorch3d"]
 
 
 class Renderer(Protocol):
@@ -26,67 +19,17 @@ class Renderer(Protocol):
         """Coverage (B, 1, size, size) in [0, 1] of vertices (B, V, 3) seen by cameras (B, 3)."""
 
 
-def make_renderer(backend: Backend = "topokernels", *, sigma: float = 0.1) -> Renderer:
-    """A renderer by name.
+def make_renderer(*, sigma: float = 0.1) -> Renderer:
+    """The project's own renderer.
 
     Args:
-        backend: who draws.
         sigma: softness of the outline in pixels squared, d^2 / sigma in the sigmoid.
-
-    Raises:
-        UserError: ``pytorch3d`` was asked for and cannot be imported.
     """
-    if backend == "topokernels":
-        return _Topokernels(sigma)
-    return _PyTorch3D(sigma)
 
+    def render(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+        return topokernels.m2s(project(vertices, camera, size), faces, size, sigma=sigma, binary=False)
 
-class _Topokernels:
-    def __init__(self, sigma: float) -> None:
-        self.sigma = sigma
-
-    def __call__(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
-        pixels = project(vertices, camera, size)
-        return topokernels.m2s(pixels, faces, size, sigma=self.sigma, binary=False)
-
-
-class _PyTorch3D:
-    """PyTorch3D's rasteriser and its soft silhouette: NDC is [-1, 1] with x left and y up."""
-
-    def __init__(self, sigma: float, faces_per_pixel: int = 100) -> None:
-        try:
-            from pytorch3d.renderer import (
-                BlendParams,
-                FoVOrthographicCameras,
-                MeshRasterizer,
-                RasterizationSettings,
-            )
-            from pytorch3d.renderer.blending import sigmoid_alpha_blend
-            from pytorch3d.structures import Meshes
-        except ImportError:
-            raise UserError("pytorch3d is not installed; see its INSTALL.md, or use --renderer topokernels") from None
-        self.sigma, self.faces_per_pixel = sigma, faces_per_pixel
-        self._blend_params, self._cameras, self._rasterizer = BlendParams, FoVOrthographicCameras, MeshRasterizer
-        self._settings, self._blend, self._meshes = RasterizationSettings, sigmoid_alpha_blend, Meshes
-
-    def __call__(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
-        ndc_sigma = self.sigma * (2 / size) ** 2
-        pixels = project(vertices, camera, size)
-        xy = 1 - pixels * (2 / size)
-        # Depth only orders faces, which a silhouette does not need; it must lie in front of the camera.
-        depth = vertices[..., 2:] - vertices[..., 2:].amin(dim=1, keepdim=True) + 1
-        meshes = self._meshes(torch.cat([xy, depth], dim=-1), faces.expand(len(vertices), -1, -1))
-        settings = self._settings(
-            image_size=size,
-            blur_radius=math.log(1 / 1e-4 - 1) * ndc_sigma,
-            faces_per_pixel=self.faces_per_pixel,
-            perspective_correct=False,
-            bin_size=0,
-        )
-        cameras = self._cameras(device=vertices.device, znear=0.1, zfar=100.0)
-        fragments = self._rasterizer(cameras=cameras, raster_settings=settings)(meshes)
-        image = self._blend(torch.ones_like(fragments.bary_coords), fragments, self._blend_params(sigma=ndc_sigma))
-        return image[..., 3].unsqueeze(1)
+    return render
 
 
 def exact_silhouette(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:

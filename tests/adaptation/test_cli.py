@@ -188,7 +188,6 @@ def test_folder_without_images_and_with_one(recording_folder: Path, tmp_path: Pa
         (["--min-height", "170"], "no moving person.*170 px"),
         (["--loss", "b4"], "--loss must be one of b1, b2, b3, ours, got 'b4'"),
         (["--method", "magic"], "--method must be one of median, mog2, knn"),
-        (["--renderer", "opengl"], "--renderer must be one of"),
         (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         (["--device", "toaster"], "device must be cpu, cuda or cuda:N"),
         (["--body", "no/SMPL.pkl"], r"cannot read the body model no/SMPL\.pkl"),
@@ -201,15 +200,6 @@ def test_bad_options(
 ) -> None:
     line = refused("fit", recording_folder, "--out", tmp_path / "a" / "b" / "out", *options)
     assert re.search(message, line), line
-
-
-def test_pytorch3d_that_is_not_there(
-    recording_folder: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pytorch3d", None)
-    monkeypatch.setitem(sys.modules, "pytorch3d.renderer", None)
-    line = refused("fit", recording_folder, "--out", tmp_path / "o", "--renderer", "pytorch3d")
-    assert "pytorch3d is not installed" in line
 
 
 def test_bad_masks(recording_folder: Path, tmp_path: Path, refused: Refused) -> None:

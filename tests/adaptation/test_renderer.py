@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 from adaptation.body import Body
-from adaptation.errors import UserError
 from adaptation.poses import facing, walking
 from adaptation.renderer import exact_silhouette, make_renderer, straight_through
 
@@ -105,21 +102,3 @@ def test_straight_through_gradient_is_what_a_small_motion_does(free_body: Body, 
     (gradient,) = torch.autograd.grad(seen(variable := camera.clone().requires_grad_()), variable)
     # The losses put a gain on it.
     assert 0.4 < gradient[0, parameter] / difference < 2.5
-
-
-def test_missing_pytorch3d_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pytorch3d.renderer", None)
-    monkeypatch.setitem(sys.modules, "pytorch3d", None)
-    with pytest.raises(UserError, match=r"pytorch3d is not installed.*--renderer topokernels"):
-        make_renderer("pytorch3d")
-
-
-@pytest.mark.parametrize("sigma", [1.0, 0.1])
-def test_pytorch3d_draws_the_same(free_body: Body, sigma: float) -> None:
-    pytest.importorskip("pytorch3d")
-    vertices, camera = walker(free_body)
-    ours = make_renderer("topokernels", sigma=sigma)(vertices, free_body.faces, camera, 64)
-    theirs = make_renderer("pytorch3d", sigma=sigma)(vertices, free_body.faces, camera, 64)
-    # It blends the 100 nearest faces only, and cuts them off at a probability of 1e-4.
-    assert (ours - theirs).abs().mean() < 0.005
-    assert ((ours > 0.5) == (theirs > 0.5)).float().mean() > 0.99
