@@ -24,9 +24,9 @@ test: install
 # VIDEO=path fits the people of a video or folder of frames; FRAMES=10,20,30-40 picks frames.
 demo: install
 ifdef VIDEO
-	$(BIN)/topo-adapt fit $(VIDEO) --out $(OUT) $(if $(FRAMES),--frames $(FRAMES))
+	$(BIN)/topo-adapt fit $(VIDEO) --overwrite --out $(OUT) $(if $(FRAMES),--frames $(FRAMES))
 else
-	$(BIN)/topo-adapt demo --out $(OUT)
+	$(BIN)/topo-adapt demo --overwrite --out $(OUT)
 endif
 
 $(VENV)/dev: $(VENV)/installed
