@@ -54,7 +54,10 @@ def fit(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit a body to everyone who moves in a recording: an npz per person, overlays and a report."""
+    """Fit a body to everyone who moves in a recording.
+
+    Writes an npz per person, overlays and a report.
+    """
     from adaptation import programs
     from adaptation.video import parse_frames
 
@@ -90,7 +93,10 @@ def demo(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Render a short clip of two people walking, fit bodies to its silhouettes, compare with the truth."""
+    """Fit bodies to a clip that is rendered first.
+
+    Two people walk past a camera; their silhouettes are found, bodies are fitted, and compared with the truth.
+    """
     from adaptation import programs
 
     programs.demo(
