@@ -9,15 +9,38 @@
 namespace topo {
 namespace {
 
+// Memory that is written before it is read: clearing it would take longer than the sweeps.
+template <typename T>
+class Buffer {
+ public:
+  explicit Buffer(int64_t count) : data_(new T[count]), count_(count) {}
+  T* data() {
+    return data_.get();
+  }
+  T* begin() {
+    return data();
+  }
+  T* end() {
+    return data() + count_;
+  }
+  T& operator[](int64_t i) {
+    return data_[i];
+  }
+
+ private:
+  std::unique_ptr<T[]> data_;
+  int64_t count_;
+};
+
 // Scratch of one thread for images of one size.
 template <typename Real>
 struct Workspace {
   explicit Workspace(const S2dParams& p)
       : foreground(p.pixels()), depth(p.pixels()), bytes(chessboard_scratch(p.height, p.width)) {}
 
-  std::vector<uint8_t> foreground;
-  std::vector<uint16_t> depth;  // d, then D (binary images) or survivals (literal backward)
-  std::vector<uint8_t> bytes;
+  Buffer<uint8_t> foreground;
+  Buffer<uint16_t> depth;  // d, then D (binary images) or survivals (literal backward)
+  Buffer<uint8_t> bytes;
   // Taken only by soft images and backwards.
   std::vector<Real> a, b;
   std::vector<uint32_t> order;
@@ -29,9 +52,11 @@ template <typename Real>
 void binary_depth(const S2dParams& p, Workspace<Real>& ws) {
   TOPO_SIMD_CALL(chessboard_distance, ws.foreground.data(), p.height, p.width, p.black_border, ws.depth.data(),
                  ws.bytes.data());
-  const bool as_is = p.radius == 1;
-  const uint16_t cap = static_cast<uint16_t>(p.iterations + 1);
-  for (auto& d : ws.depth) d = as_is ? std::min(d, cap) : static_cast<uint16_t>(thinning_depth(p, d));
+  if (p.radius == 1) {
+    TOPO_SIMD_CALL(cap_depth, ws.depth.data(), p.pixels(), static_cast<uint16_t>(p.iterations + 1));
+  } else {
+    for (auto& d : ws.depth) d = static_cast<uint16_t>(thinning_depth(p, d));
+  }
   if (!p.fill_holes) return;
   for (int64_t y = 0; y < p.height; ++y) {
     for (int64_t x = 0; x < p.width; ++x) {
@@ -68,6 +93,15 @@ void soft_thinning(const S2dParams& p, const T* mask, Workspace<Real>& ws, Real*
   }
 }
 
+template <typename Out>
+void write_depth(const uint16_t* depth, int64_t count, Out* out) {
+  if constexpr (std::is_same_v<Out, float>) {
+    TOPO_SIMD_CALL(write_float, depth, count, out);
+  } else {
+    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<Out>(static_cast<float>(depth[i]));
+  }
+}
+
 template <typename T, typename Out>
 void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p) {
   using Real = accumulate_t<T>;
@@ -84,7 +118,7 @@ void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p)
           break;
         case MaskKind::kBinary:
           binary_depth(p, ws);
-          for (int64_t i = 0; i < p.pixels(); ++i) target[i] = static_cast<Out>(static_cast<float>(ws.depth[i]));
+          write_depth(ws.depth.data(), p.pixels(), target);
           break;
         case MaskKind::kSoft:
           soft.resize(p.pixels());

@@ -1,10 +1,15 @@
 #include "cpu/s2d_simd.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace topo {
 namespace TOPO_SIMD {
 namespace {
 
-constexpr int64_t kTile = 16;
+template <typename State>
+constexpr int kTile = 16 / sizeof(State);
 
 // Rows of `width` states with one padding state on both sides.
 template <typename State>
@@ -55,17 +60,45 @@ void sweep(const Plane<State>& mask, const Plane<State>& out, State* lines, Stat
   }
 }
 
+// Transposes a tile of 16 bytes in each of kTile<State> lines. On x86-64, log2 rounds of interleaving line i with
+// line i + half, which SSE2, always there, does in one instruction each.
 template <typename State>
-void transpose(const Plane<State>& from, const Plane<State>& to) {
-  for (int64_t y0 = 0; y0 < from.height; y0 += kTile) {
-    const int64_t y1 = y0 + kTile < from.height ? y0 + kTile : from.height;
-    for (int64_t x0 = 0; x0 < from.width; x0 += kTile) {
-      const int64_t x1 = x0 + kTile < from.width ? x0 + kTile : from.width;
-      for (int64_t x = x0; x < x1; ++x) {
-        State* target = to.row(x);
-        for (int64_t y = y0; y < y1; ++y) target[y] = from.row(y)[x];
+void transpose_tile(const State* from, int64_t from_stride, State* to, int64_t to_stride) {
+  constexpr int tile = kTile<State>;
+#ifdef __SSE2__
+  __m128i lines[tile], mixed[tile];
+  for (int i = 0; i < tile; ++i) lines[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_stride));
+  for (int round = 1; round < tile; round *= 2) {
+    for (int i = 0; i < tile / 2; ++i) {
+      if constexpr (sizeof(State) == 1) {
+        mixed[2 * i] = _mm_unpacklo_epi8(lines[i], lines[i + tile / 2]);
+        mixed[2 * i + 1] = _mm_unpackhi_epi8(lines[i], lines[i + tile / 2]);
+      } else {
+        mixed[2 * i] = _mm_unpacklo_epi16(lines[i], lines[i + tile / 2]);
+        mixed[2 * i + 1] = _mm_unpackhi_epi16(lines[i], lines[i + tile / 2]);
       }
     }
+    for (int i = 0; i < tile; ++i) lines[i] = mixed[i];
+  }
+  for (int i = 0; i < tile; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_stride), lines[i]);
+#else
+  for (int y = 0; y < tile; ++y) {
+    for (int x = 0; x < tile; ++x) to[x * to_stride + y] = from[y * from_stride + x];
+  }
+#endif
+}
+
+template <typename State>
+void transpose(const Plane<State>& from, const Plane<State>& to) {
+  constexpr int64_t tile = kTile<State>;
+  const int64_t whole_height = from.height / tile * tile, whole_width = from.width / tile * tile;
+  for (int64_t y = 0; y < whole_height; y += tile) {
+    for (int64_t x = 0; x < whole_width; x += tile) {
+      transpose_tile(from.row(y) + x, from.stride(), to.row(x) + y, to.stride());
+    }
+  }
+  for (int64_t y = 0; y < from.height; ++y) {
+    for (int64_t x = y < whole_height ? whole_width : 0; x < from.width; ++x) to.row(x)[y] = from.row(y)[x];
   }
 }
 
@@ -111,6 +144,26 @@ void chessboard_distance(const uint8_t* foreground, int64_t height, int64_t widt
   } else {
     run<uint16_t>(foreground, height, width, black_border, distance, scratch);
   }
+}
+
+MaskBits read_mask_float(const float* mask, int64_t count, uint8_t* foreground) {
+  uint32_t soft = 0, invalid = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = mask[i];
+    const uint32_t zero = value == 0.0f, one = value == 1.0f, inside = (value >= 0.0f) & (value <= 1.0f);
+    foreground[i] = static_cast<uint8_t>(1 - zero);
+    soft |= 1 - (zero | one);
+    invalid |= 1 - inside;  // NaN compares false
+  }
+  return {soft != 0, invalid != 0};
+}
+
+void cap_depth(uint16_t* distance, int64_t count, uint16_t cap) {
+  for (int64_t i = 0; i < count; ++i) distance[i] = distance[i] < cap ? distance[i] : cap;
+}
+
+void write_float(const uint16_t* depth, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(static_cast<int32_t>(depth[i]));
 }
 
 }  // namespace TOPO_SIMD

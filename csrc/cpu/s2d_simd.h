@@ -15,11 +15,25 @@ namespace topo {
 
 // Bytes of scratch that chessboard_distance() needs.
 inline int64_t chessboard_scratch(int64_t height, int64_t width) {
-  return 4 * ((height + 2) * (width + 2) + (height + width + 8)) * 2 + 256;
+  const int64_t state = height <= 255 && width <= 255 ? 1 : 2;
+  return 4 * ((height + 2) * (width + 2) + (height + width + 8)) * state + 256;
 }
 
 // foreground (H, W) of 0 and 1 -> distance (H, W), 0xFFFF where the image has no background.
 TOPO_SIMD_DECLARE(void chessboard_distance(const uint8_t* foreground, int64_t height, int64_t width, bool black_border,
                                            uint16_t* distance, void* scratch))
+
+// Whether a mask holds values other than 0 and 1, or values that are not in [0, 1].
+struct MaskBits {
+  bool soft, invalid;
+};
+
+// foreground[i] = (mask[i] != 0).
+TOPO_SIMD_DECLARE(MaskBits read_mask_float(const float* mask, int64_t count, uint8_t* foreground))
+
+// distance[i] = min(distance[i], cap).
+TOPO_SIMD_DECLARE(void cap_depth(uint16_t* distance, int64_t count, uint16_t cap))
+
+TOPO_SIMD_DECLARE(void write_float(const uint16_t* depth, int64_t count, float* out))
 
 }  // namespace topo
