@@ -22,7 +22,6 @@ from torch import Tensor
 
 from topokernels import reference, s2d
 
-
 # Pixels times iterations above which one backward of the stacked convolution takes seconds on a CPU.
 CPU_BACKWARD_LIMIT = 1 << 23
 
