@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make sanitize
+# make demo | make test | make bench | make lint | make sanitize
 # Everything runs in a virtual environment of its own, $(VENV), made on first use.
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ OUT ?= out/demo
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(shell find csrc topokernels adaptation tools -type f -not -name '*.so' -not -path '*/__pycache__/*')
 
-.PHONY: install test demo lint sanitize clean
+.PHONY: install test demo bench lint sanitize clean
 
 install: $(VENV)/installed
 
@@ -28,6 +28,10 @@ ifdef VIDEO
 else
 	$(BIN)/topo-adapt demo --overwrite --out $(OUT)
 endif
+
+# s2d against the stacked convolution, OpenCV and SciPy, about a minute.
+bench: install
+	$(BIN)/python benchmarks/bench_s2d.py --seconds 0.3 --out out/bench
 
 $(VENV)/dev: $(VENV)/installed
 	$(BIN)/pip install --quiet -c constraints.txt '.[dev]'
