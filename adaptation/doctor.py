@@ -36,12 +36,12 @@ def body_files() -> Iterator[tuple[str, str]]:
     free = Body.free()
     yield "free body (shipped, CC0)", f"{free.vertex_count} vertices, {len(free.faces)} faces"
     folder = os.environ.get("SMPL_MODELS")
-    if folder is None:
+    if not folder:
         yield "SMPL", "set SMPL_MODELS to the folder of licensed model files to have them checked here"
         return
     files = [file for file in sorted(Path(folder).rglob("*")) if file.suffix in (".pkl", ".npz")]
     if not files:
-        yield folder, "no .pkl or .npz file"
+        yield folder, "no .pkl or .npz file" if Path(folder).is_dir() else "no such folder"
     for file in files:
         try:
             body = Body.load(file)
