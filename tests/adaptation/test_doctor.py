@@ -52,10 +52,10 @@ def test_reports_good_and_bad_body_files(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_folder_without_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, exists: bool) -> None:
+@pytest.mark.parametrize(("exists", "message"), [(True, "no .pkl or .npz file"), (False, "no such folder")])
+def test_folder_without_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, exists: bool, message: str) -> None:
     folder = tmp_path / "models"
     if exists:
         folder.mkdir()
     monkeypatch.setenv("SMPL_MODELS", str(folder))
-    assert "no .pkl or .npz file" in shown()
+    assert message in shown()
