@@ -6,8 +6,6 @@ Every picture is embedded, styles are inline, and nothing is fetched from anywhe
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -23,6 +21,7 @@ from adaptation import overlay
 from adaptation.body import Body
 from adaptation.camera import project
 from adaptation.crops import Crop
+from adaptation.output import whole_file
 from adaptation.overlay import AFTER, BACKDROP, BEFORE, PALETTE, Image
 from adaptation.results import PersonResult
 from topokernels import d2t, s2d
@@ -278,15 +277,8 @@ def write_report(path: Path, report: Report) -> None:
         median=lambda values: float(np.median(values)),
         top=_top,
     )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".html")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(html)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(html.encode())
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -200,7 +201,7 @@ def test_a_failed_write_leaves_the_old_report(tmp_path: Path, report: Report, mo
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(reports.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(path, replace(report, people=[]))
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
