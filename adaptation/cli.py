@@ -59,6 +59,8 @@ def fit(
     Writes an npz per person, overlays and a report.
     """
     from adaptation import programs
+    from adaptation.background import METHODS
+    from adaptation.losses import LOSS_NAMES
     from adaptation.video import parse_frames
 
     programs.fit(
@@ -67,8 +69,8 @@ def fit(
         options=programs.options(
             frames=parse_frames(frames) if frames is not None else None,
             every=every,
-            method=_choice("--method", method, ("median", "mog2", "knn")),
-            loss=_choice("--loss", loss, ("b1", "b2", "b3", "ours")),
+            method=_choice("--method", method, METHODS),
+            loss=_choice("--loss", loss, LOSS_NAMES),
             steps=steps,
             size=size,
             min_height=min_height,
@@ -98,11 +100,12 @@ def demo(
     Two people walk past a camera; their silhouettes are found, bodies are fitted, and compared with the truth.
     """
     from adaptation import programs
+    from adaptation.losses import LOSS_NAMES
 
     programs.demo(
         out,
         options=programs.options(
-            loss=_choice("--loss", loss, ("b1", "b2", "b3", "ours")), steps=steps, device=device, seed=seed, every=5
+            loss=_choice("--loss", loss, LOSS_NAMES), steps=steps, device=device, seed=seed, every=5
         ),
         threads=threads,
         overwrite=overwrite,

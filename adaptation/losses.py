@@ -106,15 +106,18 @@ def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: Loss
     if settings.name == "b3":
         topology = (skeleton - target.topology.skeleton).square().sum((1, 2, 3))
     else:
-        topology = _chamfer(skeleton, target.topology.skeleton, None, target.topology.skeleton_distance, settings)
+        topology = _skeleton_chamfer(skeleton, target, settings)
     return loss + settings.topology_weight * topology / target.length
 
 
 def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
     """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons."""
     skeleton = skeleton_of(silhouette, iterations=settings.iterations)
-    loss = _chamfer(skeleton, target.topology.skeleton, None, target.topology.skeleton_distance, settings)
-    return loss / target.length
+    return _skeleton_chamfer(skeleton, target, settings) / target.length
+
+
+def _skeleton_chamfer(skeleton: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
+    return _chamfer(skeleton, target.topology.skeleton, None, target.topology.skeleton_distance, settings)
 
 
 def _chamfer(
