@@ -13,8 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from topokernels import chamfer, s2d
-from topokernels.topology_loss import TargetTopology, skeleton_of, target_topology
+from topokernels import s2d, skeleton, topology_loss
+from topokernels.mask_chamfer import mask_chamfer
+from topokernels.topology_loss import TargetTopology, target_topology
 
 LossName = Literal["b1", "b2", "b3", "ours"]
 LOSS_NAMES: tuple[LossName, ...] = ("b1", "b2", "b3", "ours")
@@ -96,39 +97,34 @@ def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: Loss
     pixels = (silhouette - target.mask).square().sum((1, 2, 3)) / target.area
     if settings.name == "b1":
         return pixels
-    routed = silhouette.detach() + settings.gain * (silhouette - silhouette.detach())
-    distance = s2d(1 - routed, iterations=settings.iterations)
-    loss = _chamfer(silhouette, target.mask, distance, target.distance, settings) / target.area
-    loss = loss + settings.pixel_weight * pixels
+    pull, push = mask_chamfer(silhouette, target.mask, target.distance, iterations=settings.iterations)
+    pull = _amplify(pull, settings.gain)  # it alone reaches the silhouette through a distance map
+    loss = (settings.pull_weight * pull + push).flatten() / target.area + settings.pixel_weight * pixels
     if settings.name == "b2":
         return loss
-    skeleton = skeleton_of(routed, iterations=settings.iterations)
     if settings.name == "b3":
-        topology = (skeleton - target.topology.skeleton).square().sum((1, 2, 3))
+        ridges = _amplify(skeleton(silhouette, iterations=settings.iterations), settings.gain)
+        topology = (ridges - target.topology.skeleton).square().sum((1, 2, 3))
     else:
-        topology = _skeleton_chamfer(skeleton, target, settings)
+        topology = _amplify(_topology_loss(silhouette, target, settings), settings.gain)
     return loss + settings.topology_weight * topology / target.length
 
 
 def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
     """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons."""
-    skeleton = skeleton_of(silhouette, iterations=settings.iterations)
-    return _skeleton_chamfer(skeleton, target, settings) / target.length
+    return _topology_loss(silhouette, target, settings) / target.length
 
 
-def _skeleton_chamfer(skeleton: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
-    return _chamfer(skeleton, target.topology.skeleton, None, target.topology.skeleton_distance, settings)
-
-
-def _chamfer(
-    pred: Tensor, target: Tensor, pred_distance: Tensor | None, target_distance: Tensor, settings: LossSettings
-) -> Tensor:
-    return chamfer(
-        pred,
-        target,
-        pred_distance=pred_distance,
-        target_distance=target_distance,
+def _topology_loss(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
+    return topology_loss(
+        silhouette,
+        target.topology,
         pull_weight=settings.pull_weight,
         reduction="none",
         iterations=settings.iterations,
     ).flatten()
+
+
+def _amplify(value: Tensor, gain: float) -> Tensor:
+    """The same value with ``gain`` times the gradient."""
+    return value.detach() + gain * (value - value.detach())

@@ -14,7 +14,16 @@ STABLE_TORCH_LIBRARY(topo, m) {
   m.def(
       "d2t_backward(Tensor grad, Tensor distance, Tensor mask, Tensor skeleton, int pool_size, str backward) "
       "-> (Tensor, Tensor)");
+  m.def(
+      "skeleton(Tensor mask, *, int? iterations=None, int pool_size=3, str backward='subgradient') -> Tensor");
+  m.def("skeleton_backward(Tensor grad, Tensor mask, int? iterations, int pool_size, str backward) -> Tensor");
   m.def("chamfer(Tensor pred, Tensor target, Tensor pred_distance, Tensor target_distance) -> (Tensor, Tensor)");
+  m.def(
+      "mask_chamfer(Tensor pred, Tensor target, Tensor target_distance, *, int? iterations=None, "
+      "bool skeletons=False, str backward='subgradient') -> (Tensor, Tensor)");
+  m.def(
+      "mask_chamfer_backward(Tensor grad_pull, Tensor grad_push, Tensor pred, Tensor target, Tensor target_distance, "
+      "int? iterations, bool skeletons, str backward) -> Tensor");
   m.def(
       "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
       "bool binary=True) -> Tensor");

@@ -15,6 +15,7 @@ from topokernels.d2t import d2t
 from topokernels.m2s import m2s
 from topokernels.rasterize import rasterize
 from topokernels.s2d import s2d
+from topokernels.skeleton import skeleton
 from topokernels.topology_loss import topology_loss
 
 try:
@@ -30,5 +31,6 @@ __all__ = [
     "m2s",
     "rasterize",
     "s2d",
+    "skeleton",
     "topology_loss",
 ]

@@ -129,6 +129,14 @@ def check_window(op: str, argument: str, size: int) -> None:
     )
 
 
+def check_steps(op: str, iterations: int | None) -> None:
+    """The check of the thinning steps of the compiled kernels, for fake ones."""
+    torch._check(
+        iterations is None or iterations >= 0,
+        lambda: f"{op}: iterations must be at least 0 or None, got {iterations}",
+    )
+
+
 def check_backward_mode(op: str, name: str) -> None:
     """The option check of the compiled kernels, for fake ones."""
     torch._check(

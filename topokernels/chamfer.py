@@ -16,7 +16,8 @@ from topokernels._registration import (
     fold_batch,
     register_autograd,
 )
-from topokernels.s2d import s2d
+from topokernels.mask_chamfer import mask_chamfer
+from topokernels.s2d import complement, s2d
 
 Reduction = Literal["none", "mean", "sum"]
 
@@ -97,17 +98,14 @@ def chamfer(
         tensor(6.)
     """
     if target_distance is None:
-        target_distance = s2d(_complement(target), iterations=iterations, backward=backward)
+        target_distance = s2d(complement(target), iterations=iterations, backward=backward)
     if pred_distance is None:
-        pred_distance = s2d(_complement(pred), iterations=iterations, backward=backward)
-    dtype = torch.promote_types(pred_distance.dtype, target_distance.dtype)
-    pull, push = torch.ops.topo.chamfer.default(pred, target, pred_distance.to(dtype), target_distance.to(dtype))
+        pull, push = mask_chamfer(pred, target, target_distance, iterations=iterations, backward=backward)
+    else:
+        dtype = torch.promote_types(pred_distance.dtype, target_distance.dtype)
+        pull, push = torch.ops.topo.chamfer.default(pred, target, pred_distance.to(dtype), target_distance.to(dtype))
     loss = reduce(pull_weight * pull + push, reduction)
     return (loss, reduce(pull, reduction), reduce(push, reduction)) if return_terms else loss
-
-
-def _complement(mask: Tensor) -> Tensor:
-    return 1 - mask if mask.is_floating_point() else mask == 0
 
 
 def reduce(values: Tensor, reduction: Reduction) -> Tensor:

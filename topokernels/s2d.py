@@ -14,6 +14,7 @@ from topokernels._registration import (
     check_image_shape,
     check_mask_dtype,
     check_same_shape,
+    check_steps,
     check_window,
     fold_batch,
     forbid_double_backward,
@@ -81,6 +82,11 @@ def s2d(
     )
 
 
+def complement(mask: Tensor) -> Tensor:
+    """What ``s2d`` takes to give the outward map: ``1 - mask``; of bool and uint8 masks, where they are zero."""
+    return 1 - mask if mask.is_floating_point() else mask == 0
+
+
 _LARGEST = {torch.uint8: 255, torch.int16: 32767, torch.int32: 65535}  # no depth exceeds 65535
 
 
@@ -99,10 +105,7 @@ def _fake(
     check_backward_mode("s2d", backward)
     check_image_shape("s2d", "mask", mask)
     check_window("s2d", "kernel_size", kernel_size)
-    torch._check(
-        iterations is None or iterations >= 0,
-        lambda: f"s2d: iterations must be at least 0 or None, got {iterations}",
-    )
+    check_steps("s2d", iterations)
     dtype = out_dtype or (mask.dtype if mask.is_floating_point() else torch.float32)
     if not dtype.is_floating_point:
         steps = max(*mask.shape[-2:], 1) - 1 if iterations is None else min(iterations, 65534)

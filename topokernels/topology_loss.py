@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from topokernels._registration import BackwardMode
-from topokernels.chamfer import Reduction, chamfer
-from topokernels.d2t import d2t
+from topokernels.chamfer import Reduction, reduce
+from topokernels.mask_chamfer import mask_chamfer
 from topokernels.s2d import s2d
+from topokernels.skeleton import skeleton
 
 
 class TargetTopology(NamedTuple):
@@ -23,13 +24,8 @@ class TargetTopology(NamedTuple):
 def target_topology(target_mask: Tensor, *, iterations: int | None = None) -> TargetTopology:
     """Skeleton of a target mask and the distance map out of that skeleton, without gradients."""
     with torch.no_grad():
-        skeleton = skeleton_of(target_mask, iterations=iterations)
-        return TargetTopology(skeleton, s2d(1 - skeleton, iterations=iterations))
-
-
-def skeleton_of(mask: Tensor, *, iterations: int | None = None, backward: BackwardMode = "subgradient") -> Tensor:
-    """``d2t(s2d(mask), mask)``, (..., H, W)."""
-    return d2t(s2d(mask, iterations=iterations, backward=backward), mask, backward=backward)
+        ridges = skeleton(target_mask, iterations=iterations)
+        return TargetTopology(ridges, s2d(1 - ridges, iterations=iterations))
 
 
 def topology_loss(
@@ -44,7 +40,7 @@ def topology_loss(
     """L_T, the distance-map chamfer of two topological skeletons.
 
     ``pull_weight * sum(D_out(T_pred) * T_target) + sum(D_out(T_target) * T_pred)`` per image, with
-    ``T = d2t(s2d(S), S)``.
+    ``T = skeleton(S)``.
 
     Args:
         pred_mask: (..., H, W) bool, uint8 or floating point in [0, 1].
@@ -76,14 +72,9 @@ def topology_loss(
     if isinstance(target_mask, TargetTopology):
         target, target_distance = target_mask
     else:
-        target = skeleton_of(target_mask, iterations=iterations, backward=backward)
-        target_distance = None
-    return chamfer(
-        skeleton_of(pred_mask, iterations=iterations, backward=backward),
-        target,
-        target_distance=target_distance,
-        pull_weight=pull_weight,
-        reduction=reduction,
-        iterations=iterations,
-        backward=backward,
+        target = skeleton(target_mask, iterations=iterations, backward=backward)
+        target_distance = s2d(1 - target, iterations=iterations, backward=backward)
+    pull, push = mask_chamfer(
+        pred_mask, target, target_distance, iterations=iterations, skeletons=True, backward=backward
     )
+    return reduce(pull_weight * pull + push, reduction)

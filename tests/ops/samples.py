@@ -171,6 +171,43 @@ def _chamfer_samples() -> Iterator[Sample]:
     yield Sample("chamfer", "one image", (pred[0], target[0], _leaf(out[0][0]), out[1][0]))
 
 
+def _skeleton_samples() -> Iterator[Sample]:
+    mask = blobs(8, 2, 9, 12, dtype=torch.float32)
+    for dtype in MASK_DTYPES:
+        sample = mask.to(dtype)
+        yield Sample("skeleton", str(dtype), (_leaf(sample) if dtype.is_floating_point else sample,))
+    yield Sample("skeleton", "soft", (_leaf(soft(9, 2, 7, 8)),))
+    yield Sample("skeleton", "literal", (_leaf(mask),), {"backward": "literal"})
+    yield Sample("skeleton", "options", (_leaf(mask),), {"iterations": 2, "pool_size": 5})
+    yield Sample("skeleton", "one image", (_leaf(mask[0]),))
+    yield Sample("skeleton", "empty batch", (_leaf(mask[:0]),))
+    yield Sample("skeleton", "transposed", (_leaf(mask).mT,))
+    grad = random(10, 2, 9, 12, dtype=torch.float32)
+    for mode in ("subgradient", "literal"):
+        yield Sample("skeleton_backward", mode, (grad, mask, None, 3, mode))
+    yield Sample("skeleton_backward", "options", (grad, mask, 2, 5, "subgradient"))
+    yield Sample("skeleton_backward", "half", (grad.half(), mask.half(), None, 3, "subgradient"))
+
+
+def _mask_chamfer_samples() -> Iterator[Sample]:
+    pred, target = blobs(11, 2, 8, 9), blobs(12, 2, 8, 9)
+    out = topokernels.s2d(1 - target)
+    for dtype in FLOAT_DTYPES:
+        maps = (_leaf(pred.to(dtype)), target.to(dtype), out.to(dtype))
+        yield Sample("mask_chamfer", str(dtype), maps)
+        yield Sample("mask_chamfer", f"skeletons {dtype}", maps, {"skeletons": True})
+    yield Sample("mask_chamfer", "bool", (pred.bool(), target.byte(), out))
+    yield Sample("mask_chamfer", "mixed dtypes", (_leaf(pred.float()), target.bool(), out.half()))
+    yield Sample("mask_chamfer", "all gradients", (_leaf(pred), _leaf(target), _leaf(out)), {"skeletons": True})
+    yield Sample("mask_chamfer", "soft", (_leaf(soft(13, 2, 8, 9)), target, out), {"iterations": 3, "skeletons": True})
+    yield Sample("mask_chamfer", "one image", (_leaf(pred[0]), target[0], out[0]), {"backward": "literal"})
+    yield Sample("mask_chamfer", "empty", (_leaf(pred[:, :0]), target[:, :0], out[:, :0]))
+    pull, push = random(14, 2), random(15, 2)
+    for mode in ("subgradient", "literal"):
+        yield Sample("mask_chamfer_backward", mode, (pull, push, pred, target, out, None, True, mode))
+    yield Sample("mask_chamfer_backward", "plain", (pull, push, pred, target, out, 3, False, "subgradient"))
+
+
 def _renderer_samples() -> Iterator[Sample]:
     vertices = torch.tensor([[[2.0, 1.5], [13.0, 3.0], [6.5, 11.0], [14.5, 12.0]]], dtype=torch.float32)
     vertices = torch.cat([vertices, vertices.flip(-1) + 0.3])
@@ -197,4 +234,11 @@ def _renderer_samples() -> Iterator[Sample]:
 
 
 def all_samples() -> list[Sample]:
-    return [*_s2d_samples(), *_d2t_samples(), *_chamfer_samples(), *_renderer_samples()]
+    return [
+        *_s2d_samples(),
+        *_d2t_samples(),
+        *_skeleton_samples(),
+        *_chamfer_samples(),
+        *_mask_chamfer_samples(),
+        *_renderer_samples(),
+    ]

@@ -5,7 +5,8 @@ import torch
 from samples import blobs, random
 
 from topokernels import chamfer, d2t, reference, s2d, topology_loss
-from topokernels.topology_loss import skeleton_of, target_topology
+from topokernels import skeleton
+from topokernels.topology_loss import target_topology
 
 
 @pytest.mark.parametrize("iterations", [None, 3])
@@ -47,7 +48,7 @@ def test_cached_target_changes_nothing(dtype: torch.dtype, iterations: int | Non
     pred, target = blobs(6, 3, 18, 19).float().requires_grad_(), blobs(7, 3, 18, 19, dtype=dtype)
     cache = target_topology(target, iterations=iterations)
     assert not cache.skeleton.requires_grad
-    assert torch.equal(cache.skeleton, skeleton_of(target, iterations=iterations))
+    assert torch.equal(cache.skeleton, skeleton(target, iterations=iterations))
     options = {"iterations": iterations, "reduction": "none"}
     plain, cached = topology_loss(pred, target, **options), topology_loss(pred, cache, **options)
     assert torch.equal(plain, cached)
