@@ -51,9 +51,7 @@ def skeleton(
 
 
 @torch.library.register_fake("topo::skeleton")
-def _fake(
-    mask: Tensor, *, iterations: int | None = None, pool_size: int = 3, backward: str = "subgradient"
-) -> Tensor:
+def _fake(mask: Tensor, *, iterations: int | None = None, pool_size: int = 3, backward: str = "subgradient") -> Tensor:
     check_mask_dtype("skeleton", "mask", mask)
     check_backward_mode("skeleton", backward)
     check_image_shape("skeleton", "mask", mask)

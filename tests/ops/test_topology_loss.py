@@ -4,8 +4,7 @@ import pytest
 import torch
 from samples import blobs, random
 
-from topokernels import chamfer, d2t, reference, s2d, topology_loss
-from topokernels import skeleton
+from topokernels import chamfer, d2t, reference, s2d, skeleton, topology_loss
 from topokernels.topology_loss import target_topology
 
 
