@@ -1,0 +1,77 @@
+// The thinning of one image on the CPU, for everything that needs a distance map: s2d, its backward, and the
+// fused operators.
+
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/buffer.h"
+#include "cpu/mask.h"
+#include "cpu/s2d_simd.h"
+#include "s2d.h"
+
+namespace topo {
+
+// Scratch of one thread for images of one size.
+template <typename Real>
+struct Workspace {
+  explicit Workspace(const S2dParams& p)
+      : foreground(p.pixels()), depth(p.pixels()), bytes(chessboard_scratch(p.height, p.width)) {}
+
+  Buffer<uint8_t> foreground;
+  Buffer<uint16_t> depth;  // d, then D (binary images) or survivals (literal backward)
+  Buffer<uint8_t> bytes;
+  // Taken only by soft images and backwards.
+  std::vector<Real> a, b;
+  std::vector<uint32_t> order;
+  std::vector<int32_t> ends;
+};
+
+// Binary image: D into ws.depth.
+template <typename Real>
+void binary_depth(const S2dParams& p, Workspace<Real>& ws) {
+  TOPO_SIMD_CALL(chessboard_distance, ws.foreground.data(), p.height, p.width, p.black_border, ws.depth.data(),
+                 ws.bytes.data());
+  if (p.radius == 1) {
+    TOPO_SIMD_CALL(cap_depth, ws.depth.data(), p.pixels(), static_cast<uint16_t>(p.iterations + 1));
+  } else {
+    for (auto& d : ws.depth) d = static_cast<uint16_t>(thinning_depth(p, d));
+  }
+  if (!p.fill_holes) return;
+  for (int64_t y = 0; y < p.height; ++y) {
+    for (int64_t x = 0; x < p.width; ++x) {
+      if (is_filled_hole(p, ws.foreground.data(), y, x)) ws.depth[y * p.width + x] = 1;
+    }
+  }
+}
+
+// Soft image: D into `out` (may be null), survivals into ws.depth.
+template <typename Real, typename T>
+void soft_thinning(const S2dParams& p, const T* mask, Workspace<Real>& ws, Real* out) {
+  const int64_t n = p.pixels();
+  ws.a.resize(n);
+  ws.b.resize(n);
+  std::fill(ws.depth.begin(), ws.depth.end(), uint16_t(0));
+  for (int64_t i = 0; i < n; ++i) ws.a[i] = static_cast<Real>(mask[i]);
+  if (out) std::copy(ws.a.begin(), ws.a.end(), out);
+  bool alive = true;
+  for (int32_t step = 0; step < p.iterations && alive; ++step) {
+    alive = false;
+    for (int64_t y = 0; y < p.height; ++y) {
+      for (int64_t x = 0; x < p.width; ++x) {
+        const int64_t i = y * p.width + x;
+        const Real value = thin_pixel(p, ws.a.data(), y, x);
+        ws.b[i] = value;
+        if (value > 0) {
+          alive = true;
+          ++ws.depth[i];
+          if (out) out[i] += value;
+        }
+      }
+    }
+    ws.a.swap(ws.b);
+  }
+}
+
+}  // namespace topo
