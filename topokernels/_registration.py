@@ -54,9 +54,13 @@ def register_autograd(
             result = backward(ctx, *grads)
             return (*(result if isinstance(result, tuple) else (result,)), None, None)
 
+    # Looked up once: on small images the call itself is what takes the time.
+    grad_enabled, requires_grad = torch.is_grad_enabled, torch._C._any_requires_grad
+    redispatch, after_autograd = overload._handle.redispatch_boxed, torch._C._after_autograd_keyset
+
     def kernel(keyset: Any, *inputs: Any, **given: Any) -> Any:
-        if not (torch.is_grad_enabled() and torch._C._any_requires_grad(*inputs)):
-            return below_autograd(keyset, inputs, given)
+        if not (grad_enabled() and requires_grad(*inputs)):
+            return redispatch(keyset & after_autograd, *inputs, **given)
         with functorch.enable_single_level_autograd_function():  # type: ignore[attr-defined]
             # Not Function.apply: that refuses to run inside a transform.
             apply: Any = super(torch.autograd.Function, Recorded).apply
