@@ -64,6 +64,7 @@ def person(arms: tuple[float, float], spread: float, x: float, dtype: torch.dtyp
 
 
 def gradient(loss: Tensor, mask: Tensor) -> Tensor:
+    """Of a loss to a mask; the graph is kept."""
     return torch.autograd.grad(loss, mask, retain_graph=True)[0]
 
 
@@ -77,6 +78,7 @@ def panel(axes: Axes, image: Tensor | np.ndarray, title: str, **options: object)
 
 
 def bar(figure: Figure, shown: object, axes: Axes, label: str, **options: object) -> None:
+    """The colour bar of an image."""
     colours = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, **options)  # type: ignore[arg-type]
     colours.set_label(label, fontsize=8)
     colours.outline.set_visible(False)  # type: ignore[operator]
@@ -84,6 +86,7 @@ def bar(figure: Figure, shown: object, axes: Axes, label: str, **options: object
 
 
 def outline(axes: Axes, mask: Tensor, colour: str = INK) -> None:
+    """The outline of a mask as a thin line."""
     axes.contour(mask.numpy(), [0.5], colors=colour, linewidths=0.7)
 
 
@@ -194,7 +197,11 @@ def chamfer(pred: Tensor, target: Tensor) -> Figure:
     for member, colour in ((pred > target, RED), (target > pred, BLUE), ((pred > 0) & (target > 0), GREY)):
         both[member.numpy()] = to_rgb(colour)
     panel(axes[0], both, "pred and target")
-    keys = [Patch(color=RED, label="pred only"), Patch(color=BLUE, label="target only"), Patch(color=GREY, label="both")]
+    keys = [
+        Patch(color=RED, label="pred only"),
+        Patch(color=BLUE, label="target only"),
+        Patch(color=GREY, label="both"),
+    ]
     axes[0].legend(handles=keys, loc="upper left", fontsize=7, frameon=False, handlelength=1, borderaxespad=0.2)
 
     terms = (("pull: s2d(1 - pred) * target", pred, target, IN), ("push: s2d(1 - target) * pred", target, pred, OUT))
