@@ -55,10 +55,9 @@ def table(rows: list[Row], sizes: list[int]) -> list[str]:
     for (op, direction, masks, clock, threads), members in groups.items():
         title = ", ".join(filter(None, [op, direction, masks, "kernel time" if clock == "kernel" else ""]))
         title += f", {threads} threads" if threads not in ("", 1) else ""
-        largest = {size: max(batches(members, size), default=0) for size in sizes}
+        largest = {size: max((n for n in batches(members, size) if n > 1), default=0) for size in sizes}
         lines += block(f"**{title}**, one image", members, dict.fromkeys(sizes, 1))
-        if max(largest.values()) > 1:
-            lines += block(f"**{title}**, an image of (n)", members, largest)
+        lines += block(f"**{title}**, an image of (n)", members, largest)
     return lines
 
 
