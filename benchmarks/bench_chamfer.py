@@ -22,11 +22,19 @@ from torch import Tensor
 
 from topokernels import chamfer, reference, s2d
 
+Function = Callable[..., Tensor]
+
 
 def contests(batch: Batch) -> Iterator[Contest]:
     preds, targets = batch.masks, [mask.roll(3, dims=-1) for mask in batch.masks]
     pred_maps, target_maps = ([s2d(1 - mask) for mask in masks] for masks in (preds, targets))
     steps = steps_of(1 - preds[0])
+
+    def given(*maps: Tensor) -> Tensor:
+        return torch.add(*torch.ops.topo.chamfer.default(*maps))
+
+    def torch_given(*maps: Tensor) -> Tensor:
+        return torch.add(*reference.chamfer(*maps))
 
     def masks_only(pred: Tensor, target: Tensor) -> Tensor:
         return chamfer(pred, target, reduction="none")
@@ -41,14 +49,12 @@ def contests(batch: Batch) -> Iterator[Contest]:
     def stacked(pred: Tensor, target: Tensor) -> Tensor:
         return stacked_cached(pred, target, reference.s2d(1 - target, iterations=steps))
 
-    Function = Callable[..., Tensor | tuple[Tensor, ...]]
-
     def pair(op: str, ours: Function, baseline: str, theirs: Function, *arguments: list[Tensor]) -> Iterator[Contest]:
         for direction, of in (("forward", rotate), ("forward+backward", gradient)):
             yield Contest(op, direction, of(ours, *arguments), baseline, of(theirs, *arguments), steps=steps)
 
     four = (preds, targets, pred_maps, target_maps)
-    yield from pair("chamfer maps", torch.ops.topo.chamfer.default, "torch", reference.chamfer, *four)
+    yield from pair("chamfer maps", given, "torch", torch_given, *four)
     yield from pair("chamfer cached", cached, "stacked conv", stacked_cached, preds, targets, target_maps)
     yield from pair("chamfer", masks_only, "stacked conv", stacked, preds, targets)
     if batch.mask.shape[-1] == 64:

@@ -189,7 +189,7 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, args: argparse.Namespace
         if contest.kernel and batch.device == "cuda":
             measured.append(row(compare_kernels(contest.ours, contest.theirs, args.seconds), "kernel"))
     except RuntimeError as error:  # out of memory, or a peer that fails on this machine: the others go on
-        print(f"failed: {where}: {str(error).splitlines()[0]}")
+        print(f"failed: {where}: {str(error).splitlines()[0][:60]}")
         return
     for entry in measured:
         show(entry)
