@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include "chamfer.h"
 #include "skeleton.h"
 
 namespace topo {

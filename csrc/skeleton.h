@@ -1,8 +1,7 @@
 // Skeleton of a mask in one pass: T = d2t(s2d(S), S), with the 3 x 3 thinning of s2d.h, its border ignored and its
 // holes left open, and the ridges of d2t.h. Half precision computes in float32 and rounds T alone.
 //
-// Binary image: T is binary. With D the levels, T = S and D >= max of the window around it: a neighbour's level
-// differs by 0 or 1 (chessboard distance is 1-Lipschitz), so D - max + 1 is 1 on a ridge and 0 or less off it.
+// Binary image: D holds whole numbers, so T is binary: 1 where D is the largest of its window and S is 1.
 //
 // Backward: d2t's, then s2d's, each in the same mode; the gradient of S is the sum of both.
 
