@@ -157,6 +157,17 @@ CPU_BARS = [
     ),
 ]
 
+
+def milliseconds(entry: Entry) -> float:
+    """Of one call."""
+    return entry["time_us"] / 1e3
+
+
+def milliseconds_per_image(entry: Entry) -> float:
+    """Of one image of the batch."""
+    return milliseconds(entry) / entry["shape"][0]
+
+
 _AT_224 = {"size": 224, "masks": figures}
 _KERNEL = {**_AT_224, "clock": "kernel"}
 
@@ -207,6 +218,56 @@ GPU_BARS = [
     ),
 ]
 
+# Rows of the renderer name the mesh where others name the masks: "2454 faces".
+RENDERER_CPU_BARS = [
+    *(
+        Bar(
+            f"m2s {direction} over PyTorch3D, 224 px, 2,454 faces",
+            row("m2s", direction, "PyTorch3D", "cpu", size=224, masks="2454 faces", threads=1),
+            ratio,
+            least=least,
+        )
+        for direction, least in (("forward", 800.0), ("backward", 2000.0))
+    ),
+    Bar(
+        "m2s forward+backward per image, 224 px, 27,420 faces",
+        row("m2s", "forward+backward", "", "cpu", size=224, masks="27420 faces", threads=1),
+        milliseconds_per_image,
+        most=20.0,
+        unit=" ms",
+    ),
+    Bar(
+        "m2s, two threads over one",
+        row("m2s", "forward+backward", "1 thread", "cpu", threads=2),
+        ratio,
+        least=1.7,
+    ),
+    Bar(
+        "fit step per image, 112 px, 2,454 faces",
+        row("fit step", "forward+backward", "", "cpu", size=112, masks="2454 faces", threads=1),
+        milliseconds_per_image,
+        most=1.5,
+        unit=" ms",
+    ),
+]
+
+RENDERER_GPU_BARS = [
+    Bar(
+        "m2s forward+backward, 224 px, 13,776 faces, B = 64",
+        row("m2s", "forward+backward", "", "cuda", size=224, masks="13776 faces", batch=64),
+        milliseconds,
+        most=2.0,
+        unit=" ms",
+    ),
+    Bar(
+        "fit step, 224 px, B = 16",
+        row("fit step", "forward+backward", "", "cuda", size=224, batch=16),
+        milliseconds,
+        most=2.0,
+        unit=" ms",
+    ),
+]
+
 
 def entries_of(results: Iterable[dict]) -> list[Entry]:
     """All rows and memory entries, with what their machine was."""
@@ -230,7 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "results")
     entries = entries_of(load(parser.parse_args().folder).values())
-    for name, bars in (("CPU", CPU_BARS), ("GPU", GPU_BARS)):
+    for name, bars in (("CPU", CPU_BARS + RENDERER_CPU_BARS), ("GPU", GPU_BARS + RENDERER_GPU_BARS)):
         verdicts = judge(bars, entries)
         met = sum(verdict.verdict == "met" for verdict in verdicts)
         print(f"{name}: {met} of {len(verdicts)} bars met", *table(verdicts), "", sep="\n")
