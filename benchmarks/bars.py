@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import PASSES
 from plots import load
 
 Entry = dict  # a row or memory entry of a result, with the "simd" and "gpu" of its machine
@@ -38,7 +39,7 @@ class Bar:
     def wanted(self) -> str:
         """The bar in words."""
         words = f">= {self.least:g}{self.unit}" if self.least is not None else f"<= {self.most:g}{self.unit}"
-        return words + (f" (aim {self.aim:g})" if self.aim is not None else "")
+        return words + (f", aim {self.aim:g}" if self.aim is not None else "")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def judge(bars: Iterable[Bar], entries: list[Entry]) -> list[Verdict]:
 
 
 def _where(entry: Entry) -> str:
-    return f"{'x'.join(map(str, entry['shape']))} {entry.get('masks', '')}".strip()
+    return f"{entry['shape'][0]}x{entry['shape'][-1]} {entry.get('masks', '')}".strip()
 
 
 def row(op: str, direction: str, baseline: str, device: str, **wanted: object) -> Callable[[Entry], bool]:
@@ -190,7 +191,7 @@ GPU_BARS = [
     ),
     *(
         Bar(
-            f"s2d {direction} over stacked conv, l = {steps}, B >= 512",
+            f"s2d {PASSES[direction]} over stacked conv, l = {steps}, B >= 512",
             row("s2d", direction, "stacked", "cuda", batch=large, depth=steps, **_AT_224),
             ratio,
             least=least,
@@ -230,7 +231,7 @@ RENDERER_CPU_BARS = [
         for direction, least in (("forward", 800.0), ("backward", 2000.0))
     ),
     Bar(
-        "m2s forward+backward per image, 224 px, 27,420 faces",
+        "m2s fwd+bwd per image, 224 px, 27,420 faces",
         row("m2s", "forward+backward", "", "cpu", size=224, masks="27420 faces", threads=1),
         milliseconds_per_image,
         most=20.0,
@@ -253,7 +254,7 @@ RENDERER_CPU_BARS = [
 
 RENDERER_GPU_BARS = [
     Bar(
-        "m2s forward+backward, 224 px, 13,776 faces, B = 64",
+        "m2s fwd+bwd, 224 px, 13,776 faces, B = 64",
         row("m2s", "forward+backward", "", "cuda", size=224, masks="13776 faces", batch=64),
         milliseconds,
         most=2.0,
@@ -280,10 +281,10 @@ def entries_of(results: Iterable[dict]) -> list[Entry]:
 
 def table(verdicts: list[Verdict]) -> list[str]:
     """Lines of text, at most 120 columns."""
-    lines = [f"{'bar':56} {'wanted':18} {'worst':>8} {'best':>8}  {'verdict':12} worst at"]
+    lines = [f"{'bar':50} {'wanted':17} {'worst':>8} {'best':>8}  {'verdict':12} worst at B x px"]
     for v in verdicts:
         worst, best = (f"{value:8.2f}" if value is not None else f"{'-':>8}" for value in (v.worst, v.best))
-        lines.append(f"{v.bar.name:56} {v.bar.wanted:18} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
+        lines.append(f"{v.bar.name:50} {v.bar.wanted:17} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
     return lines
 
 

@@ -19,7 +19,8 @@ def load(folder: Path) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text())
-        found |= content["results"] if "results" in content else {path.stem: content}
+        suite = content.get("results")
+        found |= {path.stem: content} if suite is None else {f"{path.stem}_{name}": suite[name] for name in suite}
     return {name: result for name, result in found.items() if any("clock" in row for row in result.get("rows", []))}
 
 
