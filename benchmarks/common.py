@@ -9,6 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -82,6 +83,7 @@ class Rates:
     """
 
     seconds: dict[tuple[str, ...], float] = field(default_factory=dict)
+    skipped: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     @staticmethod
     def _work(batch: Batch) -> float:
@@ -96,6 +98,20 @@ class Rates:
         """Seconds of a call of the baseline on this batch."""
         key = (contest.op, contest.direction, contest.baseline, batch.kind)
         return self.seconds.get(key, 0.0) * self._work(batch)
+
+    def skip(self, contest: Contest, batch: Batch, why: str) -> None:
+        """Remember to say that this was left out."""
+        count, _, _, size = batch.mask.shape
+        places = self.skipped.setdefault((contest.op, PASSES[contest.direction], contest.baseline), [])
+        places.append(f"{count}x{size} {batch.kind} ({why})")
+
+    def report(self, limit: float) -> None:
+        """Say what was left out."""
+        for (op, direction, baseline), places in self.skipped.items():
+            text = (
+                f"left out: {op} {direction} against {baseline}, calls over {limit:g} s (--limit): {', '.join(places)}"
+            )
+            print(*textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False), sep="\n")
 
 
 def main(
@@ -144,6 +160,7 @@ def main(
         if time.perf_counter() - start > args.deadline:
             print(f"left out: what {args.deadline:.0f} s had no time for, from {size} px on (--deadline)")
             break
+    rates.report(args.limit)
     if args.out:
         stem = args.out / file_stem(name)
         plot(json.loads(stem.with_suffix(".json").read_text()), stem.with_suffix(".png"))
@@ -177,7 +194,7 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], arg
     where = f"{contest.op} {contest.direction}, {'x'.join(map(str, batch.mask.shape))} {batch.kind}, {contest.baseline}"
     expected = rates.expected(contest, batch)
     if expected > args.limit:
-        print(f"left out: {where}, about {expected:.1f} s a call (--limit {args.limit:g})")
+        rates.skip(contest, batch, f"{expected:.1f} s")
         return
 
     def row(numbers: Numbers, clock: str) -> Row:
@@ -192,7 +209,7 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], arg
         if contest.kernel and batch.device == "cuda":
             measured.append(row(compare_kernels(contest.ours, contest.theirs, args.seconds), "kernel"))
     except torch.OutOfMemoryError:
-        print(f"left out: {where}, out of memory")
+        rates.skip(contest, batch, "out of memory")
         torch.cuda.empty_cache()
         return
     except RuntimeError as error:  # the others go on

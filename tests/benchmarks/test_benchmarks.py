@@ -69,9 +69,9 @@ def entry(size: int, batch: int, baseline: str, **others: object) -> dict:
     return {"op": "s2d", "pass": "forward", "shape": shape, "baseline": baseline, **times, **ratios, **others}
 
 
-def test_panels_hold_the_largest_batch_of_each_size() -> None:
-    rows = [entry(64, 1, "a"), entry(64, 16, "a"), entry(128, 1, "a"), entry(64, 16, "a", clock="kernel")]
-    rows += [entry(64, 16, "1 thread"), entry(64, 16, "b")]
+def test_panels_hold_the_batch_with_the_most_rows() -> None:
+    rows = [entry(64, 1, "a"), entry(64, 16, "a"), entry(128, 16, "a"), entry(64, 16, "a", clock="kernel")]
+    rows += [entry(64, 16, "1 thread"), entry(64, 16, "b"), entry(64, 16, "a", masks="deep")]
     ((key, group),) = panels(rows).items()
     assert key == ("s2d", "forward", "inward")
     assert lines(group) == {
