@@ -139,10 +139,10 @@ class Fitter:
         body: the coverages of the many small faces along an outline add up.
         """
         vertices, faces = self.body(parameters.pose, parameters.betas).vertices, self.body.faces
-        exact = exact_silhouette(vertices.detach(), faces, parameters.camera.detach(), size)
+        exact = exact_silhouette(vertices.detach(), faces, parameters.camera.detach(), size, self.renderer)
         if not vertices.requires_grad:
             return exact
-        coverage = self.renderer(vertices, faces, parameters.camera, size)
+        coverage = self.renderer.coverage(vertices, faces, parameters.camera, size)
         return straight_through(exact, coverage)
 
     @torch.no_grad()
