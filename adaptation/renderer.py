@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, Literal, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 import topokernels
@@ -91,10 +90,20 @@ class _Outline(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (inside,) = ctx.saved_tensors
-        beside = F.avg_pool2d(torch.cat([grad * inside, inside], dim=1), 3, stride=1, padding=1)
-        within, count = beside.split(1, dim=1)
-        outline = 0.5 * (grad + within / count.clamp(min=1 / 18))
-        return torch.where(inside > 0, 0, torch.where(count > 0, outline, grad)), None
+        within, count = _sum_3x3(grad * inside), _sum_3x3(inside)
+        outline = within.div_(count.clamp(min=1)).add_(grad).mul_(0.5)
+        return torch.where(count > 0, outline, grad).mul_(1 - inside), None
+
+
+def _sum_3x3(images: Tensor) -> Tensor:
+    """Sums over each pixel and its neighbours; by shifted adds, since pooling is several times slower on the CPU."""
+    columns = images.clone()
+    columns[..., 1:, :] += images[..., :-1, :]
+    columns[..., :-1, :] += images[..., 1:, :]
+    sums = columns.clone()
+    sums[..., 1:] += columns[..., :-1]
+    sums[..., :-1] += columns[..., 1:]
+    return sums
 
 
 def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
