@@ -145,6 +145,15 @@ class Fitter:
         coverage = self.renderer.coverage(vertices, faces, parameters.camera, size)
         return straight_through(exact, coverage)
 
+    def objective(
+        self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
+    ) -> Tensor:
+        """What a step of the fit descends, per image (B,): the silhouette's loss, the prior and the shape's."""
+        loss = replace(self.settings.loss, topology_weight=topology_weight)
+        data = silhouette_loss(self.silhouette(parameters, target.mask.shape[-1]), target, loss)
+        shape = parameters.betas.square().sum(1)
+        return data + prior_weight * self.prior.energy(parameters.pose) + self.settings.shape_weight * shape
+
     @torch.no_grad()
     def evaluate(self, parameters: BodyParameters, target: SilhouetteTarget) -> Evaluation:
         """Losses and IoU, without gradients."""
@@ -178,7 +187,7 @@ class Fitter:
         Raises:
             FloatingPointError: a loss was not finite.
         """
-        settings, size = self.settings, target.mask.shape[-1]
+        settings = self.settings
         total = settings.steps if steps is None else steps
         pose = start.pose.detach().clone().requires_grad_()
         betas = start.betas.detach().clone().requires_grad_()
@@ -187,7 +196,8 @@ class Fitter:
         shift = (start.camera[:, :1] * start.camera[:, 1:]).detach().clone().requires_grad_()
         rates = (settings.pose_rate, settings.shape_rate, settings.scale_rate, 2 * settings.shift_rate)
         optimizer = torch.optim.Adam(
-            [{"params": [p], "lr": lr} for p, lr in zip((pose, betas, log_scale, shift), rates, strict=True)]
+            [{"params": [p], "lr": lr} for p, lr in zip((pose, betas, log_scale, shift), rates, strict=True)],
+            fused=True,
         )
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(total, 1))
 
@@ -196,12 +206,12 @@ class Fitter:
             return BodyParameters(pose, betas, torch.cat([scale, shift / scale], dim=1))
 
         for step in range(total):
-            loss_settings = replace(settings.loss, topology_weight=self._topology_weight(step, total))
-            parameters = current()
-            data = silhouette_loss(self.silhouette(parameters, size), target, loss_settings)
-            prior = geometric(settings.prior_start, settings.prior_end, step, total)
-            regulariser = prior * self.prior.energy(pose) + settings.shape_weight * betas.square().sum(1)
-            loss = (data + regulariser).sum()
+            loss = self.objective(
+                current(),
+                target,
+                topology_weight=self._topology_weight(step, total),
+                prior_weight=geometric(settings.prior_start, settings.prior_end, step, total),
+            ).sum()
             optimizer.zero_grad()
             loss.backward()
             if not torch.isfinite(loss):
