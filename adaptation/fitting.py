@@ -112,6 +112,37 @@ class Evaluation:
         )
 
 
+class FitVariables:
+    """What a fit changes, as leaves of the graph, and the optimiser that changes them.
+
+    Args:
+        start: B bodies.
+        settings: with the learning rates.
+
+    Attributes:
+        optimizer: Adam, one group per variable. On CUDA it can be captured in a graph.
+    """
+
+    def __init__(self, start: BodyParameters, settings: FitSettings) -> None:
+        self._pose = start.pose.detach().clone().requires_grad_()
+        self._betas = start.betas.detach().clone().requires_grad_()
+        self._log_scale = start.camera[:, :1].detach().clamp(min=1e-3).log().requires_grad_()
+        # The image position of the body's origin, so that scale and position do not pull at each other.
+        self._shift = (start.camera[:, :1] * start.camera[:, 1:]).detach().clone().requires_grad_()
+        variables = (self._pose, self._betas, self._log_scale, self._shift)
+        rates = (settings.pose_rate, settings.shape_rate, settings.scale_rate, 2 * settings.shift_rate)
+        self.optimizer = torch.optim.Adam(
+            [{"params": [v], "lr": rate} for v, rate in zip(variables, rates, strict=True)],
+            fused=True,
+            capturable=self._pose.is_cuda,
+        )
+
+    def bodies(self) -> BodyParameters:
+        """The bodies and cameras that the variables stand for now."""
+        scale = self._log_scale.exp()
+        return BodyParameters(self._pose, self._betas, torch.cat([scale, self._shift / scale], dim=1))
+
+
 class Fitter:
     """Fits one body model to silhouettes.
 
@@ -189,25 +220,12 @@ class Fitter:
         """
         settings = self.settings
         total = settings.steps if steps is None else steps
-        pose = start.pose.detach().clone().requires_grad_()
-        betas = start.betas.detach().clone().requires_grad_()
-        log_scale = start.camera[:, :1].detach().clamp(min=1e-3).log().requires_grad_()
-        # The image position of the body's origin, so that scale and position do not pull at each other.
-        shift = (start.camera[:, :1] * start.camera[:, 1:]).detach().clone().requires_grad_()
-        rates = (settings.pose_rate, settings.shape_rate, settings.scale_rate, 2 * settings.shift_rate)
-        optimizer = torch.optim.Adam(
-            [{"params": [p], "lr": lr} for p, lr in zip((pose, betas, log_scale, shift), rates, strict=True)],
-            fused=True,
-        )
+        variables = FitVariables(start, settings)
+        optimizer = variables.optimizer
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(total, 1))
-
-        def current() -> BodyParameters:
-            scale = log_scale.exp()
-            return BodyParameters(pose, betas, torch.cat([scale, shift / scale], dim=1))
-
         for step in range(total):
             loss = self.objective(
-                current(),
+                variables.bodies(),
                 target,
                 topology_weight=self._topology_weight(step, total),
                 prior_weight=geometric(settings.prior_start, settings.prior_end, step, total),
@@ -221,7 +239,7 @@ class Fitter:
             if progress:
                 progress(1)
         with torch.no_grad():
-            fitted = current()
+            fitted = variables.bodies()
         return BodyParameters(fitted.pose.detach(), fitted.betas.detach(), fitted.camera.detach())
 
     def _topology_weight(self, step: int, total: int) -> float:
