@@ -169,12 +169,15 @@ class Fitter:
         The gradient is that of the renderer's soft silhouette. Its own values, cut at 0.5, would be wider than the
         body: the coverages of the many small faces along an outline add up.
         """
-        vertices, faces = self.body(parameters.pose, parameters.betas).vertices, self.body.faces
-        exact = exact_silhouette(vertices.detach(), faces, parameters.camera.detach(), size, self.renderer)
+        return self.draw(self.body(parameters.pose, parameters.betas).vertices, parameters.camera, size)
+
+    def draw(self, vertices: Tensor, camera: Tensor, size: int) -> Tensor:
+        """The same of posed vertices (B, V, 3)."""
+        faces = self.body.faces
+        exact = exact_silhouette(vertices.detach(), faces, camera.detach(), size, self.renderer)
         if not vertices.requires_grad:
             return exact
-        coverage = self.renderer.coverage(vertices, faces, parameters.camera, size)
-        return straight_through(exact, coverage)
+        return straight_through(exact, self.renderer.coverage(vertices, faces, camera, size))
 
     def objective(
         self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
