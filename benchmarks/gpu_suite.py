@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.util
 import json
 import os
 import shutil
@@ -30,8 +31,7 @@ from common import HEAD, machine, markdown, title
 from plots import load, plot
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("s2d", "d2t", "chamfer", "topology_loss", "m2s", "fit_step")
-PLOTTED = ("s2d", "d2t", "chamfer", "topology_loss")
+PLOTTED = ("s2d", "d2t", "topology_loss", "chamfer")
 METRICS = {
     "gpu__time_duration.sum": "time",
     "dram__bytes_read.sum": "read",
@@ -50,8 +50,9 @@ class Part:
 
     name: str
     command: list[str]
-    seconds: float  # its share of the time; what the parts before left over comes on top of the total, not of this
+    seconds: float  # at most
     environment: dict[str, str] = field(default_factory=dict)
+    module: str = "torch"  # that it needs
 
 
 @dataclass(frozen=True)
@@ -66,39 +67,54 @@ class Outcome:
 
 def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
     """What runs, in the order of worth: a suite that is cut short loses the end."""
-    python = [sys.executable]
-    # Safe path: with the project's folder first on the path, an uncompiled source tree would hide the package.
-    tests = Part(
-        "tests",
-        [*python, "-m", "pytest", "-q", "-m", "cuda", str(HERE.parent / "tests/ops")],
-        100,
-        {"PYTHONSAFEPATH": "1"},
-    )
-    found = [tests]
-    shares = {"s2d": 80, "d2t": 50, "chamfer": 40, "topology_loss": 50, "m2s": 40, "fit_step": 40}
-    for name in BENCHMARKS:
-        program = HERE / f"bench_{name}.py"
-        if not program.exists():
-            continue
-        options = ["--device", device, "--out", str(scratch)]
-        if name in PLOTTED:
-            share = 4 if quick else shares[name] - 15
-            options += ["--seconds", "0.01" if quick else "0.1", "--deadline", str(share)]
-            options += ["--sizes", "64", "96"] if quick else ["--sizes", "224", "64", "512", "1024"]
-            options += ["--batches", "1", "4"] if quick else ["--batches", "1", "64", "1024"]
-            options += ["--masks", "inward"] if quick else []
-        found.append(Part(name, [*python, str(program), *options], shares[name]))
-    workload = [*python, str(HERE / "workload.py"), "--device", device]
-    if quick:
-        found.append(Part("workload", [*workload, "--shapes", "2x33"], 30))
-    uncached = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}  # so that every tensor has bounds of its own
-    for tool in ("memcheck", "racecheck"):
-        sanitizer = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "1"]
-        found.append(Part(tool, [*sanitizer, *workload, "--shapes", "3x33", "1x600"], 60, uncached))
+
+    def benchmark(name: str, seconds: float, options: str, small: str, **others: str) -> Part:
+        command = [sys.executable, str(HERE / f"bench_{name}.py"), "--device", device, "--out", str(scratch)]
+        return Part(name, command + (small if quick else options).split(), seconds, **others)
+
+    def operator(name: str, seconds: float) -> Part:
+        options = f"--sizes 224 64 512 1024 --batches 1 64 1024 --seconds 0.1 --deadline {seconds - 15}"
+        return benchmark(
+            name, seconds, options, "--sizes 64 96 --batches 1 4 --masks inward --seconds 0.01 --deadline 10"
+        )
+
+    def workload(*prefix: str, options: str) -> list[str]:
+        return [*prefix, sys.executable, str(HERE / "workload.py"), "--device", device, *options.split()]
+
+    def sanitizer(tool: str) -> Part:
+        command = workload("compute-sanitizer", "--tool", tool, "--error-exitcode", "1", options="--shapes 3x33 1x600")
+        # Without the cache, so that every tensor has bounds of its own.
+        return Part(tool, command, 60, {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"})
+
     profiler = ["ncu", "--clock-control", "none", "--kernel-name-base", "demangled", "--kernel-name", "regex:topo::"]
     profiler += ["--metrics", ",".join(METRICS), "--csv", "--log-file", str(out / "ncu.csv")]
-    found.append(Part("ncu", [*profiler, *workload, "--shapes", "512x224", "--modes", "subgradient"], 50))
-    return found
+    # Safe path: with the project's folder first on the path, an uncompiled source tree would hide the package.
+    tests = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", str(HERE.parent / "tests/ops")]
+    return [
+        Part("tests", tests, 80, {"PYTHONSAFEPATH": "1"}),
+        operator("s2d", 65),
+        operator("d2t", 40),
+        operator("topology_loss", 45),
+        operator("chamfer", 35),
+        Part("workload", workload(options="--shapes 2x33" if quick else "--shapes 3x33 1x600"), 30),
+        sanitizer("memcheck"),
+        benchmark(
+            "m2s",
+            60,
+            "--faces 13776 27420 --batches 64 1 --seconds 0.1",
+            "--faces 2454 --batches 1 --size 64 --seconds 0.01",
+            module="roma",
+        ),
+        benchmark(
+            "fit_step",
+            40,
+            "--faces 13776 27420 --batches 16 --sizes 224 --seconds 0.2",
+            "--faces 2454 --batches 1 --sizes 56 --seconds 0.01",
+            module="roma",
+        ),
+        sanitizer("racecheck"),
+        Part("ncu", workload(*profiler, options="--shapes 512x224 --modes subgradient"), 50),
+    ]
 
 
 def run(part: Part, limit: float, log: Path) -> Outcome:
@@ -106,6 +122,8 @@ def run(part: Part, limit: float, log: Path) -> Outcome:
     start = time.perf_counter()
     if shutil.which(part.command[0]) is None:
         return Outcome(part.name, "left out", 0.0, f"{part.command[0]} is not on PATH")
+    if importlib.util.find_spec(part.module) is None:
+        return Outcome(part.name, "left out", 0.0, f"{part.module} is not installed")
     if limit < 5:
         return Outcome(part.name, "left out", 0.0, "no time left")
     with log.open("ab") as output:
@@ -181,6 +199,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--quick", action="store_true", help="small shapes, to try the flow")
+    parser.add_argument("--parts", nargs="+", help="run these only")
     parser.add_argument("--seconds", type=float, default=450, help="after which the suite ends")
     args = parser.parse_args()
     end = time.perf_counter() + args.seconds
@@ -193,7 +212,8 @@ def main() -> int:
     results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        for part in parts(args.device, args.quick, scratch, args.out.resolve()):
+        chosen = parts(args.device, args.quick, scratch, args.out.resolve())
+        for part in [part for part in chosen if args.parts is None or part.name in args.parts]:
             outcome = run(part, min(part.seconds, end - time.perf_counter()), log)
             outcomes.append(outcome)
             results = load(scratch)
