@@ -79,7 +79,8 @@ class Contest:
 class Rates:
     """What a baseline's last call took, to leave out those that would take too long.
 
-    Iterative baselines grow with the cube of the size; for the others that is an overestimate.
+    Iterative baselines grow with the cube of the size; for the others that is an overestimate. What does not fill a
+    GPU takes as long as its launches.
     """
 
     seconds: dict[tuple[str, ...], float] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class Rates:
     @staticmethod
     def _work(batch: Batch) -> float:
         count, _, _, size = batch.mask.shape
-        return count * size**3
+        return max(count * size**3, 64 * 224**3 if batch.device == "cuda" else 0)
 
     def note(self, contest: Contest, batch: Batch, seconds: float) -> None:
         """Remember a measured call."""

@@ -73,7 +73,7 @@ def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
         return Part(name, command + (small if quick else options).split(), seconds, **others)
 
     def operator(name: str, seconds: float) -> Part:
-        options = f"--sizes 224 64 512 1024 --batches 1 64 1024 --seconds 0.1 --deadline {seconds - 15}"
+        options = f"--sizes 224 64 512 1024 --batches 1 64 1024 --seconds 0.1 --limit 1.5 --deadline {seconds - 15}"
         return benchmark(
             name, seconds, options, "--sizes 64 96 --batches 1 4 --masks inward --seconds 0.01 --deadline 10"
         )
