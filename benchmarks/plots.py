@@ -51,6 +51,14 @@ def lines(rows: list[dict]) -> dict[str, list[tuple[int, float, float, float]]]:
     return found
 
 
+def layout(keys: list[tuple[str, str, str]]) -> list[list[tuple[str, str, str]]]:
+    """Rows of panels: operators below one another, passes and masks across; passes below too where masks are many."""
+    ops, passes, kinds = (list(dict.fromkeys(parts)) for parts in zip(*keys, strict=True))
+    if len(kinds) > 2:
+        return [[(op, direction, kind) for kind in kinds] for op in ops for direction in passes]
+    return [[(op, direction, kind) for direction in passes for kind in kinds] for op in ops]
+
+
 def plot(result: dict, path: Path) -> None:
     """Draw the rows of one result as PNG; says so where matplotlib is not installed."""
     try:
@@ -65,17 +73,17 @@ def plot(result: dict, path: Path) -> None:
     groups = panels(result["rows"])
     if not groups:
         return
-    kinds = list(dict.fromkeys(key[2] for key in groups))
-    bands = list(dict.fromkeys(key[:2] for key in groups))
+    grid = layout(list(groups))
+    height, width = len(grid), len(grid[0])
     figure, axes = plt.subplots(
-        len(bands), len(kinds), figsize=(3.6 * len(kinds) + 1.8, 2.9 * len(bands) + 0.6), squeeze=False, sharex=True
+        height, width, figsize=(3.6 * width + 1.8, 2.9 * height + 0.6), squeeze=False, sharex=True
     )
     first = ("topokernels", "stacked conv")  # of the same colours in every plot
     names = list(dict.fromkeys([*first, *(name for group in groups.values() for name in lines(group))]))
     colours = dict(zip(names, COLOURS * 3, strict=False))
     sizes = sorted({row["shape"][-1] for group in groups.values() for row in group})
-    for axis, (band, kind) in zip(axes.flat, ((band, kind) for band in bands for kind in kinds), strict=True):
-        group = groups.get((*band, kind))
+    for axis, key in zip(axes.flat, (key for row in grid for key in row), strict=True):
+        group = groups.get(key)
         if group is None:
             axis.axis("off")
             continue
@@ -89,12 +97,12 @@ def plot(result: dict, path: Path) -> None:
         axis.set_xticks(sizes)
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.tick_params(labelsize=8, labelbottom=True)
+        axis.tick_params(which="both", labelsize=8, labelbottom=True)
         axis.grid(True, which="major", color="#dddddd", lw=0.6)
-        axis.set_title(f"{band[0]}, {band[1]}, {kind}, batch {group[0]['shape'][0]}", fontsize=8.5)
-        if kind == kinds[0]:
+        axis.set_title(f"{', '.join(key)}, batch {group[0]['shape'][0]}", fontsize=8.5)
+        if key in [row[0] for row in grid]:
             axis.set_ylabel("microseconds per image", fontsize=8.5)
-        if band == bands[-1]:
+        if key in grid[-1]:
             axis.set_xlabel("size, px", fontsize=8.5)
     handles = [plt.Line2D([], [], color=colours[name], lw=2, label=name) for name in names]
     figure.legend(handles=handles, loc="center right", fontsize=8.5, frameon=False)

@@ -8,7 +8,7 @@ import torch
 from common import HEAD, Contest, Rates, markdown
 from gpu_suite import kernel_table, summary
 from inputs import KINDS, batch_of, figures, gradient, rotate
-from plots import lines, panels
+from plots import layout, lines, panels
 
 from topokernels import reference, s2d
 
@@ -79,6 +79,13 @@ def test_panels_hold_the_batch_with_the_most_rows() -> None:
         "a": [(64, 10, 10, 10), (128, 10, 10, 10)],
         "b": [(64, 10, 10, 10)],
     }
+
+
+def test_layout_holds_every_panel_once() -> None:
+    few = [(op, direction, "inward") for op in "ab" for direction in ("forward", "backward")]
+    assert layout(few) == [few[:2], few[2:]]
+    many = [("a", direction, kind) for direction in ("forward", "backward") for kind in KINDS]
+    assert layout(many) == [many[:4], many[4:]]
 
 
 def test_markdown_has_a_line_per_row() -> None:
