@@ -161,10 +161,11 @@ class Body(torch.nn.Module):
         """World rotations (B, 24, 3, 3) and posed joints (B, 24, 3), level by level of the tree."""
         world, joints = rotations[:, :1], rest[:, :1]
         for first, last in _LEVELS:
-            parents = list(PARENTS[first:last])
-            above = world[:, parents]
-            bones = rest[:, first:last] - rest[:, parents]
-            joints = torch.cat([joints, joints[:, parents] + (above @ bones[..., None]).squeeze(-1)], dim=1)
+            parents = self.parents[first:last]
+            above = world.index_select(1, parents)
+            bones = rest[:, first:last] - rest.index_select(1, parents)
+            ends = joints.index_select(1, parents) + (above @ bones[..., None]).squeeze(-1)
+            joints = torch.cat([joints, ends], dim=1)
             world = torch.cat([world, above @ rotations[:, first:last]], dim=1)
         return world, joints
 

@@ -94,12 +94,13 @@ def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: Loss
     Returns:
         (B,).
     """
-    pixels = (silhouette - target.mask).square().sum((1, 2, 3)) / target.area
     if settings.name == "b1":
-        return pixels
+        return _pixel_loss(silhouette, target)
     pull, push = mask_chamfer(silhouette, target.mask, target.distance, iterations=settings.iterations)
     pull = _amplify(pull, settings.gain)  # it alone reaches the silhouette through a distance map
-    loss = (settings.pull_weight * pull + push).flatten() / target.area + settings.pixel_weight * pixels
+    loss = (settings.pull_weight * pull + push).flatten() / target.area
+    if settings.pixel_weight:
+        loss = loss + settings.pixel_weight * _pixel_loss(silhouette, target)
     if settings.name == "b2":
         return loss
     if settings.name == "b3":
@@ -108,6 +109,10 @@ def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: Loss
     else:
         topology = _amplify(_topology_loss(silhouette, target, settings), settings.gain)
     return loss + settings.topology_weight * topology / target.length
+
+
+def _pixel_loss(silhouette: Tensor, target: SilhouetteTarget) -> Tensor:
+    return (silhouette - target.mask).square().sum((1, 2, 3)) / target.area
 
 
 def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
