@@ -154,23 +154,23 @@ int64_t list_levels(const uint16_t* depth, int64_t count, uint16_t deepest, uint
   return end - list;
 }
 
-void count_lower(const uint16_t* padded, int64_t height, int64_t width, uint16_t* lower) {
+void find_lower(const uint16_t* padded, int64_t height, int64_t width, uint16_t* lower) {
   const int64_t stride = width + 2;
   for (int64_t y = 1; y <= height; ++y) {
-    const uint16_t* d = padded + y * stride + 1;
+    const uint16_t* __restrict__ d = padded + y * stride + 1;
     const uint16_t *a = d - stride, *b = d + stride;
-    uint16_t* out = lower + y * stride + 1;
+    uint16_t* __restrict__ out = lower + y * stride + 1;
     for (int64_t x = 0; x < width; ++x) {
       const uint16_t level = static_cast<uint16_t>(d[x] - 1);
-      uint16_t count = a[x - 1] == level;
-      count = static_cast<uint16_t>(count + (a[x] == level));
-      count = static_cast<uint16_t>(count + (a[x + 1] == level));
-      count = static_cast<uint16_t>(count + (d[x - 1] == level));
-      count = static_cast<uint16_t>(count + (d[x + 1] == level));
-      count = static_cast<uint16_t>(count + (b[x - 1] == level));
-      count = static_cast<uint16_t>(count + (b[x] == level));
-      count = static_cast<uint16_t>(count + (b[x + 1] == level));
-      out[x] = count;
+      uint16_t bits = a[x - 1] == level ? 1 : 0;
+      bits = static_cast<uint16_t>(bits | (a[x] == level ? 2 : 0));
+      bits = static_cast<uint16_t>(bits | (a[x + 1] == level ? 4 : 0));
+      bits = static_cast<uint16_t>(bits | (d[x - 1] == level ? 8 : 0));
+      bits = static_cast<uint16_t>(bits | (d[x + 1] == level ? 16 : 0));
+      bits = static_cast<uint16_t>(bits | (b[x - 1] == level ? 32 : 0));
+      bits = static_cast<uint16_t>(bits | (b[x] == level ? 64 : 0));
+      bits = static_cast<uint16_t>(bits | (b[x + 1] == level ? 128 : 0));
+      out[x] = bits;
     }
   }
 }

@@ -23,8 +23,8 @@ TOPO_SIMD_DECLARE(uint16_t start_route(const uint16_t* depth, const double* upst
 TOPO_SIMD_DECLARE(int64_t list_marked(const uint8_t* marks, int64_t count, uint32_t* list))
 TOPO_SIMD_DECLARE(int64_t list_levels(const uint16_t* depth, int64_t count, uint16_t deepest, uint32_t* list))
 
-// lower, padded: how many of a pixel's eight neighbours are one level lower.
-TOPO_SIMD_DECLARE(void count_lower(const uint16_t* padded, int64_t height, int64_t width, uint16_t* lower))
+// lower, padded: which of a pixel's eight neighbours are one level lower, a bit each in raster order.
+TOPO_SIMD_DECLARE(void find_lower(const uint16_t* padded, int64_t height, int64_t width, uint16_t* lower))
 
 // Rows [top, bottom) of grad: what the neighbours of background hand it, what the contour kept in `flow`, else 0.
 TOPO_SIMD_DECLARE(void finish_route(const uint16_t* depth, const float* handed, const float* flow, int64_t width,
