@@ -65,8 +65,7 @@ std::tuple<Tensor, Tensor> mask_chamfer_cpu(const Tensor& pred, const Tensor& ta
   Tensor push = chamfer_result(pred, args.result);
   if (args.images.count == 0) return {pull, push};
 
-  const Tensor maps[3] = {torch::stable::contiguous(pred), torch::stable::contiguous(target),
-                          torch::stable::contiguous(target_distance)};
+  const Tensor maps[3] = {as_contiguous(pred), as_contiguous(target), as_contiguous(target_distance)};
   dispatch_mask(pred.scalar_type(), [&](auto pred_tag) {
     dispatch_mask(target.scalar_type(), [&](auto target_tag) {
       dispatch_floating(target_distance.scalar_type(), [&](auto distance_tag) {

@@ -33,7 +33,7 @@ Tensor skeleton_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64
   Tensor skeleton = empty_like_shape(mask, skeleton_dtype(mask.scalar_type()));
   if (mask.numel() == 0) return skeleton;
 
-  const Tensor source = torch::stable::contiguous(mask);
+  const Tensor source = as_contiguous(mask);
   dispatch_mask(mask.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     using Out = std::conditional_t<std::is_same_v<T, uint8_t>, float, T>;
