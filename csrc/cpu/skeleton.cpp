@@ -12,12 +12,23 @@ void skeleton_images(const T* mask, Out* skeleton, int64_t count, const Skeleton
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     SkeletonWorkspace<Real> ws(p);
     for (int64_t image = begin; image < end; ++image) {
-      if (skeleton_image(p, mask + image * p.pixels(), ws) == MaskKind::kInvalid) {
-        invalid.record(image);
-        continue;
-      }
-      for (int64_t i = 0; i < p.pixels(); ++i) {
-        skeleton[image * p.pixels() + i] = static_cast<Out>(ws.skeleton[i]);
+      const T* source = mask + image * p.pixels();
+      Out* target = skeleton + image * p.pixels();
+      switch (read_mask(source, p.pixels(), ws.thinning.foreground.data())) {
+        case MaskKind::kInvalid:
+          invalid.record(image);
+          break;
+        case MaskKind::kBinary: {
+          binary_skeleton(p, ws);
+          const uint8_t* ridges = ws.ridges.data();
+          const Out zero = static_cast<Out>(0.0f), one = static_cast<Out>(1.0f);
+          for (int64_t i = 0; i < p.pixels(); ++i) target[i] = ridges[i] ? one : zero;
+          break;
+        }
+        case MaskKind::kSoft:
+          soft_skeleton(p, source, ws);
+          for (int64_t i = 0; i < p.pixels(); ++i) target[i] = static_cast<Out>(ws.skeleton[i]);
+          break;
       }
     }
   });

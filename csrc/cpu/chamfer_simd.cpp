@@ -1,0 +1,61 @@
+#include "cpu/chamfer_simd.h"
+
+namespace topo {
+namespace TOPO_SIMD {
+namespace {
+
+constexpr int kSums = 16;
+
+typedef double Doubles __attribute__((vector_size(8 * sizeof(double))));
+typedef int32_t Integers __attribute__((vector_size(8 * sizeof(int32_t))));
+
+template <typename T>
+struct Eight {
+  typedef T V __attribute__((vector_size(8 * sizeof(T))));
+};
+
+template <typename T>
+inline __attribute__((always_inline)) void load(const T* from, Doubles& to) {
+  typename Eight<T>::V values;
+  __builtin_memcpy(&values, from, sizeof(values));
+  if constexpr (sizeof(T) < 4) {
+    to = __builtin_convertvector(__builtin_convertvector(values, Integers), Doubles);
+  } else {
+    to = __builtin_convertvector(values, Doubles);
+  }
+}
+
+template <typename A, typename B>
+double sum_of(const A* a, const B* b, int64_t count) {
+  Doubles low = {}, high = {}, x, y;
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums) {
+    load(a + i, x), load(b + i, y);
+    low += x * y;
+    load(a + i + 8, x), load(b + i + 8, y);
+    high += x * y;
+  }
+  double sums[kSums], total = 0;
+  __builtin_memcpy(sums, &low, sizeof(low));
+  __builtin_memcpy(sums + 8, &high, sizeof(high));
+  for (; i < count; ++i) sums[i % kSums] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  for (int k = 0; k < kSums; ++k) total += sums[k];
+  return total;
+}
+
+}  // namespace
+
+double product_sum(const float* a, const float* b, int64_t count) {
+  return sum_of(a, b, count);
+}
+
+double product_sum(const uint8_t* a, const float* b, int64_t count) {
+  return sum_of(a, b, count);
+}
+
+double product_sum(const uint16_t* a, const float* b, int64_t count) {
+  return sum_of(a, b, count);
+}
+
+}  // namespace TOPO_SIMD
+}  // namespace topo
