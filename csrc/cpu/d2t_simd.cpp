@@ -18,15 +18,15 @@ inline __attribute__((always_inline)) T greater(T a, T b) {
   return a > b ? a : b;
 }
 
-template <typename Real, typename Mask>
-inline __attribute__((always_inline)) Real ridge(Real value, Real peak, Mask mask) {
-  const Real z = value - peak + Real(1);
-  const Real inside = static_cast<Real>(mask);
-  return z > Real(0) && inside != Real(0) ? z * inside : Real(0);
-}
-
-inline __attribute__((always_inline)) uint8_t ridge(uint16_t value, uint16_t peak, uint8_t mask) {
-  return static_cast<uint8_t>((value == peak) & (mask != 0));
+// Selections of computed values, not branches: these loops are vectorised.
+template <typename Out, typename Real, typename Mask>
+inline __attribute__((always_inline)) Out ridge(Real value, Real peak, Mask mask) {
+  if constexpr (sizeof(Real) == 2) {
+    return static_cast<Out>(static_cast<uint8_t>((value == peak) & (mask != 0)));
+  } else {
+    const Real z = value - peak + Real(1), inside = z * static_cast<Real>(mask);
+    return z > Real(0) ? inside : Real(0);
+  }
 }
 
 template <typename T>
@@ -38,7 +38,7 @@ template <typename T, typename Mask, typename Out>
 void write_row(const T* __restrict distance, const Mask* __restrict mask, const T* __restrict line, int64_t reach,
                int64_t width, Out* __restrict skeleton) {
   for (int64_t x = 0; x < width; ++x) {
-    skeleton[x] = ridge(distance[x], greater(line[x], line[x + reach]), mask[x]);
+    skeleton[x] = ridge<Out>(distance[x], greater(line[x], line[x + reach]), mask[x]);
   }
 }
 
@@ -79,6 +79,10 @@ void ridges(const RidgeImage& image, const double* distance, const uint8_t* mask
 }
 
 void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, uint8_t* skeleton, uint16_t* line) {
+  ridges_of(image, distance, mask, skeleton, line);
+}
+
+void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, float* skeleton, uint16_t* line) {
   ridges_of(image, distance, mask, skeleton, line);
 }
 

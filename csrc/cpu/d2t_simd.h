@@ -29,5 +29,7 @@ TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const double* distance, c
 // Levels of a binary image: T is 1 where S is and D is the largest of its window.
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, uint8_t* skeleton,
                               uint16_t* line))
+TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, float* skeleton,
+                              uint16_t* line))
 
 }  // namespace topo

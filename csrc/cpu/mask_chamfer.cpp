@@ -51,7 +51,7 @@ void mask_chamfer_images(const MaskChamferArgs& args, bool skeletons, const T* p
           invalid.record(image);
           break;
         case MaskKind::kBinary: {
-          if (skeletons) binary_skeleton(p, ws);
+          if (skeletons) binary_skeleton(p, ws, ws.ridges.data());
           uint8_t* x = skeletons ? ws.ridges.data() : ws.thinning.foreground.data();
           terms = binary_terms(p.thinning, ws.thinning, x, target + offset, target_distance + offset);
           break;

@@ -18,13 +18,15 @@ void skeleton_images(const T* mask, Out* skeleton, int64_t count, const Skeleton
         case MaskKind::kInvalid:
           invalid.record(image);
           break;
-        case MaskKind::kBinary: {
-          binary_skeleton(p, ws);
-          const uint8_t* ridges = ws.ridges.data();
-          const Out zero = static_cast<Out>(0.0f), one = static_cast<Out>(1.0f);
-          for (int64_t i = 0; i < p.pixels(); ++i) target[i] = ridges[i] ? one : zero;
+        case MaskKind::kBinary:
+          if constexpr (std::is_same_v<Out, float>) {
+            binary_skeleton(p, ws, target);
+          } else {
+            binary_skeleton(p, ws, ws.ridges.data());
+            const Out values[2] = {static_cast<Out>(0.0f), static_cast<Out>(1.0f)};
+            for (int64_t i = 0; i < p.pixels(); ++i) target[i] = values[ws.ridges[i]];
+          }
           break;
-        }
         case MaskKind::kSoft:
           soft_skeleton(p, source, ws);
           for (int64_t i = 0; i < p.pixels(); ++i) target[i] = static_cast<Out>(ws.skeleton[i]);

@@ -20,12 +20,12 @@ struct SkeletonWorkspace {
   std::vector<Real> distance, soft, skeleton, soft_line;
 };
 
-// Binary image, read into ws.thinning.foreground: T into ws.ridges.
-template <typename Real>
-void binary_skeleton(const SkeletonParams& p, SkeletonWorkspace<Real>& ws) {
+// Binary image, read into ws.thinning.foreground: T into `skeleton`, bytes of 0 and 1 or floats.
+template <typename Real, typename Out>
+void binary_skeleton(const SkeletonParams& p, SkeletonWorkspace<Real>& ws, Out* skeleton) {
   binary_depth(p.thinning, ws.thinning);
-  TOPO_SIMD_CALL(ridges, ridge_image(p.ridges), ws.thinning.depth.data(), ws.thinning.foreground.data(),
-                 ws.ridges.data(), ws.line.data());
+  TOPO_SIMD_CALL(ridges, ridge_image(p.ridges), ws.thinning.depth.data(), ws.thinning.foreground.data(), skeleton,
+                 ws.line.data());
 }
 
 // Soft image: T into ws.skeleton.
