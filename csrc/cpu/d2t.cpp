@@ -17,7 +17,7 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
   const int64_t n = p.pixels(), held = direct ? 0 : n;
   const RidgeImage image = ridge_image(p);
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-    Buffer<Real> line(ridge_line(image.width, image.radius)), d(held), s(held), t(held);
+    Buffer<Real> line(ridge_lines(image.width, image.radius)), d(held), s(held), t(held);
     for (int64_t offset = begin * n; offset < end * n; offset += n) {
       if constexpr (direct) {
         TOPO_SIMD_CALL(ridges, image, distance + offset, mask + offset, skeleton + offset, line.data());

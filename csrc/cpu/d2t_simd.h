@@ -9,9 +9,9 @@
 
 namespace topo {
 
-// Elements of `line`, scratch of the type of D.
-inline int64_t ridge_line(int64_t width, int64_t radius) {
-  return width + 2 * radius;
+// Elements of `lines`, scratch of the type of D.
+inline int64_t ridge_lines(int64_t width, int64_t radius) {
+  return 2 * (width + 2 * radius);
 }
 
 struct RidgeImage {
@@ -19,17 +19,17 @@ struct RidgeImage {
 };
 
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const float* distance, const float* mask, float* skeleton,
-                              float* line))
+                              float* lines))
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const float* distance, const uint8_t* mask, float* skeleton,
-                              float* line))
+                              float* lines))
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const double* distance, const double* mask, double* skeleton,
-                              double* line))
+                              double* lines))
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const double* distance, const uint8_t* mask, double* skeleton,
-                              double* line))
-// Levels of a binary image: T is 1 where S is and D is the largest of its window.
+                              double* lines))
+// Levels of a binary image, S of 0 and 1: T is 1 where S is and D is the largest of its window.
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, uint8_t* skeleton,
-                              uint16_t* line))
+                              uint16_t* lines))
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, float* skeleton,
-                              uint16_t* line))
+                              uint16_t* lines))
 
 }  // namespace topo

@@ -11,7 +11,7 @@ namespace topo {
 template <typename Real>
 struct SkeletonWorkspace {
   explicit SkeletonWorkspace(const SkeletonParams& p)
-      : thinning(p.thinning), ridges(p.pixels()), line(ridge_line(p.thinning.width, ridge_image(p.ridges).radius)) {}
+      : thinning(p.thinning), ridges(p.pixels()), line(ridge_lines(p.thinning.width, ridge_image(p.ridges).radius)) {}
 
   Workspace<Real> thinning;
   Buffer<uint8_t> ridges;  // T of a binary image, 0 and 1
@@ -34,7 +34,7 @@ void soft_skeleton(const SkeletonParams& p, const T* mask, SkeletonWorkspace<Rea
   const RidgeImage image = ridge_image(p.ridges);
   ws.distance.resize(p.pixels());
   ws.skeleton.resize(p.pixels());
-  ws.soft_line.resize(ridge_line(image.width, image.radius));
+  ws.soft_line.resize(ridge_lines(image.width, image.radius));
   ws.soft.resize(p.pixels());
   for (int64_t i = 0; i < p.pixels(); ++i) ws.soft[i] = static_cast<Real>(mask[i]);
   soft_thinning(p.thinning, mask, ws.thinning, ws.distance.data());
