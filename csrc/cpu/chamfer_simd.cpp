@@ -6,23 +6,22 @@ namespace {
 
 constexpr int kSums = 16;
 
-typedef double Doubles __attribute__((vector_size(8 * sizeof(double))));
-typedef int32_t Integers __attribute__((vector_size(8 * sizeof(int32_t))));
+constexpr int kLanes = 4;
 
-template <typename T>
-struct Eight {
-  typedef T V __attribute__((vector_size(8 * sizeof(T))));
-};
+typedef double Doubles __attribute__((vector_size(kLanes * sizeof(double))));
+typedef int32_t Integers __attribute__((vector_size(kLanes * sizeof(int32_t))));
+typedef float Floats __attribute__((vector_size(kLanes * sizeof(float))));
 
-template <typename T>
-inline __attribute__((always_inline)) void load(const T* from, Doubles& to) {
-  typename Eight<T>::V values;
+inline __attribute__((always_inline)) void load(const float* from, Doubles& to) {
+  Floats values;
   __builtin_memcpy(&values, from, sizeof(values));
-  if constexpr (sizeof(T) < 4) {
-    to = __builtin_convertvector(__builtin_convertvector(values, Integers), Doubles);
-  } else {
-    to = __builtin_convertvector(values, Doubles);
-  }
+  to = __builtin_convertvector(values, Doubles);
+}
+
+template <typename Whole>
+inline __attribute__((always_inline)) void load(const Whole* from, Doubles& to) {
+  const Integers values = {from[0], from[1], from[2], from[3]};
+  to = __builtin_convertvector(values, Doubles);
 }
 
 template <typename T>
@@ -43,18 +42,17 @@ inline __attribute__((always_inline)) bool adds_nothing(const A* a, const B* b) 
 
 template <typename A, typename B>
 double sum_of(const A* a, const B* b, int64_t count) {
-  Doubles low = {}, high = {}, x, y;
+  Doubles partial[kSums / kLanes] = {}, x, y;
   int64_t i = 0;
   for (; i + kSums <= count; i += kSums) {
     if (adds_nothing(a + i, b + i)) continue;
-    load(a + i, x), load(b + i, y);
-    low += x * y;
-    load(a + i + 8, x), load(b + i + 8, y);
-    high += x * y;
+    for (int k = 0; k < kSums / kLanes; ++k) {
+      load(a + i + k * kLanes, x), load(b + i + k * kLanes, y);
+      partial[k] += x * y;
+    }
   }
   double sums[kSums], total = 0;
-  __builtin_memcpy(sums, &low, sizeof(low));
-  __builtin_memcpy(sums + 8, &high, sizeof(high));
+  __builtin_memcpy(sums, partial, sizeof(sums));
   for (; i < count; ++i) sums[i % kSums] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
   for (int k = 0; k < kSums; ++k) total += sums[k];
   return total;
