@@ -102,7 +102,7 @@ def coverage() -> Figure:
     for sigma in (0.1, 1.25, 10.0):
         drawn = make_renderer(sigma=sigma).coverage(vertices, BODY.faces, CAMERA, size)[0, 0]
         images.append((f"coverage, sigma = {sigma:g} px²", drawn))
-    figure = Figure(figsize=(9, 6.3), layout="constrained")
+    figure = Figure(figsize=(9, 5.65), layout="constrained")
     axes = figure.subplots(2, 4, height_ratios=[1.65, 1])
     for column, (title, image) in enumerate(images):
         shown = panel(axes[0, column], image, title, cmap=COVERED, vmin=0, vmax=1)
@@ -131,13 +131,13 @@ def gradient_field() -> Figure:
     base = np.ones((size, size, 3))
     mine = exact_silhouette(vertices, BODY.faces, CAMERA, size)[0, 0].numpy() > 0
     wanted = target.mask[0, 0].numpy() > 0
-    base[wanted] = to_rgb("#d7e6f5")
-    base[mine] = to_rgb("#e2e5ea")
-    base[mine & wanted] = to_rgb("#c4ccd6")
+    base[wanted] = to_rgb("#bcd7f0")
+    base[mine] = to_rgb("#f6d3bf")
+    base[mine & wanted] = to_rgb("#aab4c2")
     panel(axes[0], base, "body and target")
     axes[0].legend(
-        handles=[Patch(color=c, label=n) for c, n in (("#e2e5ea", "body"), ("#d7e6f5", "target"), ("#c4ccd6", "both"))],
-        loc="lower right",
+        handles=[Patch(color=c, label=n) for c, n in (("#f6d3bf", "body"), ("#bcd7f0", "target"), ("#aab4c2", "both"))],
+        loc="upper left",
         frameon=False,
         fontsize=8,
     )
@@ -189,7 +189,7 @@ def binarised() -> Figure:
     plot.set_ylim(0, None)
     plot.set_xlabel("sigma, px²")
     plot.set_title("gradient / true change when\nthe body grows or shrinks", loc="left", pad=5)
-    plot.legend(frameon=False, fontsize=8)
+    plot.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.04))
     for side in ("top", "right"):
         plot.spines[side].set_visible(False)
     return figure
