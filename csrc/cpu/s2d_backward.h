@@ -24,184 +24,164 @@ struct BackwardWorkspace {
       : padded((p.height + 2) * (p.width + 2)),
         depth(padded),
         lower(padded),
-        marked(padded),
-        even(padded),
-        odd(padded),
-        order(p.pixels() + 1),
-        here(p.pixels() + 8),
-        next(p.pixels() + 8) {}
+        marks(padded),
+        flow(padded),
+        handed{Buffer<Real>(padded), Buffer<Real>(padded)},
+        order(padded + 16),
+        here(padded + 16),
+        next(padded + 16) {}
 
   int64_t padded;
   Buffer<uint16_t> depth, lower;
-  Buffer<uint8_t> marked;
-  Buffer<Real> even, odd;              // what pixels of even and odd levels hand over
-  Buffer<uint32_t> order, here, next;  // lists of pixels, as y << 16 | x
+  Buffer<uint8_t> marks;
+  Buffer<Real> flow;                   // what came in; then, on the contour, what it keeps
+  Buffer<Real> handed[2];              // what a pixel of an even and of an odd level gives each of its lower neighbours
+  Buffer<uint32_t> order, here, next;  // lists of padded indices
   std::vector<int32_t> ends;           // of the levels in `order`
   std::vector<Real> a, b;
 };
 
-// The subgradient of one binary image, 3 x 3, from its levels.
-template <typename Real>
-class Route {
- public:
-  Route(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws, Real* grad)
-      : p_(p), stride_(p.width + 2), depth_(depth), upstream_(upstream), ws_(ws), grad_(grad) {}
-
-  void run() {
-    std::fill(grad_, grad_ + p_.pixels(), Real(0));
-    const auto saturated = static_cast<uint16_t>(p_.iterations + 1);
-    const int64_t inside = TOPO_SIMD_CALL(mark_inside, depth_, p_.height, p_.width, saturated, ws_.marked.data());
-    if (inside == 0) return;
-    const int64_t carrying = TOPO_SIMD_CALL(keep_nonzero, upstream_, p_.height, p_.width, ws_.marked.data());
-    if (carrying == 0) return;
-    const bool most = carrying > inside / 2;
-    if (most) TOPO_SIMD_CALL(mark_inside, depth_, p_.height, p_.width, saturated, ws_.marked.data());
-
-    // Outside pixels are lower neighbours of the contour with a black border; else they are nobody's.
-    TOPO_SIMD_CALL(pad_depth, depth_, p_.height, p_.width, p_.black_border ? uint16_t(0) : kFar, ws_.depth.data());
-    std::fill(ws_.even.begin(), ws_.even.end(), Real(0));
-    std::fill(ws_.odd.begin(), ws_.odd.end(), Real(0));
-    sort_marked(most ? inside : carrying);
-    if (most) {
-      walk_all();
-    } else {
-      walk_reached();
-    }
-    if (top_ > bottom_) return;
-    TOPO_SIMD_CALL(take_background, depth_, ws_.odd.data(), p_.width, std::max<int64_t>(top_ - 1, 0),
-                   std::min(bottom_ + 2, p_.height), std::max<int64_t>(left_ - 1, 0), std::min(right_ + 2, p_.width),
-                   grad_);
-  }
-
- private:
-  int64_t padded_index(uint32_t pixel) const {
-    return (static_cast<int64_t>(pixel >> 16) + 1) * stride_ + (pixel & 0xFFFF) + 1;
-  }
-
-  // The marked pixels into ws.order, by level, in raster order within each.
-  void sort_marked(int64_t count) {
-    uint32_t* list = ws_.here.data();
-    for (int64_t y = 0; y < p_.height; ++y) {
-      const uint8_t* row = ws_.marked.data() + (y + 1) * stride_ + 1;
-      for (int64_t x = 0; x < p_.width; ++x) {
-        *list = static_cast<uint32_t>(y << 16 | x);
-        list += row[x];
-      }
-    }
-    ws_.ends.assign(2, 0);
-    deepest_ = 0;
-    for (int64_t k = 0; k < count; ++k) {
-      const int32_t level = ws_.depth[padded_index(ws_.here[k])];
-      if (level > deepest_) {
-        deepest_ = level;
-        ws_.ends.resize(level + 2, 0);
-      }
-      ++ws_.ends[level + 1];
-    }
-    for (int32_t level = 1; level <= deepest_; ++level) ws_.ends[level + 1] += ws_.ends[level];
-    // ends[level] moves from the first pixel of its level to one past the last.
-    for (int64_t k = 0; k < count; ++k) {
-      const uint32_t pixel = ws_.here[k];
-      ws_.order[ws_.ends[ws_.depth[padded_index(pixel)]]++] = pixel;
-    }
-  }
-
-  void walk_all() {
-    TOPO_SIMD_CALL(count_lower, ws_.depth.data(), p_.height, p_.width, ws_.lower.data());
-    for (int32_t level = deepest_; level >= 1; --level) {
-      for (int32_t k = ws_.ends[level - 1]; k < ws_.ends[level]; ++k) {
-        const uint32_t pixel = ws_.order[k];
-        hand_over(level, pixel, total(level, pixel), ws_.lower[padded_index(pixel)]);
-      }
-    }
-  }
-
-  void walk_reached() {
-    const int64_t around[8] = {-stride_ - 1, -stride_, -stride_ + 1, -1, 1, stride_ - 1, stride_, stride_ + 1};
-    const int32_t step[8] = {-65537, -65536, -65535, -1, 1, 65535, 65536, 65537};  // the same in y << 16 | x
-    uint32_t *here = ws_.here.data(), *next = ws_.next.data();
-    int64_t here_count = 0;
-    for (int32_t level = deepest_; level >= 1; --level) {
-      const uint32_t* order = ws_.order.data();
-      here_count = std::copy(order + ws_.ends[level - 1], order + ws_.ends[level], here + here_count) - here;
-      int64_t next_count = 0;
-      for (int64_t k = 0; k < here_count; ++k) {
-        const uint32_t pixel = here[k];
-        const Real sum = total(level, pixel);
-        if (sum == Real(0)) continue;
-        const int64_t i = padded_index(pixel);
-        int32_t lower = 0;
-        for (int n = 0; n < 8; ++n) {
-          const bool is_lower = ws_.depth[i + around[n]] == level - 1;
-          lower += is_lower;
-          uint8_t& marked = ws_.marked[i + around[n]];
-          next[next_count] = pixel + static_cast<uint32_t>(step[n]);
-          next_count += is_lower & !marked;
-          marked |= is_lower;
-        }
-        hand_over(level, pixel, sum, lower);
-      }
-      std::swap(here, next);
-      here_count = next_count;
-    }
-  }
-
-  // What arrives at a pixel.
-  Real total(int32_t level, uint32_t pixel) {
-    const Real* deeper = (level & 1 ? ws_.even.data() : ws_.odd.data()) + padded_index(pixel);
-    const Real *a = deeper - stride_, *b = deeper + stride_;
-    const Real taken = ((a[-1] + a[0]) + a[1]) + (deeper[-1] + deeper[1]) + ((b[-1] + b[0]) + b[1]);
-    return upstream_[(pixel >> 16) * p_.width + (pixel & 0xFFFF)] + taken;
-  }
-
-  void hand_over(int32_t level, uint32_t pixel, Real sum, int32_t lower) {
-    const int64_t i = padded_index(pixel);
-    if (level > 1) {
-      (level & 1 ? ws_.odd : ws_.even)[i] = sum / static_cast<Real>(lower);
-      return;
-    }
-    // The contour keeps half; beside a filled hole only, all.
-    const int64_t y = pixel >> 16, x = pixel & 0xFFFF;
-    grad_[y * p_.width + x] = lower ? sum / Real(2) : sum;
-    if (lower) ws_.odd[i] = sum / static_cast<Real>(2 * lower);
-    top_ = std::min(top_, y), bottom_ = std::max(bottom_, y);
-    left_ = std::min(left_, x), right_ = std::max(right_, x);
-  }
-
-  const S2dParams& p_;
-  const int64_t stride_;
-  const uint16_t* depth_;
-  const Real* upstream_;
-  BackwardWorkspace<Real>& ws_;
-  Real* grad_;
-  int32_t deepest_ = 0;
-  // The box of the contour pixels visited.
-  int64_t top_ = 32768, bottom_ = -1, left_ = 32768, right_ = -1;
+struct PixelList {
+  const uint32_t *begin, *end;
 };
 
-// The subgradient of one binary image, any window.
+// Sorts pixels by level into ws.order, in the order of the list within each; ws.ends[level] is one past its last.
 template <typename Real>
-void route_backward(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws,
-                    Real* grad) {
-  if (p.radius == 1) return Route<Real>(p, depth, upstream, ws, grad).run();
+void sort_by_level(const uint16_t* depth, const uint32_t* list, int64_t count, int32_t deepest,
+                   BackwardWorkspace<Real>& ws) {
+  uint32_t* order = ws.order.data();
+  ws.ends.assign(deepest + 2, 0);
+  int32_t* ends = ws.ends.data();
+  for (int64_t k = 0; k < count; ++k) ++ends[depth[list[k]] + 1];
+  for (int32_t level = 1; level <= deepest; ++level) ends[level + 1] += ends[level];
+  for (int64_t k = 0; k < count; ++k) order[ends[depth[list[k]]]++] = list[k];
+}
+
+// What arrives at pixel i from its deeper neighbours.
+template <typename Real>
+Real taken_from(const Real* handed, int64_t stride, int64_t i) {
+  const Real *here = handed + i, *a = here - stride, *b = here + stride;
+  return ((a[-1] + a[0]) + a[1]) + (here[-1] + here[1]) + ((b[-1] + b[0]) + b[1]);
+}
+
+// Hands the gradient of pixel i to its `lower` lower neighbours. The contour keeps half; beside a filled hole, all.
+template <typename Real>
+void hand_over(int32_t level, int32_t lower, Real total, Real* flow, Real* handed) {
+  if (level > 1) {
+    *handed = total / static_cast<Real>(lower);
+  } else {
+    *flow = lower ? total / Real(2) : total;
+    *handed = lower ? total / static_cast<Real>(2 * lower) : Real(0);
+  }
+}
+
+// Walks the levels through all pixels inside. Returns the contour.
+template <typename Real>
+PixelList walk_all(const S2dParams& p, int32_t deepest, BackwardWorkspace<Real>& ws) {
+  const int64_t stride = p.width + 2;
+  const int64_t count = TOPO_SIMD_CALL(list_marked, ws.marks.data(), ws.padded, kInside, ws.here.data());
+  sort_by_level(ws.depth.data(), ws.here.data(), count, deepest, ws);
+  TOPO_SIMD_CALL(count_lower, ws.depth.data(), p.height, p.width, ws.lower.data());
+  const uint32_t* order = ws.order.data();
+  const uint16_t* lower = ws.lower.data();
+  Real* flow = ws.flow.data();
+  for (int32_t level = deepest; level >= 1; --level) {
+    const Real* deeper = ws.handed[(level + 1) & 1].data();
+    Real* handed = ws.handed[level & 1].data();
+    const uint32_t* end = order + ws.ends[level];
+    for (const uint32_t* pixel = order + ws.ends[level - 1]; pixel != end; ++pixel) {
+      const int64_t i = *pixel;
+      hand_over(level, lower[i], flow[i] + taken_from(deeper, stride, i), flow + i, handed + i);
+    }
+  }
+  return {order, order + ws.ends[1]};
+}
+
+// Walks the levels through the pixels that carry a gradient and those that these reach. Returns the contour.
+template <typename Real>
+PixelList walk_reached(const S2dParams& p, int32_t deepest, BackwardWorkspace<Real>& ws) {
+  const auto stride = static_cast<int32_t>(p.width + 2);
+  const int32_t around[8] = {-stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1};
+  const int64_t count = TOPO_SIMD_CALL(list_marked, ws.marks.data(), ws.padded, kCarries, ws.here.data());
+  sort_by_level(ws.depth.data(), ws.here.data(), count, deepest, ws);
+  const uint32_t* order = ws.order.data();
+  const uint16_t* depth = ws.depth.data();
+  uint8_t* marks = ws.marks.data();
+  Real* flow = ws.flow.data();
+  uint32_t *here = ws.here.data(), *next = ws.next.data();
+  int64_t here_count = 0;
+  for (int32_t level = deepest; level >= 1; --level) {
+    const Real* deeper = ws.handed[(level + 1) & 1].data();
+    Real* handed = ws.handed[level & 1].data();
+    here_count = std::copy(order + ws.ends[level - 1], order + ws.ends[level], here + here_count) - here;
+    int64_t next_count = 0;
+    for (int64_t k = 0; k < here_count; ++k) {
+      const int64_t i = here[k];
+      int32_t lower = 0;
+      for (int32_t offset : around) {
+        const int64_t n = i + offset;
+        const bool is_lower = depth[n] == level - 1;
+        next[next_count] = static_cast<uint32_t>(n);
+        next_count += is_lower & !(marks[n] & kCarries);
+        marks[n] |= is_lower;
+        lower += is_lower;
+      }
+      hand_over(level, lower, flow[i] + taken_from(deeper, stride, i), flow + i, handed + i);
+    }
+    if (level > 1) std::swap(here, next), here_count = next_count;
+  }
+  return {here, here + here_count};
+}
+
+// The subgradient of one binary image, 3 x 3, from its levels.
+template <typename Real>
+void route_3x3(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws,
+               Real* grad) {
+  // Outside pixels are lower neighbours of the contour with a black border; else they are nobody's.
+  const RouteStart start =
+      TOPO_SIMD_CALL(start_route, depth, upstream, p.height, p.width, static_cast<uint16_t>(p.iterations + 1),
+                     p.black_border ? uint16_t(0) : kFar, ws.depth.data(), ws.flow.data(), ws.marks.data());
+  int64_t top = p.height, bottom = 0;  // rows that a gradient reaches
+  if (start.carrying > 0) {
+    for (auto& plane : ws.handed) std::fill(plane.begin(), plane.end(), Real(0));
+    const bool most = 4 * start.carrying > start.inside;
+    const PixelList contour = most ? walk_all(p, start.deepest, ws) : walk_reached(p, start.deepest, ws);
+    const auto [first, last] = std::minmax_element(contour.begin, contour.end);
+    top = std::max<int64_t>(*first / (p.width + 2) - 2, 0);
+    bottom = std::min<int64_t>(*last / (p.width + 2) + 1, p.height);
+    TOPO_SIMD_CALL(finish_route, depth, ws.handed[1].data(), ws.flow.data(), p.width, top, bottom, grad);
+  }
+  std::fill(grad, grad + std::min(top, p.height) * p.width, Real(0));
+  std::fill(grad + bottom * p.width, grad + p.pixels(), Real(0));
+}
+
+// The subgradient of one binary image, any window: pixel by pixel.
+template <typename Real>
+void route_any(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws,
+               Real* grad) {
   const int64_t n = p.pixels();
   ws.a.assign(n, Real(0));
+  std::fill(grad, grad + n, Real(0));
   Real* handed = ws.a.data();
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (depth[i]) ws.here[count++] = static_cast<uint32_t>(i);
+  }
   const int32_t deepest = *std::max_element(depth, depth + n);
-  for (int32_t level = deepest; level >= 0; --level) {
-    for (int64_t y = 0; y < p.height; ++y) {
-      for (int64_t x = 0; x < p.width; ++x) {
-        const int64_t i = y * p.width + x;
-        if (depth[i] != level) continue;
-        if (level == 0) {
-          grad[i] = route_taken(p, depth, handed, 1, y, x);
-          continue;
-        }
-        const auto share = route_share(p, depth, handed, upstream[i], y, x);
-        handed[i] = share.handed;
-        grad[i] = share.kept;
-      }
+  sort_by_level(depth, ws.here.data(), count, deepest, ws);
+  for (int32_t level = deepest; level >= 1; --level) {
+    for (int32_t k = ws.ends[level - 1]; k < ws.ends[level]; ++k) {
+      const int64_t i = ws.order[k];
+      const auto share = route_share(p, depth, handed, upstream[i], i / p.width, i % p.width);
+      handed[i] = share.handed;
+      grad[i] = share.kept;
     }
+  }
+  // Background beside the contour; what has several contour neighbours is computed again, to the same value.
+  for (int32_t k = 0; deepest >= 1 && k < ws.ends[1]; ++k) {
+    for_window(p, ws.order[k] / p.width, ws.order[k] % p.width, [&](int64_t i) {
+      if (depth[i] == 0) grad[i] = route_taken(p, depth, handed, 1, i / p.width, i % p.width);
+    });
   }
 }
 
@@ -249,7 +229,8 @@ template <typename Real>
 void thinning_backward(const S2dParams& p, BackwardMode mode, MaskKind kind, const Real* upstream, Workspace<Real>& ws,
                        BackwardWorkspace<Real>& back, Real* grad) {
   if (kind == MaskKind::kBinary && mode == BackwardMode::kSubgradient) {
-    return route_backward(p, ws.depth.data(), upstream, back, grad);
+    const auto route = p.radius == 1 ? route_3x3<Real> : route_any<Real>;
+    return route(p, ws.depth.data(), upstream, back, grad);
   }
   if (kind == MaskKind::kBinary) {
     for (int64_t i = 0; i < p.pixels(); ++i) ws.depth[i] = static_cast<uint16_t>(ws.depth[i] - ws.foreground[i]);
