@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common import PASSES
 from plots import load
 
 Entry = dict  # a row or memory entry of a result, with the "simd" and "gpu" of its machine
@@ -38,7 +39,7 @@ class Bar:
     def wanted(self) -> str:
         """The bar in words."""
         words = f">= {self.least:g}{self.unit}" if self.least is not None else f"<= {self.most:g}{self.unit}"
-        return words + (f" (aim {self.aim:g})" if self.aim is not None else "")
+        return words + (f", aim {self.aim:g}" if self.aim is not None else "")
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,14 @@ def judge(bars: Iterable[Bar], entries: list[Entry]) -> list[Verdict]:
 
 
 def _where(entry: Entry) -> str:
-    return f"{'x'.join(map(str, entry['shape']))} {entry.get('masks', '')}".strip()
+    return f"{entry['shape'][0]}x{entry['shape'][-1]} {entry.get('masks', '')}".strip()
 
 
 def row(op: str, direction: str, baseline: str, device: str, **wanted: object) -> Callable[[Entry], bool]:
-    """Picks comparisons; ``baseline`` is how its name starts, "" any; ``size`` and ``batch`` are of the shape."""
+    """Picks comparisons; ``baseline`` is how its name starts, "" any; size, faces and batch are of the shape."""
 
     def picks(entry: Entry) -> bool:
-        known = entry | {"size": entry["shape"][-1], "batch": entry["shape"][0]}
+        known = entry | {name: entry["shape"][i] for name, i in (("batch", 0), ("faces", 1), ("size", -1))}
         return (
             (entry["op"], entry.get("pass"), entry.get("device")) == (op, direction, device)
             and entry["baseline"].startswith(baseline)
@@ -157,6 +158,17 @@ CPU_BARS = [
     ),
 ]
 
+
+def milliseconds(entry: Entry) -> float:
+    """Of one call."""
+    return entry["time_us"] / 1e3
+
+
+def milliseconds_per_image(entry: Entry) -> float:
+    """Of one image of the batch."""
+    return milliseconds(entry) / entry["shape"][0]
+
+
 _AT_224 = {"size": 224, "masks": figures}
 _KERNEL = {**_AT_224, "clock": "kernel"}
 
@@ -179,7 +191,7 @@ GPU_BARS = [
     ),
     *(
         Bar(
-            f"s2d {direction} over stacked conv, l = {steps}, B >= 512",
+            f"s2d {PASSES[direction]} over stacked conv, l = {steps}, B >= 512",
             row("s2d", direction, "stacked", "cuda", batch=large, depth=steps, **_AT_224),
             ratio,
             least=least,
@@ -207,6 +219,56 @@ GPU_BARS = [
     ),
 ]
 
+# The shapes of the renderer's rows are images x faces x height x width.
+RENDERER_CPU_BARS = [
+    *(
+        Bar(
+            f"m2s {direction} over PyTorch3D, 224 px, 2,454 faces",
+            row("m2s", direction, "PyTorch3D", "cpu", size=224, faces=2454, threads=1),
+            ratio,
+            least=least,
+        )
+        for direction, least in (("forward", 800.0), ("backward", 2000.0))
+    ),
+    Bar(
+        "m2s fwd+bwd per image, 224 px, 27,420 faces",
+        row("m2s", "forward+backward", "", "cpu", size=224, faces=27420, threads=1),
+        milliseconds_per_image,
+        most=20.0,
+        unit=" ms",
+    ),
+    Bar(
+        "m2s, two threads over one",
+        row("m2s", "forward+backward", "1 thread", "cpu", threads=2),
+        ratio,
+        least=1.7,
+    ),
+    Bar(
+        "fit step per image, 112 px, 2,454 faces",
+        row("body", "forward", "the whole step", "cpu", size=112, faces=2454, threads=1),
+        lambda entry: entry["baseline_us"] / 1e3 / entry["shape"][0],
+        most=1.5,
+        unit=" ms",
+    ),
+]
+
+RENDERER_GPU_BARS = [
+    Bar(
+        "m2s fwd+bwd, 224 px, 13,776 faces, B = 64",
+        row("m2s", "forward+backward", "", "cuda", size=224, faces=13776, batch=64),
+        milliseconds,
+        most=2.0,
+        unit=" ms",
+    ),
+    Bar(
+        "fit step, 224 px, B = 16",
+        row("step", "forward+backward", "without a graph", "cuda", size=224, batch=16),
+        milliseconds,
+        most=2.0,
+        unit=" ms",
+    ),
+]
+
 
 def entries_of(results: Iterable[dict]) -> list[Entry]:
     """All rows and memory entries, with what their machine was."""
@@ -219,10 +281,10 @@ def entries_of(results: Iterable[dict]) -> list[Entry]:
 
 def table(verdicts: list[Verdict]) -> list[str]:
     """Lines of text, at most 120 columns."""
-    lines = [f"{'bar':56} {'wanted':18} {'worst':>8} {'best':>8}  {'verdict':12} worst at"]
+    lines = [f"{'bar':50} {'wanted':17} {'worst':>8} {'best':>8}  {'verdict':12} worst at B x px"]
     for v in verdicts:
         worst, best = (f"{value:8.2f}" if value is not None else f"{'-':>8}" for value in (v.worst, v.best))
-        lines.append(f"{v.bar.name:56} {v.bar.wanted:18} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
+        lines.append(f"{v.bar.name:50} {v.bar.wanted:17} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
     return lines
 
 
@@ -230,7 +292,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "results")
     entries = entries_of(load(parser.parse_args().folder).values())
-    for name, bars in (("CPU", CPU_BARS), ("GPU", GPU_BARS)):
+    for name, bars in (("CPU", CPU_BARS + RENDERER_CPU_BARS), ("GPU", GPU_BARS + RENDERER_GPU_BARS)):
         verdicts = judge(bars, entries)
         met = sum(verdict.verdict == "met" for verdict in verdicts)
         print(f"{name}: {met} of {len(verdicts)} bars met", *table(verdicts), "", sep="\n")

@@ -9,6 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -82,6 +83,7 @@ class Rates:
     """
 
     seconds: dict[tuple[str, ...], float] = field(default_factory=dict)
+    skipped: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     @staticmethod
     def _work(batch: Batch) -> float:
@@ -97,6 +99,20 @@ class Rates:
         key = (contest.op, contest.direction, contest.baseline, batch.kind)
         return self.seconds.get(key, 0.0) * self._work(batch)
 
+    def skip(self, contest: Contest, batch: Batch, why: str) -> None:
+        """Remember to say that this was left out."""
+        count, _, _, size = batch.mask.shape
+        places = self.skipped.setdefault((contest.op, PASSES[contest.direction], contest.baseline), [])
+        places.append(f"{count}x{size} {batch.kind} ({why})")
+
+    def report(self, limit: float) -> None:
+        """Say what was left out."""
+        for (op, direction, baseline), places in self.skipped.items():
+            text = (
+                f"left out: {op} {direction} against {baseline}, calls over {limit:g} s (--limit): {', '.join(places)}"
+            )
+            print(*textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False), sep="\n")
+
 
 def main(
     name: str,
@@ -111,6 +127,7 @@ def main(
     start, rates = time.perf_counter(), Rates()
     rows: list[Row] = []
     memories: list[Memory] = []
+    failures: list[str] = []
     print(title(args.device))
     print(HEAD)
     for kind in args.masks:
@@ -133,7 +150,7 @@ def main(
                     continue
                 if time.perf_counter() - start > args.deadline:
                     break
-                rows += _rows(contest, batch, rates, args)
+                rows += _rows(contest, batch, rates, failures, args)
             if memory is not None and args.device == "cuda":
                 for entry in memory(batch):
                     memories.append(entry)
@@ -143,9 +160,12 @@ def main(
         if time.perf_counter() - start > args.deadline:
             print(f"left out: what {args.deadline:.0f} s had no time for, from {size} px on (--deadline)")
             break
+    rates.report(args.limit)
     if args.out:
         stem = args.out / file_stem(name)
         plot(json.loads(stem.with_suffix(".json").read_text()), stem.with_suffix(".png"))
+    if failures:
+        sys.exit(f"failed: {len(failures)} comparisons, see above")
 
 
 # A float32 tensor of so many pixels takes 128 MiB on the CPU, 1 GiB on the GPU.
@@ -169,12 +189,12 @@ def _arguments(description: str | None, kinds: tuple[str, ...]) -> argparse.Name
     return args
 
 
-def _rows(contest: Contest, batch: Batch, rates: Rates, args: argparse.Namespace) -> Iterator[Row]:
+def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], args: argparse.Namespace) -> Iterator[Row]:
     """Measure one contest, or say why it is left out."""
     where = f"{contest.op} {contest.direction}, {'x'.join(map(str, batch.mask.shape))} {batch.kind}, {contest.baseline}"
     expected = rates.expected(contest, batch)
     if expected > args.limit:
-        print(f"left out: {where}, about {expected:.1f} s a call (--limit {args.limit:g})")
+        rates.skip(contest, batch, f"{expected:.1f} s")
         return
 
     def row(numbers: Numbers, clock: str) -> Row:
@@ -188,7 +208,12 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, args: argparse.Namespace
         measured = [row(numbers, "wall")]
         if contest.kernel and batch.device == "cuda":
             measured.append(row(compare_kernels(contest.ours, contest.theirs, args.seconds), "kernel"))
-    except RuntimeError as error:  # out of memory, or a peer that fails on this machine: the others go on
+    except torch.OutOfMemoryError:
+        rates.skip(contest, batch, "out of memory")
+        torch.cuda.empty_cache()
+        return
+    except RuntimeError as error:  # the others go on
+        failures.append(where)
         print(f"failed: {where}: {str(error).splitlines()[0][:60]}")
         return
     for entry in measured:
@@ -231,7 +256,7 @@ def title(device: str) -> str:
 
 PASSES = {"forward": "fwd", "backward": "bwd", "forward+backward": "fwd+bwd"}
 HEAD = (
-    f"{'op':13} {'pass':7} {'shape':15} {'masks':8} {'l':>4} {'baseline':22} {'ours us':>9} {'base us':>10} "
+    f"{'op':14} {'pass':7} {'shape':15} {'masks':8} {'l':>4} {'baseline':22} {'ours us':>9} {'base us':>10} "
     f"{'base/ours':>9}  quartiles"
 )
 
@@ -240,7 +265,7 @@ def show(row: Row) -> None:
     """One line of the table on the terminal."""
     shape, kernel = "x".join(map(str, row.shape)), "*" if row.clock == "kernel" else " "
     print(
-        f"{row.op:13} {PASSES[row.direction]:7} {shape:15} {row.masks:8} {row.depth:4d} {row.baseline:22} "
+        f"{row.op:14} {PASSES[row.direction]:7} {shape:15} {row.masks:8} {row.depth:4d} {row.baseline:22} "
         f"{row.time_us:9.1f} {row.baseline_us:10.1f} {row.ratio:8.2f}x{kernel} "
         f"{row.ratio_low:.2f}-{row.ratio_high:.2f}",
         flush=True,
@@ -250,7 +275,7 @@ def show(row: Row) -> None:
 def show_memory(entry: Memory) -> None:
     """One line about memory."""
     print(
-        f"{entry.op:13} {'peak memory':16} {'x'.join(map(str, entry.shape)):15} {entry.implementation:22} "
+        f"{entry.op:14} {'peak memory':16} {'x'.join(map(str, entry.shape)):15} {entry.implementation:22} "
         f"{entry.peak_bytes / 2**20:10,.1f} MiB, {entry.peak_bytes / entry.io_bytes:.2f}x inputs and outputs",
         flush=True,
     )

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
+import torch
 from inputs import Batch
 from timing import Call
 
@@ -28,8 +29,8 @@ def module(name: str) -> ModuleType | None:
 
 def distance_transforms(batch: Batch) -> Iterator[tuple[str, Call]]:
     """Distance to the background of every foreground pixel."""
-    images = batch.images
     if batch.device == "cpu":
+        images = batch.images
         if cv2 := module("cv2"):
             cv2.setNumThreads(batch.threads)
             yield "OpenCV DIST_C", lambda: [cv2.distanceTransform(image, cv2.DIST_C, 3) for image in images]
@@ -37,13 +38,12 @@ def distance_transforms(batch: Batch) -> Iterator[tuple[str, Call]]:
             yield "SciPy cdt", lambda: [ndimage.distance_transform_cdt(image, "chessboard") for image in images]
         if edt := module("edt"):
             yield "edt (Euclidean)", lambda: [edt.edt(image, parallel=batch.threads) for image in images]
-    else:
-        if cupy := module("cupy"):
-            planes = [cupy.asarray(image) for image in images]
-            if cucim := module("cucim.core.operations.morphology"):
-                yield "cuCIM edt (Euclidean)", lambda: [cucim.distance_transform_edt(plane) for plane in planes]
-            elif hasattr(ndimage := import_module("cupyx.scipy.ndimage"), "distance_transform_edt"):
-                yield "CuPy edt (Euclidean)", lambda: [ndimage.distance_transform_edt(plane) for plane in planes]
+    elif cupy := module("cupy"):
+        planes = [cupy.from_dlpack(plane) for plane in batch.mask[:, 0].to(torch.uint8)]
+        if cucim := module("cucim.core.operations.morphology"):
+            yield "cuCIM edt (Euclidean)", lambda: [cucim.distance_transform_edt(plane) for plane in planes]
+        elif hasattr(ndimage := import_module("cupyx.scipy.ndimage"), "distance_transform_edt"):
+            yield "CuPy edt (Euclidean)", lambda: [ndimage.distance_transform_edt(plane) for plane in planes]
     if kornia := module("kornia.contrib"):
         background = 1 - batch.mask  # its distances lead to the nearest non-zero pixel
         yield "kornia (Euclidean)", lambda: kornia.distance_transform(background)

@@ -19,21 +19,21 @@ def load(folder: Path) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text())
-        found |= content["results"] if "results" in content else {path.stem: content}
+        suite = content.get("results")
+        found |= {path.stem: content} if suite is None else {f"{path.stem}_{name}": suite[name] for name in suite}
     return {name: result for name, result in found.items() if any("clock" in row for row in result.get("rows", []))}
 
 
 def panels(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
-    """Rows by operator, pass and masks: each at its largest batch, which at large sizes may be a smaller one."""
+    """Rows by operator, pass and masks, where there are several sizes; each at the batch with the most of them."""
     groups: dict[tuple[str, str, str], list[dict]] = {}
     for row in rows:
         if row["clock"] == "wall" and "thread" not in row["baseline"] and row["masks"]:
             groups.setdefault((row["op"], row["pass"], row["masks"]), []).append(row)
     for key, group in groups.items():
-        largest: dict[int, int] = {}
-        for row in group:
-            largest[row["shape"][-1]] = max(largest.get(row["shape"][-1], 0), row["shape"][0])
-        groups[key] = [row for row in group if row["shape"][0] == largest[row["shape"][-1]]]
+        counts = [row["shape"][0] for row in group]
+        fullest = max(counts, key=lambda count: (counts.count(count), count))
+        groups[key] = [row for row in group if row["shape"][0] == fullest]
     return {key: group for key, group in groups.items() if len({row["shape"][-1] for row in group}) > 1}
 
 
@@ -70,8 +70,10 @@ def plot(result: dict, path: Path) -> None:
     figure, axes = plt.subplots(
         len(bands), len(kinds), figsize=(3.6 * len(kinds) + 1.8, 2.9 * len(bands) + 0.6), squeeze=False, sharex=True
     )
-    names = list(dict.fromkeys(name for group in groups.values() for name in lines(group)))
+    first = ("topokernels", "stacked conv")  # of the same colours in every plot
+    names = list(dict.fromkeys([*first, *(name for group in groups.values() for name in lines(group))]))
     colours = dict(zip(names, COLOURS * 3, strict=False))
+    sizes = sorted({row["shape"][-1] for group in groups.values() for row in group})
     for axis, (band, kind) in zip(axes.flat, ((band, kind) for band in bands for kind in kinds), strict=True):
         group = groups.get((*band, kind))
         if group is None:
@@ -84,13 +86,12 @@ def plot(result: dict, path: Path) -> None:
             axis.fill_between(size, low, high, color=colours[name], alpha=0.25, lw=0)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
-        sizes = sorted({row["shape"][-1] for row in group})
         axis.set_xticks(sizes)
         axis.xaxis.set_major_formatter(ScalarFormatter())
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.tick_params(labelsize=8, labelbottom=True)
         axis.grid(True, which="major", color="#dddddd", lw=0.6)
-        axis.set_title(f"{band[0]}, {band[1]}, {kind}, batch {', '.join(batches(group))}", fontsize=8.5)
+        axis.set_title(f"{band[0]}, {band[1]}, {kind}, batch {group[0]['shape'][0]}", fontsize=8.5)
         if kind == kinds[0]:
             axis.set_ylabel("microseconds per image", fontsize=8.5)
         if band == bands[-1]:
@@ -103,11 +104,6 @@ def plot(result: dict, path: Path) -> None:
     figure.tight_layout(rect=(0, 0, 1 - 1.9 / figure.get_figwidth(), 0.99))
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def batches(rows: list[dict]) -> list[str]:
-    """Batch sizes of a panel, the largest first."""
-    return [str(count) for count in sorted({row["shape"][0] for row in rows}, reverse=True)]
 
 
 def main() -> None:
