@@ -111,6 +111,10 @@ inline int __ffs(unsigned int value) {
   return __builtin_ffs(static_cast<int>(value));
 }
 
+inline float __fdividef(float a, float b) {
+  return a / b;
+}
+
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __global__
