@@ -1,8 +1,7 @@
 // Forward: one block per image and tile of 16 x 16 pixels sets up the faces that reach the tile in shared memory, in
 // order, and stops when all its pixels are covered. Backward: one block per image and group of 32 faces sets these up;
-// then each of its warps walks the boxes of some of them in a fixed order. At last every vertex adds up its corners, in
-// the order of the faces, by a stable sort of the faces' indices. No atomics. Kernels only, so that tests/cpp can run
-// them on the host.
+// then 8 threads walk the box of each in a fixed order. At last every vertex adds up its corners, in the order of the
+// faces, by a stable sort of the faces' indices. No atomics. Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
@@ -13,12 +12,21 @@ namespace topo {
 namespace {
 
 constexpr int kGroupThreads = 128;
+constexpr int kFaceLanes = 8;  // for a face in the backward: most boxes are about 10 x 10
 
 __device__ __forceinline__ float power_of_two(float z) {
   return exp2f(z);
 }
 __device__ __forceinline__ double power_of_two(double z) {
   return exp2(z);
+}
+
+// Where the divisor lies between 1 and 2^126.
+__device__ __forceinline__ float quotient(float a, float b) {
+  return __fdividef(a, b);
+}
+__device__ __forceinline__ double quotient(double a, double b) {
+  return a / b;
 }
 
 // e = exp(-d / sigma), 0 where d >= blur.
@@ -58,27 +66,26 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(Real) == 4 ? 4 : 3)
   }
 }
 
-// Adds what the pixels of the face's box pull at its corners; every lane gets the sums.
+// What the pixels of the face's box pull at its corners, added up over kFaceLanes lanes; each of them gets the sums.
+// To be called by whole warps.
 template <typename Real>
 __device__ __forceinline__ void gather_face(const FaceEdges<Real>& face, const Real* grad, const Real* coverage,
                                             int32_t image_width, Real scale, const Falloff<Real>& falloff, Real* sum) {
   const Real smallest = Real(1) / falloff.saturated;
-  const int32_t lane = threadIdx.x % kWarp, width = face.box.x1 - face.box.x0 + 1;
-  const int32_t rows = kWarp / width, rest = kWarp - rows * width, last = (face.box.y1 + 1) * image_width;
+  const int32_t lane = threadIdx.x % kFaceLanes, width = face.box.x1 - face.box.x0 + 1;
+  const int32_t rows = kFaceLanes / width, rest = kFaceLanes - rows * width, end = (face.box.y1 + 1) * image_width;
   int32_t x = lane % width, y = lane / width, at = (face.box.y0 + y) * image_width + face.box.x0 + x;
-  bool touched = false;
-  while (at < last) {
+  while (at < end) {
     const Real open = Real(1) - coverage[at], weight = scale * grad[at] * open;
     if (open >= smallest && weight != Real(0)) {
       const Nearest<Real> near = nearest_point(face, static_cast<Real>(x), static_cast<Real>(y));
       const Real e = exponential(near.distance, falloff);
-      const Real share = weight * (e / (e + Real(1)));
+      const Real share = weight * quotient(e, e + Real(1));
       for (int c = 0; c < 3; ++c) {
         const Real part = share * near.weight[c];
         sum[2 * c] += part * near.x;
         sum[2 * c + 1] += part * near.y;
       }
-      touched = true;
     }
     x += rest;
     y += rows;
@@ -89,9 +96,8 @@ __device__ __forceinline__ void gather_face(const FaceEdges<Real>& face, const R
       at += image_width - width;
     }
   }
-  if (__ballot_sync(kFullWarp, touched) == 0) return;
   for (int c = 0; c < 6; ++c) {
-    for (int step = kWarp / 2; step > 0; step /= 2) sum[c] += __shfl_xor_sync(kFullWarp, sum[c], step);
+    for (int step = kFaceLanes / 2; step > 0; step /= 2) sum[c] += __shfl_xor_sync(kFullWarp, sum[c], step);
   }
 }
 
@@ -103,30 +109,28 @@ __global__ void face_grad_kernel(const Real* __restrict__ grad,      // [B, H, W
                                  Real* __restrict__ face_grad,       // [B, F, 3, 2]
                                  M2sParams p, Falloff<Real> falloff) {
   __shared__ FaceEdges<Real> group[kGroup];
-  __shared__ bool usable[kGroup];
   const int64_t per_image = groups_of(p);
-  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const int thread = threadIdx.x, lane = thread % kFaceLanes;
   const Real scale = static_cast<Real>(2.0 / p.sigma);
   for (int64_t i = blockIdx.x; i < p.count * per_image; i += gridDim.x) {
     const int64_t image = i / per_image, first = (i - image * per_image) * kGroup;
-    if (warp == 0) {
+    if (thread < kGroup) {
       double xy[6];
       PixelBox box;
-      usable[lane] = first + lane < p.faces &&
-                     face_corners(p, vertices + image * p.vertices * p.components,
-                                  faces + image * p.face_stride + 3 * (first + lane), xy) &&
-                     face_box(p, xy, box) && face_edges(xy, box, group[lane]);
+      const bool usable = first + thread < p.faces &&
+                          face_corners(p, vertices + image * p.vertices * p.components,
+                                       faces + image * p.face_stride + 3 * (first + thread), xy) &&
+                          face_box(p, xy, box) && face_edges(xy, box, group[thread]);
+      if (!usable) group[thread].box = {0, 0, 0, -1};
     }
     __syncthreads();
-    for (int k = warp; k < kGroup && first + k < p.faces; k += blockDim.x / kWarp) {
+    for (int k = thread / kFaceLanes; k < kGroup; k += blockDim.x / kFaceLanes) {
       Real sum[6] = {0, 0, 0, 0, 0, 0};
-      if (usable[k]) {
-        gather_face(group[k], grad + image * p.pixels(), coverage + image * p.pixels(), static_cast<int32_t>(p.width),
-                    scale, falloff, sum);
-      }
-      if (lane < 3) {
-        const int corner = usable[k] && group[k].flipped && lane ? 3 - lane : lane;
-        Real* target = face_grad + 6 * (image * p.faces + first + k) + 2 * corner;
+      gather_face(group[k], grad + image * p.pixels(), coverage + image * p.pixels(), static_cast<int32_t>(p.width),
+                  scale, falloff, sum);
+      if (lane < 3 && first + k < p.faces) {
+        const bool flipped = group[k].box.y1 >= 0 && group[k].flipped;
+        Real* target = face_grad + 6 * (image * p.faces + first + k) + 2 * (flipped && lane ? 3 - lane : lane);
         target[0] = lane == 0 ? sum[0] : (lane == 1 ? sum[2] : sum[4]);
         target[1] = lane == 0 ? sum[1] : (lane == 1 ? sum[3] : sum[5]);
       }
