@@ -23,7 +23,7 @@ from common import machine, title
 from torch import Tensor
 
 from adaptation.camera import project
-from adaptation.renderer import Renderer, exact_silhouette, make_renderer
+from adaptation.renderer import Renderer, make_renderer
 from adaptation.renderer_pytorch3d import PyTorch3DRenderer
 
 
@@ -73,7 +73,7 @@ def parity(faces: int, size: int, sigma: float, faces_per_pixel: int, drawn: str
         gradients.append(torch.autograd.grad(picture, leaf, weight)[0].double().flatten())
     difference = (pictures[0] - pictures[1]).abs()
     masks = [picture > 0.5 for picture in pictures]
-    silhouettes = [exact_silhouette(vertices, triangles, camera, size, renderer) for renderer in renderers]
+    silhouettes = [renderer.silhouette(vertices, triangles, camera, size) for renderer in renderers]
     (index, _, depth), (index3d, _, depth3d) = (r.rasterize(vertices, triangles, camera, size) for r in renderers)
     both = (index >= 0) & (index3d >= 0)
     return Parity(
