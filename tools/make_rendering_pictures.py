@@ -189,7 +189,7 @@ def binarised() -> Figure:
     plot.set_ylim(0, None)
     plot.set_xlabel("sigma, px²")
     plot.set_title("gradient / true change when\nthe body grows or shrinks", loc="left", pad=5)
-    plot.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 0.04))
+    plot.legend(frameon=False, fontsize=7.5, loc="lower left", bbox_to_anchor=(0, 0.04))
     for side in ("top", "right"):
         plot.spines[side].set_visible(False)
     return figure
@@ -224,13 +224,13 @@ def difference() -> Figure:
             make_renderer(name, sigma=sigma).coverage(vertices, BODY.faces, CAMERA, size)[0, 0]
             for name in ("topokernels", "pytorch3d")
         )
-    figure = Figure(figsize=(11, 3.7), layout="constrained")
+    figure = Figure(figsize=(9, 4.1), layout="constrained")
     axes = figure.subplots(1, 3)
     panel(axes[0], ours, f"topokernels, sigma = {sigma:.2f} px²", cmap=COVERED, vmin=0, vmax=1)
-    shown = panel(axes[1], theirs, "PyTorch3D, sigma = 1e-4, 100 faces/px", cmap=COVERED, vmin=0, vmax=1)
+    shown = panel(axes[1], theirs, "PyTorch3D, 100 faces/px", cmap=COVERED, vmin=0, vmax=1)
     bar(figure, shown, axes[1], "coverage")
     apart = (ours - theirs).abs().clamp(min=1e-8)
-    shown = panel(axes[2], apart, "absolute difference", cmap=ERROR, norm=LogNorm(1e-8, 1))
+    shown = panel(axes[2], apart, "difference", cmap=ERROR, norm=LogNorm(1e-8, 1))
     bar(figure, shown, axes[2], f"largest {apart.max():.0e}, mean {apart.mean():.0e}")
     return figure
 
