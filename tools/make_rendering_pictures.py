@@ -236,10 +236,10 @@ def difference() -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """A PNG of at most 96 colours, which these pictures do not need more of."""
+    """A PNG of at most 255 colours, all that these pictures need."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
-    image = Image.open(buffer).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+    image = Image.open(buffer).convert("RGB").quantize(255, dither=Image.Dither.NONE)
     image.save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1024:.0f} kB")
 
