@@ -159,6 +159,12 @@ class Body(torch.nn.Module):
         posed: Tensor = _Transform.apply(maps, points)  # type: ignore[no-untyped-call]
         return BodyOutput(posed.transpose(1, 2).contiguous(), joints)
 
+    def joints(self, pose: Tensor, betas: Tensor) -> Tensor:
+        """The posed joints alone, (B, 24, 3) metres, at a fraction of the cost; arguments as for `forward`."""
+        rotations = roma.rotvec_to_rotmat(pose) if pose.ndim == 3 else pose
+        rest = self._joints + (betas @ self._joint_shape).view(len(pose), *self._joints.shape)
+        return self._chain(rotations, rest)[1]
+
     def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """World rotations (B, 24, 3, 3) and posed joints (B, 24, 3), level by level of the tree."""
         world, joints = rotations[:, :1], rest[:, :1]
