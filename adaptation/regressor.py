@@ -112,6 +112,11 @@ class Regressor(ResNet):
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
+    @property
+    def decoder(self) -> PoseDecoder | None:
+        """Of the latent, where there is one."""
+        return self._decoder[0]
+
     def forward(self, images: Tensor) -> Prediction:
         """Crops (B, 3, S, S), RGB in [0, 1], to bodies and cameras."""
         features = self.features((images - self.mean) / self.std)
@@ -121,7 +126,7 @@ class Regressor(ResNet):
             x = self.drop1(self.fc1(torch.cat([features, pose, betas, camera], dim=1)))
             x = self.drop2(self.fc2(x))
             pose, betas, camera = pose + self.decpose(x), betas + self.decshape(x), camera + self.deccam(x)
-        (decoder,) = self._decoder
+        decoder = self.decoder
         if decoder is None:
             return Prediction(rot6d_to_matrix(pose.view(count, 24, 6)), betas, camera)
         latent = torch.tanh(pose[:, :LATENT])
