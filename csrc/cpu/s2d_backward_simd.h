@@ -1,0 +1,40 @@
+// Whole-image passes of the subgradient of s2d (cpu/s2d_backward.h). A padded plane has one pixel more on every side:
+// rows of width + 2, pixel (y, x) at (y + 1) * (width + 2) + x + 1.
+
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/simd.h"
+
+namespace topo {
+
+// A pixel is inside where it is neither background nor saturated: only those hand a gradient on.
+constexpr uint8_t kCarries = 1, kInside = 2;
+
+struct RouteStart {
+  int64_t inside, carrying;  // pixels inside; of these, with a gradient
+  int32_t deepest;           // level of those inside
+};
+
+// Padded planes of depth (`outside` around it), of the gradient inside (0 elsewhere), and of the marks.
+TOPO_SIMD_DECLARE(RouteStart start_route(const uint16_t* depth, const float* upstream, int64_t height, int64_t width,
+                                         uint16_t saturated, uint16_t outside, uint16_t* padded, float* flow,
+                                         uint8_t* marks))
+TOPO_SIMD_DECLARE(RouteStart start_route(const uint16_t* depth, const double* upstream, int64_t height, int64_t width,
+                                         uint16_t saturated, uint16_t outside, uint16_t* padded, double* flow,
+                                         uint8_t* marks))
+
+// The indices where marks & mark, in order; `list` has room for 16 more. Returns how many.
+TOPO_SIMD_DECLARE(int64_t list_marked(const uint8_t* marks, int64_t count, uint8_t mark, uint32_t* list))
+
+// lower, padded: how many of a pixel's eight neighbours are one level lower.
+TOPO_SIMD_DECLARE(void count_lower(const uint16_t* padded, int64_t height, int64_t width, uint16_t* lower))
+
+// Rows [top, bottom) of grad: what the neighbours of background hand it, what the contour kept in `flow`, else 0.
+TOPO_SIMD_DECLARE(void finish_route(const uint16_t* depth, const float* handed, const float* flow, int64_t width,
+                                    int64_t top, int64_t bottom, float* grad))
+TOPO_SIMD_DECLARE(void finish_route(const uint16_t* depth, const double* handed, const double* flow, int64_t width,
+                                    int64_t top, int64_t bottom, double* grad))
+
+}  // namespace topo
