@@ -191,7 +191,7 @@ def adapt_network(
 ) -> None:
     """Adapt a regressor to a set of crops or to a recording, and report before and after.
 
-    ``out`` gets the weights in the format that ``model`` has, results and the report.
+    ``out`` gets the weights in the format that ``model`` has and, of a recording, ``bodies`` with results and report.
     """
     console = Console()
     loaded = load_network(model)
@@ -222,10 +222,10 @@ def adapt_network(
     console.print(f"adapted weights: {weights}", highlight=False)
     if frames is not None and outcome is not None:
         after = predictions(outcome, loaded.network, shape, options, before=before)
-        write_results(
-            out, frames, shape.cpu(), after, options, title="Bodies before and after adaptation", command=command
-        )
-        summarise(console, out, after, 0.0)
+        with result_folder(out / "bodies", overwrite=True) as folder:
+            title = "Bodies before and after adaptation"
+            write_results(folder, frames, shape.cpu(), after, options, title=title, command=command)
+        summarise(console, out / "bodies", after)
     measured = Domain.load(test) if test else domain
     if measured.pose is not None:
         scores = {"before": evaluate(before, measured, shape), "after": evaluate(loaded.network, measured, shape)}
@@ -283,7 +283,7 @@ def predict(
     with result_folder(out, overwrite=overwrite) as folder:
         outcome = find_crops(frames, shape, options, loaded.network, masks=masks)
         write_results(folder, frames, shape.cpu(), outcome, options, title="Bodies as predicted", command=command)
-    summarise(Console(), out, outcome, 0.0)
+    summarise(Console(), out, outcome)
 
 
 def measure(model: str, test: Path, out: Path | None, *, device: str, overwrite: bool) -> None:
