@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from adaptation.errors import UserError
@@ -45,7 +45,7 @@ class LoadedNetwork:
         weights = weights_of(self.network)
         with whole_file(path) as file:
             if self.suffix == ".safetensors":
-                save_file(weights, file.name)
+                file.write(save(weights))
             else:
                 torch.save(weights if self.inner is None else {**self.around, self.inner: weights}, file)
 

@@ -15,7 +15,7 @@ import roma
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from adaptation.errors import UserError
@@ -67,7 +67,7 @@ class LatentPosePrior(nn.Module):
         """Write weights and notes as safetensors."""
         meta = {"format": _FORMAT, "hidden": str(self.hidden), "notes": json.dumps(notes or {})}
         with whole_file(path) as file:
-            save_file(self.state_dict(), file.name, meta)
+            file.write(save(self.state_dict(), meta))
 
     @classmethod
     def load(cls, path: Path) -> LatentPosePrior:

@@ -22,7 +22,7 @@ def degraded(mask: Mask, rng: np.random.Generator) -> Mask:
     size = len(mask)
     work = mask.astype(np.uint8)
     ys, xs = np.nonzero(mask)
-    unit = max(1.0, size / 112)  # sizes below are pixels at 112
+    unit = size / 112  # sizes below are pixels at 112
 
     def disc(radius: float, value: int, within: Mask) -> None:
         rows, columns = np.nonzero(within)
@@ -44,8 +44,8 @@ def degraded(mask: Mask, rng: np.random.Generator) -> Mask:
         centre = (int(xs[ys == foot].mean()) + int(rng.uniform(-6, 6) * unit), foot)
         cv2.ellipse(work, centre, (round(14 * unit), round(3 * unit)), 0, 0, 360, 1, -1)
     change = int(rng.integers(-1, 3))  # clothes are wider than bodies more often than not
-    if change:
+    repeat = round(abs(change) * unit / 1.5)
+    if repeat:
         kernel = np.ones((3, 3), np.uint8)
-        repeat = max(1, round(abs(change) * unit / 1.5))
         work = cv2.dilate(work, kernel, iterations=repeat) if change > 0 else cv2.erode(work, kernel, iterations=repeat)
     return np.asarray(work > 0) if work.any() else mask
