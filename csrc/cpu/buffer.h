@@ -21,7 +21,7 @@ inline std::vector<ScratchBlock>& kept_blocks() {
 }
 
 constexpr int64_t kLargestKeptBlock = int64_t(16) << 20;
-constexpr size_t kMostKeptBlocks = 8;
+constexpr size_t kMostKeptBlocks = 24;
 
 // Memory that is written before it is read. Buffers die in the reverse order of their birth, so the same calls find
 // the same blocks again.
