@@ -1,9 +1,9 @@
 """The mesh regressor: one image crop to pose, shape and camera.
 
-The form is HMR's (Kanazawa et al., CVPR 2018) as in SPIN: ResNet features, and a head that corrects a
-mean estimate three times. State-dict keys are SPIN's, so that its checkpoints load. The pose is
-either SPIN's 24 rotations of six numbers, or, as in Kundu et al. (NeurIPS 2021), a latent
-phi = tanh(z) in [-1, 1]^32 that a frozen pose prior decodes, beside the global rotation.
+The form is HMR's (Kanazawa et al., CVPR 2018) as in SPIN, without its dropout: ResNet features, and a
+head that corrects a mean estimate three times. State-dict keys are SPIN's, so that its checkpoints
+load. The pose is either SPIN's 24 rotations of six numbers, or, as in Kundu et al. (NeurIPS 2021), a
+latent phi = tanh(z) in [-1, 1]^32 that a frozen pose prior decodes, beside the global rotation.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ class Regressor(ResNet):
         self.rounds = rounds
         numbers = 24 * 6 if decoder is None else LATENT + 6
         self.fc1 = nn.Linear(self.channels + numbers + 13, hidden)
-        self.drop1 = nn.Dropout()
         self.fc2 = nn.Linear(hidden, hidden)
-        self.drop2 = nn.Dropout()
         self.decpose = nn.Linear(hidden, numbers)
         self.decshape = nn.Linear(hidden, 10)
         self.deccam = nn.Linear(hidden, 3)
@@ -123,8 +121,7 @@ class Regressor(ResNet):
         count = len(images)
         pose, betas, camera = (mean.expand(count, -1) for mean in (self.init_pose, self.init_shape, self.init_cam))
         for _ in range(self.rounds):
-            x = self.drop1(self.fc1(torch.cat([features, pose, betas, camera], dim=1)))
-            x = self.drop2(self.fc2(x))
+            x = self.fc2(self.fc1(torch.cat([features, pose, betas, camera], dim=1)))
             pose, betas, camera = pose + self.decpose(x), betas + self.decshape(x), camera + self.deccam(x)
         decoder = self.decoder
         if decoder is None:

@@ -33,7 +33,8 @@ from adaptation.regressor import Prediction
 from adaptation.renderer import make_renderer
 from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
 from adaptation.training.pretrain import truth_of
-from adaptation.training.runs import Run, average_gradients, batch_of, my_share, world
+from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
+from adaptation.training.runs import Run
 
 Layers = Literal["all", "head", "norm"]
 Norm = Literal["frozen", "adapt"]
@@ -56,7 +57,7 @@ class AdaptSettings:
         fit_weight: of the distance to the fits, L_Theta.
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
-        replay: share of each batch that is labelled source images.
+        replay: labelled source images seen beside each batch, over all processes.
         layers: which of them train: all, the head, or the scales and shifts of the norms alone.
         norm: whether the statistics of the batch norms stay the source's or follow the target.
         average: decay per step of the averaged weights that are evaluated and kept; 0 averages nothing.
@@ -78,7 +79,7 @@ class AdaptSettings:
     fit_weight: float = 1.0
     prior_weight: float = 0.003
     shape_weight: float = 0.01
-    replay: float = 0.25
+    replay: int = 4
     layers: Layers = "all"
     norm: Norm = "frozen"
     average: float = 0.99
@@ -129,13 +130,14 @@ def adapt(
     Raises:
         UserError: the target has no masks, or a loss is not finite.
     """
-    if settings.batch % world()[1]:
-        raise UserError(f"a batch of {settings.batch} cannot be shared by {world()[1]} processes")
+    for name, count in (("batch", settings.batch), ("replay", settings.replay)):
+        if count % world()[1]:
+            raise UserError(f"a {name} of {count} cannot be shared by {world()[1]} processes")
     training, judging = split_by_clip(target, settings.hold_out, settings.seed)
     if len(training) == 0:
         raise UserError("no crop of the target has a mask to learn from")
     body = body.to(device)
-    network = network.to(device).eval()
+    network = share_norms(network.to(device).eval())
     parameters = choose_parameters(network, settings.layers)
     fitter = Fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
     fits = FitStore(len(target))
@@ -202,7 +204,7 @@ def adapt(
                 losses = _end_to_end(prediction, goal, fitter, settings)
                 losses["silhouette"] = losses["silhouette"] + regular
         _update(losses, optimizers, parameters, step)
-        run.log(step, **{f"loss_{name}": float(loss) for name, loss in losses.items()})
+        run.log(step, **{f"loss_{name}": loss.item() for name, loss in losses.items()})
         _average(averaged, network, settings.average)
         if progress:
             progress(1)
@@ -258,9 +260,10 @@ class FitStore:
         judged = fitter.evaluate(fitted, goal)
         loss = (judged.loss + fitter.settings.prior_end * judged.prior).cpu()
         flat = torch.cat([fitted.pose.flatten(1), fitted.betas, fitted.camera], dim=1).cpu()
-        better = loss < self._loss[index]
-        self._parameters[index] = torch.where(better[:, None], flat, self._parameters[index])
-        self._loss[index] = torch.where(better, loss, self._loss[index])
+        everywhere = gather(index), gather(flat), gather(loss)
+        for image, parameters, value in zip(*everywhere, strict=True):
+            if value < self._loss[image]:
+                self._parameters[image], self._loss[image] = parameters, value
         pose, betas, camera = self._parameters[index].to(goal.mask.device).split([72, 10, 3], dim=1)
         return Truth(roma.rotvec_to_rotmat(pose.reshape(-1, 24, 3)), betas, camera)
 
@@ -280,9 +283,7 @@ def agree(network: nn.Module, domain: Domain, index: Tensor, fitter: Fitter, mas
     for part in index.split(64):
         prediction = network(domain.image_batch(part.numpy()).to(device))
         goal = fitter.target(domain.mask_batch(part.numpy(), masks).to(device))
-        silhouette = fitter.silhouette(
-            BodyParameters(prediction.rotations, prediction.betas, prediction.camera), domain.size
-        )
+        silhouette = fitter.silhouette(_bodies(prediction), domain.size)
         ious.append(silhouette_iou(silhouette, goal.mask))
         topologies.append(topology_agreement(silhouette, goal, fitter.settings.loss))
     return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
@@ -291,8 +292,7 @@ def agree(network: nn.Module, domain: Domain, index: Tensor, fitter: Fitter, mas
 def _end_to_end(
     prediction: Prediction, goal: SilhouetteTarget, fitter: Fitter, settings: AdaptSettings
 ) -> dict[str, Tensor]:
-    parameters = BodyParameters(prediction.rotations, prediction.betas, prediction.camera)
-    silhouette = fitter.silhouette(parameters, goal.mask.shape[-1])
+    silhouette = fitter.silhouette(_bodies(prediction), goal.mask.shape[-1])
     terms = silhouette_terms(silhouette, goal, settings.loss)
     regular = settings.prior_weight * fitter.prior.energy(roma.rotmat_to_rotvec(prediction.rotations))
     regular = regular + settings.shape_weight * prediction.betas.square().sum(1)
@@ -302,11 +302,21 @@ def _end_to_end(
     return losses
 
 
+def _bodies(prediction: Prediction) -> BodyParameters:
+    """What is rendered.
+
+    Raises:
+        UserError: a prediction is not finite.
+    """
+    if not all(torch.isfinite(part).all() for part in (prediction.rotations, prediction.betas, prediction.camera)):
+        raise UserError("the network's predictions are not finite; the state of the last save is the last good one")
+    return BodyParameters(prediction.rotations, prediction.betas, prediction.camera)
+
+
 def _replay(
     network: nn.Module, source: Domain, truth: Truth, body: Body, settings: AdaptSettings, step: int, device: str
 ) -> Tensor:
-    count = max(1, round(settings.replay * settings.batch / world()[1])) * world()[1]
-    index = my_share(batch_of(step, count, len(source), settings.seed + 1))
+    index = my_share(batch_of(step, settings.replay, len(source), settings.seed + 1))
     prediction = network(source.image_batch(index.numpy()).to(device))
     return supervision_loss(prediction, truth.select(index).to(device), body, SupervisionWeights()).mean()
 

@@ -15,7 +15,8 @@ from adaptation.body import FLIP_PERMUTATION, Body
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
 from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
-from adaptation.training.runs import Run, average_gradients, batch_of, my_share, world
+from adaptation.training.processes import average_gradients, batch_of, my_share, share_norms, world
+from adaptation.training.runs import Run
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def pretrain(
     truth = truth_of(domain)
     if settings.batch % world()[1]:
         raise UserError(f"a batch of {settings.batch} cannot be shared by {world()[1]} processes")
-    network, body = network.to(device).train(), body.to(device)
+    network, body = share_norms(network.to(device).train()), body.to(device)
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, settings.rate)
     run = Run(folder, {"pretrain": asdict(settings), **(describe or {})}, overwrite=overwrite)
@@ -103,7 +104,7 @@ def pretrain(
         average_gradients(parameters)
         optimizer.step()
         if step % 20 == 0:
-            run.log(step, loss=float(loss))
+            run.log(step, loss=loss.item())
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             run.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
         if progress:

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from adaptation.errors import UserError
 from adaptation.output import MARKER, whole_file
+from adaptation.training.processes import is_first
 
 State = dict[str, Any]
 
@@ -112,45 +112,3 @@ def _difference(marker: Path, settings: Mapping[str, Any]) -> str:
     new = json.loads(json.dumps(settings, default=str))
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     return ", ".join(names[:5])
-
-
-# ---- several processes, as torchrun starts them ----
-
-
-def is_first() -> bool:
-    """Whether this process writes files: the only one, or rank 0."""
-    return not dist.is_initialized() or dist.get_rank() == 0
-
-
-def world() -> tuple[int, int]:
-    """Rank and number of processes."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def my_share(index: Tensor) -> Tensor:
-    """The part of a global batch's indices (N,) that this process takes; N is divided by the number of processes."""
-    rank, count = world()
-    return index.chunk(count)[rank]
-
-
-def batch_of(step: int, size: int, count: int, seed: int) -> Tensor:
-    """Indices (size,) into ``count`` samples for a step: epochs in an order that depends on seed and epoch alone."""
-    first = step * size
-    index = torch.arange(first, first + size)
-    parts = []
-    for epoch in range(int(first // count), int((first + size - 1) // count) + 1):
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-        parts.append(order[index[index // count == epoch] % count])
-    return torch.cat(parts)
-
-
-def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
-    """Make gradients the mean over all processes."""
-    _, count = world()
-    if count == 1:
-        return
-    grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-    flat = torch.cat([grad.flatten() for grad in grads])
-    dist.all_reduce(flat)
-    for parameter, grad in zip(parameters, flat.split([g.numel() for g in grads]), strict=True):
-        parameter.grad = grad.view_as(parameter) / count

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
 from adaptation.output import whole_file
-from adaptation.training.runs import batch_of
+from adaptation.training.processes import batch_of
 
 
 @dataclass(frozen=True)

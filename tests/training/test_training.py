@@ -19,7 +19,7 @@ from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
 from adaptation.training.adapt import AdaptSettings, adapt, choose_parameters, split_by_clip
 from adaptation.training.evaluate import evaluate
 from adaptation.training.pretrain import PretrainSettings, mirror, pretrain, truth_of
-from adaptation.training.runs import batch_of
+from adaptation.training.processes import batch_of
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 
 PRETRAIN = PretrainSettings(steps=6, batch=8, save_every=2)
@@ -75,9 +75,6 @@ def test_pretraining_learns_one_batch_by_heart(source: Domain, body: Body, tmp_p
     few = Domain(**{name: getattr(source, name)[:4] for name in ("images", "masks", "clip", "pose", "betas", "camera")})
     settings = PretrainSettings(steps=150, batch=4, rate=3e-3, flip=0, channel_noise=0)
     network = tiny_network()
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
     start = evaluate(copy.deepcopy(network), few, body).summary()
     pretrain(network, few, body, settings, tmp_path / "run")
     end = evaluate(network, few, body).summary()
@@ -143,11 +140,18 @@ def test_a_damaged_state_is_named(target: Domain, body: Body, tmp_path: Path) ->
         adapt(tiny_network(), target, body, replace(ADAPT, steps=2), tmp_path / "run")
 
 
-def test_nan_keeps_the_last_good_state(target: Domain, body: Body, tmp_path: Path) -> None:
+def test_predictions_that_are_not_finite_end_the_run(target: Domain, body: Body, tmp_path: Path) -> None:
     broken = tiny_network()
     nn.init.constant_(broken.deccam.bias, float("nan"))
-    with pytest.raises(UserError, match="loss is nan at step 0"):
-        adapt(broken, target, body, replace(ADAPT, patience=99), tmp_path / "run")
+    with pytest.raises(UserError, match="predictions are not finite"):
+        adapt(broken, target, body, ADAPT, tmp_path / "run")
+
+
+def test_a_diverging_run_keeps_the_last_good_state(target: Domain, body: Body, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="finite|loss is"):
+        adapt(tiny_network(), target, body, replace(ADAPT, rate=1e30, steps=50, patience=99), tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert all(torch.isfinite(value).all() for value in state["best"].values())
 
 
 def test_domains_without_masks_or_labels_are_refused(target: Domain, body: Body, tmp_path: Path) -> None:
@@ -212,7 +216,7 @@ def test_scores_of_a_perfect_network(target: Domain, body: Body, tmp_path: Path)
             return Prediction(part.rotations, part.betas, part.camera)
 
     scores = evaluate(Oracle(), target, body, batch=10)
-    assert scores.mpjpe.max() < 1e-2 and scores.pa_mpjpe.max() < 1e-2 and scores.iou.mean() > 0.9
+    assert scores.mpjpe.max() < 1e-2 and scores.pa_mpjpe.max() < 1e-2 and scores.iou.mean() > 0.85
     scores.write(tmp_path)
     assert (tmp_path / "joints.csv").read_text().count("\n") == 25
     assert (tmp_path / "images.csv").read_text().count("\n") == 25
