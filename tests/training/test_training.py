@@ -148,7 +148,7 @@ def test_predictions_that_are_not_finite_end_the_run(target: Domain, body: Body,
 
 
 def test_a_diverging_run_keeps_the_last_good_state(target: Domain, body: Body, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="finite|loss is"):
+    with pytest.raises(UserError, match=r"finite|loss is"):
         adapt(tiny_network(), target, body, replace(ADAPT, rate=1e30, steps=50, patience=99), tmp_path / "run")
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     assert all(torch.isfinite(value).all() for value in state["best"].values())
