@@ -3,8 +3,9 @@
 // Subgradient, 3 x 3: what a pixel passes on depends on the next deeper level, so the levels are walked from deep to
 // shallow; a pixel gathers what its deeper neighbours hand over and divides it among its lower ones. Neighbours'
 // levels differ by 1 at most: where the levels hand over through two planes in turn, the other plane holds, around a
-// pixel, what deeper pixels hand over and nothing else. Where most pixels carry a gradient, all are visited, sorted
-// by level; elsewhere those that carry one and, level by level, those that they reach. Both sum in the same order.
+// pixel, what deeper pixels hand over and nothing else. Where a gradient reaches most pixels, all up to the deepest
+// that carries one are visited, sorted by level; elsewhere those that carry one and, level by level, those that they
+// reach. Both sum in the same order. Cost: three passes over the image, and the pixels visited.
 
 #pragma once
 
@@ -24,7 +25,7 @@ struct BackwardWorkspace {
       : padded((p.height + 2) * (p.width + 2)),
         depth(padded),
         lower(padded),
-        marks(padded),
+        carries(padded),
         flow(padded),
         handed{Buffer<Real>(padded), Buffer<Real>(padded)},
         order(padded + 16),
@@ -33,7 +34,7 @@ struct BackwardWorkspace {
 
   int64_t padded;
   Buffer<uint16_t> depth, lower;
-  Buffer<uint8_t> marks;
+  Buffer<uint8_t> carries;
   Buffer<Real> flow;                   // what came in; then, on the contour, what it keeps
   Buffer<Real> handed[2];              // what a pixel of an even and of an odd level gives each of its lower neighbours
   Buffer<uint32_t> order, here, next;  // lists of padded indices
@@ -75,12 +76,10 @@ void hand_over(int32_t level, int32_t lower, Real total, Real* flow, Real* hande
   }
 }
 
-// Walks the levels through all pixels inside. Returns the contour.
+// Walks the levels through all pixels, listed in ws.order. Returns the contour.
 template <typename Real>
 PixelList walk_all(const S2dParams& p, int32_t deepest, BackwardWorkspace<Real>& ws) {
   const int64_t stride = p.width + 2;
-  const int64_t count = TOPO_SIMD_CALL(list_marked, ws.marks.data(), ws.padded, kInside, ws.here.data());
-  sort_by_level(ws.depth.data(), ws.here.data(), count, deepest, ws);
   TOPO_SIMD_CALL(count_lower, ws.depth.data(), p.height, p.width, ws.lower.data());
   const uint32_t* order = ws.order.data();
   const uint16_t* lower = ws.lower.data();
@@ -97,16 +96,15 @@ PixelList walk_all(const S2dParams& p, int32_t deepest, BackwardWorkspace<Real>&
   return {order, order + ws.ends[1]};
 }
 
-// Walks the levels through the pixels that carry a gradient and those that these reach. Returns the contour.
+// Walks the levels through the pixels of ws.order, which carry a gradient, and those that they reach. Returns the
+// contour.
 template <typename Real>
 PixelList walk_reached(const S2dParams& p, int32_t deepest, BackwardWorkspace<Real>& ws) {
   const auto stride = static_cast<int32_t>(p.width + 2);
   const int32_t around[8] = {-stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1};
-  const int64_t count = TOPO_SIMD_CALL(list_marked, ws.marks.data(), ws.padded, kCarries, ws.here.data());
-  sort_by_level(ws.depth.data(), ws.here.data(), count, deepest, ws);
   const uint32_t* order = ws.order.data();
   const uint16_t* depth = ws.depth.data();
-  uint8_t* marks = ws.marks.data();
+  uint8_t* visited = ws.carries.data();
   Real* flow = ws.flow.data();
   uint32_t *here = ws.here.data(), *next = ws.next.data();
   int64_t here_count = 0;
@@ -122,8 +120,8 @@ PixelList walk_reached(const S2dParams& p, int32_t deepest, BackwardWorkspace<Re
         const int64_t n = i + offset;
         const bool is_lower = depth[n] == level - 1;
         next[next_count] = static_cast<uint32_t>(n);
-        next_count += is_lower & !(marks[n] & kCarries);
-        marks[n] |= is_lower;
+        next_count += is_lower & !visited[n];
+        visited[n] |= is_lower;
         lower += is_lower;
       }
       hand_over(level, lower, flow[i] + taken_from(deeper, stride, i), flow + i, handed + i);
@@ -138,20 +136,30 @@ template <typename Real>
 void route_3x3(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws,
                Real* grad) {
   // Outside pixels are lower neighbours of the contour with a black border; else they are nobody's.
-  const RouteStart start =
-      TOPO_SIMD_CALL(start_route, depth, upstream, p.height, p.width, static_cast<uint16_t>(p.iterations + 1),
-                     p.black_border ? uint16_t(0) : kFar, ws.depth.data(), ws.flow.data(), ws.marks.data());
-  int64_t top = p.height, bottom = 0;  // rows that a gradient reaches
-  if (start.carrying > 0) {
-    for (auto& plane : ws.handed) std::fill(plane.begin(), plane.end(), Real(0));
-    const bool most = 4 * start.carrying > start.inside;
-    const PixelList contour = most ? walk_all(p, start.deepest, ws) : walk_reached(p, start.deepest, ws);
-    const auto [first, last] = std::minmax_element(contour.begin, contour.end);
-    top = std::max<int64_t>(*first / (p.width + 2) - 2, 0);
-    bottom = std::min<int64_t>(*last / (p.width + 2) + 1, p.height);
-    TOPO_SIMD_CALL(finish_route, depth, ws.handed[1].data(), ws.flow.data(), p.width, top, bottom, grad);
+  const uint16_t outside = p.black_border ? 0 : kFar;
+  const uint16_t deepest =
+      TOPO_SIMD_CALL(start_route, depth, upstream, p.height, p.width, static_cast<uint16_t>(p.iterations + 1), outside,
+                     ws.depth.data(), ws.flow.data(), ws.carries.data());
+  if (deepest == 0) {
+    std::fill(grad, grad + p.pixels(), Real(0));
+    return;
   }
-  std::fill(grad, grad + std::min(top, p.height) * p.width, Real(0));
+  for (auto& plane : ws.handed) std::fill(plane.begin(), plane.end(), Real(0));
+  // Deeper pixels hand over nothing. A gradient at level d reaches at least d pixels, most often more.
+  const int64_t band = TOPO_SIMD_CALL(list_levels, ws.depth.data(), ws.padded, deepest, ws.next.data());
+  const int64_t carrying = TOPO_SIMD_CALL(list_marked, ws.carries.data(), ws.padded, ws.here.data());
+  int64_t reached = 0;
+  for (int64_t k = 0; k < carrying && reached < band; ++k) reached += ws.depth[ws.here[k]];
+  const bool few = 3 * reached < band;
+  sort_by_level(ws.depth.data(), few ? ws.here.data() : ws.next.data(), few ? carrying : band, deepest, ws);
+  const PixelList contour = few ? walk_reached(p, deepest, ws) : walk_all(p, deepest, ws);
+
+  // Rows that it reaches: those of the contour and the background beside it.
+  const auto [first, last] = std::minmax_element(contour.begin, contour.end);
+  const int64_t top = std::max<int64_t>(*first / (p.width + 2) - 2, 0);
+  const int64_t bottom = std::min<int64_t>(*last / (p.width + 2) + 1, p.height);
+  std::fill(grad, grad + top * p.width, Real(0));
+  TOPO_SIMD_CALL(finish_route, depth, ws.handed[1].data(), ws.flow.data(), p.width, top, bottom, grad);
   std::fill(grad + bottom * p.width, grad + p.pixels(), Real(0));
 }
 

@@ -16,57 +16,61 @@ void fill_border(T* plane, int64_t height, int64_t width, T value) {
   for (int64_t y = 1; y <= height; ++y) plane[y * stride] = plane[y * stride + width + 1] = value;
 }
 
-// Marks the pixels of a row that are inside and returns the deepest level of these.
-uint16_t mark_inside(const uint16_t* __restrict__ depth, int64_t width, uint16_t saturated,
-                     uint16_t* __restrict__ level, uint8_t* __restrict__ mark) {
-  const uint16_t most = static_cast<uint16_t>(saturated - 1);
+// One row: the gradient of pixels that are neither background nor saturated, and where it is not 0.
+template <typename Real>
+void start_row(const uint16_t* __restrict__ depth, const Real* __restrict__ upstream, int64_t width, uint16_t saturated,
+               Real* __restrict__ flow, uint8_t* __restrict__ carries) {
+  const uint32_t most = static_cast<uint32_t>(saturated) - 1;
+  for (int64_t x = 0; x < width; ++x) {
+    const uint32_t level = depth[x];
+    const Real value = level - 1 < most ? upstream[x] : Real(0);
+    flow[x] = value;
+    carries[x] = value == Real(0) ? 0 : 1;  // NaN does
+  }
+}
+
+uint16_t pad_row(const uint16_t* __restrict__ depth, const uint8_t* __restrict__ carries, int64_t width,
+                 uint16_t* __restrict__ padded) {
   uint16_t deepest = 0;
   for (int64_t x = 0; x < width; ++x) {
-    const uint16_t d = depth[x];
-    const uint16_t inside = static_cast<uint16_t>(d - 1) < most ? 0xFFFF : 0;
-    const uint16_t reached = inside & d;
-    level[x] = d;
-    mark[x] = static_cast<uint8_t>(inside & kInside);
-    deepest = reached > deepest ? reached : deepest;
+    const uint16_t level = depth[x];
+    padded[x] = level;
+    const uint16_t carried = static_cast<uint16_t>(level & -static_cast<uint16_t>(carries[x]));
+    deepest = carried > deepest ? carried : deepest;
   }
   return deepest;
 }
 
-// Marks those that carry a gradient.
 template <typename Real>
-void mark_carrying(const Real* __restrict__ upstream, int64_t width, Real* __restrict__ flow,
-                   uint8_t* __restrict__ mark) {
-  for (int64_t x = 0; x < width; ++x) {
-    const Real value = mark[x] ? upstream[x] : Real(0);
-    flow[x] = value;
-    mark[x] = static_cast<uint8_t>(mark[x] | (value == Real(0) ? 0 : kCarries));  // NaN does
-  }
-}
-
-int64_t count_marked(const uint8_t* marks, int64_t width, uint8_t mark) {
-  uint32_t sum = 0;
-  for (int64_t x = 0; x < width; ++x) sum += static_cast<uint8_t>(marks[x] & mark);
-  return sum / mark;
-}
-
-template <typename Real>
-RouteStart start(const uint16_t* depth, const Real* upstream, int64_t height, int64_t width, uint16_t saturated,
-                 uint16_t outside, uint16_t* padded, Real* flow, uint8_t* marks) {
+uint16_t start(const uint16_t* depth, const Real* upstream, int64_t height, int64_t width, uint16_t saturated,
+               uint16_t outside, uint16_t* padded, Real* flow, uint8_t* carries) {
   const int64_t stride = width + 2;
   fill_border(padded, height, width, outside);
   fill_border(flow, height, width, Real(0));
-  fill_border(marks, height, width, uint8_t(0));
-  RouteStart result = {0, 0, 0};
+  fill_border(carries, height, width, uint8_t(0));
+  uint16_t deepest = 0;
   for (int64_t y = 0; y < height; ++y) {
     const int64_t first = (y + 1) * stride + 1;
-    const int32_t deepest = mark_inside(depth + y * width, width, saturated, padded + first, marks + first);
-    mark_carrying(upstream + y * width, width, flow + first, marks + first);
-    result.deepest = deepest > result.deepest ? deepest : result.deepest;
-    result.inside += count_marked(marks + first, width, kInside);
-    result.carrying += count_marked(marks + first, width, kCarries);
+    start_row(depth + y * width, upstream + y * width, width, saturated, flow + first, carries + first);
+    const uint16_t here = pad_row(depth + y * width, carries + first, width, padded + first);
+    deepest = here > deepest ? here : deepest;
   }
-  return result;
+  return deepest;
 }
+
+#ifdef __AVX512F__
+// Appends the indices first + k of the bits k of `bits`.
+uint32_t* append(uint64_t bits, int64_t first, uint32_t* end) {
+  const __m512i ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (; bits != 0; bits >>= 16, first += 16) {
+    const auto lanes = static_cast<__mmask16>(bits);
+    const __m512i indices = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)), ramp);
+    _mm512_storeu_si512(end, _mm512_maskz_compress_epi32(lanes, indices));
+    end += __builtin_popcount(lanes);
+  }
+  return end;
+}
+#endif
 
 template <typename Real>
 void finish(const uint16_t* __restrict__ depth, const Real* __restrict__ handed, const Real* __restrict__ flow,
@@ -87,45 +91,65 @@ void finish(const uint16_t* __restrict__ depth, const Real* __restrict__ handed,
 
 }  // namespace
 
-RouteStart start_route(const uint16_t* depth, const float* upstream, int64_t height, int64_t width, uint16_t saturated,
-                       uint16_t outside, uint16_t* padded, float* flow, uint8_t* marks) {
-  return start(depth, upstream, height, width, saturated, outside, padded, flow, marks);
+uint16_t start_route(const uint16_t* depth, const float* upstream, int64_t height, int64_t width, uint16_t saturated,
+                     uint16_t outside, uint16_t* padded, float* flow, uint8_t* carries) {
+  return start(depth, upstream, height, width, saturated, outside, padded, flow, carries);
 }
 
-RouteStart start_route(const uint16_t* depth, const double* upstream, int64_t height, int64_t width, uint16_t saturated,
-                       uint16_t outside, uint16_t* padded, double* flow, uint8_t* marks) {
-  return start(depth, upstream, height, width, saturated, outside, padded, flow, marks);
+uint16_t start_route(const uint16_t* depth, const double* upstream, int64_t height, int64_t width, uint16_t saturated,
+                     uint16_t outside, uint16_t* padded, double* flow, uint8_t* carries) {
+  return start(depth, upstream, height, width, saturated, outside, padded, flow, carries);
 }
 
-int64_t list_marked(const uint8_t* marks, int64_t count, uint8_t mark, uint32_t* list) {
+int64_t list_marked(const uint8_t* marks, int64_t count, uint32_t* list) {
   uint32_t* end = list;
   int64_t i = 0;
 #ifdef __AVX512F__
-  const __m512i wanted = _mm512_set1_epi8(static_cast<char>(mark));
-  const __m512i ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   for (; i + 64 <= count; i += 64) {
-    uint64_t bits = _mm512_test_epi8_mask(_mm512_loadu_si512(marks + i), wanted);
-    for (int64_t first = i; bits != 0; bits >>= 16, first += 16) {
-      const auto lanes = static_cast<__mmask16>(bits);
-      const __m512i indices = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)), ramp);
-      _mm512_storeu_si512(end, _mm512_maskz_compress_epi32(lanes, indices));
-      end += __builtin_popcount(lanes);
-    }
+    const __m512i v = _mm512_loadu_si512(marks + i);
+    end = append(_mm512_test_epi8_mask(v, v), i, end);
   }
 #else
   for (; i + 8 <= count; i += 8) {
     uint64_t eight;
     __builtin_memcpy(&eight, marks + i, 8);
-    if ((eight & (0x0101010101010101u * mark)) == 0) continue;
+    if (eight == 0) continue;
     for (int64_t k = i; k < i + 8; ++k) {
       *end = static_cast<uint32_t>(k);
-      end += (marks[k] & mark) != 0;
+      end += marks[k] != 0;
     }
   }
 #endif
   for (; i < count; ++i) {
     *end = static_cast<uint32_t>(i);
-    end += (marks[i] & mark) != 0;
+    end += marks[i] != 0;
+  }
+  return end - list;
+}
+
+int64_t list_levels(const uint16_t* depth, int64_t count, uint16_t deepest, uint32_t* list) {
+  uint32_t* end = list;
+  int64_t i = 0;
+#ifdef __AVX512F__
+  const __m512i one = _mm512_set1_epi16(1), most = _mm512_set1_epi16(static_cast<int16_t>(deepest));
+  for (; i + 32 <= count; i += 32) {
+    const __m512i less = _mm512_sub_epi16(_mm512_loadu_si512(depth + i), one);
+    end = append(_mm512_cmplt_epu16_mask(less, most), i, end);
+  }
+#else
+  for (; i + 8 <= count; i += 8) {
+    uint64_t four[2];
+    __builtin_memcpy(four, depth + i, 16);
+    if ((four[0] | four[1]) == 0) continue;
+    for (int64_t k = i; k < i + 8; ++k) {
+      *end = static_cast<uint32_t>(k);
+      end += static_cast<uint16_t>(depth[k] - 1) < deepest;
+    }
+  }
+#endif
+  for (; i < count; ++i) {
+    *end = static_cast<uint32_t>(i);
+    end += static_cast<uint16_t>(depth[i] - 1) < deepest;
   }
   return end - list;
 }

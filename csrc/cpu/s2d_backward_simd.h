@@ -9,24 +9,19 @@
 
 namespace topo {
 
-// A pixel is inside where it is neither background nor saturated: only those hand a gradient on.
-constexpr uint8_t kCarries = 1, kInside = 2;
+// Padded planes of depth, `outside` around it; of the gradient, 0 on background, saturated pixels and around the image;
+// and of whether that is not 0. Returns the deepest level that carries a gradient, 0 for none.
+TOPO_SIMD_DECLARE(uint16_t start_route(const uint16_t* depth, const float* upstream, int64_t height, int64_t width,
+                                       uint16_t saturated, uint16_t outside, uint16_t* padded, float* flow,
+                                       uint8_t* carries))
+TOPO_SIMD_DECLARE(uint16_t start_route(const uint16_t* depth, const double* upstream, int64_t height, int64_t width,
+                                       uint16_t saturated, uint16_t outside, uint16_t* padded, double* flow,
+                                       uint8_t* carries))
 
-struct RouteStart {
-  int64_t inside, carrying;  // pixels inside; of these, with a gradient
-  int32_t deepest;           // level of those inside
-};
-
-// Padded planes of depth (`outside` around it), of the gradient inside (0 elsewhere), and of the marks.
-TOPO_SIMD_DECLARE(RouteStart start_route(const uint16_t* depth, const float* upstream, int64_t height, int64_t width,
-                                         uint16_t saturated, uint16_t outside, uint16_t* padded, float* flow,
-                                         uint8_t* marks))
-TOPO_SIMD_DECLARE(RouteStart start_route(const uint16_t* depth, const double* upstream, int64_t height, int64_t width,
-                                         uint16_t saturated, uint16_t outside, uint16_t* padded, double* flow,
-                                         uint8_t* marks))
-
-// The indices where marks & mark, in order; `list` has room for 16 more. Returns how many.
-TOPO_SIMD_DECLARE(int64_t list_marked(const uint8_t* marks, int64_t count, uint8_t mark, uint32_t* list))
+// The indices of non-zero marks, and of levels from 1 to `deepest`, in order. `list` has room for 16 more than there
+// are values. Returns how many.
+TOPO_SIMD_DECLARE(int64_t list_marked(const uint8_t* marks, int64_t count, uint32_t* list))
+TOPO_SIMD_DECLARE(int64_t list_levels(const uint16_t* depth, int64_t count, uint16_t deepest, uint32_t* list))
 
 // lower, padded: how many of a pixel's eight neighbours are one level lower.
 TOPO_SIMD_DECLARE(void count_lower(const uint16_t* padded, int64_t height, int64_t width, uint16_t* lower))
