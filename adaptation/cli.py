@@ -1,4 +1,4 @@
-"""The ``topo-adapt`` command: demo, fit, doctor."""
+"""The ``topo-adapt`` command: demo, fit and doctor here, what trains in `adaptation.training.commands`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from adaptation.errors import UserError
+from adaptation.training.commands import COMMANDS
 
 app = typer.Typer(
     name="topo-adapt",
@@ -130,6 +131,10 @@ def doctor() -> None:
     from adaptation.doctor import examine
 
     examine(Console())
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -51,6 +51,12 @@ class PyTorch3DRenderer:
         alpha: Tensor = shader(rasterizer(meshes), meshes)[..., 3]
         return alpha.unsqueeze(1).to(vertices.dtype)
 
+    @torch.no_grad()
+    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+        """Pixels whose centre a body covers, (B, 1, size, size)."""
+        nearest, _, _ = self.rasterize(vertices, faces, camera, size)
+        return (nearest >= 0).to(vertices.dtype).unsqueeze(1)
+
     def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest face, barycentrics and depth."""
         meshes, nearest = self._meshes(vertices, faces, camera, size)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from adaptation.body import Body
-from adaptation.camera import project
+from adaptation.camera import fit_camera_to_bbox, project
 from adaptation.fitting import BodyParameters
 from adaptation.poses import sample_poses
 from adaptation.smpl_file import SmplArrays, load_smpl
@@ -31,10 +31,14 @@ def body_of(faces: int) -> Body:
 
 
 def people(count: int, device: str) -> BodyParameters:
-    """Walking and standing people, each filling most of the image."""
+    """Walking and standing people, each as tall as four fifths of the image."""
     poses = sample_poses(count, torch.Generator().manual_seed(0), ["walking", "standing"])
-    camera = torch.tensor([0.95, 0.0, 0.3]).repeat(count, 1)
-    return BodyParameters(poses.to(device), torch.zeros(count, 10, device=device), camera.to(device))
+    betas = torch.zeros(count, 10)
+    with torch.no_grad():
+        vertices = Body.free()(poses, betas).vertices
+    camera = fit_camera_to_bbox(vertices, torch.tensor([[0.1, 0.1, 0.9, 0.9]]), 1)
+    camera[:, 0] = 1.6 / (vertices[..., 1].amax(1) - vertices[..., 1].amin(1))
+    return BodyParameters(poses.to(device), betas.to(device), camera.to(device))
 
 
 @torch.no_grad()

@@ -143,9 +143,10 @@ TOPO_HOST_DEVICE bool face_edges(const double* xy, const PixelBox& box, FaceEdge
   if (!(area > kLeastDoubledArea || area < -kLeastDoubledArea)) return false;
   face.box = box;
   face.flipped = area < 0.0;
-  const int corner[4] = {0, face.flipped ? 4 : 2, face.flipped ? 2 : 4, 0};
+  const double x[4] = {xy[0], face.flipped ? xy[4] : xy[2], face.flipped ? xy[2] : xy[4], xy[0]};
+  const double y[4] = {xy[1], face.flipped ? xy[5] : xy[3], face.flipped ? xy[3] : xy[5], xy[1]};
   for (int k = 0; k < 3; ++k) {
-    const double ax = xy[corner[k]], ay = xy[corner[k] + 1], bx = xy[corner[k + 1]], by = xy[corner[k + 1] + 1];
+    const double ax = x[k], ay = y[k], bx = x[k + 1], by = y[k + 1];
     const double length = sqrt((bx - ax) * (bx - ax) + (by - ay) * (by - ay)), inverse = 1.0 / length;
     const double ux = (bx - ax) * inverse, uy = (by - ay) * inverse;
     const double px = box.x0 + 0.5 - ax, py = box.y0 + 0.5 - ay;
@@ -158,6 +159,45 @@ TOPO_HOST_DEVICE bool face_edges(const double* xy, const PixelBox& box, FaceEdge
     face.inv_length[k] = static_cast<Real>(inverse);
   }
   return true;
+}
+
+inline Tensor contiguous_int64(const Tensor& faces) {
+  return torch::stable::contiguous(torch::stable::to(faces, ScalarType::Long));
+}
+
+template <typename Body>
+void dispatch_real(const Tensor& vertices, Body&& body) {
+  vertices.scalar_type() == ScalarType::Float ? body(float{}) : body(double{});
+}
+
+// The operators on any device. draw(real, p, vertices, faces, coverage) gets at least one pixel, contiguous vertices of
+// the type of `real`, and contiguous faces of int64.
+template <typename Draw>
+Tensor m2s_coverage(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size, double sigma,
+                    std::optional<double> blur_radius, Draw&& draw) {
+  const M2sParams p = m2s_params("m2s", vertices, faces, size, sigma, blur_radius);
+  Tensor coverage = torch::stable::new_empty(vertices, {p.count, 1, p.height, p.width});
+  if (coverage.numel() == 0) return coverage;
+  const Tensor v = torch::stable::contiguous(vertices), f = contiguous_int64(faces);
+  dispatch_real(vertices, [&](auto real) { draw(real, p, v, f, coverage); });
+  return coverage;
+}
+
+// gather(real, p, grad, vertices, faces, coverage, grad_vertices): likewise, and at least one face and one vertex.
+template <typename Gather>
+Tensor m2s_backward(const Tensor& grad, const Tensor& vertices, const Tensor& faces, const Tensor& coverage,
+                    double sigma, std::optional<double> blur_radius, Gather&& gather) {
+  const M2sParams p = m2s_backward_params(grad, vertices, faces, coverage, sigma, blur_radius);
+  if (coverage.numel() == 0 || vertices.numel() == 0 || p.faces == 0) {
+    return torch::stable::new_zeros(vertices, {p.count, p.vertices, p.components});
+  }
+  const auto type = vertices.scalar_type();
+  Tensor grad_vertices = torch::stable::new_empty(vertices, {p.count, p.vertices, p.components});
+  const Tensor g = torch::stable::contiguous(torch::stable::to(grad, type));
+  const Tensor a = torch::stable::contiguous(torch::stable::to(coverage, type));
+  const Tensor v = torch::stable::contiguous(vertices), f = contiguous_int64(faces);
+  dispatch_real(vertices, [&](auto real) { gather(real, p, g, v, f, a, grad_vertices); });
+  return grad_vertices;
 }
 
 }  // namespace topo

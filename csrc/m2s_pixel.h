@@ -13,8 +13,8 @@
 
 namespace topo {
 
-// Pixels x0..x1, y0..y1 that a face can reach.
-struct PixelBox {
+// Pixels x0..x1, y0..y1 that a face can reach. Aligned so that CUDA reads it at once.
+struct alignas(16) PixelBox {
   int32_t x0, x1, y0, y1;
 };
 
@@ -22,11 +22,11 @@ struct PixelBox {
 // (x right, y down: cross product positive). All distances are those of the centre of pixel (x0, y0).
 template <typename Real>
 struct FaceEdges {
+  PixelBox box;
   Real ux[3], uy[3];      // unit direction
   Real height[3];         // signed distance to the line, positive on the inner side
   Real start[3], end[3];  // along the direction, from corner k and from corner k + 1
   Real inv_length[3];
-  PixelBox box;
   bool flipped;  // corners 1 and 2 were exchanged
 };
 

@@ -16,18 +16,26 @@ namespace topo {
 
 // Barycentric k at a pixel is (base[k] + step_x[k] * dx + step_y[k] * dy), dx and dy counted from pixel (x0, y0).
 struct RasterFace {
+  PixelBox box;
   double base[3], step_x[3], step_y[3];
   double depth[3];
-  PixelBox box;
 };
 
 // Face index (B, H, W) int64, barycentrics (B, H, W, 3), depth (B, H, W).
 using RasterResult = std::tuple<Tensor, Tensor, Tensor>;
 
-inline RasterResult raster_result(const M2sParams& p, const Tensor& vertices) {
-  return {torch::stable::new_empty(vertices, {p.count, p.height, p.width}, ScalarType::Long),
-          torch::stable::new_empty(vertices, {p.count, p.height, p.width, 3}),
-          torch::stable::new_empty(vertices, {p.count, p.height, p.width})};
+// The operator on any device, as m2s_coverage in m2s.h.
+template <typename Draw>
+RasterResult rasterize_meshes(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size,
+                              Draw&& draw) {
+  const M2sParams p = mesh_params("rasterize", vertices, faces, size, true);
+  RasterResult result{torch::stable::new_empty(vertices, {p.count, p.height, p.width}, ScalarType::Long),
+                      torch::stable::new_empty(vertices, {p.count, p.height, p.width, 3}),
+                      torch::stable::new_empty(vertices, {p.count, p.height, p.width})};
+  if (p.count * p.pixels() == 0) return result;
+  const Tensor v = torch::stable::contiguous(vertices), f = contiguous_int64(faces);
+  dispatch_real(vertices, [&](auto real) { draw(real, p, v, f, result); });
+  return result;
 }
 
 struct RasterHit {

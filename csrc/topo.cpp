@@ -26,7 +26,7 @@ STABLE_TORCH_LIBRARY(topo, m) {
       "int? iterations, bool skeletons, str backward) -> Tensor");
   m.def(
       "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
-      "bool binary=True) -> Tensor");
+      "bool binary=True, float? window=None, float gain=1.0) -> Tensor");
   m.def("m2s_coverage(Tensor vertices, Tensor faces, int[] size, float sigma, float? blur_radius) -> Tensor");
   m.def(
       "m2s_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor coverage, float sigma, float? blur_radius) "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -21,6 +22,8 @@ def m2s(
     sigma: float,
     blur_radius: float | None = None,
     binary: bool = True,
+    window: float | None = None,
+    gain: float = 1.0,
 ) -> Tensor:
     """Silhouettes of triangle meshes: ``A = 1 - prod_j (1 - sigmoid(-d_j / sigma))``.
 
@@ -37,7 +40,13 @@ def m2s(
         sigma: softness of the outline in pixel^2. PyTorch3D's 1e-4 in NDC^2 is 1.25 at 224.
         blur_radius: squared distance in pixel^2 from which a face counts no more. None:
             ``log(1 / 1e-4 - 1) * sigma``, where its own coverage has fallen to 1e-4.
-        binary: A > 0.5 as 0 and 1, with the gradient of A (straight through). False: A itself.
+        binary: A > 0.5 as 0 and 1, with the gradient of A (straight through). False: A itself, and
+            neither of the next two.
+        window: lets a gradient through at the outline only, where ``|log(A / (1 - A))| <= window``.
+            With one face the logit is ``-d / sigma``, so that ``r ** 2 / sigma`` is a band of r pixels
+            to either side. None: everywhere.
+        gain: multiplies the gradient. 2 makes up for :func:`topokernels.s2d` of a silhouette, whose
+            subgradient puts half of a pixel's gradient to either side of the outline.
 
     Returns:
         (B, 1, H, W) in the dtype of ``vertices``, in [0, 1]. Zeros for meshes without faces.
@@ -68,7 +77,16 @@ def m2s(
         True
     """
     size = [size, size] if isinstance(size, int) else list(size)
-    return torch.ops.topo.m2s.default(vertices, faces, size, sigma=sigma, blur_radius=blur_radius, binary=binary)
+    return torch.ops.topo.m2s.default(
+        vertices,
+        faces,
+        size,
+        sigma=sigma,
+        blur_radius=blur_radius,
+        binary=binary,
+        window=window,
+        gain=gain,
+    )
 
 
 def _m2s(
@@ -79,12 +97,25 @@ def _m2s(
     sigma: float,
     blur_radius: float | None = None,
     binary: bool = True,
+    window: float | None = None,
+    gain: float = 1.0,
 ) -> Tensor:
+    torch._check(binary or (window is None and gain == 1), lambda: "m2s: window and gain need binary=True")
+    torch._check(window is None or window >= 0, lambda: f"m2s: window must be at least 0 or None, got {window}")
+    torch._check(math.isfinite(gain), lambda: f"m2s: gain must be finite, got {gain}")
     coverage = torch.ops.topo.m2s_coverage.default(vertices, faces, size, sigma, blur_radius)
-    if not binary:
-        return coverage
-    # The difference is exactly zero and carries the gradient.
-    return (coverage > 0.5).to(coverage.dtype) + (coverage - coverage.detach())
+    return _straight_through(coverage, window, gain) if binary else coverage
+
+
+def _straight_through(coverage: Tensor, window: float | None, gain: float) -> Tensor:
+    """``coverage > 0.5`` with ``gain`` times its gradient, in the window."""
+    values = coverage.detach()
+    gradient = coverage - values  # exactly zero
+    if gain != 1:
+        gradient = gradient * gain
+    if window is not None:
+        gradient = gradient * ((values - 0.5).abs() <= 0.5 * math.tanh(window / 2))
+    return (values > 0.5).to(values.dtype) + gradient
 
 
 _LIBRARY.impl("m2s", _m2s, "CompositeImplicitAutograd")

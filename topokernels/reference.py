@@ -67,6 +67,8 @@ def m2s(
     sigma: float,
     blur_radius: float | None = None,
     binary: bool = True,
+    window: float | None = None,
+    gain: float = 1.0,
 ) -> Tensor:
     """Soft silhouettes (B, 1, H, W), every face at every pixel."""
     radius = math.log(1 / 1e-4 - 1) * sigma if blur_radius is None else blur_radius
@@ -86,7 +88,11 @@ def m2s(
     # log(1 - sigmoid(-d / sigma)) = logsigmoid(d / sigma)
     uncovered = torch.where(counted, F.logsigmoid(distance / sigma), 0).sum(1, keepdim=True)
     coverage = 1 - uncovered.exp()
-    return (coverage > 0.5).to(coverage) + (coverage - coverage.detach()) if binary else coverage
+    if not binary:
+        return coverage
+    logit = torch.logit(coverage.detach())
+    passed = gain * (logit.abs() <= (math.inf if window is None else window))
+    return (coverage > 0.5).to(coverage) + passed * (coverage - coverage.detach())
 
 
 def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:

@@ -61,22 +61,6 @@ void coverage_images(const M2sParams& p, const Tensor& vertices, const Tensor& f
   });
 }
 
-Tensor m2s_coverage_cpu(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size, double sigma,
-                        std::optional<double> blur_radius) {
-  const M2sParams p = m2s_params("m2s", vertices, faces, size, sigma, blur_radius);
-  Tensor coverage = torch::stable::new_empty(vertices, {p.count, 1, p.height, p.width});
-  if (coverage.numel() == 0) return coverage;
-
-  const Tensor v = torch::stable::contiguous(vertices);
-  const Tensor f = torch::stable::contiguous(torch::stable::to(faces, ScalarType::Long));
-  if (vertices.scalar_type() == ScalarType::Float) {
-    coverage_images<float>(p, v, f, coverage);
-  } else {
-    coverage_images<double>(p, v, f, coverage);
-  }
-  return coverage;
-}
-
 // weight = 2 / sigma * dL/dA * (1 - A), 0 where the pixel is covered.
 template <typename Real>
 void weight_plane(const M2sParams& p, const Real* grad, const Real* coverage, Real* weight) {
@@ -165,25 +149,16 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
   });
 }
 
+Tensor m2s_coverage_cpu(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size, double sigma,
+                        std::optional<double> blur_radius) {
+  return m2s_coverage(vertices, faces, size, sigma, blur_radius,
+                      [](auto real, auto&&... arguments) { coverage_images<decltype(real)>(arguments...); });
+}
+
 Tensor m2s_backward_cpu(const Tensor& grad, const Tensor& vertices, const Tensor& faces, const Tensor& coverage,
                         double sigma, std::optional<double> blur_radius) {
-  const M2sParams p = m2s_backward_params(grad, vertices, faces, coverage, sigma, blur_radius);
-  if (coverage.numel() == 0 || vertices.numel() == 0) {
-    return torch::stable::new_zeros(vertices, {p.count, p.vertices, p.components});
-  }
-
-  const auto type = vertices.scalar_type();
-  Tensor grad_vertices = torch::stable::new_empty(vertices, {p.count, p.vertices, p.components});
-  const Tensor g = torch::stable::contiguous(torch::stable::to(grad, type));
-  const Tensor v = torch::stable::contiguous(vertices);
-  const Tensor f = torch::stable::contiguous(torch::stable::to(faces, ScalarType::Long));
-  const Tensor a = torch::stable::contiguous(torch::stable::to(coverage, type));
-  if (type == ScalarType::Float) {
-    backward_images<float>(p, g, v, f, a, grad_vertices);
-  } else {
-    backward_images<double>(p, g, v, f, a, grad_vertices);
-  }
-  return grad_vertices;
+  return m2s_backward(grad, vertices, faces, coverage, sigma, blur_radius,
+                      [](auto real, auto&&... arguments) { backward_images<decltype(real)>(arguments...); });
 }
 
 }  // namespace

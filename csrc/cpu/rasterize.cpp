@@ -55,18 +55,8 @@ void rasterize_images(const M2sParams& p, const Tensor& vertices, const Tensor& 
 }
 
 RasterResult rasterize_cpu(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size) {
-  const M2sParams p = mesh_params("rasterize", vertices, faces, size, true);
-  RasterResult result = raster_result(p, vertices);
-  if (p.count * p.pixels() == 0) return result;
-
-  const Tensor v = torch::stable::contiguous(vertices);
-  const Tensor f = torch::stable::contiguous(torch::stable::to(faces, ScalarType::Long));
-  if (vertices.scalar_type() == ScalarType::Float) {
-    rasterize_images<float>(p, v, f, result);
-  } else {
-    rasterize_images<double>(p, v, f, result);
-  }
-  return result;
+  return rasterize_meshes(vertices, faces, size,
+                          [](auto real, auto&&... arguments) { rasterize_images<decltype(real)>(arguments...); });
 }
 
 }  // namespace

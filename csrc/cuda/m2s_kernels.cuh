@@ -1,7 +1,7 @@
-// Forward: one block per image and tile of 16 x 16 pixels reads the faces in chunks, in order, keeps those that reach
-// the tile in shared memory, and stops when all its pixels are covered. Backward: one warp per image and face walks the
-// face's box in a fixed order; then every vertex adds up its corners, in the order of the faces, by a stable sort of
-// the faces' indices. No atomics. Kernels only, so that tests/cpp can run them on the host.
+// Forward: one block per image and tile of 16 x 16 pixels sets up the faces that reach the tile in shared memory, in
+// order, and stops when all its pixels are covered. Backward: one block per image and group of 32 faces sets these up;
+// then 8 threads walk the box of each in a fixed order. At last every vertex adds up its corners, in the order of the
+// faces, by a stable sort of the faces' indices. No atomics. Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
@@ -11,13 +11,22 @@
 namespace topo {
 namespace {
 
-constexpr unsigned int kFullWarp = 0xFFFFFFFFu;
+constexpr int kGroupThreads = 128;
+constexpr int kFaceLanes = 8;  // for a face in the backward: most boxes are about 10 x 10
 
 __device__ __forceinline__ float power_of_two(float z) {
   return exp2f(z);
 }
 __device__ __forceinline__ double power_of_two(double z) {
   return exp2(z);
+}
+
+// Where the divisor lies between 1 and 2^126.
+__device__ __forceinline__ float quotient(float a, float b) {
+  return __fdividef(a, b);
+}
+__device__ __forceinline__ double quotient(double a, double b) {
+  return a / b;
 }
 
 // e = exp(-d / sigma), 0 where d >= blur.
@@ -28,36 +37,67 @@ __device__ __forceinline__ Real exponential(Real distance, const Falloff<Real>& 
   return distance < falloff.blur ? power_of_two(z) : Real(0);
 }
 
-// 16 bytes read per face and tile, from L2 after the first tile of an image.
 template <typename Real>
-__global__ void coverage_kernel(const Real* __restrict__ vertices,   // [B, V, 2 or 3]
-                                const int64_t* __restrict__ faces,   // [F, 3] or [B, F, 3]
-                                const PixelBox* __restrict__ boxes,  // [B, F]
-                                Real* __restrict__ coverage,         // [B, H, W]
-                                M2sParams p, Falloff<Real> falloff) {
-  __shared__ FaceEdges<Real> chunk[kTileThreads];
+__global__ void __launch_bounds__(kTileThreads, sizeof(Real) == 4 ? 4 : 3)
+    coverage_kernel(const Real* __restrict__ vertices,    // [B, V, 2 or 3]
+                    const int64_t* __restrict__ faces,    // [F, 3] or [B, F, 3]
+                    const PixelBox* __restrict__ boxes,   // [B, F]
+                    const PixelBox* __restrict__ groups,  // [B, ceil(F / 32)]
+                    Real* __restrict__ coverage,          // [B, H, W]
+                    M2sParams p, Falloff<Real> falloff) {
+  __shared__ FaceEdges<Real> near[kTileThreads];
   const Tile tile = tile_of(p);
   vertices += tile.image * p.vertices * p.components;
   faces += tile.image * p.face_stride;
-  boxes += tile.image * p.faces;
+  const Real dx = static_cast<Real>(tile.x - tile.box.x0), dy = static_cast<Real>(tile.y - tile.box.y0);
   Real product = tile.inside ? Real(1) : falloff.saturated;
-  for (int64_t first = 0; first < p.faces; first += kTileThreads) {
-    const int64_t f = first + threadIdx.x;
-    FaceEdges<Real> face;
-    double xy[6];
-    const bool reaches = f < p.faces && tile.meets(boxes[f]) && face_corners(p, vertices, faces + 3 * f, xy) &&
-                         face_edges(xy, boxes[f], face);
-    const int hits = compact(reaches, face, chunk);
-    for (int k = 0; k < hits && product < falloff.saturated; ++k) {
-      const PixelBox& box = chunk[k].box;
-      if (tile.x < box.x0 || tile.x > box.x1 || tile.y < box.y0 || tile.y > box.y1) continue;
-      const Real dx = static_cast<Real>(tile.x - box.x0), dy = static_cast<Real>(tile.y - box.y0);
-      product *= exponential(signed_distance(chunk[k], dx, dy), falloff) + Real(1);
-    }
-    if (__syncthreads_and(product >= falloff.saturated)) break;  // also guards the chunk
-  }
+  draw_faces(
+      tile, p, boxes, groups, near,
+      [&](int64_t f, FaceEdges<Real>& face) {  // distances are those of the tile's corner
+        double xy[6];
+        return face_corners(p, vertices, faces + 3 * f, xy) && face_edges(xy, tile.box, face);
+      },
+      [&](const FaceEdges<Real>& face) {
+        if (product < falloff.saturated) product *= exponential(signed_distance(face, dx, dy), falloff) + Real(1);
+      },
+      [&] { return product >= falloff.saturated; });
   if (tile.inside) {
     coverage[tile.image * p.pixels() + tile.y * p.width + tile.x] = Real(1) - Real(1) / product;
+  }
+}
+
+// What the pixels of the face's box pull at its corners, added up over kFaceLanes lanes; each of them gets the sums.
+// To be called by whole warps.
+template <typename Real>
+__device__ __forceinline__ void gather_face(const FaceEdges<Real>& face, const Real* grad, const Real* coverage,
+                                            int32_t image_width, Real scale, const Falloff<Real>& falloff, Real* sum) {
+  const Real smallest = Real(1) / falloff.saturated;
+  const int32_t lane = threadIdx.x % kFaceLanes, width = face.box.x1 - face.box.x0 + 1;
+  const int32_t rows = kFaceLanes / width, rest = kFaceLanes - rows * width, end = (face.box.y1 + 1) * image_width;
+  int32_t x = lane % width, y = lane / width, at = (face.box.y0 + y) * image_width + face.box.x0 + x;
+  while (at < end) {
+    const Real open = Real(1) - coverage[at], weight = scale * grad[at] * open;
+    if (open >= smallest && weight != Real(0)) {
+      const Nearest<Real> near = nearest_point(face, static_cast<Real>(x), static_cast<Real>(y));
+      const Real e = exponential(near.distance, falloff);
+      const Real share = weight * quotient(e, e + Real(1));
+      for (int c = 0; c < 3; ++c) {
+        const Real part = share * near.weight[c];
+        sum[2 * c] += part * near.x;
+        sum[2 * c + 1] += part * near.y;
+      }
+    }
+    x += rest;
+    y += rows;
+    at += rows * image_width + rest;
+    if (x >= width) {
+      x -= width;
+      y += 1;
+      at += image_width - width;
+    }
+  }
+  for (int c = 0; c < 6; ++c) {
+    for (int step = kFaceLanes / 2; step > 0; step /= 2) sum[c] += __shfl_xor_sync(kFullWarp, sum[c], step);
   }
 }
 
@@ -68,44 +108,34 @@ __global__ void face_grad_kernel(const Real* __restrict__ grad,      // [B, H, W
                                  const int64_t* __restrict__ faces,  // [F, 3] or [B, F, 3]
                                  Real* __restrict__ face_grad,       // [B, F, 3, 2]
                                  M2sParams p, Falloff<Real> falloff) {
-  const int lane = threadIdx.x % 32;
-  const int64_t warps = int64_t(gridDim.x) * (blockDim.x / 32);
-  const Real scale = static_cast<Real>(2.0 / p.sigma), smallest = Real(1) / falloff.saturated;
-  for (int64_t i = blockIdx.x * int64_t(blockDim.x / 32) + threadIdx.x / 32; i < p.count * p.faces; i += warps) {
-    const int64_t image = i / p.faces, f = i - image * p.faces;
-    Real sum[6] = {0, 0, 0, 0, 0, 0};
-    double xy[6];
-    PixelBox box;
-    FaceEdges<Real> face;
-    face.flipped = false;
-    if (face_corners(p, vertices + image * p.vertices * p.components, faces + image * p.face_stride + 3 * f, xy) &&
-        face_box(p, xy, box) && face_edges(xy, box, face)) {
-      const int64_t width = box.x1 - box.x0 + 1, pixels = width * (box.y1 - box.y0 + 1);
-      for (int64_t k = lane; k < pixels; k += 32) {
-        const int64_t row = k / width, column = k - row * width;
-        const int64_t at = image * p.pixels() + (box.y0 + row) * p.width + box.x0 + column;
-        const Real open = Real(1) - coverage[at], weight = scale * grad[at] * open;
-        if (open < smallest || weight == Real(0)) continue;
-        const Nearest<Real> near = nearest_point(face, static_cast<Real>(column), static_cast<Real>(row));
-        const Real e = exponential(near.distance, falloff);
-        const Real share = weight * (e / (e + Real(1)));
-        for (int c = 0; c < 3; ++c) {
-          const Real part = share * near.weight[c];
-          sum[2 * c] += part * near.x;
-          sum[2 * c + 1] += part * near.y;
-        }
+  __shared__ FaceEdges<Real> group[kGroup];
+  const int64_t per_image = groups_of(p);
+  const int thread = threadIdx.x, lane = thread % kFaceLanes;
+  const Real scale = static_cast<Real>(2.0 / p.sigma);
+  for (int64_t i = blockIdx.x; i < p.count * per_image; i += gridDim.x) {
+    const int64_t image = i / per_image, first = (i - image * per_image) * kGroup;
+    if (thread < kGroup) {
+      double xy[6];
+      PixelBox box;
+      const bool usable = first + thread < p.faces &&
+                          face_corners(p, vertices + image * p.vertices * p.components,
+                                       faces + image * p.face_stride + 3 * (first + thread), xy) &&
+                          face_box(p, xy, box) && face_edges(xy, box, group[thread]);
+      if (!usable) group[thread].box = {0, 0, 0, -1};
+    }
+    __syncthreads();
+    for (int k = thread / kFaceLanes; k < kGroup; k += blockDim.x / kFaceLanes) {
+      Real sum[6] = {0, 0, 0, 0, 0, 0};
+      gather_face(group[k], grad + image * p.pixels(), coverage + image * p.pixels(), static_cast<int32_t>(p.width),
+                  scale, falloff, sum);
+      if (lane < 3 && first + k < p.faces) {
+        const bool flipped = group[k].box.y1 >= 0 && group[k].flipped;
+        Real* target = face_grad + 6 * (image * p.faces + first + k) + 2 * (flipped && lane ? 3 - lane : lane);
+        target[0] = lane == 0 ? sum[0] : (lane == 1 ? sum[2] : sum[4]);
+        target[1] = lane == 0 ? sum[1] : (lane == 1 ? sum[3] : sum[5]);
       }
     }
-    for (int c = 0; c < 6; ++c) {
-      for (int step = 16; step > 0; step /= 2) sum[c] += __shfl_down_sync(kFullWarp, sum[c], step);
-    }
-    if (lane == 0) {
-      for (int c = 0; c < 3; ++c) {
-        const int corner = face.flipped && c ? 3 - c : c;
-        face_grad[6 * i + 2 * corner] = sum[2 * c];
-        face_grad[6 * i + 2 * corner + 1] = sum[2 * c + 1];
-      }
-    }
+    __syncthreads();
   }
 }
 

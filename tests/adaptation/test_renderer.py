@@ -118,3 +118,16 @@ def test_pytorch3d_is_asked_for_and_missing(monkeypatch: pytest.MonkeyPatch) -> 
 def test_unknown_renderer_is_refused() -> None:
     with pytest.raises(UserError, match="topokernels, pytorch3d, got 'opengl'"):
         make_renderer("opengl")  # type: ignore[arg-type]
+
+
+def test_exact_silhouette_has_no_cracks_and_is_where_rasterize_finds_a_face() -> None:
+    # Pixel centres lie on the edges that faces share.
+    corners = torch.cartesian_prod(torch.arange(5.0), torch.arange(5.0)).flip(1) + 0.5
+    first = torch.tensor([5 * y + x for y in range(4) for x in range(4)])
+    faces = torch.cat([first[:, None] + torch.tensor(corner) for corner in ([0, 1, 6], [0, 6, 5])])
+    vertices = torch.cat([corners / 4 - 1, torch.ones(25, 1)], dim=1)[None]
+    camera = torch.tensor([[1.0, 0.0, 0.0]])
+    drawn = exact_silhouette(vertices, faces, camera, 8)
+    assert drawn[0, 0, :5, :5].all() and drawn.sum() == 25
+    nearest, _, _ = make_renderer().rasterize(vertices, faces, camera, 8)
+    assert torch.equal(drawn[:, 0] > 0, nearest >= 0)

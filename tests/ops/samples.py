@@ -216,6 +216,7 @@ def _renderer_samples() -> Iterator[Sample]:
     size = [14, 16]
     yield Sample("m2s", "soft", (_leaf(vertices), faces, size), {"sigma": 1.25, "binary": False})
     yield Sample("m2s", "binary", (_leaf(vertices), faces, size), {"sigma": 1.25})
+    yield Sample("m2s", "window", (_leaf(vertices), faces, size), {"sigma": 1.25, "window": 2.0, "gain": 2.0})
     yield Sample(
         "m2s",
         "3d, int32, radius",

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
 from topokernels import m2s, reference
@@ -161,6 +159,31 @@ def test_binary_is_the_threshold_with_the_gradient_of_the_coverage(device: torch
     grads = [grad_of(lambda v, b=b: m2s(v, faces, size, sigma=1.0, binary=b), vertices, weights) for b in (True, False)]
     assert torch.equal(*grads)
     assert grads[0].any()
+
+
+@pytest.mark.parametrize(("window", "gain"), [(None, 2.0), (1.0, 1.0), (3.0, 0.5), (0.0, 1.0), (math.inf, -1.0)])
+def test_options_of_the_straight_through_gradient(window: float | None, gain: float, device: torch.device) -> None:
+    size = (20, 24)
+    vertices, faces = soup(6, 2, 12, size, 4.0), loose_faces(12)
+    weights = noise(7, 2, 1, *size)
+    options = {"sigma": 1.0, "blur_radius": 1e9, "window": window, "gain": gain}
+    silhouette = m2s(vertices.to(device), faces.to(device), size, **options)
+    assert torch.equal(silhouette.cpu(), (reference.m2s(vertices, faces, size, **options)))
+    actual = grad_of(lambda v: m2s(v, faces.to(device), size, **options), vertices.to(device), weights)
+    expected = grad_of(lambda v: reference.m2s(v, faces, size, **options), vertices, weights)
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-6, atol=1e-9)
+    assert actual.any() == (window != 0)
+
+
+def test_window_is_a_band_around_the_outline() -> None:
+    triangle = torch.tensor([[[8.0, -90.0], [8.0, 90.0], [99.0, 0.0]]], dtype=torch.float64)  # an edge at x = 8
+    reached = []
+    for k in range(16):
+        weights = torch.zeros(1, 1, 5, 16)
+        weights[..., k] = 1
+        grad = grad_of(lambda v: m2s(v, loose_faces(1), (5, 16), sigma=0.5, window=2**2 / 0.5), triangle, weights)
+        reached.append(bool(grad.any()))
+    assert [k for k in range(16) if reached[k]] == [6, 7, 8, 9]  # centres less than 2 pixels from it
 
 
 def test_faces_within_the_blur_radius_only() -> None:
@@ -372,6 +395,9 @@ TRIANGLE = torch.tensor([[[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]]])
         (TRIANGLE, loose_faces(1), 4, {"sigma": 0.0}, "m2s: sigma must be .*got 0"),
         (TRIANGLE, loose_faces(1), 4, {"sigma": math.nan}, "m2s: sigma must be .*got nan"),
         (TRIANGLE, loose_faces(1), 4, {"blur_radius": -1.0}, "m2s: blur_radius must be .*got -1"),
+        (TRIANGLE, loose_faces(1), 4, {"window": -1.0}, "m2s: window must be .*got -1"),
+        (TRIANGLE, loose_faces(1), 4, {"gain": math.nan}, "m2s: gain must be finite, got nan"),
+        (TRIANGLE, loose_faces(1), 4, {"gain": 2.0, "binary": False}, "m2s: window and gain need binary=True"),
         (
             TRIANGLE * math.nan,
             loose_faces(1),
@@ -411,36 +437,6 @@ def test_double_backward_is_an_error() -> None:
         grad.sum().backward()
 
 
-COORDINATE = st.one_of(
-    st.floats(-8, 24, width=32),
-    st.sampled_from([0.0, 0.5, 7.5, math.nan, math.inf, -math.inf, 1e30, -1e30, 1e7, 1e-38]),
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.data())
-def test_any_mesh_gives_an_error_or_finite_values(data: st.DataObject) -> None:
-    count = data.draw(st.integers(0, 6))
-    coordinates = data.draw(st.lists(COORDINATE, min_size=2 * count, max_size=2 * count))
-    wrong = data.draw(st.integers(0, 20)) == 0
-    index = st.integers(-2, count + 1) if wrong else st.integers(0, max(count - 1, 0))
-    face = st.lists(index, min_size=3, max_size=3)
-    faces = data.draw(st.lists(face, max_size=8 if count or wrong else 0))
-    sigma = data.draw(st.sampled_from([1e-4, 0.5, 1.25, 100.0]))
-    dtype = data.draw(st.sampled_from([torch.float32, torch.float64]))
-    vertices = torch.tensor(coordinates, dtype=dtype).reshape(1, count, 2).requires_grad_()
-    indices = torch.tensor(faces, dtype=torch.int64).reshape(-1, 3)
-    valid = bool((vertices.abs() <= 2**24).all() and ((indices >= 0) & (indices < count)).all())
-    if not valid:
-        with pytest.raises(RuntimeError, match=r"m2s: (vertices must be finite|faces must hold)"):
-            m2s(vertices, indices, (12, 16), sigma=sigma)
-        return
-    coverage = m2s(vertices, indices, (12, 16), sigma=sigma, binary=False)
-    assert coverage.isfinite().all() and (coverage >= 0).all() and (coverage <= 1).all()
-    coverage.sum().backward()
-    assert vertices.grad.isfinite().all()
-
-
 def test_opcheck() -> None:
     vertices, faces = soup(13, 2, 5, (9, 11), 3.0), loose_faces(5)
     coverage = m2s(vertices, faces, (9, 11), sigma=1.0, binary=False)
@@ -458,13 +454,13 @@ def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.topo.m2s.default, (leaf, faces, [9, 11]), {"sigma": 1.0})
 
 
-@pytest.mark.parametrize("binary", [True, False])
-def test_compile(binary: bool) -> None:
+@pytest.mark.parametrize("options", [{}, {"binary": False}, {"window": 2.0, "gain": 2.0}])
+def test_compile(options: dict[str, float]) -> None:
     vertices, faces = soup(15, 2, 5, (9, 11), 3.0), loose_faces(5)
     weights = noise(16, 2, 1, 9, 11)
 
     def render(v: Tensor) -> Tensor:
-        return m2s(v, faces, (9, 11), sigma=1.0, binary=binary)
+        return m2s(v, faces, (9, 11), sigma=1.0, **options)
 
     compiled = torch.compile(render, fullgraph=True, backend="aot_eager")
     assert torch.equal(compiled(vertices), render(vertices))
