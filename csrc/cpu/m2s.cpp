@@ -75,17 +75,6 @@ void weight_plane(const M2sParams& p, const Real* grad, const Real* coverage, Re
   }
 }
 
-// Whether any pixel of the box has a weight.
-template <typename Real>
-bool any_weight(const Real* weight, int64_t pitch, const PixelBox& box) {
-  for (int64_t y = box.y0; y <= box.y1; ++y) {
-    for (int64_t x = box.x0; x <= box.x1; ++x) {
-      if (weight[y * pitch + x] != Real(0)) return true;
-    }
-  }
-  return false;
-}
-
 // grad (F, 3, 2) of faces face_begin to face_end, which comes in as zeros.
 template <typename Real>
 void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t face_begin, int64_t face_end,
@@ -98,7 +87,8 @@ void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, 
   for (int64_t f = face_begin; f < face_end; ++f) {
     double xy[6];
     PixelBox box;
-    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box) && any_weight(weight, pitch_of(p), box)) {
+    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box) &&
+        TOPO_SIMD_CALL(m2s_any_weight, weight, pitch_of(p), box)) {
       index[ready] = f;
       ready += face_edges(xy, box, edges[ready]);
     }
