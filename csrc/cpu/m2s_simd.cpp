@@ -173,7 +173,8 @@ template <typename Real>
 void multiply_faces(const FaceEdges<Real>* faces, int64_t count, int64_t row_begin, int64_t row_end,
                     const Falloff<Real>& falloff, Real* product, int64_t pitch) {
   for (int64_t f = 0; f < count; ++f) {
-    const auto draw = is_narrow<Real>(faces[f].box) ? Pixels<Real, kNarrowBytes>::multiply : Pixels<Real, kBytes>::multiply;
+    const auto draw =
+        is_narrow<Real>(faces[f].box) ? Pixels<Real, kNarrowBytes>::multiply : Pixels<Real, kBytes>::multiply;
     draw(faces[f], row_begin, row_end, falloff, product, pitch);
   }
 }
