@@ -29,9 +29,12 @@ else
 	$(BIN)/topo-adapt demo --overwrite --out $(OUT)
 endif
 
-# s2d against the stacked convolution, OpenCV and SciPy, about a minute.
+# Every operator against its peers on the CPU, about eight minutes; then which bars are met. With a GPU:
+# $(BIN)/python benchmarks/gpu_suite.py --out out/gpu
 bench: install
-	$(BIN)/python benchmarks/bench_s2d.py --seconds 0.3 --out out/bench
+	for op in s2d d2t chamfer topology_loss; do $(BIN)/python benchmarks/bench_$$op.py --device cpu --out out/bench || exit 1; done
+	TOPO_SIMD_LEVEL=avx2 $(BIN)/python benchmarks/bench_s2d.py --device cpu --masks inward outward --out out/bench
+	$(BIN)/python benchmarks/bars.py out/bench
 
 $(VENV)/dev: $(VENV)/installed
 	$(BIN)/pip install --quiet -c constraints.txt '.[dev]'

@@ -1,4 +1,4 @@
-"""The ``topo-adapt`` command: demo, fit, doctor."""
+"""The ``topo-adapt`` command: demo, fit and doctor here, what trains in `adaptation.training.commands`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from adaptation.errors import UserError
+from adaptation.training.commands import COMMANDS
 
 app = typer.Typer(
     name="topo-adapt",
@@ -26,6 +27,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the result
 Loss = Annotated[str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3 L_S + skeleton pixels, ours L_S + L_T.")]
 Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps of a fit.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Renderer = Annotated[str, typer.Option("--renderer", help="topokernels, or pytorch3d where it is installed.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all where not given.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 
@@ -49,6 +51,7 @@ def fit(
     steps: Steps = 150,
     size: Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops in pixels.")] = 112,
     min_height: Annotated[int, typer.Option("--min-height", min=8, help="Least height of a person in pixels.")] = 40,
+    renderer: Renderer = "topokernels",
     device: Device = "cpu",
     threads: Threads = None,
     seed: Seed = 0,
@@ -61,6 +64,7 @@ def fit(
     from adaptation import programs
     from adaptation.background import METHODS
     from adaptation.losses import LOSS_NAMES
+    from adaptation.renderer import BACKENDS
     from adaptation.video import parse_frames
 
     programs.fit(
@@ -74,6 +78,7 @@ def fit(
             steps=steps,
             size=size,
             min_height=min_height,
+            renderer=_choice("--renderer", renderer, BACKENDS),
             device=device,
             seed=seed,
         ),
@@ -90,6 +95,7 @@ def demo(
     out: Out = Path("out/demo"),
     loss: Loss = "ours",
     steps: Steps = 150,
+    renderer: Renderer = "topokernels",
     device: Device = "cpu",
     threads: Threads = None,
     seed: Seed = 0,
@@ -101,11 +107,17 @@ def demo(
     """
     from adaptation import programs
     from adaptation.losses import LOSS_NAMES
+    from adaptation.renderer import BACKENDS
 
     programs.demo(
         out,
         options=programs.options(
-            loss=_choice("--loss", loss, LOSS_NAMES), steps=steps, device=device, seed=seed, every=5
+            loss=_choice("--loss", loss, LOSS_NAMES),
+            steps=steps,
+            renderer=_choice("--renderer", renderer, BACKENDS),
+            device=device,
+            seed=seed,
+            every=5,
         ),
         threads=threads,
         overwrite=overwrite,
@@ -119,6 +131,10 @@ def doctor() -> None:
     from adaptation.doctor import examine
 
     examine(Console())
+
+
+for command in COMMANDS:
+    app.command()(command)
 
 
 def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -53,21 +53,26 @@ def make_crop(frame_image: Image, detection: Detection, track: int, *, size: int
     left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
     mask = np.zeros(frame_image.shape[:2], np.uint8)
     mask[y : y + h, x : x + w] = detection.mask
-    coverage = _resample(mask * np.float32(1), left, top, side, size)
+    coverage = resample(mask * np.float32(1), left, top, side, size)
     return Crop(
         track=track,
         frame=detection.frame,
         box=(left, top, side, side),
-        image=np.rint(_resample(frame_image.astype(np.float32), left, top, side, size)).astype(np.uint8),
+        image=np.rint(resample(frame_image.astype(np.float32), left, top, side, size)).astype(np.uint8),
         mask=(coverage >= 0.5).astype(np.float32),
         quality=detection.quality,
     )
 
 
-def _resample(
-    image: npt.NDArray[np.float32], left: float, top: float, side: float, size: int
+def resample(
+    image: npt.NDArray[np.float32],
+    left: float,
+    top: float,
+    side: float,
+    size: int,
+    border: int = cv2.BORDER_CONSTANT,
 ) -> npt.NDArray[np.float32]:
-    """Resample a square of an image to (size, size), 0 outside the image.
+    """Resample a square of an image to (size, size); what lies outside the image is 0, or OpenCV's ``border``.
 
     Bilinear between pixel centres when enlarging; when shrinking by n, n x n such samples are
     averaged.
@@ -77,7 +82,7 @@ def _resample(
     # Pixel centres lie at +0.5 in our coordinates and at whole numbers in OpenCV's.
     to_source = np.array([[step, 0, left + step / 2 - 0.5], [0, step, top + step / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    sampled = cv2.warpAffine(image, to_source, (fine, fine), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    sampled = cv2.warpAffine(image, to_source, (fine, fine), flags=flags, borderMode=border, borderValue=0)
     if fine > size:
         sampled = cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(sampled, np.float32)

@@ -16,6 +16,7 @@ from rich.text import Text
 import topokernels
 from adaptation.body import Body
 from adaptation.errors import UserError
+from adaptation.renderer import BACKENDS, make_renderer
 
 _PACKAGES = ("topokernels", "torch", "numpy", "roma", "opencv-python-headless", "smplx")
 
@@ -50,6 +51,16 @@ def body_files() -> Iterator[tuple[str, str]]:
             yield str(file), str(error)
 
 
+def renderers() -> Iterator[tuple[str, str]]:
+    """Renderers, and why those that cannot be used cannot."""
+    for name in BACKENDS:
+        try:
+            make_renderer(name)
+            yield name, "ready"
+        except UserError as error:
+            yield name, str(error)
+
+
 def examine(console: Console) -> None:
     """Print everything."""
     build = topokernels.build_info()
@@ -71,6 +82,7 @@ def examine(console: Console) -> None:
     if len(devices) == 1:
         devices.append(("cuda", "none" if torch.version.cuda else "this torch was built without CUDA"))
     _print(console, "Devices", devices)
+    _print(console, "Renderers", list(renderers()))
     _print(console, "Bodies", list(body_files()))
 
 

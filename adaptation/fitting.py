@@ -16,7 +16,7 @@ from adaptation.body import Body
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
 from adaptation.metrics import silhouette_iou
 from adaptation.prior import GaussianPosePrior, geometric
-from adaptation.renderer import Renderer, exact_silhouette, straight_through
+from adaptation.renderer import Renderer, straight_through
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,37 @@ class Evaluation:
         )
 
 
+class FitVariables:
+    """What a fit changes, as leaves of the graph, and the optimiser that changes them.
+
+    Args:
+        start: B bodies.
+        settings: with the learning rates.
+
+    Attributes:
+        optimizer: Adam, one group per variable. On CUDA it can be captured in a graph.
+    """
+
+    def __init__(self, start: BodyParameters, settings: FitSettings) -> None:
+        self._pose = start.pose.detach().clone().requires_grad_()
+        self._betas = start.betas.detach().clone().requires_grad_()
+        self._log_scale = start.camera[:, :1].detach().clamp(min=1e-3).log().requires_grad_()
+        # The image position of the body's origin, so that scale and position do not pull at each other.
+        self._shift = (start.camera[:, :1] * start.camera[:, 1:]).detach().clone().requires_grad_()
+        variables = (self._pose, self._betas, self._log_scale, self._shift)
+        rates = (settings.pose_rate, settings.shape_rate, settings.scale_rate, 2 * settings.shift_rate)
+        self.optimizer = torch.optim.Adam(
+            [{"params": [v], "lr": rate} for v, rate in zip(variables, rates, strict=True)],
+            fused=True,
+            capturable=self._pose.is_cuda,
+        )
+
+    def bodies(self) -> BodyParameters:
+        """The bodies and cameras that the variables stand for now."""
+        scale = self._log_scale.exp()
+        return BodyParameters(self._pose, self._betas, torch.cat([scale, self._shift / scale], dim=1))
+
+
 class Fitter:
     """Fits one body model to silhouettes.
 
@@ -138,12 +169,24 @@ class Fitter:
         The gradient is that of the renderer's soft silhouette. Its own values, cut at 0.5, would be wider than the
         body: the coverages of the many small faces along an outline add up.
         """
-        vertices, faces = self.body(parameters.pose, parameters.betas).vertices, self.body.faces
-        exact = exact_silhouette(vertices.detach(), faces, parameters.camera.detach(), size)
+        return self.draw(self.body(parameters.pose, parameters.betas).vertices, parameters.camera, size)
+
+    def draw(self, vertices: Tensor, camera: Tensor, size: int) -> Tensor:
+        """The same of posed vertices (B, V, 3)."""
+        faces = self.body.faces
+        exact = self.renderer.silhouette(vertices, faces, camera, size)
         if not vertices.requires_grad:
             return exact
-        coverage = self.renderer(vertices, faces, parameters.camera, size)
-        return straight_through(exact, coverage)
+        return straight_through(exact, self.renderer.coverage(vertices, faces, camera, size))
+
+    def objective(
+        self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
+    ) -> Tensor:
+        """What a step of the fit descends, per image (B,): the silhouette's loss, the prior and the shape's."""
+        loss = replace(self.settings.loss, topology_weight=topology_weight)
+        data = silhouette_loss(self.silhouette(parameters, target.mask.shape[-1]), target, loss)
+        shape = parameters.betas.square().sum(1)
+        return data + prior_weight * self.prior.energy(parameters.pose) + self.settings.shape_weight * shape
 
     @torch.no_grad()
     def evaluate(self, parameters: BodyParameters, target: SilhouetteTarget) -> Evaluation:
@@ -178,30 +221,18 @@ class Fitter:
         Raises:
             FloatingPointError: a loss was not finite.
         """
-        settings, size = self.settings, target.mask.shape[-1]
+        settings = self.settings
         total = settings.steps if steps is None else steps
-        pose = start.pose.detach().clone().requires_grad_()
-        betas = start.betas.detach().clone().requires_grad_()
-        log_scale = start.camera[:, :1].detach().clamp(min=1e-3).log().requires_grad_()
-        # The image position of the body's origin, so that scale and position do not pull at each other.
-        shift = (start.camera[:, :1] * start.camera[:, 1:]).detach().clone().requires_grad_()
-        rates = (settings.pose_rate, settings.shape_rate, settings.scale_rate, 2 * settings.shift_rate)
-        optimizer = torch.optim.Adam(
-            [{"params": [p], "lr": lr} for p, lr in zip((pose, betas, log_scale, shift), rates, strict=True)]
-        )
+        variables = FitVariables(start, settings)
+        optimizer = variables.optimizer
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(total, 1))
-
-        def current() -> BodyParameters:
-            scale = log_scale.exp()
-            return BodyParameters(pose, betas, torch.cat([scale, shift / scale], dim=1))
-
         for step in range(total):
-            loss_settings = replace(settings.loss, topology_weight=self._topology_weight(step, total))
-            parameters = current()
-            data = silhouette_loss(self.silhouette(parameters, size), target, loss_settings)
-            prior = geometric(settings.prior_start, settings.prior_end, step, total)
-            regulariser = prior * self.prior.energy(pose) + settings.shape_weight * betas.square().sum(1)
-            loss = (data + regulariser).sum()
+            loss = self.objective(
+                variables.bodies(),
+                target,
+                topology_weight=self._topology_weight(step, total),
+                prior_weight=geometric(settings.prior_start, settings.prior_end, step, total),
+            ).sum()
             optimizer.zero_grad()
             loss.backward()
             if not torch.isfinite(loss):
@@ -211,7 +242,7 @@ class Fitter:
             if progress:
                 progress(1)
         with torch.no_grad():
-            fitted = current()
+            fitted = variables.bodies()
         return BodyParameters(fitted.pose.detach(), fitted.betas.detach(), fitted.camera.detach())
 
     def _topology_weight(self, step: int, total: int) -> float:

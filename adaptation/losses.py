@@ -83,6 +83,14 @@ class LossSettings:
     gain: float = 2.0
 
 
+@dataclass(frozen=True)
+class SilhouetteTerms:
+    """The two parts of a loss, (B,) each, weighted: L_S or pixels, and what compares skeletons."""
+
+    silhouette: Tensor
+    topology: Tensor
+
+
 def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
     """Loss per image.
 
@@ -94,20 +102,32 @@ def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: Loss
     Returns:
         (B,).
     """
-    pixels = (silhouette - target.mask).square().sum((1, 2, 3)) / target.area
+    terms = silhouette_terms(silhouette, target, settings)
+    return terms.silhouette + terms.topology
+
+
+def silhouette_terms(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> SilhouetteTerms:
+    """The parts of `silhouette_loss`, which has the same arguments; optimisers of their own may follow each."""
+    nothing = torch.zeros_like(target.area)
     if settings.name == "b1":
-        return pixels
+        return SilhouetteTerms(_pixel_loss(silhouette, target), nothing)
     pull, push = mask_chamfer(silhouette, target.mask, target.distance, iterations=settings.iterations)
     pull = _amplify(pull, settings.gain)  # it alone reaches the silhouette through a distance map
-    loss = (settings.pull_weight * pull + push).flatten() / target.area + settings.pixel_weight * pixels
+    loss = (settings.pull_weight * pull + push).flatten() / target.area
+    if settings.pixel_weight:
+        loss = loss + settings.pixel_weight * _pixel_loss(silhouette, target)
     if settings.name == "b2":
-        return loss
+        return SilhouetteTerms(loss, nothing)
     if settings.name == "b3":
         ridges = _amplify(skeleton(silhouette, iterations=settings.iterations), settings.gain)
         topology = (ridges - target.topology.skeleton).square().sum((1, 2, 3))
     else:
         topology = _amplify(_topology_loss(silhouette, target, settings), settings.gain)
-    return loss + settings.topology_weight * topology / target.length
+    return SilhouetteTerms(loss, settings.topology_weight * topology / target.length)
+
+
+def _pixel_loss(silhouette: Tensor, target: SilhouetteTarget) -> Tensor:
+    return (silhouette - target.mask).square().sum((1, 2, 3)) / target.area
 
 
 def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:

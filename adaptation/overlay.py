@@ -116,17 +116,19 @@ def see(
     )
 
 
-def lambert(surface: Surface, *, ambient: float = 0.42) -> Floats:
-    """Brightness of the samples of a matt surface lit from near the camera.
+def lambert(surface: Surface, *, ambient: float = 0.42, light: Floats | None = None) -> Floats:
+    """Brightness of the samples of a matt surface.
 
     Args:
         surface: what is seen.
         ambient: brightness of what faces away from the light.
+        light: (3,) towards the light; beside and above the camera where None.
 
     Returns:
         (h * n, w * n) in [ambient, 1].
     """
-    light = _LIGHT / np.linalg.norm(_LIGHT)
+    light = _LIGHT if light is None else light
+    light = light / np.linalg.norm(light)
     return np.asarray(ambient + (1 - ambient) * np.clip(surface.normal @ light, 0, 1), np.float32)
 
 

@@ -20,7 +20,7 @@ from adaptation.errors import UserError
 from adaptation.fitting import FitSettings, Fitter
 from adaptation.prior import GaussianPosePrior
 from adaptation.progress import Progress
-from adaptation.renderer import make_renderer
+from adaptation.renderer import BackendName, make_renderer
 from adaptation.results import PersonResult
 from adaptation.starts import BestFit, StartSettings, fit_from_starts
 from adaptation.temporal import TemporalSettings, choose, reflect_in_depth, seen_pitch
@@ -39,6 +39,7 @@ class FitOptions:
         size: side of the crops in pixels.
         margin: space around a person, as a fraction of the longer side of their box, on each side.
         sigma: softness of the rendered outline, pixels squared.
+        renderer: what draws bodies, "topokernels", or "pytorch3d" where it is installed.
         device: "cpu", "cuda" or "cuda:N".
         seed: of everything random.
         tracks: what counts as a person.
@@ -53,6 +54,7 @@ class FitOptions:
     size: int = 112
     margin: float = 0.1
     sigma: float = 0.1
+    renderer: BackendName = "topokernels"
     device: str = "cpu"
     seed: int = 0
     tracks: TrackSettings = field(default_factory=TrackSettings)
@@ -133,7 +135,7 @@ def make_fitter(body: Body, options: FitOptions) -> Fitter:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {options.device!r} cannot be used: {str(error).splitlines()[0]}") from None
     prior = GaussianPosePrior.default().to(device)
-    return Fitter(body, prior, make_renderer(sigma=options.sigma), options.fit)
+    return Fitter(body, prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
 
 
 def choose_detections(

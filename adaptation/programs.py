@@ -207,7 +207,7 @@ def write_results(
     (folder / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float) -> None:
+def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float | None = None) -> None:
     """One line per person and where to look."""
     for person in outcome.people:
         result = person.result
@@ -220,7 +220,7 @@ def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float) 
     iou = np.concatenate([person.result.iou_after for person in outcome.people])
     console.print(
         f"{len(outcome.people)} people, {len(iou)} bodies, median IoU {np.median(iou):.3f}, "
-        f"{len(outcome.notes)} masks not used, {seconds:.0f} s",
+        f"{len(outcome.notes)} masks not used{'' if seconds is None else f', {seconds:.0f} s'}",
         highlight=False,
     )
     console.print(f"report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -1,42 +1,90 @@
-"""M2S of a posed body: vertices and a weak-perspective camera to a silhouette."""
+"""M2S of a posed body: vertices and a weak-perspective camera to a silhouette.
+
+Two backends draw the same picture through the same camera: this project's operators, and PyTorch3D where it is
+installed, to compare with.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 import topokernels
 from adaptation.camera import project
+from adaptation.errors import UserError
+
+BackendName = Literal["topokernels", "pytorch3d"]
+BACKENDS: tuple[BackendName, ...] = ("topokernels", "pytorch3d")
+
+
+_NO_BLUR = 1e-12  # pixels squared; not 0, so that centres on the edge between two faces are covered
 
 
 class Renderer(Protocol):
-    """Draws soft silhouettes."""
+    """Draws bodies: vertices (B, V, 3) and faces (F, 3) seen by cameras (B, 3) in size x size pixels."""
 
-    def __call__(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
-        """Coverage (B, 1, size, size) in [0, 1] of vertices (B, V, 3) seen by cameras (B, 3)."""
+    def coverage(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+        """Soft silhouettes (B, 1, size, size) in [0, 1], differentiable in vertices and camera."""
+
+    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+        """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, not differentiable."""
+
+    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The nearest face, barycentrics and depth as :func:`topokernels.rasterize` gives them."""
 
 
-def make_renderer(*, sigma: float = 0.1) -> Renderer:
-    """The project's own renderer.
+class TopokernelsRenderer:
+    """This project's operators, on every device.
 
     Args:
         sigma: softness of the outline in pixels squared, d^2 / sigma in the sigmoid.
     """
 
-    def render(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
-        return topokernels.m2s(project(vertices, camera, size), faces, size, sigma=sigma, binary=False)
+    def __init__(self, sigma: float = 0.1) -> None:
+        self.sigma = sigma
 
-    return render
+    def coverage(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+        """Soft silhouettes (B, 1, size, size)."""
+        return topokernels.m2s(project(vertices, camera, size), faces, size, sigma=self.sigma, binary=False)
+
+    @torch.no_grad()
+    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+        """Pixels whose centre a body covers, (B, 1, size, size)."""
+        # Without blur a face covers half or more of the pixels inside it and nothing else. Faster than rasterize.
+        points = project(vertices, camera, size)
+        covered = topokernels.m2s(points, faces, size, sigma=1.0, blur_radius=_NO_BLUR, binary=False) > 0
+        return covered.to(vertices.dtype)
+
+    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The nearest face, barycentrics and depth."""
+        points = torch.cat([project(vertices, camera, size), vertices[..., 2:]], dim=-1)
+        return topokernels.rasterize(points, faces, size)
+
+
+def make_renderer(backend: BackendName = "topokernels", *, sigma: float = 0.1) -> Renderer:
+    """A renderer by name.
+
+    Args:
+        backend: "topokernels", or "pytorch3d" where it is installed.
+        sigma: softness of the outline in pixels squared, d^2 / sigma in the sigmoid.
+
+    Raises:
+        UserError: an unknown name, or PyTorch3D cannot be imported.
+    """
+    if backend == "topokernels":
+        return TopokernelsRenderer(sigma)
+    if backend == "pytorch3d":
+        from adaptation.renderer_pytorch3d import PyTorch3DRenderer
+
+        return PyTorch3DRenderer(sigma)
+    raise UserError(f"renderer must be one of {', '.join(BACKENDS)}, got {backend!r}")
 
 
 def exact_silhouette(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
     """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, not differentiable."""
-    flat = torch.cat([project(vertices, camera, size), vertices[..., 2:]], dim=-1)
-    nearest, _, _ = topokernels.rasterize(flat, faces, size)
-    return (nearest >= 0).to(vertices.dtype).unsqueeze(1)
+    return TopokernelsRenderer().silhouette(vertices, faces, camera, size)
 
 
 class _Outline(torch.autograd.Function):
@@ -50,10 +98,20 @@ class _Outline(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (inside,) = ctx.saved_tensors
-        beside = F.avg_pool2d(torch.cat([grad * inside, inside], dim=1), 3, stride=1, padding=1)
-        within, count = beside.split(1, dim=1)
-        outline = 0.5 * (grad + within / count.clamp(min=1 / 18))
-        return torch.where(inside > 0, 0, torch.where(count > 0, outline, grad)), None
+        within, count = _sum_3x3(grad * inside), _sum_3x3(inside)
+        outline = within.div_(count.clamp(min=1)).add_(grad).mul_(0.5)
+        return torch.where(count > 0, outline, grad).mul_(1 - inside), None
+
+
+def _sum_3x3(images: Tensor) -> Tensor:
+    """Sums over each pixel and its neighbours; by shifted adds, since pooling is several times slower on the CPU."""
+    columns = images.clone()
+    columns[..., 1:, :] += images[..., :-1, :]
+    columns[..., :-1, :] += images[..., 1:, :]
+    sums = columns.clone()
+    sums[..., 1:] += columns[..., :-1]
+    sums[..., :-1] += columns[..., 1:]
+    return sums
 
 
 def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:

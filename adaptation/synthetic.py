@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from adaptation.body import Body
-from adaptation.overlay import Floats, Image, Surface, lambert, paint, see
+from adaptation.clothes import Cloth, Dresser, Outfit
+from adaptation.overlay import Floats, Image, see
 from adaptation.poses import walking
 from adaptation.results import PersonResult
 
@@ -91,19 +92,6 @@ class SyntheticClip:
 
 
 @dataclass(frozen=True)
-class _Outfit:
-    """Colours, RGB."""
-
-    shirt: tuple[int, int, int]
-    stripe: tuple[int, int, int]
-    trousers: tuple[int, int, int]
-    shoes: tuple[int, int, int]
-    skin: tuple[int, int, int]
-    hair: tuple[int, int, int]
-    long_sleeves: bool
-
-
-@dataclass(frozen=True)
 class _Walker:
     """Who walks where.
 
@@ -121,7 +109,7 @@ class _Walker:
     heading: float
     enter: float
     steps: float
-    outfit: _Outfit
+    outfit: Outfit
 
 
 _WALKERS = (
@@ -131,14 +119,13 @@ _WALKERS = (
         heading=4.0,
         enter=0.12,
         steps=1.85,
-        outfit=_Outfit(
-            (168, 58, 48),
-            (168, 58, 48),
-            (44, 54, 84),
-            (36, 32, 30),
-            (222, 176, 148),
-            (66, 44, 32),
-            True,
+        outfit=Outfit(
+            shirt=Cloth((168, 58, 48)),
+            trousers=Cloth((44, 54, 84)),
+            shoes=(36, 32, 30),
+            skin=(222, 176, 148),
+            hair=(66, 44, 32),
+            long_sleeves=True,
         ),
     ),
     _Walker(
@@ -147,14 +134,13 @@ _WALKERS = (
         heading=180.0 + 30.0,
         enter=0.26,
         steps=1.95,
-        outfit=_Outfit(
-            (222, 208, 96),
-            (52, 88, 84),
-            (92, 66, 48),
-            (214, 214, 208),
-            (150, 102, 74),
-            (26, 22, 22),
-            False,
+        outfit=Outfit(
+            shirt=Cloth((222, 208, 96), (52, 88, 84), "stripes"),
+            trousers=Cloth((92, 66, 48)),
+            shoes=(214, 214, 208),
+            skin=(150, 102, 74),
+            hair=(26, 22, 22),
+            long_sleeves=False,
         ),
     ),
 )
@@ -183,7 +169,7 @@ def render_clip(settings: ClipSettings | None = None, body: Body | None = None) 
     images = np.empty((count, *size, 3), np.uint8)
     full = np.zeros((people, count, *size), bool)
     visible = np.zeros((people, count, *size), bool)
-    parts = [_Clothes(body, walker) for walker in _WALKERS]
+    dresser = Dresser(body)
     for number in range(count):
         order = sorted(range(people), key=lambda person: -walks[person].depth[number])
         image = background
@@ -193,7 +179,7 @@ def render_clip(settings: ClipSettings | None = None, body: Body | None = None) 
             surface = see(walks[person].pixels[number], body.faces, size)
             if surface is None:
                 continue
-            image = parts[person].paint(image, surface)
+            image = dresser.paint(image, surface, _WALKERS[person].outfit)
             x, y, w, h = surface.box
             here = surface.average(surface.visible.astype(np.float32)) >= 0.5
             full[person, number, y : y + h, x : x + w] = here
@@ -349,44 +335,6 @@ def _distance(cycles: Tensor, direction: Tensor, betas: Tensor, body: Body, samp
     below = position.floor().long().clamp(max=samples - 1)
     within = walked[below] + (position - below) * (walked[below + 1] - walked[below])
     return whole * walked[-1] + within
-
-
-class _Clothes:
-    """Paints a body's visible surface; hems are planes through the body in its rest pose."""
-
-    def __init__(self, body: Body, walker: _Walker) -> None:
-        with torch.no_grad():
-            rest = body(torch.zeros(1, 24, 3), torch.zeros(1, 10))
-        self._rest = rest.vertices[0].numpy()
-        joints = rest.joints[0].numpy()
-        outfit = walker.outfit
-        self._waist, self._ankle, self._neck = (
-            joints[0, 1] + 0.04,
-            joints[7, 1] + 0.03,
-            joints[12, 1] - 0.03,
-        )
-        self._cuff = joints[20, 0] - 0.03 if outfit.long_sleeves else 0.75 * joints[18, 0] + 0.25 * joints[16, 0]
-        head = self._rest[self._rest[:, 1] > joints[15, 1] - 0.04]
-        self._head_low, self._head_high = head.min(0), head.max(0)
-        self._colors = np.array([outfit.skin, outfit.shirt, outfit.trousers, outfit.shoes, outfit.hair], np.float32)
-        self._stripe = np.array(outfit.stripe, np.float32)
-
-    def paint(self, image: Image, surface: Surface) -> Image:
-        """Paint a surface of this body over an image."""
-        rest = surface.interpolate(self._rest)
-        x, y, z = np.abs(rest[..., 0]), rest[..., 1], rest[..., 2]
-        _, up, back = np.moveaxis((rest - self._head_low) / (self._head_high - self._head_low), -1, 0)
-        # Hair lies above a plane that falls from the forehead to the nape.
-        hair = (y > self._head_low[1]) & (up > 0.12 + 0.62 * back)
-        shirt = (x < self._cuff) & (y < self._neck + 0.25 * (x - 0.06)) & (y > self._waist)
-        part = np.select([y < self._ankle, y <= self._waist, shirt, hair], [3, 2, 1, 4], 0)
-        colors = self._colors[part]
-        colors[shirt & (np.sin(y * (2 * np.pi / 0.09)) > 0.3)] = self._stripe
-        # Folds: soft, and fixed to the cloth.
-        folds = np.sin(61 * rest[..., 0] + 3 * np.sin(23 * y)) * np.sin(37 * y + 29 * z)
-        colors *= (1 + 0.06 * folds * ((part == 1) | (part == 2)))[..., None]
-        colors *= (lambert(surface, ambient=0.5) * surface.visible)[..., None]
-        return paint(image, surface, colors, surface.visible.astype(np.float32))
 
 
 def _cast_shadow(image: Image, walk: _Walk, number: int, settings: ClipSettings) -> Image:

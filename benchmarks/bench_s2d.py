@@ -1,112 +1,79 @@
-"""s2d against the stacked convolution that it replaces, and against OpenCV and SciPy where they are installed.
+"""s2d against the stacked convolution that it replaces, and against the distance transforms of other libraries.
 
     python benchmarks/bench_s2d.py
     python benchmarks/bench_s2d.py --sizes 224 --batches 1 16 --out benchmarks/results
 
-Depth is the largest distance in the masks; the stacked convolution runs that many iterations and no more.
-"outward" is the map of 1 - S, which is deep.
+l is the number of iterations that the stacked convolution runs: 26 at 224 px for the inward map of figures, half
+the size for their outward map, the depth of the other masks; s2d itself is not told. On the CPU "1 thread" is s2d
+itself: all cores against one. On CUDA "copy" moves the same bytes, rows with * are kernel time without launches.
 """
 
 from __future__ import annotations
 
-import argparse
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import os
+from collections.abc import Iterator
 
-import numpy as np
+import peers
 import torch
-from common import HEAD, Row, compare, figures, show, write
+from common import Contest, Memory, main
+from inputs import Batch, copy_of, gradient, rotate
+from timing import Call, peak_bytes
 from torch import Tensor
 
 from topokernels import reference, s2d
 
-# Pixels times iterations above which one backward of the stacked convolution takes seconds on a CPU.
-CPU_BACKWARD_LIMIT = 1 << 23
+CORES = len(os.sched_getaffinity(0))
 
 
-def peers() -> Iterator[tuple[str, Callable[[np.ndarray], object]]]:
-    """Chessboard distance transforms of one image (H, W) on the CPU."""
-    try:
-        import cv2
+def contests(batch: Batch) -> Iterator[Contest]:
+    def stacked(mask: Tensor) -> Tensor:
+        return reference.s2d(mask, iterations=batch.steps)
 
-        cv2.setNumThreads(1)
-        yield "opencv DIST_C", lambda mask: cv2.distanceTransform(mask, cv2.DIST_C, 3)
-    except ImportError:
-        print("opencv is not installed: left out")
-    try:
-        from scipy.ndimage import distance_transform_cdt
+    def backward(grad: Tensor, mask: Tensor) -> Tensor:
+        return torch.ops.topo.s2d_backward.default(grad, mask, None, 3, False, False, "subgradient")
 
-        yield "scipy cdt", lambda mask: distance_transform_cdt(mask, "chessboard")
-    except ImportError:
-        print("scipy is not installed: left out")
-
-
-def gradient(function: Callable[[Tensor], Tensor], mask: Tensor) -> Callable[[], object]:
-    """Forward and backward of a sum."""
-    leaf = mask.clone().requires_grad_()
-
-    def call() -> object:
-        leaf.grad = None
-        function(leaf).sum().backward()
-        return leaf.grad
-
-    return call
+    if batch.mask.shape[-1] == 64:
+        assert torch.equal(s2d(batch.mask[:1]), stacked(batch.mask[:1]))
+    ours, both = rotate(s2d, batch.masks), gradient(s2d, batch.masks)
+    yield Contest("s2d", "forward", ours, "stacked conv", rotate(stacked, batch.masks))
+    yield Contest("s2d", "forward+backward", both, "stacked conv", gradient(stacked, batch.masks))
+    for name, transform in peers.distance_transforms(batch):
+        yield Contest("s2d", "forward", ours, name, transform)
+    if batch.device == "cuda":
+        grads = [torch.rand_like(mask) for mask in batch.masks]
+        yield Contest("s2d", "forward", ours, *copy_of(batch, 8), kernel=True)
+        yield Contest("s2d", "backward", rotate(backward, grads, batch.masks), *copy_of(batch, 12), kernel=True)
+    elif CORES > 1 and len(batch.mask) >= 2 * CORES and batch.kind == "inward":
+        for direction, call in (("forward", ours), ("forward+backward", both)):
+            one, every = (with_threads(count, call, batch.threads) for count in (1, CORES))
+            yield Contest("s2d", direction, every, "1 thread", one, threads=CORES)
 
 
-def rows_of(mask: Tensor, name: str, device: str, seconds: float) -> Iterator[Row]:
-    """All comparisons for one batch of masks."""
-    depth = int(s2d(mask).max())
+def with_threads(count: int, call: Call, usual: int) -> Call:
+    """The call with so many threads of torch."""
 
-    def row(direction: str, baseline: str, ours: Callable[[], object], theirs: Callable[[], object]) -> Row:
-        numbers = compare(ours, theirs, device, seconds)
-        return Row(name, direction, tuple(mask.shape), depth, "float32", device, baseline, *numbers)
+    def run() -> None:
+        torch.set_num_threads(count)
+        call()
+        torch.set_num_threads(usual)
 
-    def stacked(values: Tensor) -> Tensor:
-        return reference.s2d(values, iterations=depth)
-
-    assert torch.equal(s2d(mask), stacked(mask))
-    yield row("forward", "stacked conv", lambda: s2d(mask), lambda: stacked(mask))
-    if device == "cuda" or mask.numel() * depth <= CPU_BACKWARD_LIMIT:
-        yield row("forward+backward", "stacked conv", gradient(s2d, mask), gradient(stacked, mask))
-    if device == "cpu":
-        images = [np.ascontiguousarray(image) for image in mask[:, 0].numpy().astype(np.uint8)]
-        for baseline, transform in peers():
-            yield row(
-                "forward",
-                baseline,
-                lambda: s2d(mask),
-                lambda transform=transform: [transform(image) for image in images],
-            )
+    return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224, 512])
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
-    parser.add_argument("--seconds", type=float, default=1.0, help="measuring time of one comparison")
-    parser.add_argument("--max-pixels", type=int, default=1 << 20, help="larger batches are left out")
-    parser.add_argument("--out", type=Path, help="folder for s2d.json and s2d.md")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+def memory(batch: Batch) -> Iterator[Memory]:
+    """Forward and backward of ours and of the stacked convolution, which keeps what every iteration made."""
+    size, shape = batch.mask.nbytes, tuple(batch.mask.shape)
 
-    rows = []
-    print(HEAD)
-    for size in args.sizes:
-        for batch in args.batches:
-            if batch * size * size > args.max_pixels:
-                continue
-            mask = figures(batch, size, args.device)
-            for name, values in (("s2d", mask), ("outward", 1 - mask)):
-                for row in rows_of(values, name, args.device, args.seconds):
-                    rows.append(row)
-                    show(row)
-    if args.out:
-        write(args.out, "s2d", rows, args.device, shlex.join(["python", *sys.argv]))
+    def peak(implementation: str, function: Call) -> Memory:
+        # Inputs and outputs: mask and gradient that came, distance map and gradient that goes.
+        return Memory("s2d", shape, implementation, peak_bytes(function, 2 * size), 4 * size)
+
+    yield peak("ours", gradient(s2d, [batch.mask]))
+    torch.cuda.empty_cache()
+    if 3 * size * batch.steps < torch.cuda.mem_get_info()[0]:
+        stacked = gradient(lambda mask: reference.s2d(mask, iterations=batch.steps), [batch.mask])
+        yield peak(f"stacked conv, l = {batch.steps}", stacked)
 
 
 if __name__ == "__main__":
-    main()
+    main("s2d", __doc__, contests, memory)

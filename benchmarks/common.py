@@ -1,28 +1,36 @@
-"""What the benchmarks share: inputs, side-by-side timing, and JSON and Markdown of the rows."""
+"""What the benchmarks share: the rows, their table, JSON, Markdown and plot, and the loop over sizes and batches."""
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import platform
+import shlex
 import subprocess
+import sys
+import textwrap
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
+from inputs import KINDS, Batch, batch_of, figures
+from plots import plot
+from timing import Call, Numbers, compare, compare_kernels, measure
 
 import topokernels
+
+__all__ = ["HEAD", "Contest", "Memory", "Numbers", "Row", "compare", "figures", "machine", "main", "show", "write"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: medians in microseconds per call, and the quartiles of the ratio baseline / ours."""
+    """One comparison: medians in microseconds per call, their quartiles, and those of the ratio baseline / ours."""
 
     op: str
-    direction: str  # forward, backward, or forward+backward
+    direction: str  # forward, backward, or forward+backward; "pass" in the JSON
     shape: tuple[int, ...]
     depth: int
     dtype: str
@@ -33,61 +41,185 @@ class Row:
     ratio: float
     ratio_low: float
     ratio_high: float
+    time_low_us: float
+    time_high_us: float
+    baseline_low_us: float
+    baseline_high_us: float
+    masks: str = ""
+    threads: int = 1
+    clock: str = "wall"  # or kernel: replay of a CUDA graph, nothing but device time
 
 
-def figures(count: int, size: int, device: str, *, seed: int = 0) -> Tensor:
-    """Masks (count, 1, size, size) of people-like figures: capsules for trunk, head and limbs, about a fifth full."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:size, 0:size] / size
-    masks = np.zeros((count, 1, size, size), np.float32)
-    for mask in masks:
-        cx = 0.5 + rng.uniform(-0.05, 0.05)
-        bones = [((cx, 0.3), (cx, 0.55), 0.11), ((cx, 0.16), (cx, 0.18), 0.07)]
-        for side in (-1, 1):
-            arm, leg = rng.uniform(0.1, 0.3), rng.uniform(0.02, 0.18)
-            bones.append(((cx + side * 0.09, 0.3), (cx + side * (0.09 + arm), 0.3 + rng.uniform(0, 0.25)), 0.035))
-            bones.append(((cx + side * 0.06, 0.55), (cx + side * (0.06 + leg), 0.92), 0.05))
-        for (x0, y0), (x1, y1), radius in bones:
-            dx, dy = x1 - x0, y1 - y0
-            t = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
-            mask[0] += (x - x0 - t * dx) ** 2 + (y - y0 - t * dy) ** 2 < radius**2
-    return torch.from_numpy((masks > 0).astype(np.float32)).to(device)
+@dataclass(frozen=True)
+class Memory:
+    """Peak CUDA memory of one forward and backward, of which ``io_bytes`` are its inputs, outputs and gradients."""
+
+    op: str
+    shape: tuple[int, ...]
+    implementation: str
+    peak_bytes: int
+    io_bytes: int
 
 
-def compare(
-    ours: Callable[[], object], baseline: Callable[[], object], device: str, seconds: float
-) -> tuple[float, ...]:
-    """Time two calls in turns, so that a noisy machine disturbs both alike.
+@dataclass(frozen=True)
+class Contest:
+    """Two calls that do the same work."""
 
-    Returns:
-        Medians of ours and of the baseline in microseconds, and median and quartiles of their ratio.
+    op: str
+    direction: str
+    ours: Call
+    baseline: str
+    theirs: Call
+    kernel: bool = False  # on CUDA also timed by graph replay
+    threads: int | None = None  # where these are not the batch's own
+    steps: int | None = None
+
+
+@dataclass
+class Rates:
+    """What a baseline's last call took, to leave out those that would take too long.
+
+    Iterative baselines grow with the cube of the size; for the others that is an overestimate. What does not fill a
+    GPU takes as long as its launches.
     """
-    for call in (ours, baseline):
-        _time(call, device)
-    pairs: list[tuple[float, float]] = []
-    end = time.perf_counter() + seconds
-    while len(pairs) < 5 or (time.perf_counter() < end and len(pairs) < 200):
-        pairs.append((_time(ours, device), _time(baseline, device)))
-    times = np.array(pairs) * 1e6
-    low, middle, high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75])
-    return (*np.median(times, axis=0).tolist(), float(middle), float(low), float(high))
+
+    seconds: dict[tuple[str, ...], float] = field(default_factory=dict)
+    skipped: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+
+    @staticmethod
+    def _work(batch: Batch) -> float:
+        count, _, _, size = batch.mask.shape
+        return max(count * size**3, 64 * 224**3 if batch.device == "cuda" else 0)
+
+    def note(self, contest: Contest, batch: Batch, seconds: float) -> None:
+        """Remember a measured call."""
+        self.seconds[contest.op, contest.direction, contest.baseline, batch.kind] = seconds / self._work(batch)
+
+    def expected(self, contest: Contest, batch: Batch) -> float:
+        """Seconds of a call of the baseline on this batch."""
+        key = (contest.op, contest.direction, contest.baseline, batch.kind)
+        return self.seconds.get(key, 0.0) * self._work(batch)
+
+    def skip(self, contest: Contest, batch: Batch, why: str) -> None:
+        """Remember to say that this was left out."""
+        count, _, _, size = batch.mask.shape
+        places = self.skipped.setdefault((contest.op, PASSES[contest.direction], contest.baseline), [])
+        places.append(f"{count}x{size} {batch.kind} ({why})")
+
+    def report(self, limit: float) -> None:
+        """Say what was left out."""
+        for (op, direction, baseline), places in self.skipped.items():
+            text = (
+                f"left out: {op} {direction} against {baseline}, calls over {limit:g} s (--limit): {', '.join(places)}"
+            )
+            print(*textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False), sep="\n")
 
 
-def _time(call: Callable[[], object], device: str) -> float:
-    """Seconds of one call, repeated until it can be measured."""
-    repeats = 1
-    while True:
-        if device == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        for _ in range(repeats):
-            call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        elapsed = time.perf_counter() - start
-        if elapsed > 5e-4 or repeats >= 64:
-            return elapsed / repeats
-        repeats *= 4
+def main(
+    name: str,
+    description: str | None,
+    contests: Callable[[Batch], Iterator[Contest]],
+    memory: Callable[[Batch], Iterator[Memory]] | None = None,
+    kinds: tuple[str, ...] = KINDS,
+) -> None:
+    """The command line of a benchmark: every contest at every size, batch and kind of mask."""
+    args = _arguments(description, kinds)
+    torch.set_num_threads(args.threads)
+    start, rates = time.perf_counter(), Rates()
+    rows: list[Row] = []
+    memories: list[Memory] = []
+    failures: list[str] = []
+    print(title(args.device))
+    print(HEAD)
+    for kind in args.masks:
+        small = batch_of(kind, 1, 64, args.device, args.threads)
+        for contest in contests(small):
+            if contest.baseline not in args.without:
+                contest.theirs()
+                rates.note(contest, small, measure(contest.theirs, args.device))
+    for size in args.sizes:
+        for count, kind in ((count, kind) for count in args.batches for kind in args.masks):
+            # Shallow and deep masks show how time depends on depth, for which one batch is enough.
+            if kind in ("shallow", "deep") and count != args.batches[0]:
+                continue
+            if count * size * size > MOST_PIXELS[args.device]:
+                print(f"left out: {count} x {size} px, more pixels than {MOST_PIXELS[args.device]:,}")
+                continue
+            batch = batch_of(kind, count, size, args.device, args.threads)
+            for contest in contests(batch):
+                if contest.baseline in args.without:
+                    continue
+                if time.perf_counter() - start > args.deadline:
+                    break
+                rows += _rows(contest, batch, rates, failures, args)
+            if memory is not None and args.device == "cuda":
+                for entry in memory(batch):
+                    memories.append(entry)
+                    show_memory(entry)
+        if args.out:
+            write(args.out, name, rows, args.device, shlex.join(["python", *sys.argv]), memories)
+        if time.perf_counter() - start > args.deadline:
+            print(f"left out: what {args.deadline:.0f} s had no time for, from {size} px on (--deadline)")
+            break
+    rates.report(args.limit)
+    if args.out:
+        stem = args.out / file_stem(name)
+        plot(json.loads(stem.with_suffix(".json").read_text()), stem.with_suffix(".png"))
+    if failures:
+        sys.exit(f"failed: {len(failures)} comparisons, see above")
+
+
+# A float32 tensor of so many pixels takes 128 MiB on the CPU, 1 GiB on the GPU.
+MOST_PIXELS = {"cpu": 1 << 25, "cuda": 1 << 28}
+
+
+def _arguments(description: str | None, kinds: tuple[str, ...]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224, 512, 1024])
+    parser.add_argument("--batches", type=int, nargs="+", help="1 16 on the CPU; 1 64 1024 on CUDA")
+    parser.add_argument("--masks", nargs="+", default=list(kinds), choices=kinds)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch, and of peers that have any")
+    parser.add_argument("--seconds", type=float, default=0.2, help="measuring time of one comparison")
+    parser.add_argument("--limit", type=float, default=0.5, help="leave out calls of baselines that take longer")
+    parser.add_argument("--deadline", type=float, default=110.0, help="seconds after which no comparison starts")
+    parser.add_argument("--without", nargs="+", default=[], metavar="BASELINE", help="baselines to leave out")
+    parser.add_argument("--out", type=Path, help="folder for JSON, Markdown and plot")
+    args = parser.parse_args()
+    args.batches = args.batches or ([1, 16] if args.device == "cpu" else [1, 64, 1024])
+    return args
+
+
+def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], args: argparse.Namespace) -> Iterator[Row]:
+    """Measure one contest, or say why it is left out."""
+    where = f"{contest.op} {contest.direction}, {'x'.join(map(str, batch.mask.shape))} {batch.kind}, {contest.baseline}"
+    expected = rates.expected(contest, batch)
+    if expected > args.limit:
+        rates.skip(contest, batch, f"{expected:.1f} s")
+        return
+
+    def row(numbers: Numbers, clock: str) -> Row:
+        shape, steps = tuple(batch.mask.shape), batch.steps if contest.steps is None else contest.steps
+        labels = (contest.op, contest.direction, shape, steps, "float32", batch.device, contest.baseline)
+        return Row(*labels, *numbers, masks=batch.kind, threads=contest.threads or batch.threads, clock=clock)
+
+    try:
+        numbers = compare(contest.ours, contest.theirs, batch.device, args.seconds)
+        rates.note(contest, batch, numbers.baseline_us / 1e6)
+        measured = [row(numbers, "wall")]
+        if contest.kernel and batch.device == "cuda":
+            measured.append(row(compare_kernels(contest.ours, contest.theirs, args.seconds), "kernel"))
+    except torch.OutOfMemoryError:
+        rates.skip(contest, batch, "out of memory")
+        torch.cuda.empty_cache()
+        return
+    except RuntimeError as error:  # the others go on
+        failures.append(where)
+        print(f"failed: {where}: {str(error).splitlines()[0][:60]}")
+        return
+    for entry in measured:
+        show(entry)
+        yield entry
 
 
 def machine(device: str) -> dict[str, object]:
@@ -98,10 +230,14 @@ def machine(device: str) -> dict[str, object]:
     return {
         "commit": commit.stdout.strip(),
         "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if device == "cuda" else None,
         "torch": torch.__version__,
+        "cuda": torch.version.cuda,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
+        "simd": os.environ.get("TOPO_SIMD_LEVEL", "best"),
+        "date": time.strftime("%Y-%m-%d"),
         "build": topokernels.build_info(),
     }
 
@@ -112,37 +248,81 @@ def _cpu_name() -> str:
     return names[0].split(":", 1)[1].strip() if names else platform.machine()
 
 
+def title(device: str) -> str:
+    """One line about the machine."""
+    meta = machine(device)
+    processor = meta["gpu"] or f"{meta['cpu']}, {meta['threads']} thread(s), SIMD {meta['simd']}"
+    return f"{processor}, torch {meta['torch']}, commit {str(meta['commit'])[:10]}"
+
+
+PASSES = {"forward": "fwd", "backward": "bwd", "forward+backward": "fwd+bwd"}
+HEAD = (
+    f"{'op':14} {'pass':7} {'shape':15} {'masks':8} {'l':>4} {'baseline':22} {'ours us':>9} {'base us':>10} "
+    f"{'base/ours':>9}  quartiles"
+)
+
+
 def show(row: Row) -> None:
     """One line of the table on the terminal."""
-    shape = "x".join(map(str, row.shape))
+    shape, kernel = "x".join(map(str, row.shape)), "*" if row.clock == "kernel" else " "
     print(
-        f"{row.op:8} {row.direction:17} {shape:16} {row.depth:5d} {row.baseline:16} {row.time_us:11.1f} "
-        f"{row.baseline_us:12.1f} {row.ratio:9.2f}x ({row.ratio_low:.2f} to {row.ratio_high:.2f})",
+        f"{row.op:14} {PASSES[row.direction]:7} {shape:15} {row.masks:8} {row.depth:4d} {row.baseline:22} "
+        f"{row.time_us:9.1f} {row.baseline_us:10.1f} {row.ratio:8.2f}x{kernel} "
+        f"{row.ratio_low:.2f}-{row.ratio_high:.2f}",
         flush=True,
     )
 
 
-HEAD = (
-    f"{'op':8} {'pass':17} {'shape':16} {'depth':>5} {'baseline':16} {'ours us':>11} {'baseline us':>12} {'faster':>10}"
-)
+def show_memory(entry: Memory) -> None:
+    """One line about memory."""
+    print(
+        f"{entry.op:14} {'peak memory':16} {'x'.join(map(str, entry.shape)):15} {entry.implementation:22} "
+        f"{entry.peak_bytes / 2**20:10,.1f} MiB, {entry.peak_bytes / entry.io_bytes:.2f}x inputs and outputs",
+        flush=True,
+    )
 
 
-def write(folder: Path, name: str, rows: list[Row], device: str, command: str) -> None:
+def file_stem(name: str) -> str:
+    """Name of the result files: runs at a forced SIMD level have their own."""
+    level = os.environ.get("TOPO_SIMD_LEVEL")
+    return f"{name}_{level}" if level else name
+
+
+def write(
+    folder: Path, name: str, rows: list[Row], device: str, command: str, memories: list[Memory] | None = None
+) -> None:
     """JSON of the rows with the machine, and a Markdown table made from it."""
     folder.mkdir(parents=True, exist_ok=True)
+    stem = file_stem(name)
     meta = machine(device) | {"command": command}
     entries = [{("pass" if key == "direction" else key): value for key, value in asdict(row).items()} for row in rows]
-    (folder / f"{name}.json").write_text(json.dumps({"meta": meta, "rows": entries}, indent=1) + "\n")
+    result = {"meta": meta, "rows": entries, "memory": [asdict(entry) for entry in memories or []]}
+    (folder / f"{stem}.json").write_text(json.dumps(result, indent=1) + "\n")
+    (folder / f"{stem}.md").write_text(markdown(result) + "\n")
+
+
+def markdown(result: dict) -> str:
+    """The tables of one result file."""
+    meta, rows, memories = result["meta"], result["rows"], result.get("memory", [])
+    processor = f"{meta['gpu'] or meta['cpu']}, {meta['threads']} CPU thread(s)"
     lines = [
-        f"{meta['cpu']}, {meta['threads']} thread(s), torch {meta['torch']}, commit {str(meta['commit'])[:10]}; "
-        f"medians of alternating calls, quartiles of their ratio. `{command}`",
+        f"{processor}, torch {meta['torch']}, commit {str(meta['commit'])[:10]}; medians of alternating calls, "
+        f"quartiles of their ratio; l: iterations of the stacked convolution. `{meta['command']}`",
         "",
-        "| op | pass | shape | depth | baseline | ours, us | baseline, us | faster |",
-        "|---|---|---|---:|---|---:|---:|---:|",
+        "| op | pass | shape | masks | l | baseline | clock | ours, us | baseline, us | baseline / ours |",
+        "|---|---|---|---|---:|---|---|---:|---:|---:|",
     ]
     lines += [
-        f"| {r.op} | {r.direction} | {' x '.join(map(str, r.shape))} | {r.depth} | {r.baseline} | {r.time_us:,.1f} "
-        f"| {r.baseline_us:,.1f} | {r.ratio:,.2f}x ({r.ratio_low:,.2f} to {r.ratio_high:,.2f}) |"
+        f"| {r['op']} | {r['pass']} | {' x '.join(map(str, r['shape']))} | {r['masks']} | {r['depth']} "
+        f"| {r['baseline']} | {r['clock']} | {r['time_us']:,.1f} | {r['baseline_us']:,.1f} "
+        f"| {r['ratio']:,.2f} ({r['ratio_low']:,.2f} to {r['ratio_high']:,.2f}) |"
         for r in rows
     ]
-    (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
+    if memories:
+        lines += ["", "| op | shape | implementation | peak, MiB | of inputs and outputs |", "|---|---|---|---:|---:|"]
+    lines += [
+        f"| {m['op']} | {' x '.join(map(str, m['shape']))} | {m['implementation']} | {m['peak_bytes'] / 2**20:,.1f} "
+        f"| {m['peak_bytes'] / m['io_bytes']:,.2f} |"
+        for m in memories
+    ]
+    return "\n".join(lines)

@@ -41,7 +41,8 @@ def register_autograd(
         with torch._C._AutoDispatchBelowAutograd():
             return overload.redispatch(keyset & torch._C._after_autograd_keyset, *inputs, **given)
 
-    class Recorded(torch.autograd.Function):
+    # Not autograd.Function: that refuses to run inside a transform.
+    class Recorded(torch.autograd.function._SingleLevelFunction):
         @staticmethod
         def forward(ctx: Any, *arguments: Any) -> Any:
             *inputs, keyset, given = arguments
@@ -56,14 +57,13 @@ def register_autograd(
 
     # Looked up once: on small images the call itself is what takes the time.
     grad_enabled, requires_grad = torch.is_grad_enabled, torch._C._any_requires_grad
+    apply: Any = Recorded.apply  # type: ignore[attr-defined]
     redispatch, after_autograd = overload._handle.redispatch_boxed, torch._C._after_autograd_keyset
 
     def kernel(keyset: Any, *inputs: Any, **given: Any) -> Any:
         if not (grad_enabled() and requires_grad(*inputs)):
             return redispatch(keyset & after_autograd, *inputs, **given)
         with functorch.enable_single_level_autograd_function():  # type: ignore[attr-defined]
-            # Not Function.apply: that refuses to run inside a transform.
-            apply: Any = super(torch.autograd.Function, Recorded).apply
             return apply(*inputs, keyset, given)
 
     _LIBRARY.impl(op, kernel, "Autograd", with_keyset=True)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from adaptation.body import Body
+from adaptation.errors import UserError
 from adaptation.poses import facing, walking
 from adaptation.renderer import exact_silhouette, make_renderer, straight_through
 
@@ -50,7 +53,7 @@ def test_body_outside_of_the_crop_draws_nothing(free_body: Body) -> None:
     vertices, camera = walker(free_body)
     away = camera + torch.tensor([0.0, 50.0, 0.0])
     assert not exact_silhouette(vertices, free_body.faces, away, 16).any()
-    assert not make_renderer()(vertices, free_body.faces, away, 16).any()
+    assert not make_renderer().coverage(vertices, free_body.faces, away, 16).any()
 
 
 def test_soft_silhouette_hardens_to_the_exact_one(free_body: Body) -> None:
@@ -58,7 +61,7 @@ def test_soft_silhouette_hardens_to_the_exact_one(free_body: Body) -> None:
     exact = exact_silhouette(vertices, free_body.faces, camera, 64)
     wrong = []
     for sigma in (1.0, 1e-1, 1e-3):
-        soft = make_renderer(sigma=sigma)(vertices, free_body.faces, camera, 64)
+        soft = make_renderer(sigma=sigma).coverage(vertices, free_body.faces, camera, 64)
         assert soft.shape == exact.shape and soft.min() >= 0 and soft.max() <= 1
         wrong.append((soft - exact).abs().mean().item())
     assert wrong[0] > wrong[1] > wrong[2]
@@ -93,7 +96,7 @@ def test_straight_through_gradient_is_what_a_small_motion_does(free_body: Body, 
         exact = exact_silhouette(vertices, faces, moved.detach(), size)
         if not moved.requires_grad:
             return (weight * exact).sum()
-        soft = make_renderer(sigma=sigma)(vertices, faces, moved, size)
+        soft = make_renderer(sigma=sigma).coverage(vertices, faces, moved, size)
         return (weight * straight_through(exact, soft)).sum()
 
     step = torch.zeros(1, 3)
@@ -102,3 +105,29 @@ def test_straight_through_gradient_is_what_a_small_motion_does(free_body: Body, 
     (gradient,) = torch.autograd.grad(seen(variable := camera.clone().requires_grad_()), variable)
     # The losses put a gain on it.
     assert 0.4 < gradient[0, parameter] / difference < 2.5
+
+
+def test_pytorch3d_is_asked_for_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch3d", None)
+    monkeypatch.delitem(sys.modules, "pytorch3d.renderer", raising=False)
+    with pytest.raises(UserError, match=r"PyTorch3D cannot be imported .*INSTALL\.md") as error:
+        make_renderer("pytorch3d")
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_renderer_is_refused() -> None:
+    with pytest.raises(UserError, match="topokernels, pytorch3d, got 'opengl'"):
+        make_renderer("opengl")  # type: ignore[arg-type]
+
+
+def test_exact_silhouette_has_no_cracks_and_is_where_rasterize_finds_a_face() -> None:
+    # Pixel centres lie on the edges that faces share.
+    corners = torch.cartesian_prod(torch.arange(5.0), torch.arange(5.0)).flip(1) + 0.5
+    first = torch.tensor([5 * y + x for y in range(4) for x in range(4)])
+    faces = torch.cat([first[:, None] + torch.tensor(corner) for corner in ([0, 1, 6], [0, 6, 5])])
+    vertices = torch.cat([corners / 4 - 1, torch.ones(25, 1)], dim=1)[None]
+    camera = torch.tensor([[1.0, 0.0, 0.0]])
+    drawn = exact_silhouette(vertices, faces, camera, 8)
+    assert drawn[0, 0, :5, :5].all() and drawn.sum() == 25
+    nearest, _, _ = make_renderer().rasterize(vertices, faces, camera, 8)
+    assert torch.equal(drawn[:, 0] > 0, nearest >= 0)

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 import torch
-from samples import Sample, all_samples, blobs, random, soft
+from functions import FUNCTIONS, gradient, tensors, threads
+from samples import Sample, all_samples, blobs, soft
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from topokernels import chamfer, d2t, has_cuda, s2d, topology_loss
+from topokernels import chamfer, d2t, has_cuda, s2d
 
 SAMPLES = all_samples()
 OPERATORS = sorted(
     name.split("::")[1].split(".")[0] for name in torch._C._dispatch_get_all_op_names() if name.startswith("topo::")
 )
-
-# Public functions of masks with a gradient, as functions of one (..., H, W) mask.
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "s2d": s2d,
-    "s2d literal": lambda m: s2d(m, backward="literal"),
-    "d2t": lambda m: d2t(s2d(m), m),
-    "chamfer": lambda m: chamfer(m, m.roll(2, -1), reduction="none", pull_weight=2.0),
-    "topology_loss": lambda m: topology_loss(m, m.roll(2, -1), reduction="none"),
-}
-
-
-def tensors(result: Any) -> tuple[Tensor, ...]:
-    return result if isinstance(result, tuple) else (result,)
-
-
-def gradient(function: Callable[[Tensor], Tensor], mask: Tensor) -> Tensor:
-    leaf = mask.detach().clone().requires_grad_()
-    out = function(leaf)
-    weight = random(99, *out.shape, dtype=out.dtype).to(out.device)
-    return torch.autograd.grad((out * weight).sum(), leaf)[0]
 
 
 # ---- the namespace: nothing escapes ----
@@ -53,7 +30,8 @@ def test_every_operator_has_a_sample_and_kernels(op: str) -> None:
 
 
 def test_the_namespace_is_not_empty() -> None:
-    assert {"s2d", "s2d_backward", "d2t", "d2t_backward", "chamfer"} <= set(OPERATORS)
+    public = {"s2d", "d2t", "skeleton", "chamfer", "mask_chamfer", "m2s", "rasterize"}
+    assert public | {"s2d_backward", "d2t_backward", "skeleton_backward", "mask_chamfer_backward"} <= set(OPERATORS)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
@@ -152,16 +130,6 @@ def test_autocast_changes_nothing(name: str, low: torch.dtype, device: torch.dev
 # ---- determinism ----
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_number_of_threads_does_not_show(name: str) -> None:
     mask = torch.cat([blobs(9, 9, 30, 33), soft(10, 4, 30, 33)]).float()
@@ -174,39 +142,19 @@ def test_number_of_threads_does_not_show(name: str) -> None:
         assert torch.equal(other[1], results[0][1])
 
 
-def test_deterministic_algorithms_mode_is_accepted(device: torch.device) -> None:
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_deterministic_algorithms_mode_is_accepted(name: str, device: torch.device) -> None:
+    mask = blobs(11, 2, 9, 9).to(device)
+    expected = gradient(FUNCTIONS[name], mask)
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
-        assert gradient(FUNCTIONS["topology_loss"], blobs(11, 2, 9, 9).to(device)).isfinite().all()
+        assert torch.equal(gradient(FUNCTIONS[name], mask), expected)
     finally:
         torch.use_deterministic_algorithms(before)
 
 
 # ---- autograd bookkeeping ----
-
-
-@pytest.mark.parametrize("mode", ["subgradient", "literal"])
-@pytest.mark.parametrize("op", ["s2d", "d2t"])
-def test_double_backward_is_a_clear_error(op: str, mode: str) -> None:
-    mask = soft(12, 1, 6, 7).requires_grad_()
-    distance = mask * 3
-    out = s2d(mask, backward=mode) if op == "s2d" else d2t(distance, mask, backward=mode)
-    weight = random(13, 1, 6, 7).requires_grad_()
-    (grad,) = torch.autograd.grad((out * weight).sum(), mask, create_graph=True)
-    assert grad.requires_grad
-    with pytest.raises(RuntimeError, match=f"{op}: double backward is not defined"):
-        torch.autograd.grad((grad**2).sum(), mask, retain_graph=True)
-    with pytest.raises(RuntimeError, match=f"{op}: double backward is not defined"):
-        torch.autograd.grad((grad**2).sum(), weight)
-
-
-def test_double_backward_of_the_chamfer_operator() -> None:
-    maps = [random(14 + i, 2, 4, 5).requires_grad_() for i in range(4)]
-    pull, push = torch.ops.topo.chamfer(*maps)
-    grads = torch.autograd.grad((pull**2 + push).sum(), maps, create_graph=True)
-    second = torch.autograd.grad(sum((g**2).sum() for g in grads), maps)
-    assert all(g.isfinite().all() and (g != 0).any() for g in second)
 
 
 def test_gradient_only_where_it_is_needed() -> None:
@@ -241,83 +189,3 @@ def test_inputs_are_left_alone(device: torch.device) -> None:
         getattr(torch.ops.topo, sample.op).default(*arguments, **sample.kwargs)
         for a, b in zip(arguments, before, strict=True):
             assert torch.equal(a, b) if isinstance(a, Tensor) else a == b
-
-
-# ---- CUDA only ----
-
-
-def cuda_device() -> torch.device:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    return torch.device("cuda")
-
-
-@pytest.mark.cuda
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_cuda_graph_capture(name: str) -> None:
-    function, mask = FUNCTIONS[name], blobs(17, 3, 20, 22).to(cuda_device()).float()
-    static = mask.clone().requires_grad_()
-
-    def step() -> tuple[Tensor, Tensor]:
-        out = function(static)
-        return out, torch.autograd.grad(out.sum(), static)[0]
-
-    warmup = torch.cuda.Stream()
-    warmup.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(warmup):
-        step()
-    torch.cuda.current_stream().wait_stream(warmup)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        out, grad = step()
-    other = blobs(18, 3, 20, 22).to(mask)
-    with torch.no_grad():
-        static.copy_(other)
-    graph.replay()
-    leaf = other.clone().requires_grad_()
-    expected = function(leaf)
-    assert torch.equal(out, expected)
-    assert torch.equal(grad, torch.autograd.grad(expected.sum(), leaf)[0])
-
-
-@pytest.mark.cuda
-def test_cuda_nothing_synchronises() -> None:
-    mask = blobs(19, 3, 20, 22).to(cuda_device()).float()
-    gradient(FUNCTIONS["topology_loss"], mask)
-    leaf, weight = mask.clone().requires_grad_(), torch.ones(3, device="cuda")
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        torch.autograd.grad(FUNCTIONS["topology_loss"](leaf), leaf, weight)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
-@pytest.mark.cuda
-def test_cuda_other_stream() -> None:
-    mask = blobs(20, 4, 60, 64).to(cuda_device()).float()
-    expected = topology_loss(mask, mask.roll(2, -1), reduction="none")
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        torch.cuda._sleep(20_000_000)
-        late = mask * 1
-        result = topology_loss(late, late.roll(2, -1), reduction="none")
-    stream.synchronize()
-    assert torch.equal(result, expected)
-
-
-@pytest.mark.cuda
-def test_cuda_second_device() -> None:
-    cuda_device()
-    if torch.cuda.device_count() < 2:
-        pytest.skip("one CUDA device only")
-    mask = blobs(21, 2, 20, 22).float()
-    result = topology_loss(mask.to("cuda:1"), mask.roll(2, -1).to("cuda:1"), reduction="none")
-    assert result.device == torch.device("cuda:1")
-    assert torch.equal(result.cpu(), topology_loss(mask, mask.roll(2, -1), reduction="none"))
-
-
-@pytest.mark.cuda
-def test_cuda_mixed_devices_are_an_error() -> None:
-    mask = blobs(22, 2, 6, 7).float()
-    with pytest.raises(RuntimeError, match=r"d2t: mask must be on the device of distance"):
-        d2t(mask.to(cuda_device()), mask)

@@ -306,12 +306,14 @@ def route_oracle(depth: np.ndarray, grad: np.ndarray, saturated: int) -> np.ndar
     return result
 
 
+@pytest.mark.parametrize("density", [1.0, 0.05])
 @pytest.mark.parametrize("iterations", [None, 1, 3])
-def test_subgradient_equals_route_oracle(iterations: int | None, device: torch.device) -> None:
+def test_subgradient_equals_route_oracle(iterations: int | None, density: float, device: torch.device) -> None:
+    """Dense and sparse gradients go by ways of their own."""
     rng = np.random.default_rng(16)
     for masks in mask_batches(seed=17, batches=25, per_batch=4, largest=20):
         batch = torch.from_numpy(masks).double()
-        grad = torch.from_numpy(rng.standard_normal(masks.shape))
+        grad = torch.from_numpy(rng.standard_normal(masks.shape) * (rng.random(masks.shape) < density))
         actual = subgradient(batch.to(device), grad.to(device), iterations=iterations).cpu()
         saturated = (max(masks.shape[1:]) - 1 if iterations is None else iterations) + 1
         for mask, g, result in zip(batch, grad, actual, strict=True):
@@ -385,6 +387,43 @@ def test_subgradient_is_linear() -> None:
     a, b = random(24, 2, 16, 19), random(25, 2, 16, 19)
     combined = subgradient(mask, 2 * a - 3 * b)
     torch.testing.assert_close(combined, 2 * subgradient(mask, a) - 3 * subgradient(mask, b))
+
+
+@pytest.mark.parametrize("options", [OPTIONS[i] for i in (0, 1, 2, 3, 12, 37, 38, 39, 4)], ids=option_id)
+def test_sparse_subgradients_add_up_to_the_dense_one(options: dict[str, object], device: torch.device) -> None:
+    masks = torch.cat([holed_masks(), blobs(28, 6, 15, 18)]).to(device)
+    grad, part = random(29, *masks.shape), random(30, *masks.shape).mul(1e3).long() % 23
+    parts = [subgradient(masks, (grad * (part == k)).to(device), **options) for k in range(23)]
+    expected = subgradient(masks, grad.to(device), **options)
+    torch.testing.assert_close(torch.stack(parts).sum(0), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["subgradient", "literal"])
+def test_zero_gradient_gives_zero(mode: str, device: torch.device) -> None:
+    mask = torch.cat([blobs(31, 3, 20, 25), torch.ones(1, 20, 25)]).to(device).requires_grad_()
+    (result,) = torch.autograd.grad(s2d(mask, backward=mode), mask, torch.zeros(4, 20, 25, device=device).double())
+    assert (result == 0).all()
+
+
+@pytest.mark.parametrize("name", awkward_masks())
+def test_subgradient_of_awkward_masks_conserves(name: str, device: torch.device) -> None:
+    """A unit at the deepest pixel arrives whole, half of it on background, whatever the depth."""
+    mask = torch.from_numpy(awkward_masks()[name]).to(device, torch.float64)
+    distance = s2d(mask)
+    grad = torch.zeros_like(mask).view(-1)
+    grad[distance.argmax()] = 1
+    result = subgradient(mask, grad.view_as(mask))
+    moves = bool(mask.any()) and not bool(mask.all())
+    assert result.sum().item() == pytest.approx(float(moves))
+    assert result[mask == 0].sum().item() == pytest.approx(float(moves) / 2)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize("density", [1.0, 0.05])
+def test_values_that_are_not_finite_end(value: float, density: float, device: torch.device) -> None:
+    mask = blobs(32, 3, 30, 34).to(device)
+    grad = torch.where(random(33, 3, 30, 34).abs().to(device) < density, value, 0.0).double()
+    assert subgradient(mask, grad).shape == mask.shape
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

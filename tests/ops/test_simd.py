@@ -29,7 +29,9 @@ for size in ((31, 33), (64, 65), (1, 70), (255, 17), (256, 19), (19, 300), (140,
     for border, holes in itertools.product((False, True), repeat=2):
         mask = blobs(sum(size), 3, *size, dtype=torch.float32).requires_grad_()
         distance = s2d(mask, black_border=border, fill_holes=holes)
-        add(distance, torch.autograd.grad(distance, mask, random(0, 3, *size).float())[0])
+        grad = random(0, 3, *size).float()
+        for upstream in (grad, grad * (grad > 1.7)):
+            add(distance, torch.autograd.grad(distance, mask, upstream, retain_graph=True)[0])
 mask = soft(1, 2, 30, 35).float().requires_grad_()
 add(s2d(mask), torch.autograd.grad(topology_loss(mask, mask.roll(3, -1)), mask)[0])
 for sample in all_samples():

@@ -1,0 +1,123 @@
+"""The pose prior of Kundu et al. (NeurIPS 2021): the decoder of an adversarial auto-encoder, frozen.
+
+phi in [-1, 1]^32 stands for the rotations of joints 1 to 23. The encoder ends in tanh; a discriminator
+makes what it gives spread like uniform noise over the cube (Makhzani et al., "Adversarial
+autoencoders", 2015), a second one makes what the decoder gives for such noise look like poses. So any
+phi is a plausible pose, and every usual pose has a phi.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import roma
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from adaptation.errors import UserError
+from adaptation.output import whole_file
+from adaptation.rotations import matrix_to_rot6d, rot6d_to_matrix
+
+LATENT = 32
+_NUMBERS = 23 * 6
+_FORMAT = "topo-adapt pose prior 1"
+
+
+class LatentPosePrior(nn.Module):
+    """Encoder and decoder between rotations (B, 23, 3, 3) of joints 1 to 23 and phi (B, 32).
+
+    Args:
+        hidden: units of the two hidden layers on each side.
+    """
+
+    mean: Tensor
+
+    def __init__(self, hidden: int = 384) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.encoder = _layers(_NUMBERS, hidden, LATENT)
+        self.decoder = _layers(LATENT, hidden, _NUMBERS)
+        # What is linear in phi need not be learnt by the hidden layers.
+        self.linear = nn.Linear(LATENT, _NUMBERS)
+        nn.init.zeros_(self.linear.bias)
+        self.register_buffer("mean", matrix_to_rot6d(torch.eye(3)).repeat(23))
+
+    def encode(self, rotations: Tensor) -> Tensor:
+        """Phi (B, 32) of rotations (B, 23, 3, 3)."""
+        return torch.tanh(self.encoder(matrix_to_rot6d(rotations).flatten(1) - self.mean))
+
+    def decode(self, phi: Tensor) -> Tensor:
+        """Rotations (B, 23, 3, 3) of phi (B, 32)."""
+        numbers = self.mean + self.linear(phi) + self.decoder(phi)
+        return rot6d_to_matrix(numbers.view(-1, 23, 6))
+
+    def forward(self, phi: Tensor) -> Tensor:
+        """The same as `decode`."""
+        return self.decode(phi)
+
+    def frozen(self) -> LatentPosePrior:
+        """This prior, without gradients to its weights."""
+        return self.requires_grad_(False).eval()
+
+    def save(self, path: Path, notes: dict[str, str] | None = None) -> None:
+        """Write weights and notes as safetensors."""
+        meta = {"format": _FORMAT, "hidden": str(self.hidden), "notes": json.dumps(notes or {})}
+        with whole_file(path) as file:
+            file.write(save(self.state_dict(), meta))
+
+    @classmethod
+    def load(cls, path: Path) -> LatentPosePrior:
+        """Read such a file, frozen.
+
+        Raises:
+            UserError: missing, or not a pose prior.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                meta = file.metadata() or {}
+                if meta.get("format") != _FORMAT:
+                    raise UserError(f"{path} is not a pose prior of topo-adapt")
+                prior = cls(int(meta["hidden"]))
+                prior.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+        except FileNotFoundError:
+            raise UserError(f"no such file: {path}") from None
+        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is not a pose prior of topo-adapt: {error}") from None
+        return prior.frozen()
+
+
+class Discriminators(nn.Module):
+    """Judges of the training: one of phi, one of poses given as six numbers per joint."""
+
+    def __init__(self, hidden: int = 256) -> None:
+        super().__init__()
+        self.latent = _layers(LATENT, hidden, 1)
+        self.pose = _layers(_NUMBERS, hidden, 1)
+
+    def judge_pose(self, rotations: Tensor) -> Tensor:
+        """Scores (B,) of rotations (B, 23, 3, 3); 1 is a pose of the data, 0 is made up."""
+        return self.pose(matrix_to_rot6d(rotations).flatten(1)).squeeze(1)
+
+    def judge_latent(self, phi: Tensor) -> Tensor:
+        """Scores (B,) of phi (B, 32); 1 is uniform noise, 0 is of the encoder."""
+        return self.latent(phi).squeeze(1)
+
+
+def _layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, outputs)
+    )
+
+
+def with_root(root: Tensor, rotations: Tensor) -> Tensor:
+    """Rotations (B, 24, 3, 3) of an axis-angle root (B, 3) and of joints 1 to 23, (B, 23, 3, 3)."""
+    return torch.cat([roma.rotvec_to_rotmat(root)[:, None], rotations], dim=1)
+
+
+def least_squares(scores: Tensor, wanted: float) -> Tensor:
+    """The adversarial loss of LSGAN (Mao et al., ICCV 2017)."""
+    return F.mse_loss(scores, torch.full_like(scores, wanted))

@@ -1,0 +1,181 @@
+"""The mesh regressor: one image crop to pose, shape and camera.
+
+The form is HMR's (Kanazawa et al., CVPR 2018) as in SPIN, without its dropout: ResNet features, and a
+head that corrects a mean estimate three times. State-dict keys are SPIN's, so that its checkpoints
+load. The pose is either SPIN's 24 rotations of six numbers, or, as in Kundu et al. (NeurIPS 2021), a
+latent phi = tanh(z) in [-1, 1]^32 that a frozen pose prior decodes, beside the global rotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import roma
+import torch
+from torch import Tensor, nn
+
+from adaptation.body import Body, BodyOutput
+from adaptation.resnet import ResNet
+from adaptation.rotations import Layout, rot6d_to_matrix
+
+LATENT = 32
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a regressor says about B crops.
+
+    Attributes:
+        rotations: (B, 24, 3, 3), joint 0 the global orientation in camera axes.
+        betas: (B, 10).
+        camera: (B, 3) weak perspective (s, tx, ty) over the crop.
+        latent: (B, 32) phi in [-1, 1], where the regressor has one.
+    """
+
+    rotations: Tensor
+    betas: Tensor
+    camera: Tensor
+    latent: Tensor | None = None
+
+    def body(self, model: Body) -> BodyOutput:
+        """Vertices and joints of these bodies."""
+        return model(self.rotations, self.betas)
+
+    @property
+    def pose(self) -> Tensor:
+        """Axis-angle, (B, 24, 3), with no gradient worth taking: the sign is free at half a turn."""
+        return roma.rotmat_to_rotvec(self.rotations)
+
+
+class MeshNetwork(Protocol):
+    """Any network that can be adapted: RGB crops (B, 3, S, S) in [0, 1] to a `Prediction`."""
+
+    def __call__(self, images: Tensor) -> Prediction:
+        """Bodies and cameras of crops."""
+
+
+PoseDecoder = Callable[[Tensor], Tensor]
+"""phi (B, 32) to the rotations of joints 1 to 23, (B, 23, 3, 3)."""
+
+
+class Regressor(ResNet):
+    """The project's regressor.
+
+    Args:
+        blocks: of the ResNet.
+        width: of the ResNet.
+        hidden: units of the head's two layers; 1024 in SPIN.
+        decoder: of the latent; None for SPIN's rotations. It belongs to the caller: its weights are neither
+            trained nor saved here.
+        rounds: corrections of the mean estimate.
+    """
+
+    init_pose: Tensor
+    init_shape: Tensor
+    init_cam: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        width: int = 64,
+        hidden: int = 1024,
+        decoder: PoseDecoder | None = None,
+        rounds: int = 3,
+    ) -> None:
+        super().__init__(blocks, width)
+        self._decoder = (decoder,)  # in a tuple, so that a module is not registered as part of this one
+        self.rounds = rounds
+        numbers = 24 * 6 if decoder is None else LATENT + 6
+        self.fc1 = nn.Linear(self.channels + numbers + 13, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.decpose = nn.Linear(hidden, numbers)
+        self.decshape = nn.Linear(hidden, 10)
+        self.deccam = nn.Linear(hidden, 3)
+        for layer in (self.decpose, self.decshape, self.deccam):
+            nn.init.xavier_uniform_(layer.weight, gain=0.01)
+        # An upright body that faces the camera: its y axis points up, the image's down.
+        upright = torch.tensor([1.0, 0.0, 0.0, -1.0, 0.0, 0.0])
+        identity = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
+        rest = identity.repeat(23) if decoder is None else torch.zeros(LATENT)
+        parts = (upright, rest) if decoder is None else (rest, upright)
+        self.register_buffer("init_pose", torch.cat(parts)[None])
+        self.register_buffer("init_shape", torch.zeros(1, 10))
+        self.register_buffer("init_cam", torch.tensor([[0.9, 0.0, 0.0]]))
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def decoder(self) -> PoseDecoder | None:
+        """Of the latent, where there is one."""
+        return self._decoder[0]
+
+    def forward(self, images: Tensor) -> Prediction:
+        """Crops (B, 3, S, S), RGB in [0, 1], to bodies and cameras."""
+        features = self.features((images - self.mean) / self.std)
+        count = len(images)
+        pose, betas, camera = (mean.expand(count, -1) for mean in (self.init_pose, self.init_shape, self.init_cam))
+        for _ in range(self.rounds):
+            x = self.fc2(self.fc1(torch.cat([features, pose, betas, camera], dim=1)))
+            pose, betas, camera = pose + self.decpose(x), betas + self.decshape(x), camera + self.deccam(x)
+        decoder = self.decoder
+        if decoder is None:
+            return Prediction(rot6d_to_matrix(pose.view(count, 24, 6)), betas, camera)
+        latent = torch.tanh(pose[:, :LATENT])
+        whole = rot6d_to_matrix(pose[:, None, LATENT:])
+        return Prediction(torch.cat([whole, decoder(latent)], dim=1), betas, camera, latent)
+
+
+PoseForm = Literal["matrix", "axis_angle", "rot6d"]
+
+
+def wrap(
+    network: nn.Module,
+    *,
+    pose: PoseForm = "matrix",
+    layout: Layout = "interleaved",
+    mean: Sequence[float] = IMAGE_MEAN,
+    std: Sequence[float] = IMAGE_STD,
+) -> nn.Module:
+    """A `MeshNetwork` of somebody's network that returns (pose, betas, camera), as HMR's and SPIN's do.
+
+    Args:
+        network: images (B, 3, S, S), normalised, to pose, betas (B, 10) and camera (B, 3) of weak perspective.
+        pose: what its pose is: "matrix" (B, 24, 3, 3), "axis_angle" (B, 72) or (B, 24, 3), or "rot6d" (B, 144).
+        layout: of "rot6d".
+        mean: subtracted from RGB in [0, 1] before the network sees it.
+        std: divided by.
+
+    Returns:
+        A module; ``network`` in it is the one given, whose weights are what training changes.
+    """
+    return _Wrapped(network, pose, layout, mean, std)
+
+
+class _Wrapped(nn.Module):
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, network: nn.Module, pose: PoseForm, layout: Layout, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.network, self.pose, self.layout = network, pose, layout
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Prediction:
+        pose, betas, camera = self.network((images - self.mean) / self.std)[:3]
+        count = len(images)
+        if self.pose == "axis_angle":
+            rotations = roma.rotvec_to_rotmat(pose.reshape(count, 24, 3))
+        elif self.pose == "rot6d":
+            rotations = rot6d_to_matrix(pose.reshape(count, 24, 6), self.layout)
+        else:
+            rotations = pose.reshape(count, 24, 3, 3)
+        return Prediction(rotations, betas, camera)

@@ -1,0 +1,64 @@
+"""Losses of a prediction against known bodies, as in SPIN: rotations, shape, joints in space and in the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adaptation.body import Body
+from adaptation.camera import project
+from adaptation.regressor import Prediction
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Known bodies: rotations (B, 24, 3, 3), betas (B, 10), camera (B, 3)."""
+
+    rotations: Tensor
+    betas: Tensor
+    camera: Tensor
+
+    def select(self, index: Tensor) -> Truth:
+        """Those of an index or mask (N,)."""
+        return Truth(self.rotations[index], self.betas[index], self.camera[index])
+
+    def to(self, device: str) -> Truth:
+        """The same on another device."""
+        return Truth(self.rotations.to(device), self.betas.to(device), self.camera.to(device))
+
+
+@dataclass(frozen=True)
+class SupervisionWeights:
+    """Weights of the terms; SPIN's, without its common factor of 60.
+
+    Attributes:
+        keypoints: squared distance of projected joints, the crop being [-1, 1]^2.
+        joints: squared distance in space, metres, the pelvis held.
+        rotations: squared differences of rotation matrices.
+        betas: squared differences.
+    """
+
+    keypoints: float = 5.0
+    joints: float = 5.0
+    rotations: float = 1.0
+    betas: float = 0.02
+
+
+def supervision_loss(prediction: Prediction, truth: Truth, body: Body, weights: SupervisionWeights) -> Tensor:
+    """Loss per image, (B,)."""
+    joints = body.joints(prediction.rotations, prediction.betas)
+    wanted = body.joints(truth.rotations, truth.betas)
+    # A crop of two units is [-1, 1]^2 but for a shift, which the difference does not see.
+    keypoints = project(joints, prediction.camera, 2) - project(wanted, truth.camera, 2)
+    space = (joints - joints[:, :1]) - (wanted - wanted[:, :1])
+    # SPIN's guard: a scale near zero or below it makes any projection fit.
+    guard = torch.exp(-10 * prediction.camera[:, 0]).square()
+    return (
+        weights.keypoints * keypoints.square().mean((1, 2))
+        + weights.joints * space.square().mean((1, 2))
+        + weights.rotations * (prediction.rotations - truth.rotations).square().mean((1, 2, 3))
+        + weights.betas * (prediction.betas - truth.betas).square().mean(1)
+        + guard
+    )

@@ -1,0 +1,1 @@
+"""Training: the pose prior, source regressors, and their adaptation to a target."""

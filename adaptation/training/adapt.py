@@ -1,0 +1,362 @@
+"""Algorithm 1 of Kundu et al. (NeurIPS 2021): adapt a regressor to a camera from silhouettes alone.
+
+Of every K steps, K - 1 train the network end to end on L_S and L_T of the silhouettes that it
+predicts, with an optimiser for each. The last one fits bodies to the masks, starting from the
+network's predictions, and trains the network on the fits: where the end-to-end gradient is stuck,
+the fit may not be. As in SPIN, the best fit so far of every image is kept.
+
+Progress is judged without labels, by the agreement of silhouettes on images set aside; the best
+state is what the run ends with.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor, nn
+
+from adaptation.body import Body
+from adaptation.domains.dataset import Domain, MaskKind
+from adaptation.errors import UserError
+from adaptation.fitting import BodyParameters, FitSettings, Fitter
+from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_terms, topology_agreement
+from adaptation.metrics import silhouette_iou
+from adaptation.prior import GaussianPosePrior
+from adaptation.regressor import Prediction
+from adaptation.renderer import make_renderer
+from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
+from adaptation.training.pretrain import truth_of
+from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
+from adaptation.training.runs import Run
+
+Layers = Literal["all", "head", "norm"]
+Norm = Literal["frozen", "adapt"]
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How a regressor is adapted. The paper's constants, where it gives them, are rate 1e-6, batch 16, K = 4, 10.
+
+    Attributes:
+        loss: the silhouette loss and its weights.
+        supervised: train on the target's labels instead: the ceiling of what adaptation can reach.
+        masks: which masks of the domain are seen.
+        steps: of the network.
+        batch: images per step, over all processes.
+        rate: learning rate of the network.
+        every: K; one step in K learns from fits. 0: none does.
+        fit_steps: Adam steps of a fit.
+        fit: rates and weights of the fits.
+        fit_weight: of the distance to the fits, L_Theta.
+        prior_weight: of the pose prior's energy end to end.
+        shape_weight: of the squared shape coefficients end to end.
+        replay: labelled source images seen beside each batch, over all processes.
+        layers: which of them train: all, the head, or the scales and shifts of the norms alone.
+        norm: whether the statistics of the batch norms stay the source's or follow the target.
+        average: decay per step of the averaged weights that are evaluated and kept; 0 averages nothing.
+        hold_out: share of the target's clips that are set aside to judge progress.
+        check_every: steps between two looks at them; the state is saved then.
+        patience: looks without a better one after which the run ends.
+        seed: of everything random.
+    """
+
+    loss: LossSettings = field(default_factory=lambda: LossSettings(pixel_weight=1.0))
+    supervised: bool = False
+    masks: MaskKind = "subtracted"
+    steps: int = 1000
+    batch: int = 16
+    rate: float = 3e-5
+    every: int = 4
+    fit_steps: int = 10
+    fit: FitSettings = field(default_factory=lambda: FitSettings(prior_start=0.003, prior_end=0.003))
+    fit_weight: float = 1.0
+    prior_weight: float = 0.003
+    shape_weight: float = 0.01
+    replay: int = 4
+    layers: Layers = "all"
+    norm: Norm = "frozen"
+    average: float = 0.99
+    hold_out: float = 0.1
+    check_every: int = 50
+    patience: int = 6
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well predictions explain masks: mean IoU, and mean pixels between skeletons."""
+
+    iou: float
+    topology: float
+
+
+def adapt(
+    network: nn.Module,
+    target: Domain,
+    body: Body,
+    settings: AdaptSettings,
+    folder: Path,
+    *,
+    source: Domain | None = None,
+    describe: dict[str, object] | None = None,
+    device: str = "cpu",
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> nn.Module:
+    """Adapt, or go on with a run that was stopped.
+
+    Args:
+        network: a `MeshNetwork`, changed in place.
+        target: images and masks; its labels are not looked at unless ``settings.supervised``.
+        body: that is rendered.
+        settings: of the adaptation.
+        folder: of the run.
+        source: labelled images for replay; none is replayed without it.
+        describe: of network and domains, for the run's settings.
+        device: where to compute.
+        overwrite: start anew.
+        progress: called with the number of steps done since the last call.
+
+    Returns:
+        The network with the best weights, in evaluation mode.
+
+    Raises:
+        UserError: the target has no masks, or a loss is not finite.
+    """
+    for name, count in (("batch", settings.batch), ("replay", settings.replay)):
+        if count % world()[1]:
+            raise UserError(f"a {name} of {count} cannot be shared by {world()[1]} processes")
+    training, judging = split_by_clip(target, settings.hold_out, settings.seed)
+    if len(training) == 0:
+        raise UserError("no crop of the target has a mask to learn from")
+    body = body.to(device)
+    network = share_norms(network.to(device).eval())
+    parameters = choose_parameters(network, settings.layers)
+    fitter = Fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
+    fits = FitStore(len(target))
+    optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in ("silhouette", "topology")}
+    averaged = copy.deepcopy(network)
+    best, waited, start = (-1.0, copy.deepcopy(network.state_dict())), 0, 0
+    run = Run(folder, {"adapt": asdict(settings), **(describe or {})}, overwrite=overwrite)
+    if state := run.load():
+        network.load_state_dict(state["network"])
+        averaged.load_state_dict(state["averaged"])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(state[name])
+        fits.load_state_dict(state["fits"])
+        best, waited, start = (float(state["best_iou"]), state["best"]), int(state["waited"]), int(state["step"])
+        if progress:
+            progress(start)
+    labels = truth_of(target) if settings.supervised else None
+    source_labels = truth_of(source) if source is not None and settings.replay > 0 else None
+
+    for step in range(start, settings.steps + 1):
+        if step % settings.check_every == 0 or step == settings.steps:
+            # The first look, before any step, is what the source model gives: nothing worse is ever kept.
+            agreement = agree(averaged, target, judging, fitter, settings.masks, device)
+            run.log(step, held_out_iou=agreement.iou, held_out_topology=agreement.topology)
+            if agreement.iou > best[0]:
+                best, waited = (agreement.iou, copy.deepcopy(averaged.state_dict())), 0
+            else:
+                waited += 1
+            run.save(
+                {
+                    "network": network.state_dict(),
+                    "averaged": averaged.state_dict(),
+                    **{name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+                    "fits": fits.state_dict(),
+                    "best_iou": best[0],
+                    "best": best[1],
+                    "waited": waited,
+                    "step": step,
+                }
+            )
+            if waited > settings.patience:
+                break
+        if step == settings.steps:
+            break
+
+        _set_norm(network, settings.norm)
+        index = training[my_share(batch_of(step, settings.batch, len(training), settings.seed))]
+        images = target.image_batch(index.numpy()).to(device)
+        prediction = network(images)
+        regular = torch.zeros((), device=device)
+        if source is not None and source_labels is not None:
+            regular = _replay(network, source, source_labels, body, settings, step, device)
+        if labels is not None:
+            loss = supervision_loss(prediction, labels.select(index).to(device), body, SupervisionWeights()).mean()
+            losses = {"silhouette": loss + regular}
+        else:
+            masks = target.mask_batch(index.numpy(), settings.masks).to(device)
+            goal = fitter.target(masks)
+            if settings.every and step % settings.every == settings.every - 1:
+                fitted = fits.improve(index, fitter, goal, prediction, settings.fit_steps)
+                loss = settings.fit_weight * supervision_loss(prediction, fitted, body, SupervisionWeights()).mean()
+                losses = {"silhouette": loss + regular}
+            else:
+                losses = _end_to_end(prediction, goal, fitter, settings)
+                losses["silhouette"] = losses["silhouette"] + regular
+        _update(losses, optimizers, parameters, step)
+        run.log(step, **{f"loss_{name}": loss.item() for name, loss in losses.items()})
+        _average(averaged, network, settings.average)
+        if progress:
+            progress(1)
+    run.close()
+    network.load_state_dict(best[1])
+    return network.eval()
+
+
+def split_by_clip(domain: Domain, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of crops to learn from and of crops set aside, by clip; empty masks are in neither."""
+    usable = np.array([bool(domain.masks[i].any(axis=(1, 2)).all()) for i in range(len(domain))])
+    clips = np.unique(domain.clip)
+    rng = np.random.default_rng(seed)
+    aside = rng.permutation(clips)[: max(1, round(share * len(clips)))] if len(clips) > 1 else clips[:0]
+    judged = np.isin(domain.clip, aside)
+    training, judging = (torch.from_numpy(np.flatnonzero(usable & part)) for part in (~judged, judged))
+    return training, judging if len(judging) else training
+
+
+def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
+    """The parameters that train; all others are frozen.
+
+    Raises:
+        UserError: there are none of that kind.
+    """
+    chosen = {name for name, _ in network.named_parameters()}
+    if layers == "norm":
+        norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)}
+        chosen = {name for name in chosen if name.rpartition(".")[0] in norms}
+    elif layers == "head":
+        chosen = {name for name in chosen if name.split(".")[-2].startswith(("fc", "dec"))}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in chosen)
+    if not chosen:
+        raise UserError(f"this network has no layers of the kind {layers!r}")
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+class FitStore:
+    """The best fit so far of every image, on the CPU."""
+
+    def __init__(self, count: int) -> None:
+        self._parameters = torch.zeros(count, 24 * 3 + 10 + 3)
+        self._loss = torch.full((count,), torch.inf)
+
+    def improve(
+        self, index: Tensor, fitter: Fitter, goal: SilhouetteTarget, prediction: Prediction, steps: int
+    ) -> Truth:
+        """Fit from predictions, and give the better of these fits and those stored."""
+        camera = prediction.camera.detach()
+        start = BodyParameters(prediction.pose.detach(), prediction.betas.detach(), camera)
+        fitted = fitter.fit(goal, start, steps=steps)
+        judged = fitter.evaluate(fitted, goal)
+        loss = (judged.loss + fitter.settings.prior_end * judged.prior).cpu()
+        flat = torch.cat([fitted.pose.flatten(1), fitted.betas, fitted.camera], dim=1).cpu()
+        everywhere = gather(index), gather(flat), gather(loss)
+        for image, parameters, value in zip(*everywhere, strict=True):
+            if value < self._loss[image]:
+                self._parameters[image], self._loss[image] = parameters, value
+        pose, betas, camera = self._parameters[index].to(goal.mask.device).split([72, 10, 3], dim=1)
+        return Truth(roma.rotvec_to_rotmat(pose.reshape(-1, 24, 3)), betas, camera)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """For a save."""
+        return {"parameters": self._parameters, "loss": self._loss}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """From a save."""
+        self._parameters, self._loss = state["parameters"], state["loss"]
+
+
+@torch.no_grad()
+def agree(network: nn.Module, domain: Domain, index: Tensor, fitter: Fitter, masks: MaskKind, device: str) -> Agreement:
+    """Agreement of predicted silhouettes with masks of a domain."""
+    ious, topologies = [], []
+    for part in index.split(64):
+        prediction = network(domain.image_batch(part.numpy()).to(device))
+        goal = fitter.target(domain.mask_batch(part.numpy(), masks).to(device))
+        silhouette = fitter.silhouette(_bodies(prediction), domain.size)
+        ious.append(silhouette_iou(silhouette, goal.mask))
+        topologies.append(topology_agreement(silhouette, goal, fitter.settings.loss))
+    return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
+
+
+def _end_to_end(
+    prediction: Prediction, goal: SilhouetteTarget, fitter: Fitter, settings: AdaptSettings
+) -> dict[str, Tensor]:
+    silhouette = fitter.silhouette(_bodies(prediction), goal.mask.shape[-1])
+    terms = silhouette_terms(silhouette, goal, settings.loss)
+    regular = settings.prior_weight * fitter.prior.energy(roma.rotmat_to_rotvec(prediction.rotations))
+    regular = regular + settings.shape_weight * prediction.betas.square().sum(1)
+    losses = {"silhouette": (terms.silhouette + regular).mean()}
+    if settings.loss.name in ("b3", "ours"):
+        losses["topology"] = terms.topology.mean()
+    return losses
+
+
+def _bodies(prediction: Prediction) -> BodyParameters:
+    """What is rendered.
+
+    Raises:
+        UserError: a prediction is not finite.
+    """
+    if not all(torch.isfinite(part).all() for part in (prediction.rotations, prediction.betas, prediction.camera)):
+        raise UserError("the network's predictions are not finite; the state of the last save is the last good one")
+    return BodyParameters(prediction.rotations, prediction.betas, prediction.camera)
+
+
+def _replay(
+    network: nn.Module, source: Domain, truth: Truth, body: Body, settings: AdaptSettings, step: int, device: str
+) -> Tensor:
+    index = my_share(batch_of(step, settings.replay, len(source), settings.seed + 1))
+    prediction = network(source.image_batch(index.numpy()).to(device))
+    return supervision_loss(prediction, truth.select(index).to(device), body, SupervisionWeights()).mean()
+
+
+def _update(
+    losses: dict[str, Tensor], optimizers: dict[str, torch.optim.Adam], parameters: list[nn.Parameter], step: int
+) -> None:
+    """A step of each loss's own optimiser, whose gradients are taken before any of them moves the weights."""
+    gradients = {}
+    for number, (name, loss) in enumerate(losses.items()):
+        if not torch.isfinite(loss):
+            raise UserError(f"the {name} loss is {loss.item()} at step {step}; the last good state was kept")
+        last = number + 1 == len(losses)
+        gradients[name] = torch.autograd.grad(loss, parameters, retain_graph=not last, allow_unused=True)
+    for name, grads in gradients.items():
+        for parameter, grad in zip(parameters, grads, strict=True):
+            parameter.grad = grad
+        average_gradients(parameters)
+        optimizers[name].step()
+
+
+def _set_norm(network: nn.Module, norm: Norm) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train(norm == "adapt")
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    for kept, new in zip(_values(averaged), _values(network), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+def _values(network: nn.Module) -> Iterator[Tensor]:
+    yield from network.parameters()
+    yield from network.buffers()
+
+
+def _fit_settings(settings: AdaptSettings) -> FitSettings:
+    return replace(settings.fit, loss=settings.loss, topology_start=settings.loss.topology_weight)

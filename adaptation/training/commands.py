@@ -1,0 +1,233 @@
+"""The training commands of ``topo-adapt``: domain, degrade, prior, pretrain, adapt, predict, evaluate, uap."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adaptation.errors import UserError
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must not exist yet.")]
+RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped in it goes on.")]
+FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+PresetOption = Annotated[str, typer.Option("--preset", help="tiny (seconds), small (two CPU cores) or paper (GPU).")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Model = Annotated[
+    str, typer.Option("--model", help="Weights with SPIN's keys (.safetensors, .pt), or package.module:function.")
+]
+Crops = Annotated[Path, typer.Argument(help="Folder of crops, as `topo-adapt domain` makes them.")]
+Recording = Annotated[Path, typer.Argument(help="Video file, or folder of frames, of a camera that stands still.")]
+MaskFolder = Annotated[Path | None, typer.Option("--masks", help="Folder of PNG masks instead of subtraction.")]
+BodyFile = Annotated[Path | None, typer.Option("--body", help="Body model: SMPL .pkl or .npz. Default: the free body.")]
+Every = Annotated[int, typer.Option("--every", min=1, help="Use one frame in this many of a recording.")]
+Size = Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the model takes, pixels.")]
+
+
+def domain(
+    out: Out,
+    family: Annotated[str, typer.Option("--family", help="source or style; they share no look.")] = "source",
+    split: Annotated[str, typer.Option("--split", help="train, adapt or test; they share nobody.")] = "train",
+    count: Annotated[int, typer.Option("--count", min=1, help="Crops, rounded up to clips of 12.")] = 1200,
+    size: Annotated[int, typer.Option("--size", min=32, max=512, help="Side of the crops in pixels.")] = 96,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Film a synthetic domain: crops of people with masks and poses."""
+    from adaptation.domains.dataset import DomainSettings
+    from adaptation.training import programs
+
+    settings = DomainSettings(family, split, count, size, seed)  # type: ignore[arg-type]
+    programs.domain(settings, out, workers=workers, overwrite=overwrite)
+
+
+def degrade(
+    crops: Crops,
+    out: Out,
+    shift: Annotated[str, typer.Option("--shift", help="lr-96, lr-52, lr-32, uap-4, uap-8, uap-16 or night.")],
+    delta: Annotated[Path | None, typer.Option("--delta", help="Perturbation for uap, from `topo-adapt uap`.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write crops as a worse camera would see them."""
+    from adaptation.training import programs
+
+    programs.degrade(crops, shift, out, delta=delta, overwrite=overwrite)
+
+
+def prior(
+    out: FileOut,
+    poses: Annotated[Path | None, typer.Option("--poses", help="npz of poses (AMASS); default: sampled ones.")] = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = 12000,
+    seed: Seed = 0,
+) -> None:
+    """Train the latent pose prior."""
+    from adaptation.training import programs
+    from adaptation.training.prior import PriorSettings
+
+    programs.prior(out, PriorSettings(steps=steps, seed=seed), poses=poses)
+
+
+def pretrain(
+    crops: Crops,
+    out: RunOut,
+    preset: PresetOption = "small",
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps; default: the preset's.")] = None,
+    pose_prior: Annotated[
+        Path | None, typer.Option("--prior", help="Predict a latent that this prior decodes, not rotations.")
+    ] = None,
+    imagenet: Annotated[Path | None, typer.Option("--imagenet", help="Start the ResNet from these weights.")] = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a source regressor on labelled crops."""
+    from adaptation.training import programs
+
+    chosen = _preset(preset)
+    if steps is not None:
+        chosen = replace(chosen, pretrain=replace(chosen.pretrain, steps=steps))
+    programs.train_source(
+        crops, out, chosen, prior=pose_prior, imagenet=imagenet, device=device, seed=seed, overwrite=overwrite
+    )
+
+
+def adapt(
+    model: Model,
+    target: Annotated[Path, typer.Argument(help="Recording of a static camera, or folder of crops.")],
+    out: RunOut,
+    preset: PresetOption = "small",
+    loss: Annotated[str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3, ours L_S + L_T, or labels.")] = "ours",
+    mask_kind: Annotated[
+        str, typer.Option("--mask-kind", help="Of a folder of crops: truth, subtracted or degraded.")
+    ] = "subtracted",
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps; default: the preset's.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate; default: the preset's.")] = None,
+    layers: Annotated[str, typer.Option("--layers", help="What trains: all, head or norm.")] = "all",
+    norm: Annotated[str, typer.Option("--norm", help="Batch norm statistics: frozen or adapt.")] = "frozen",
+    source: Annotated[Path | None, typer.Option("--source", help="Labelled crops that are replayed.")] = None,
+    test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
+    masks: MaskFolder = None,
+    body: BodyFile = None,
+    size: Size = 96,
+    every: Every = 10,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Adapt a regressor to a camera from silhouettes alone."""
+    from adaptation.domains.dataset import MASK_KINDS
+    from adaptation.losses import LOSS_NAMES
+    from adaptation.training import programs
+
+    base = _preset(preset).adapt
+    loss = _choice("--loss", loss, (*LOSS_NAMES, "labels"))
+    changes: dict[str, Any] = {
+        "masks": _choice("--mask-kind", mask_kind, MASK_KINDS),
+        "layers": _choice("--layers", layers, ("all", "head", "norm")),
+        "norm": _choice("--norm", norm, ("frozen", "adapt")),
+        "supervised": loss == "labels",
+        "seed": seed,
+    }
+    if loss != "labels":
+        # Baselines stay what they are in the paper.
+        pixels = base.loss.pixel_weight if loss == "ours" else 0.0
+        changes["loss"] = replace(base.loss, name=loss, pixel_weight=pixels)
+    changes |= {name: value for name, value in (("steps", steps), ("rate", rate)) if value is not None}
+    programs.adapt_network(
+        model,
+        target,
+        out,
+        replace(base, **changes),
+        options=_options(size, every, device),
+        source=source,
+        test=test,
+        masks=masks,
+        body=body,
+        device=device,
+        overwrite=overwrite,
+        command=shlex.join(["topo-adapt", *sys.argv[1:]]),
+    )
+
+
+def predict(
+    model: Model,
+    recording: Recording,
+    out: Out,
+    masks: MaskFolder = None,
+    body: BodyFile = None,
+    size: Size = 96,
+    every: Every = 10,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+) -> None:
+    """What a regressor alone says about everyone who moves in a recording, in the files of `fit`."""
+    from adaptation.training import programs
+
+    programs.predict(
+        model,
+        recording,
+        out,
+        options=_options(size, every, device),
+        masks=masks,
+        body=body,
+        overwrite=overwrite,
+        command=shlex.join(["topo-adapt", *sys.argv[1:]]),
+    )
+
+
+def evaluate(
+    model: Model,
+    crops: Crops,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for scores.json and tables.")] = None,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+) -> None:
+    """Errors of a regressor on labelled crops: MPJPE, PA-MPJPE, IoU, joint by joint."""
+    from adaptation.training import programs
+
+    programs.measure(model, crops, out, device=device, overwrite=overwrite)
+
+
+def uap(
+    model: Model,
+    crops: Crops,
+    out: FileOut,
+    strength: Annotated[float, typer.Option("--strength", min=0, help="Largest change of a pixel, in 255ths.")] = 8.0,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps.")] = 400,
+    device: Device = "cpu",
+    seed: Seed = 0,
+) -> None:
+    """Craft a universal adversarial perturbation on a network other than the one to be adapted."""
+    from adaptation.training import programs
+    from adaptation.training.uap import UapSettings
+
+    programs.uap(model, crops, out, UapSettings(strength=strength, steps=steps, seed=seed), device=device)
+
+
+COMMANDS = (pretrain, prior, adapt, predict, evaluate, uap, domain, degrade)
+
+
+def _preset(name: str) -> Any:
+    from adaptation.training.presets import PRESETS, preset
+
+    return preset(_choice("--preset", name, PRESETS))  # type: ignore[arg-type]
+
+
+def _options(size: int, every: int, device: str) -> Any:
+    from adaptation.domains.dataset import MARGIN
+    from adaptation.pipeline import FitOptions
+
+    return FitOptions(every=every, size=size, margin=MARGIN, device=device)
+
+
+def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+    return value

@@ -1,0 +1,78 @@
+"""Sizes that fit a machine: tiny for tests, small for two CPU cores, paper for a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from adaptation.training.adapt import AdaptSettings
+from adaptation.training.pretrain import PretrainSettings
+
+PresetName = Literal["tiny", "small", "paper"]
+PRESETS: tuple[PresetName, ...] = get_args(PresetName)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network, how much it sees, and how it is trained and adapted.
+
+    Attributes:
+        size: side of the crops in pixels.
+        blocks: of the ResNet.
+        width: of the ResNet.
+        hidden: units of the head.
+        source: crops of the source domain.
+        target: crops of the target to adapt to.
+        test: crops of the target to measure on.
+        pretrain: settings of the source training.
+        adapt: settings of the adaptation.
+    """
+
+    size: int
+    blocks: tuple[int, int, int, int]
+    width: int
+    hidden: int
+    source: int
+    target: int
+    test: int
+    pretrain: PretrainSettings
+    adapt: AdaptSettings
+
+
+def preset(name: PresetName) -> Preset:
+    """A preset by name."""
+    if name == "tiny":
+        return Preset(
+            size=48,
+            blocks=(1, 1, 1, 1),
+            width=4,
+            hidden=32,
+            source=24,
+            target=24,
+            test=12,
+            pretrain=PretrainSettings(steps=4, batch=8, save_every=2),
+            adapt=AdaptSettings(steps=4, batch=4, fit_steps=2, check_every=2),
+        )
+    if name == "small":
+        return Preset(
+            size=96,
+            blocks=(2, 2, 2, 2),
+            width=24,
+            hidden=256,
+            source=9600,
+            target=1800,
+            test=600,
+            pretrain=PretrainSettings(steps=3000, batch=64),
+            adapt=AdaptSettings(),
+        )
+    return Preset(
+        size=224,
+        blocks=(3, 4, 6, 3),
+        width=64,
+        hidden=1024,
+        source=60000,
+        target=12000,
+        test=3000,
+        pretrain=PretrainSettings(steps=40000, batch=64, rate=1e-4),
+        adapt=AdaptSettings(steps=4000, rate=1e-6),
+    )

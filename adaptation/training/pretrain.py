@@ -1,0 +1,151 @@
+"""Trains a regressor on a labelled source domain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import roma
+import torch
+from torch import Tensor, nn
+
+from adaptation.body import FLIP_PERMUTATION, Body
+from adaptation.domains.dataset import Domain
+from adaptation.errors import UserError
+from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
+from adaptation.training.processes import average_gradients, batch_of, my_share, share_norms, world
+from adaptation.training.runs import Run
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """How a source regressor is trained.
+
+    Attributes:
+        steps: of Adam, with cosine decay to zero.
+        batch: images per step, over all processes.
+        rate: learning rate.
+        weights: of the losses.
+        flip: share of images that are mirrored.
+        channel_noise: colour channels are multiplied by 1 +- this, as in SPIN.
+        seed: of everything random.
+        save_every: steps between saves.
+    """
+
+    steps: int = 4000
+    batch: int = 64
+    rate: float = 1e-3
+    weights: SupervisionWeights = field(default_factory=SupervisionWeights)
+    flip: float = 0.5
+    channel_noise: float = 0.2
+    seed: int = 0
+    save_every: int = 200
+
+
+def pretrain(
+    network: nn.Module,
+    domain: Domain,
+    body: Body,
+    settings: PretrainSettings,
+    folder: Path,
+    *,
+    describe: dict[str, object] | None = None,
+    device: str = "cpu",
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> nn.Module:
+    """Train, or go on with a run that was stopped.
+
+    Args:
+        network: a `MeshNetwork`, trained in place.
+        domain: with labels.
+        body: whose joints are compared.
+        settings: of the training.
+        folder: of the run.
+        describe: of network and domain, for the run's settings.
+        device: where to compute.
+        overwrite: start anew.
+        progress: called with the number of steps done since the last call.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        UserError: the domain has no labels, the batch cannot be shared, or the loss is not finite.
+    """
+    truth = truth_of(domain)
+    if settings.batch % world()[1]:
+        raise UserError(f"a batch of {settings.batch} cannot be shared by {world()[1]} processes")
+    network, body = share_norms(network.to(device).train()), body.to(device)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, settings.rate)
+    run = Run(folder, {"pretrain": asdict(settings), **(describe or {})}, overwrite=overwrite)
+    start = 0
+    if state := run.load():
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = int(state["step"])
+        if progress:
+            progress(start)
+    for step in range(start, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        index = my_share(batch_of(step, settings.batch, len(domain), settings.seed))
+        generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
+        images, wanted = _augment(domain.image_batch(index.numpy()), truth.select(index), settings, generator)
+        prediction = network(images.to(device))
+        loss = supervision_loss(prediction, wanted.to(device), body, settings.weights).mean()
+        if not torch.isfinite(loss):
+            raise UserError(f"the loss is {loss.item()} at step {step}; the state of the last save is in {folder}")
+        optimizer.zero_grad()
+        loss.backward()
+        average_gradients(parameters)
+        optimizer.step()
+        if step % 20 == 0:
+            run.log(step, loss=loss.item())
+        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
+            run.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+        if progress:
+            progress(1)
+    run.close()
+    return network.eval()
+
+
+def truth_of(domain: Domain) -> Truth:
+    """The labels of a domain.
+
+    Raises:
+        UserError: it has none.
+    """
+    if domain.pose is None or domain.betas is None or domain.camera is None:
+        raise UserError("this set of crops has no labels (pose, betas, camera)")
+    rotations = roma.rotvec_to_rotmat(torch.from_numpy(domain.pose))
+    return Truth(rotations, torch.from_numpy(domain.betas), torch.from_numpy(domain.camera))
+
+
+def _augment(
+    images: Tensor, truth: Truth, settings: PretrainSettings, generator: torch.Generator
+) -> tuple[Tensor, Truth]:
+    """Mirror some images, and change the gain of their colour channels."""
+    _, count = world()
+    # Drawn for the whole batch, so that any number of processes sees the same.
+    rank_slice = my_share(torch.arange(count * len(images)))
+    flip = (torch.rand(count * len(images), generator=generator) < settings.flip)[rank_slice]
+    noise = torch.rand(count * len(images), 3, 1, 1, generator=generator)[rank_slice]
+    images = torch.where(flip[:, None, None, None], images.flip(3), images)
+    images = (images * (1 + settings.channel_noise * (2 * noise - 1))).clamp(0, 1)
+    mirrored = mirror(truth)
+    return images, Truth(
+        torch.where(flip[:, None, None, None], mirrored.rotations, truth.rotations),
+        truth.betas,
+        torch.where(flip[:, None], mirrored.camera, truth.camera),
+    )
+
+
+def mirror(truth: Truth) -> Truth:
+    """What a mirrored image shows: left and right exchanged."""
+    sign = truth.rotations.new_tensor([-1.0, 1.0, 1.0])
+    rotations = truth.rotations[:, list(FLIP_PERMUTATION)] * sign[:, None] * sign[None, :]
+    return Truth(rotations, truth.betas, truth.camera * truth.camera.new_tensor([1.0, -1.0, 1.0]))

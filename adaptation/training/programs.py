@@ -1,0 +1,315 @@
+"""The training programs behind ``topo-adapt``: each reads top to bottom."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from adaptation.body import Body
+from adaptation.checkpoints import LoadedNetwork, load_imagenet, load_network
+from adaptation.domains.dataset import Domain, DomainSettings, domain_settings, make_domain
+from adaptation.domains.recordings import domain_of_crops
+from adaptation.domains.shifts import low_resolution, night, perturbed
+from adaptation.errors import UserError
+from adaptation.latent_prior import LatentPosePrior
+from adaptation.output import MARKER, result_folder
+from adaptation.pipeline import FitOptions, FitOutcome, FittedPerson, choose_detections, cut_crops, make_fitter
+from adaptation.poses import sample_poses
+from adaptation.programs import summarise, write_results
+from adaptation.progress import Progress
+from adaptation.regressor import Regressor
+from adaptation.tracks import find_people
+from adaptation.training.adapt import AdaptSettings, adapt
+from adaptation.training.evaluate import PROTOCOL, Scores, evaluate
+from adaptation.training.predict import predict_person
+from adaptation.training.presets import Preset
+from adaptation.training.pretrain import pretrain
+from adaptation.training.prior import PriorSettings, measure_prior, train_prior
+from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
+from adaptation.video import Frames, open_frames, open_masks
+
+SHIFTS = ("lr-96", "lr-52", "lr-32", "uap-4", "uap-8", "uap-16", "night")
+
+
+def domain(settings: DomainSettings, out: Path, *, workers: int, overwrite: bool) -> None:
+    """Film a synthetic domain and write it as a folder of crops."""
+    with result_folder(out, overwrite=overwrite) as folder:
+        with Progress().task("Filming", settings.clips * 12) as update:
+            made = make_domain(settings, workers=workers, progress=update.by)
+        made.save(folder, domain_settings(settings))
+        (folder / MARKER).write_text(json.dumps(asdict(settings), indent=2) + "\n")
+    Console().print(f"{len(made)} crops of {settings.size} px in {out}", highlight=False)
+
+
+def degrade(source: Path, shift: str, out: Path, *, delta: Path | None, overwrite: bool) -> None:
+    """Write a set of crops as another camera would see it."""
+    domain = Domain.load(source)
+    change = shift_by_name(shift, domain.size, delta)
+    with result_folder(out, overwrite=overwrite) as folder:
+        shifted = shift_domain(domain, change)
+        shifted.save(folder, {"source": str(source), "shift": shift})
+        (folder / MARKER).write_text(json.dumps({"source": str(source), "shift": shift}, indent=2) + "\n")
+
+
+Shift = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
+
+def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
+    """A shift of images (B, 3, S, S) with masks (B, 1, S, S), by name.
+
+    Raises:
+        UserError: unknown, or a perturbation is needed and missing or of another size.
+    """
+    kind, _, number = name.partition("-")
+    if name not in SHIFTS:
+        raise UserError(f"--shift must be one of {', '.join(SHIFTS)}, got {name!r}")
+    if kind == "lr":
+        # The widths are those of 224-pixel crops.
+        width = max(1, round(int(number) * size / 224))
+        return lambda images, _masks, _generator: low_resolution(images, width)
+    if kind == "uap":
+        if delta is None:
+            raise UserError(f"{name} needs --delta, a perturbation made by `topo-adapt uap`")
+        scaled = load_perturbation(delta, size, float(number))
+        return lambda images, _masks, _generator: perturbed(images, scaled)
+    return lambda images, masks, generator: night(images, masks, generator)
+
+
+def shift_domain(domain: Domain, change: Shift) -> Domain:
+    """All images of a set, shifted; masks and labels stay."""
+    generator = torch.Generator().manual_seed(0)
+    images = np.empty_like(domain.images)
+    for index in torch.arange(len(domain)).split(256):
+        part = index.numpy()
+        shifted = change(domain.image_batch(part), domain.mask_batch(part), generator)
+        images[part] = (255 * shifted).round().byte().permute(0, 2, 3, 1).numpy()
+    return replace(domain, images=images)
+
+
+def prior(out: Path, settings: PriorSettings, *, poses: Path | None) -> None:
+    """Train the latent pose prior on poses of a file, or on sampled ones."""
+    if poses is None:
+        every = sample_poses(60000, torch.Generator().manual_seed(settings.seed + 1))
+    else:
+        every = read_poses(poses)
+    held_out = every[::20]
+    training = every[torch.arange(len(every)) % 20 != 0]
+    with Progress().task("Training the prior", settings.steps) as update:
+        trained = train_prior(training, settings, progress=update.by)
+    figures = measure_prior(trained, training, held_out)
+    trained.save(out, {"settings": json.dumps(asdict(settings)), "figures": json.dumps(asdict(figures))})
+    Console().print(
+        f"{out}: reconstruction {figures.degrees:.1f} degrees, {figures.millimetres:.1f} mm; Gaussian energy "
+        f"{figures.data_energy:.0f} of poses, {figures.between_energy:.0f} half way between two, "
+        f"{figures.random_energy:.0f} of random phi",
+        highlight=False,
+    )
+
+
+def read_poses(path: Path) -> Tensor:
+    """Poses (N, 24, 3) of an npz with ``poses`` (N, 72 or more), as AMASS has them, or ``pose`` (N, 24, 3).
+
+    Raises:
+        UserError: missing, or without such an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            array = data["poses"] if "poses" in data else data["pose"]
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise UserError(f"{path} has no poses: {error}") from None
+    flat = array.reshape(len(array), -1)
+    if flat.shape[1] < 66 or not np.isfinite(flat).all() or len(flat) < 40:
+        raise UserError(f"{path}: wanted at least 40 finite poses of 66 numbers or more, got {array.shape}")
+    pose = np.zeros((len(flat), 24, 3), np.float32)
+    # SMPL-H and SMPL-X share the first 22 joints with SMPL; theirs have fingers where SMPL has hands.
+    count = 24 if flat.shape[1] == 72 else 22
+    pose[:, :count] = flat[:, : 3 * count].reshape(-1, count, 3)
+    return torch.from_numpy(pose)
+
+
+def train_source(
+    source: Path,
+    out: Path,
+    preset: Preset,
+    *,
+    prior: Path | None,
+    imagenet: Path | None,
+    device: str,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Train a source regressor; ``out/model.safetensors`` is the result."""
+    domain = Domain.load(source)
+    settings = replace(preset.pretrain, seed=seed)
+    torch.manual_seed(seed)
+    network = Regressor(preset.blocks, preset.width, preset.hidden, LatentPosePrior.load(prior) if prior else None)
+    if imagenet:
+        load_imagenet(network, imagenet)
+    describe = {
+        "source": str(source),
+        "network": {"blocks": preset.blocks, "width": preset.width, "hidden": preset.hidden, "prior": str(prior)},
+    }
+    with Progress().task("Training", settings.steps) as update:
+        pretrain(
+            network,
+            domain,
+            Body.free(),
+            settings,
+            out,
+            describe=describe,
+            device=device,
+            overwrite=overwrite,
+            progress=update.by,
+        )
+    LoadedNetwork(network, ".safetensors", {}, None).save(out / "model.safetensors")
+    Console().print(f"{out / 'model.safetensors'}: {settings.steps} steps on {len(domain)} crops", highlight=False)
+
+
+def adapt_network(
+    model: str,
+    target: Path,
+    out: Path,
+    settings: AdaptSettings,
+    *,
+    options: FitOptions,
+    source: Path | None,
+    test: Path | None,
+    masks: Path | None,
+    body: Path | None,
+    device: str,
+    overwrite: bool,
+    command: str,
+) -> None:
+    """Adapt a regressor to a set of crops or to a recording, and report before and after.
+
+    ``out`` gets the weights in the format that ``model`` has and, of a recording, ``bodies`` with results and report.
+    """
+    console = Console()
+    loaded = load_network(model)
+    before = copy.deepcopy(loaded.network)
+    shape = Body.load(body) if body else Body.free()
+    replayed = Domain.load(source) if source else None
+    if target.is_dir() and (target / "images.npy").exists():
+        domain, frames, outcome = Domain.load(target), None, None
+    else:
+        frames = open_frames(target)
+        outcome = find_crops(frames, shape, options, before, masks=masks)
+        domain = domain_of_crops([crop for person in outcome.people for crop in person.crops])
+    with Progress().task("Adapting", settings.steps) as update:
+        adapt(
+            loaded.network,
+            domain,
+            shape,
+            settings,
+            out,
+            source=replayed,
+            describe={"model": model, "target": str(target), "replay": str(source)},
+            device=device,
+            overwrite=overwrite,
+            progress=update.by,
+        )
+    weights = out / f"adapted{loaded.suffix}"
+    loaded.save(weights)
+    console.print(f"adapted weights: {weights}", highlight=False)
+    if frames is not None and outcome is not None:
+        after = predictions(outcome, loaded.network, shape, options, before=before)
+        with result_folder(out / "bodies", overwrite=True) as folder:
+            title = "Bodies before and after adaptation"
+            write_results(folder, frames, shape.cpu(), after, options, title=title, command=command)
+        summarise(console, out / "bodies", after)
+    measured = Domain.load(test) if test else domain
+    if measured.pose is not None:
+        scores = {"before": evaluate(before, measured, shape), "after": evaluate(loaded.network, measured, shape)}
+        show_scores(console, scores)
+        scores["after"].write(out)
+        comparison = {"protocol": PROTOCOL, **{name: each.summary() for name, each in scores.items()}}
+        (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n")
+
+
+def find_crops(
+    frames: Frames, body: Body, options: FitOptions, network: nn.Module, *, masks: Path | None
+) -> FitOutcome:
+    """People of a recording with the crops asked for, and what a network says about them."""
+    progress = Progress()
+    given = open_masks(masks, frames) if masks else None
+    with progress.task("Finding people") as update:
+        tracks = find_people(frames, method=options.method, masks=given, settings=options.tracks, progress=update.to)
+    chosen, notes = choose_detections(tracks, options)
+    with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
+        crops = cut_crops(frames, chosen, options, update.by)
+    fitter = make_fitter(body, options)
+    people = [
+        FittedPerson(track, person, predict_person(person, network, fitter))
+        for (track, _), person in zip(chosen, crops, strict=True)
+    ]
+    return FitOutcome(people, notes)
+
+
+def predictions(
+    outcome: FitOutcome, network: nn.Module, body: Body, options: FitOptions, *, before: nn.Module
+) -> FitOutcome:
+    """The same crops, seen by a network after its adaptation and before."""
+    fitter = make_fitter(body, options)
+    people = [
+        FittedPerson(p.track, p.crops, predict_person(p.crops, network, fitter, before=before)) for p in outcome.people
+    ]
+    return FitOutcome(people, outcome.notes)
+
+
+def predict(
+    model: str,
+    recording: Path,
+    out: Path,
+    *,
+    options: FitOptions,
+    masks: Path | None,
+    body: Path | None,
+    overwrite: bool,
+    command: str,
+) -> None:
+    """What a regressor alone says about everyone who moves in a recording, as ``fit`` writes it."""
+    loaded = load_network(model)
+    shape = Body.load(body) if body else Body.free()
+    frames = open_frames(recording)
+    with result_folder(out, overwrite=overwrite) as folder:
+        outcome = find_crops(frames, shape, options, loaded.network, masks=masks)
+        write_results(folder, frames, shape.cpu(), outcome, options, title="Bodies as predicted", command=command)
+    summarise(Console(), out, outcome)
+
+
+def measure(model: str, test: Path, out: Path | None, *, device: str, overwrite: bool) -> None:
+    """Errors of a regressor on a labelled set of crops."""
+    scores = evaluate(load_network(model).network, Domain.load(test), Body.free(), device=device)
+    show_scores(Console(), {"": scores})
+    if out:
+        with result_folder(out, overwrite=overwrite) as folder:
+            scores.write(folder)
+            (folder / MARKER).write_text(json.dumps({"model": model, "test": str(test)}, indent=2) + "\n")
+
+
+def show_scores(console: Console, scores: dict[str, Scores]) -> None:
+    """A table of means."""
+    table = Table("", "MPJPE mm", "PA-MPJPE mm", "IoU", box=None)
+    for name, each in scores.items():
+        row = each.summary()
+        table.add_row(name, f"{row['mpjpe']:.1f}", f"{row['pa_mpjpe']:.1f}", f"{row['iou']:.3f}")
+    console.print(table)
+    console.print(PROTOCOL, style="dim", highlight=False)
+
+
+def uap(model: str, images: Path, out: Path, settings: UapSettings, *, device: str) -> None:
+    """Craft a universal perturbation on a network and write it as npy."""
+    network, domain = load_network(model).network, Domain.load(images)
+    with Progress().task("Crafting", settings.steps) as update:
+        delta = craft(network, domain, settings, device=device, progress=update.by)
+    save_perturbation(out, delta)
+    Console().print(f"{out}: at most {settings.strength:g}/255 per pixel", highlight=False)

@@ -1,0 +1,193 @@
+"""One whole step of a fit against the same step of PyTorch3D and stacked convolutions, and split into its parts.
+
+    python benchmarks/bench_fit_step.py
+    python benchmarks/bench_fit_step.py --faces 2454 --sizes 112 --out benchmarks/results
+
+Body, camera, silhouette, distance maps and skeletons, L_S + L_T with priors, backward, Adam: the code that
+`topo-adapt fit` runs. The target's side is computed once. On CUDA the step is captured in a graph. Shapes are
+images x faces x height x width. "step" rows compare with that other step; rows of its parts compare with the whole
+step, forward parts without their share of the backward.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from bodies import FACES, FULL, LOW, SMPL_SIZED, body_of, people
+from common import HEAD, Row, compare, show, title, write
+from timing import Call
+from torch import Tensor
+
+from adaptation.errors import UserError
+from adaptation.fitting import BodyParameters, Fitter, FitVariables
+from adaptation.losses import SilhouetteTarget, silhouette_loss
+from adaptation.poses import perturb
+from adaptation.prior import GaussianPosePrior
+from adaptation.renderer import Renderer, make_renderer
+from topokernels import reference
+
+WEIGHTS = {"topology_weight": 0.5, "prior_weight": 0.01}
+PEER = "PyTorch3D + stacked conv"
+
+
+class Scene:
+    """A fit that is about to take a step.
+
+    Args:
+        fitter: body, prior, renderer and settings.
+        count: images.
+        size: of them.
+    """
+
+    def __init__(self, fitter: Fitter, count: int, size: int) -> None:
+        device = str(fitter.body.faces.device)
+        truth = people(count, device)
+        with torch.no_grad():
+            masks = fitter.silhouette(truth, size)
+        self.fitter, self.size = fitter, size
+        self.target = fitter.target(masks)
+        pose = perturb(truth.pose.cpu(), (10, 30), torch.Generator().manual_seed(1)).to(device)
+        self.start = BodyParameters(pose, truth.betas, truth.camera)
+        self.variables = FitVariables(self.start, fitter.settings)
+
+    def objective(self) -> Tensor:
+        """What is descended."""
+        return self.fitter.objective(self.variables.bodies(), self.target, **WEIGHTS).sum()
+
+    def step(self) -> None:
+        """The whole step."""
+        self.variables.optimizer.zero_grad()
+        self.objective().backward()
+        self.variables.optimizer.step()
+
+
+class StackedScene(Scene):
+    """The same step with the losses made of stacked convolutions, differentiated by autograd."""
+
+    def objective(self) -> Tensor:
+        """What is descended."""
+        bodies, target, settings = self.variables.bodies(), self.target, self.fitter.settings
+        silhouette = self.fitter.silhouette(bodies, self.size)
+        loss = stacked_loss(silhouette, target, settings.loss.iterations)
+        prior = WEIGHTS["prior_weight"] * self.fitter.prior.energy(bodies.pose)
+        return (loss + prior + settings.shape_weight * bodies.betas.square().sum(1)).sum()
+
+
+def stacked_loss(silhouette: Tensor, target: SilhouetteTarget, iterations: int) -> Tensor:
+    """L_S + L_T per image, as `adaptation.losses.silhouette_loss` has them but for the gain on gradients."""
+    skeleton = reference.d2t(reference.s2d(silhouette, iterations=iterations), silhouette)
+    fixed = target.topology
+    total = 0
+    for mask, other, distance, weight in (
+        (silhouette, target.mask, target.distance, 1 / target.area),
+        (skeleton, fixed.skeleton, fixed.skeleton_distance, WEIGHTS["topology_weight"] / target.length),
+    ):
+        pull, push = reference.chamfer(mask, other, reference.s2d(1 - mask, iterations=iterations), distance)
+        total = total + (pull + push).flatten() * weight
+    return total
+
+
+def parts(scene: Scene) -> dict[str, Call]:
+    """What a step consists of, one after the other."""
+    fitter, target, size, variables = scene.fitter, scene.target, scene.size, scene.variables
+    loss = replace(fitter.settings.loss, topology_weight=WEIGHTS["topology_weight"])
+    with torch.no_grad():
+        bodies = variables.bodies()
+        vertices = fitter.body(bodies.pose, bodies.betas).vertices
+    posed, camera = vertices.requires_grad_(), bodies.camera.requires_grad_()
+    mask = fitter.draw(posed, camera, size).detach().requires_grad_()
+    whole = scene.objective()
+    leaves = [leaf for group in variables.optimizer.param_groups for leaf in group["params"]]
+    return {
+        "body": lambda: fitter.body(*(getattr(variables.bodies(), name) for name in ("pose", "betas"))),
+        "render": lambda: fitter.draw(posed, camera, size),
+        "topology": lambda: silhouette_loss(mask, target, loss),
+        "all backward": lambda: torch.autograd.grad(whole, leaves, retain_graph=True),
+        "optimiser": variables.optimizer.step,
+    }
+
+
+def captured(scene: Scene) -> Call:
+    """The step as a CUDA graph."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            scene.step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    scene.variables.optimizer.zero_grad()
+    with torch.cuda.graph(graph):
+        scene.step()
+    return graph.replay
+
+
+def peer_renderer() -> Renderer | None:
+    """PyTorch3D, 100 faces per pixel, where it is installed."""
+    try:
+        return make_renderer("pytorch3d")
+    except UserError as error:
+        print(f"left out: {PEER}: {error}")
+        return None
+
+
+def rows_of(faces: int, count: int, size: int, peer: Renderer | None, args: argparse.Namespace) -> Iterator[Row]:
+    """All comparisons of one body at one size."""
+    body, prior = body_of(faces).to(args.device), GaussianPosePrior.default().to(args.device)
+    shape = (count, faces, size, size)
+
+    def row(part: str, baseline: str, call: Call, other: Call) -> Row:
+        numbers = compare(call, other, args.device, args.seconds)
+        direction = "backward" if part == "all backward" else "forward+backward" if part == "step" else "forward"
+        iterations = scene.fitter.settings.loss.iterations
+        return Row(part, direction, shape, iterations, "float32", args.device, baseline, *numbers, threads=args.threads)
+
+    scene = Scene(Fitter(body, prior, make_renderer()), count, size)
+    scene.step()
+    for name, call in parts(scene).items():
+        yield row(name, "the whole step", call, scene.step)
+    step = scene.step
+    if args.device == "cuda":
+        step = captured(scene)
+        yield row("step", "without a graph", step, Scene(scene.fitter, count, size).step)
+    if peer is not None and count <= args.peer_batch:
+        yield row("step", PEER, step, StackedScene(Fitter(body, prior, peer), count, size).step)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--faces", type=int, nargs="+", choices=FACES, default=[LOW, SMPL_SIZED, FULL])
+    parser.add_argument("--batches", type=int, nargs="+", help="1 16 on the CPU; 16 on CUDA")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224])
+    parser.add_argument("--peer-batch", type=int, help="most images of a step by PyTorch3D; 1 on the CPU, 16 on CUDA")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+    parser.add_argument("--seconds", type=float, default=0.5, help="measuring time of one comparison")
+    parser.add_argument("--out", type=Path, help="folder for fit_step.json and fit_step.md")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.batches = args.batches or ([1, 16] if args.device == "cpu" else [16])
+    args.peer_batch = args.peer_batch or (1 if args.device == "cpu" else 16)
+
+    rows: list[Row] = []
+    print(title(args.device))
+    print(HEAD)
+    peer = peer_renderer()
+    for faces in args.faces:
+        for size in args.sizes:
+            for count in args.batches:
+                for row in rows_of(faces, count, size, peer, args):
+                    rows.append(row)
+                    show(row)
+            if args.out:
+                write(args.out, "fit_step", rows, args.device, shlex.join(["python", *sys.argv]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Bodies of three sizes, posed, for the benchmarks of rendering and fitting."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import resources
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptation.body import Body
+from adaptation.camera import fit_camera_to_bbox, project
+from adaptation.fitting import BodyParameters
+from adaptation.poses import sample_poses
+from adaptation.smpl_file import SmplArrays, load_smpl
+
+LOW, SMPL_SIZED, FULL = 2454, 13776, 27420
+FACES = (LOW, SMPL_SIZED, FULL)
+
+
+def body_of(faces: int) -> Body:
+    """The free body: 2,454 faces, all its 27,420, or subdivided to the 13,776 faces and 6,890 vertices of SMPL."""
+    if faces in (LOW, FULL):
+        return Body.free(full=faces == FULL)
+    if faces != SMPL_SIZED:
+        raise ValueError(f"there are bodies of {FACES} faces, not of {faces}")
+    with resources.as_file(resources.files("adaptation") / "assets" / "free_body.npz") as path:
+        arrays = _with_midpoints(load_smpl(path))
+    return Body(_with_centres(arrays, (SMPL_SIZED - len(arrays.f)) // 2))
+
+
+def people(count: int, device: str) -> BodyParameters:
+    """Walking and standing people, each as tall as four fifths of the image."""
+    poses = sample_poses(count, torch.Generator().manual_seed(0), ["walking", "standing"])
+    betas = torch.zeros(count, 10)
+    with torch.no_grad():
+        vertices = Body.free()(poses, betas).vertices
+    camera = fit_camera_to_bbox(vertices, torch.tensor([[0.1, 0.1, 0.9, 0.9]]), 1)
+    camera[:, 0] = 1.6 / (vertices[..., 1].amax(1) - vertices[..., 1].amin(1))
+    return BodyParameters(poses.to(device), betas.to(device), camera.to(device))
+
+
+@torch.no_grad()
+def meshes(faces: int, count: int, size: int, device: str) -> tuple[Tensor, Tensor]:
+    """Vertices (count, V, 3) of people and what faces they have, x and y in pixels and z positive."""
+    body, seen = body_of(faces).to(device), people(count, device)
+    vertices = body(seen.pose, seen.betas).vertices
+    return torch.cat([project(vertices, seen.camera, size), vertices[..., 2:] + 10], dim=2), body.faces
+
+
+def _with_midpoints(arrays: SmplArrays) -> SmplArrays:
+    """Every face in four."""
+    edges = np.sort(np.concatenate([arrays.f[:, [k, (k + 1) % 3]] for k in range(3)]), axis=1)
+    ends, index = np.unique(edges, axis=0, return_inverse=True)
+    a, b, c = arrays.f.T
+    ab, bc, ca = len(arrays.v_template) + index.reshape(3, -1)
+    faces = np.concatenate([np.stack(corners, 1) for corners in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))])
+    return _with_means(arrays, ends, faces)
+
+
+def _with_centres(arrays: SmplArrays, count: int) -> SmplArrays:
+    """The first ``count`` faces in three each."""
+    split = arrays.f[:count]
+    a, b, c = split.T
+    centre = len(arrays.v_template) + np.arange(count)
+    faces = np.concatenate([np.stack(corners, 1) for corners in ((a, b, centre), (b, c, centre), (c, a, centre))])
+    return _with_means(arrays, split, np.concatenate([faces, arrays.f[count:]]))
+
+
+def _with_means(arrays: SmplArrays, of: np.ndarray, faces: np.ndarray) -> SmplArrays:
+    """New vertices behind the old ones, each the mean of the vertices in a row of ``of`` (N, k)."""
+    template, shape, weights = (
+        np.concatenate([values, values[of].mean(axis=1)])
+        for values in (arrays.v_template, arrays.shapedirs, arrays.weights)
+    )
+    regressor = np.concatenate([arrays.J_regressor, np.zeros((24, len(of)))], axis=1)
+    return dataclasses.replace(
+        arrays, v_template=template, shapedirs=shape, weights=weights, J_regressor=regressor, f=faces
+    )

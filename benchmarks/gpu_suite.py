@@ -1,0 +1,230 @@
+"""Everything that needs a GPU, in one go and inside 8 minutes: tests, benchmarks, sanitizers, profiler.
+
+    python benchmarks/gpu_suite.py --out DIR
+    python benchmarks/gpu_suite.py --out DIR --device cpu --quick      the same flow in a minute, without a GPU
+
+Builds nothing and needs no network: topokernels is installed, or its compiled source tree is on PYTHONPATH. Each
+part is a process of its own with a time limit; what it gave is written before the next one starts. DIR gets
+gpu_suite.json (all rows), gpu_suite.md (their tables), gpu_suite.log (all output), ncu.csv and up to four plots.
+The last lines on the terminal are the bars. Exit status 1 where a part failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import bars
+from common import HEAD, machine, markdown, title
+from plots import load, plot
+
+HERE = Path(__file__).resolve().parent
+PLOTTED = ("s2d", "d2t", "topology_loss", "chamfer")
+METRICS = {
+    "gpu__time_duration.sum": "time",
+    "dram__bytes_read.sum": "read",
+    "dram__bytes_write.sum": "written",
+    "dram__throughput.avg.pct_of_peak_sustained_elapsed": "dram %",
+    "sm__throughput.avg.pct_of_peak_sustained_elapsed": "sm %",
+    "sm__warps_active.avg.pct_of_peak_sustained_active": "occupancy %",
+    "launch__registers_per_thread": "registers",
+    "launch__shared_mem_per_block": "shared",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of the suite."""
+
+    name: str
+    command: list[str]
+    seconds: float  # at most
+    environment: dict[str, str] = field(default_factory=dict)
+    module: str = "torch"  # that it needs
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a part ended: ok, failed, timeout, or left out and why."""
+
+    name: str
+    status: str
+    seconds: float
+    last_line: str
+
+
+def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
+    """What runs, in the order of worth: a suite that is cut short loses the end."""
+
+    def benchmark(name: str, seconds: float, options: str, small: str, **others: str) -> Part:
+        command = [sys.executable, str(HERE / f"bench_{name}.py"), "--device", device, "--out", str(scratch)]
+        return Part(name, command + (small if quick else options).split(), seconds, **others)
+
+    def operator(name: str, seconds: float) -> Part:
+        options = f"--sizes 224 64 512 1024 --batches 1 64 1024 --seconds 0.1 --limit 1.5 --deadline {seconds - 15}"
+        return benchmark(
+            name, seconds, options, "--sizes 64 96 --batches 1 4 --masks inward --seconds 0.01 --deadline 10"
+        )
+
+    def workload(*prefix: str, options: str) -> list[str]:
+        return [*prefix, sys.executable, str(HERE / "workload.py"), "--device", device, *options.split()]
+
+    def sanitizer(tool: str) -> Part:
+        command = workload("compute-sanitizer", "--tool", tool, "--error-exitcode", "1", options="--shapes 3x33 1x600")
+        # Without the cache, so that every tensor has bounds of its own.
+        return Part(tool, command, 60, {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"})
+
+    profiler = ["ncu", "--clock-control", "none", "--kernel-name-base", "demangled", "--kernel-name", "regex:topo::"]
+    profiler += ["--metrics", ",".join(METRICS), "--csv", "--log-file", str(out / "ncu.csv")]
+    # Safe path: with the project's folder first on the path, an uncompiled source tree would hide the package.
+    tests = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", str(HERE.parent / "tests/ops")]
+    return [
+        Part("tests", tests, 80, {"PYTHONSAFEPATH": "1"}),
+        operator("s2d", 65),
+        operator("d2t", 40),
+        operator("topology_loss", 45),
+        operator("chamfer", 35),
+        Part("workload", workload(options="--shapes 2x33" if quick else "--shapes 3x33 1x600"), 30),
+        sanitizer("memcheck"),
+        benchmark(
+            "m2s",
+            60,
+            "--faces 13776 27420 --batches 64 1 --seconds 0.1",
+            "--faces 2454 --batches 1 --size 64 --seconds 0.01",
+            module="roma",
+        ),
+        benchmark(
+            "fit_step",
+            40,
+            "--faces 13776 27420 --batches 16 --sizes 224 --seconds 0.2",
+            "--faces 2454 --batches 1 --sizes 56 --seconds 0.01",
+            module="roma",
+        ),
+        sanitizer("racecheck"),
+        Part("ncu", workload(*profiler, options="--shapes 512x224 --modes subgradient"), 50),
+    ]
+
+
+def run(part: Part, limit: float, log: Path) -> Outcome:
+    """Run a part for at most so many seconds, its output to the end of the log."""
+    start = time.perf_counter()
+    if shutil.which(part.command[0]) is None:
+        return Outcome(part.name, "left out", 0.0, f"{part.command[0]} is not on PATH")
+    if importlib.util.find_spec(part.module) is None:
+        return Outcome(part.name, "left out", 0.0, f"{part.module} is not installed")
+    if limit < 5:
+        return Outcome(part.name, "left out", 0.0, "no time left")
+    with log.open("ab") as output:
+        output.write(f"\n=== {part.name}\n".encode())
+        output.flush()
+        begin = output.tell()
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **part.environment}
+        process = subprocess.Popen(
+            part.command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=HERE.parent,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(limit)
+            status = "ok" if code == 0 else "failed"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = "timeout"
+    text = log.read_bytes()[begin:].decode(errors="replace")
+    return Outcome(part.name, status, time.perf_counter() - start, summary(text))
+
+
+def summary(text: str) -> str:
+    """What a part's output comes to: how many lines report a failure or something left out, or its last line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    counts = [f"{sum(line.startswith(f'{word}:') for line in lines)} {word}" for word in ("failed", "left out")]
+    if HEAD in lines:
+        return f"{sum('x  ' in line or 'x* ' in line for line in lines)} comparisons, {', '.join(counts)}"
+    return lines[-1][:80] if lines else ""
+
+
+def kernel_table(lines: Iterable[str]) -> list[str]:
+    """Ncu's CSV as lines of text: medians over the launches of a kernel would hide shapes, so one line per launch."""
+    rows = csv.DictReader(line for line in lines if not line.startswith("=="))
+    launches: dict[tuple[str, str], dict[str, str]] = {}
+    for row in rows:
+        kernel = row["Kernel Name"].removeprefix("void ").replace("topo::", "").replace("(anonymous namespace)::", "")
+        values = launches.setdefault((row["ID"], kernel.split("(")[0]), {})
+        values[METRICS.get(row["Metric Name"], row["Metric Name"])] = f"{row['Metric Value']} {row['Metric Unit']}"
+    names = list(METRICS.values())
+    table = [f"| kernel | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
+    for (_, kernel), values in launches.items():
+        table.append(f"| {kernel} | {' | '.join(values.get(name, '') for name in names)} |")
+    return table if launches else []
+
+
+def write(out: Path, meta: dict, outcomes: list[Outcome], results: dict[str, dict]) -> list[bars.Verdict]:
+    """Everything known so far."""
+    cpu, gpu = bars.CPU_BARS + bars.RENDERER_CPU_BARS, bars.GPU_BARS + bars.RENDERER_GPU_BARS
+    judged = cpu if meta["gpu"] is None else gpu
+    verdicts = bars.judge(judged, bars.entries_of(results.values()))
+    (out / "gpu_suite.json").write_text(
+        json.dumps({"meta": meta, "parts": [asdict(outcome) for outcome in outcomes], "results": results}, indent=1)
+    )
+    lines = ["| part | status | seconds | last line |", "|---|---|---:|---|"]
+    lines += [f"| {o.name} | {o.status} | {o.seconds:.0f} | {o.last_line} |" for o in outcomes]
+    lines += ["", "```", *bars.table(verdicts), "```"]
+    profile = out / "ncu.csv"
+    if profile.exists():
+        lines += ["", *kernel_table(profile.read_text().splitlines())]
+    for name, result in results.items():
+        lines += ["", f"## {name}", "", markdown(result)]
+    (out / "gpu_suite.md").write_text("\n".join(lines) + "\n")
+    return verdicts
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
+    parser.add_argument("--quick", action="store_true", help="small shapes, to try the flow")
+    parser.add_argument("--parts", nargs="+", help="run these only")
+    parser.add_argument("--seconds", type=float, default=450, help="after which the suite ends")
+    args = parser.parse_args()
+    end = time.perf_counter() + args.seconds
+    args.out.mkdir(parents=True, exist_ok=True)
+    log = args.out / "gpu_suite.log"
+    log.write_text(title(args.device) + "\n")
+    print(title(args.device))
+    meta = machine(args.device) | {"command": " ".join(sys.argv)}
+    outcomes: list[Outcome] = []
+    results: dict[str, dict] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        chosen = parts(args.device, args.quick, scratch, args.out.resolve())
+        for part in [part for part in chosen if args.parts is None or part.name in args.parts]:
+            outcome = run(part, min(part.seconds, end - time.perf_counter()), log)
+            outcomes.append(outcome)
+            results = load(scratch)
+            verdicts = write(args.out, meta, outcomes, results)
+            print(f"{outcome.name:14} {outcome.status:9} {outcome.seconds:5.0f} s  {outcome.last_line}", flush=True)
+    for name in PLOTTED:
+        if name in results:
+            plot(results[name], args.out / f"{name}.png")
+    print("", *bars.table(verdicts), sep="\n")
+    return int(any(outcome.status in ("failed", "timeout") for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

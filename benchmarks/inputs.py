@@ -1,0 +1,119 @@
+"""What the benchmarks run on: masks of four kinds, and enough copies of them to leave the GPU's cache cold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
+from math import ceil
+
+import numpy as np
+import torch
+from timing import Call
+from torch import Tensor
+
+from topokernels import s2d
+
+KINDS = ("inward", "outward", "shallow", "deep")
+CACHED = 16 << 20  # bytes of a CUDA batch from which inputs rotate
+ROTATED = 256 << 20  # bytes they rotate through: several times any L2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One point of a benchmark."""
+
+    kind: str
+    masks: list[Tensor]  # (B, 1, n, n) each, float32 of 0 and 1, all alike in content
+    steps: int  # iterations that the stacked convolution runs on them
+    device: str
+    threads: int
+
+    @property
+    def mask(self) -> Tensor:
+        """The first, where one is enough."""
+        return self.masks[0]
+
+    @property
+    def images(self) -> list[np.ndarray]:
+        """One uint8 array (n, n) per image, for peers that take one image at a time."""
+        return list(np.ascontiguousarray(self.mask[:, 0].cpu().numpy().astype(np.uint8)))
+
+
+def batch_of(kind: str, count: int, size: int, device: str, threads: int) -> Batch:
+    """Masks of a kind and the iterations that their depth asks for.
+
+    inward: figures, 26 iterations at 224 px. outward: 1 - figures, half the size. shallow: noise, a fifth of it
+    background. deep: all foreground but one corner. The latter two get as many iterations as they are deep.
+    """
+    if kind in ("inward", "outward"):
+        mask = figures(count, size, device)
+        mask = mask if kind == "inward" else 1 - mask
+        steps = ceil(size * 26 / 224) if kind == "inward" else size // 2
+    else:
+        rng = np.random.default_rng(0)
+        one = rng.random((1, 1, size, size)) < 0.8 if kind == "shallow" else np.ones((1, 1, size, size))
+        one[..., 0, 0] = 0
+        mask = torch.from_numpy(one.astype(np.float32)).to(device).repeat(count, 1, 1, 1)
+        steps = steps_of(mask[:1])
+    copies = 1
+    if device == "cuda" and mask.nbytes >= CACHED:
+        copies = max(2, ceil(ROTATED / mask.nbytes))
+    return Batch(kind, [mask.clone() for _ in range(copies)], steps, device, threads)
+
+
+def steps_of(mask: Tensor) -> int:
+    """Iterations after which the stacked convolution has the whole distance map."""
+    return max(int(s2d(mask).max()) - 1, 0)
+
+
+def rotate(function: Callable[..., object], *arguments: list[Tensor]) -> Call:
+    """A call that takes the next of each list of arguments every time."""
+    sets = cycle(list(zip(*arguments, strict=True)))
+    return lambda: function(*next(sets))
+
+
+def gradient(function: Callable[..., Tensor | tuple[Tensor, ...]], *arguments: list[Tensor]) -> Call:
+    """Forward, and backward of ones into the first argument; rotates like :func:`rotate`."""
+    leaves = [values.clone().requires_grad_() for values in arguments[0]]
+    ones: list[Tensor] = []
+
+    def call(leaf: Tensor, *others: Tensor) -> Tensor:
+        results = function(leaf, *others)
+        results = results if isinstance(results, tuple) else (results,)
+        if not ones:
+            ones.extend(torch.ones_like(result) for result in results)
+        return torch.autograd.grad(results, leaf, ones)[0]
+
+    return rotate(call, leaves, *arguments[1:])
+
+
+def copy_of(batch: Batch, bytes_per_pixel: int) -> tuple[str, Call]:
+    """Name and call of a device copy that reads half of these bytes and writes the other half."""
+    size = batch.mask.numel() * bytes_per_pixel // 2
+    sources = [torch.empty(size, dtype=torch.uint8, device=batch.device).random_() for _ in batch.masks]
+    return f"copy, {bytes_per_pixel} B/px", rotate(torch.Tensor.clone, sources)
+
+
+def figures(count: int, size: int, device: str, *, seed: int = 0) -> Tensor:
+    """Masks (count, 1, size, size) of people-like figures: capsules for trunk, head and limbs, about a fifth full.
+
+    Large batches repeat the first few, since drawing takes longer than measuring.
+    """
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:size, 0:size] / size
+    drawn = min(count, max(2, (1 << 22) // size**2))
+    masks = np.zeros((drawn, 1, size, size), np.float32)
+    for mask in masks:
+        cx = 0.5 + rng.uniform(-0.05, 0.05)
+        bones = [((cx, 0.3), (cx, 0.55), 0.11), ((cx, 0.16), (cx, 0.18), 0.07)]
+        for side in (-1, 1):
+            arm, leg = rng.uniform(0.1, 0.3), rng.uniform(0.02, 0.18)
+            bones.append(((cx + side * 0.09, 0.3), (cx + side * (0.09 + arm), 0.3 + rng.uniform(0, 0.25)), 0.035))
+            bones.append(((cx + side * 0.06, 0.55), (cx + side * (0.06 + leg), 0.92), 0.05))
+        for (x0, y0), (x1, y1), radius in bones:
+            dx, dy = x1 - x0, y1 - y0
+            t = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
+            mask[0] += (x - x0 - t * dx) ** 2 + (y - y0 - t * dy) ** 2 < radius**2
+    few = torch.from_numpy((masks > 0).astype(np.float32)).to(device)
+    return few.repeat(ceil(count / drawn), 1, 1, 1)[:count]

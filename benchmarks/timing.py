@@ -1,0 +1,100 @@
+"""Side-by-side timing: two calls in turns, so that a noisy machine disturbs both alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+Call = Callable[[], object]
+
+SHORTEST = 5e-4  # seconds: one sample repeats its call until it lasts this long
+LAUNCHES = 20  # calls in one captured graph
+
+
+class Numbers(NamedTuple):
+    """Medians and quartiles of two calls, microseconds per call, and of the ratio baseline / ours."""
+
+    time_us: float
+    baseline_us: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    time_low_us: float
+    time_high_us: float
+    baseline_low_us: float
+    baseline_high_us: float
+
+
+def compare(ours: Call, baseline: Call, device: str, seconds: float) -> Numbers:
+    """Time two calls in turns for about ``seconds``, at least three pairs."""
+    repeats = [_repeats(call, device) for call in (ours, baseline)]
+    pairs: list[tuple[float, float]] = []
+    end = time.perf_counter() + seconds
+    while len(pairs) < 3 or (time.perf_counter() < end and len(pairs) < 300):
+        pairs.append((measure(ours, device, repeats[0]), measure(baseline, device, repeats[1])))
+    times = np.array(pairs) * 1e6
+    low, middle, high = np.percentile(times, [25, 50, 75], axis=0).tolist()
+    ratio_low, ratio, ratio_high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75]).tolist()
+    return Numbers(*middle, ratio, ratio_low, ratio_high, low[0], high[0], low[1], high[1])
+
+
+def measure(call: Call, device: str, repeats: int = 1) -> float:
+    """Seconds of one call. On CUDA between two events: launches count where they are what limits."""
+    if device != "cuda":
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        return (time.perf_counter() - start) / repeats
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    begin.record()
+    for _ in range(repeats):
+        call()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end) / 1e3 / repeats
+
+
+def _repeats(call: Call, device: str) -> int:
+    """How often a sample repeats the call. Two warm-up calls come first."""
+    measure(call, device)
+    once = measure(call, device)
+    return int(np.clip(SHORTEST / max(once, 1e-9), 1, 100))
+
+
+def captured(call: Call) -> Call:
+    """Replay of a CUDA graph of :data:`LAUNCHES` calls: kernels back to back, without launches from Python."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        call()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(LAUNCHES):
+            call()
+    return graph.replay
+
+
+def compare_kernels(ours: Call, baseline: Call, seconds: float) -> Numbers:
+    """Like :func:`compare`, per call, of captured graphs."""
+    numbers = compare(captured(ours), captured(baseline), "cuda", seconds)
+    return Numbers(
+        *(value if name.startswith("ratio") else value / LAUNCHES for name, value in numbers._asdict().items())
+    )
+
+
+def peak_bytes(call: Call, resident: int) -> int:
+    """Largest CUDA memory during a call, of which ``resident`` bytes, its inputs, are there before it."""
+    call()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    result = call()
+    torch.cuda.synchronize()
+    del result
+    return torch.cuda.max_memory_allocated() - before + resident

@@ -1,0 +1,31 @@
+// The subgradient of d2t with a 3 x 3 window (rule in d2t.h), streamed over the rows of one image: of three rows of
+// maps at a time, first along the columns, then along the row. Only the box of what carries a gradient is visited.
+
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/simd.h"
+
+namespace topo {
+
+// Values of scratch that ridge_backward() needs.
+inline int64_t ridge_scratch(int64_t width) {
+  return 16 * (width + 2);
+}
+
+// All planes (H, W).
+TOPO_SIMD_DECLARE(void ridge_backward(const float* grad, const float* distance, const float* mask,
+                                      const float* skeleton, int64_t height, int64_t width, float* scratch,
+                                      float* grad_distance, float* grad_mask))
+TOPO_SIMD_DECLARE(void ridge_backward(const double* grad, const double* distance, const double* mask,
+                                      const double* skeleton, int64_t height, int64_t width, double* scratch,
+                                      double* grad_distance, double* grad_mask))
+
+// Skeleton of a binary image from its levels, and both as planes of reals: distance, mask, skeleton.
+TOPO_SIMD_DECLARE(void ridge_maps(const uint16_t* depth, const uint8_t* foreground, int64_t height, int64_t width,
+                                  float* scratch, float* distance, float* mask, float* skeleton))
+TOPO_SIMD_DECLARE(void ridge_maps(const uint16_t* depth, const uint8_t* foreground, int64_t height, int64_t width,
+                                  double* scratch, double* distance, double* mask, double* skeleton))
+
+}  // namespace topo
