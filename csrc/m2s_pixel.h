@@ -57,10 +57,11 @@ struct EdgeView {
 };
 
 template <typename V, typename Real>
-TOPO_PIXEL EdgeView<V> view_edge(const FaceEdges<Real>& face, int k, V dx, Real dy) {
-  const V along = dx * face.ux[k] + (face.start[k] + face.uy[k] * dy);
-  const V end = dx * face.ux[k] + (face.end[k] + face.uy[k] * dy);
-  const V height = (face.height[k] + face.ux[k] * dy) - dx * face.uy[k];
+TOPO_PIXEL EdgeView<V> view_edge(const FaceEdges<Real>& face, int k, V dx, V dy) {
+  // What depends on dx alone comes first: the CPU walks down columns.
+  const V along = (dx * face.ux[k] + face.start[k]) + dy * face.uy[k];
+  const V end = (dx * face.ux[k] + face.end[k]) + dy * face.uy[k];
+  const V height = (face.height[k] - dx * face.uy[k]) + dy * face.ux[k];
   return {height, along, least(along, V{}) + greatest(end, V{})};
 }
 
@@ -71,7 +72,7 @@ TOPO_PIXEL V squared_distance(const EdgeView<V>& edge) {
 
 // Signed squared distance to the face, negative inside.
 template <typename V, typename Real>
-TOPO_PIXEL V signed_distance(const FaceEdges<Real>& face, V dx, Real dy) {
+TOPO_PIXEL V signed_distance(const FaceEdges<Real>& face, V dx, V dy) {
   const EdgeView<V> a = view_edge(face, 0, dx, dy), b = view_edge(face, 1, dx, dy), c = view_edge(face, 2, dx, dy);
   const V nearest = least(least(squared_distance(a), squared_distance(b)), squared_distance(c));
   const V inner = least(least(a.height, b.height), c.height);
@@ -88,7 +89,7 @@ struct Nearest {
 };
 
 template <typename V, typename Real>
-TOPO_PIXEL Nearest<V> nearest_point(const FaceEdges<Real>& face, V dx, Real dy) {
+TOPO_PIXEL Nearest<V> nearest_point(const FaceEdges<Real>& face, V dx, V dy) {
   const EdgeView<V> first = view_edge(face, 0, dx, dy);
   V distance = squared_distance(first), inner = first.height;
   V height = first.height, past = first.past, t = first.along * face.inv_length[0];

@@ -3,45 +3,103 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/buffer.h"
 #include "cpu/m2s_simd.h"
 #include "cpu/mesh.h"
 
 namespace topo {
 namespace {
 
-constexpr int64_t kFacesAtOnce = 64;     // set up, then drawn, while in L1
-constexpr int64_t kFacesPerTask = 1024;  // of the backward; fixed, so that threads do not show in the result
+constexpr int64_t kFacesAtOnce = 64;  // set up, then drawn, while in L1
 
 int64_t pitch_of(const M2sParams& p) {
   return p.width + kPlanePadding;
 }
 
-// Rows row_begin to row_end of one image. `product` is scratch for that many rows.
+int64_t chunks_of(const M2sParams& p) {
+  return (p.faces + kFacesAtOnce - 1) / kFacesAtOnce;
+}
+
+// Sets up the faces of a chunk that cover anything, and returns how many there are.
 template <typename Real>
-void coverage_rows(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t row_begin, int64_t row_end,
-                   std::vector<Real>& product, Real* coverage) {
-  const int64_t pitch = pitch_of(p);
-  product.assign((row_end - row_begin) * pitch, Real(1));
-  Real* row_zero = product.data() - row_begin * pitch;
-  const Falloff<Real> falloff = m2s_falloff<Real>(p);
-  FaceEdges<Real> edges[kFacesAtOnce];
+int64_t set_up(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk, FaceEdges<Real>* edges) {
   int64_t ready = 0;
-  for (int64_t f = 0; f < p.faces; ++f) {
+  const int64_t end = std::min(p.faces, (chunk + 1) * kFacesAtOnce);
+  for (int64_t f = chunk * kFacesAtOnce; f < end; ++f) {
     double xy[6];
     PixelBox box;
-    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box) && box.y0 < row_end &&
-        box.y1 >= row_begin) {
+    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box))
       ready += face_edges(xy, box, edges[ready]);
-    }
-    if (ready == kFacesAtOnce || f + 1 == p.faces) {
-      TOPO_SIMD_CALL(m2s_multiply, edges, ready, row_begin, row_end, falloff, row_zero, pitch);
-      ready = 0;
-    }
   }
+  return ready;
+}
+
+// Rows of one image; draw(falloff, product) multiplies 1 + e of every face in, in order.
+template <typename Real, typename Draw>
+void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, Real* coverage, Draw&& draw) {
+  if (row_begin == row_end) return;
+  const int64_t pitch = pitch_of(p);
+  std::vector<Real> product((row_end - row_begin) * pitch, Real(1));
+  Real* row_zero = product.data() - row_begin * pitch;
+  draw(m2s_falloff<Real>(p), row_zero);
   for (int64_t y = row_begin; y < row_end; ++y) {
     const Real* source = row_zero + y * pitch;
     for (int64_t x = 0; x < p.width; ++x) coverage[y * p.width + x] = Real(1) - Real(1) / source[x];
   }
+}
+
+// By one thread, which sets up a chunk of faces at a time.
+template <typename Real>
+void coverage_image(const M2sParams& p, const Real* vertices, const int64_t* faces, Real* coverage) {
+  coverage_rows(p, 0, p.height, coverage, [&](const Falloff<Real>& falloff, Real* product) {
+    FaceEdges<Real> edges[kFacesAtOnce];
+    for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk) {
+      const int64_t ready = set_up(p, vertices, faces, chunk, edges);
+      TOPO_SIMD_CALL(m2s_multiply, edges, ready, int64_t(0), p.height, falloff, product, pitch_of(p));
+    }
+  });
+}
+
+// By all threads: they share the faces to set them up, then the rows, in bands that as many boxes of faces cross.
+template <typename Real>
+void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64_t* faces, Real* coverage) {
+  Buffer<FaceEdges<Real>> edges(chunks_of(p) * kFacesAtOnce);
+  std::vector<int64_t> ready(chunks_of(p)), starts(p.height + 1, 0), bounds{0};
+  torch::stable::parallel_for(0, chunks_of(p), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      ready[chunk] = set_up(p, vertices, faces, chunk, edges.data() + chunk * kFacesAtOnce);
+    }
+  });
+
+  int64_t rows = 0;  // of all boxes
+  for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk) {
+    for (int64_t k = 0; k < ready[chunk]; ++k) {
+      const PixelBox& box = edges[chunk * kFacesAtOnce + k].box;
+      ++starts[box.y0];
+      --starts[box.y1 + 1];
+      rows += box.y1 - box.y0 + 1;
+    }
+  }
+  const int64_t bands = std::min<int64_t>(torch::stable::get_num_threads(), p.height);
+  for (int64_t y = 0, crossing = 0, before = 0; y < p.height; ++y) {
+    crossing += starts[y];
+    before += crossing;
+    while (static_cast<int64_t>(bounds.size()) < bands &&
+           before * bands >= rows * static_cast<int64_t>(bounds.size())) {
+      bounds.push_back(y + 1);
+    }
+  }
+  bounds.push_back(p.height);
+
+  torch::stable::parallel_for(0, bands, 1, [&](int64_t begin, int64_t end) {
+    const int64_t first = bounds[begin], last = bounds[end];
+    coverage_rows(p, first, last, coverage, [&](const Falloff<Real>& falloff, Real* product) {
+      for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk) {
+        TOPO_SIMD_CALL(m2s_multiply, edges.data() + chunk * kFacesAtOnce, ready[chunk], first, last, falloff, product,
+                       pitch_of(p));
+      }
+    });
+  });
 }
 
 template <typename Real>
@@ -50,22 +108,23 @@ void coverage_images(const M2sParams& p, const Tensor& vertices, const Tensor& f
   const int64_t* f = faces.const_data_ptr<int64_t>();
   Real* out = static_cast<Real*>(coverage.mutable_data_ptr());
   check_mesh("m2s", p, v, f, false);
-  const int64_t bands = row_bands(p);
-  torch::stable::parallel_for(0, p.count * bands, 1, [&](int64_t begin, int64_t end) {
-    std::vector<Real> product;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t image = task / bands, band = task % bands;
-      coverage_rows(p, v + image * p.vertices * p.components, f + image * p.face_stride, band * p.height / bands,
-                    (band + 1) * p.height / bands, product, out + image * p.pixels());
-    }
+  const auto draw = [&](int64_t image, auto draw_one) {
+    draw_one(p, v + image * p.vertices * p.components, f + image * p.face_stride, out + image * p.pixels());
+  };
+  // One image per thread, and what is left over by all of them.
+  const int64_t left = p.count % torch::stable::get_num_threads();
+  torch::stable::parallel_for(0, p.count - left, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) draw(image, coverage_image<Real>);
   });
+  for (int64_t image = p.count - left; image < p.count; ++image) draw(image, coverage_image_shared<Real>);
 }
 
-// weight = 2 / sigma * dL/dA * (1 - A), 0 where the pixel is covered.
+// weight = 2 / sigma * dL/dA * (1 - A), 0 where the pixel is covered. Rows of the whole batch.
 template <typename Real>
-void weight_plane(const M2sParams& p, const Real* grad, const Real* coverage, Real* weight) {
+void weight_rows(const M2sParams& p, const Real* grad, const Real* coverage, int64_t row_begin, int64_t row_end,
+                 Real* weight) {
   const Real scale = static_cast<Real>(2.0 / p.sigma), least = Real(1) / m2s_falloff<Real>(p).saturated;
-  for (int64_t y = 0; y < p.height; ++y) {
+  for (int64_t y = row_begin; y < row_end; ++y) {
     Real* row = weight + y * pitch_of(p);
     for (int64_t x = 0; x < p.width; ++x) {
       const Real open = Real(1) - coverage[y * p.width + x];
@@ -75,39 +134,25 @@ void weight_plane(const M2sParams& p, const Real* grad, const Real* coverage, Re
   }
 }
 
-// Whether any pixel of the box has a weight.
+// grad (F, 3, 2) of the faces of a chunk, which comes in as zeros.
 template <typename Real>
-bool any_weight(const Real* weight, int64_t pitch, const PixelBox& box) {
-  for (int64_t y = box.y0; y <= box.y1; ++y) {
-    for (int64_t x = box.x0; x <= box.x1; ++x) {
-      if (weight[y * pitch + x] != Real(0)) return true;
-    }
-  }
-  return false;
-}
-
-// grad (F, 3, 2) of faces face_begin to face_end, which comes in as zeros.
-template <typename Real>
-void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t face_begin, int64_t face_end,
-                const Real* weight, Real* grad) {
-  const Falloff<Real> falloff = m2s_falloff<Real>(p);
+void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk, const Real* weight,
+                Real* grad) {
   FaceEdges<Real> edges[kFacesAtOnce];
-  int64_t index[kFacesAtOnce];
+  int64_t index[kFacesAtOnce], ready = 0;
   Real found[kFacesAtOnce * 6];
-  int64_t ready = 0;
-  for (int64_t f = face_begin; f < face_end; ++f) {
+  const int64_t end = std::min(p.faces, (chunk + 1) * kFacesAtOnce);
+  for (int64_t f = chunk * kFacesAtOnce; f < end; ++f) {
     double xy[6];
     PixelBox box;
-    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box) && any_weight(weight, pitch_of(p), box)) {
+    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box) &&
+        TOPO_SIMD_CALL(m2s_any_weight, weight, pitch_of(p), box)) {
       index[ready] = f;
       ready += face_edges(xy, box, edges[ready]);
     }
-    if (ready == kFacesAtOnce || f + 1 == face_end) {
-      TOPO_SIMD_CALL(m2s_gather, edges, ready, falloff, weight, pitch_of(p), found);
-      for (int64_t k = 0; k < ready; ++k) std::copy(found + 6 * k, found + 6 * k + 6, grad + 6 * index[k]);
-      ready = 0;
-    }
   }
+  TOPO_SIMD_CALL(m2s_gather, edges, ready, m2s_falloff<Real>(p), weight, pitch_of(p), found);
+  for (int64_t k = 0; k < ready; ++k) std::copy(found + 6 * k, found + 6 * k + 6, grad + 6 * index[k]);
 }
 
 template <typename Real>
@@ -120,19 +165,19 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
   Real* out = static_cast<Real*>(grad_vertices.mutable_data_ptr());
   check_mesh("m2s_backward", p, v, f, false);
 
-  const int64_t plane = p.height * pitch_of(p), tasks = (p.faces + kFacesPerTask - 1) / kFacesPerTask;
-  std::vector<Real> weight(p.count * plane), per_face(p.count * p.faces * 6, Real(0));
-  torch::stable::parallel_for(0, p.count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) {
-      weight_plane(p, g + image * p.pixels(), a + image * p.pixels(), weight.data() + image * plane);
-    }
-  });
-  torch::stable::parallel_for(0, p.count * tasks, 1, [&](int64_t begin, int64_t end) {
+  Buffer<Real> weight(p.count * p.height * pitch_of(p));
+  std::vector<Real> per_face(p.count * p.faces * 6, Real(0));
+  torch::stable::parallel_for(0, p.count * p.height, 64,
+                              [&](int64_t begin, int64_t end) { weight_rows(p, g, a, begin, end, weight.data()); });
+  // With t threads each takes every t-th chunk: the parts of a body differ in what they cost.
+  const int64_t tasks = torch::stable::get_num_threads();
+  torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t image = task / tasks, first = task % tasks * kFacesPerTask;
-      face_grads(p, v + image * p.vertices * p.components, f + image * p.face_stride, first,
-                 std::min(p.faces, first + kFacesPerTask), weight.data() + image * plane,
-                 per_face.data() + image * p.faces * 6);
+      for (int64_t k = task; k < p.count * chunks_of(p); k += tasks) {
+        const int64_t image = k / chunks_of(p);
+        face_grads(p, v + image * p.vertices * p.components, f + image * p.face_stride, k % chunks_of(p),
+                   weight.data() + image * p.height * pitch_of(p), per_face.data() + image * p.faces * 6);
+      }
     }
   });
   torch::stable::parallel_for(0, p.count, 1, [&](int64_t begin, int64_t end) {

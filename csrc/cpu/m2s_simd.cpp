@@ -20,8 +20,8 @@ constexpr int kBytes = 16;
 constexpr int kNarrowBytes = kBytes > 32 ? 32 : kBytes;
 
 template <typename Real>
-bool is_narrow(const FaceEdges<Real>& face) {
-  return (face.box.x1 - face.box.x0 + 1) * static_cast<int>(sizeof(Real)) <= kNarrowBytes;
+bool is_narrow(const PixelBox& box) {
+  return (box.x1 - box.x0 + 1) * static_cast<int>(sizeof(Real)) <= kNarrowBytes;
 }
 
 template <typename Real, int bytes>
@@ -30,7 +30,7 @@ template <int bytes>
 struct Lanes<float, bytes> {
   typedef float V __attribute__((vector_size(bytes)));
   typedef int32_t I __attribute__((vector_size(bytes)));
-  static constexpr int kExponentShift = 23, kExponentBias = 127, kTerms = 8;
+  static constexpr int kExponentShift = 23, kExponentBias = 127, kTerms = 7;
   static constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
 };
 template <int bytes>
@@ -105,18 +105,39 @@ struct Pixels {
     return distance < falloff.blur ? power * (V)scale : V{};
   }
 
+  // Whether any pixel of the box has a weight.
+  static bool any_weight(const Real* weight, int64_t pitch, const PixelBox& box) {
+    for (int32_t x = box.x0; x <= box.x1; x += kCount) {
+      const I in_box = ramp() <= V{} + static_cast<Real>(box.x1 - x);
+      for (int64_t y = box.y0; y <= box.y1; ++y) {
+        if (any(in_box & (load(weight + y * pitch + x) != V{}))) return true;
+      }
+    }
+    return false;
+  }
+
+  // By halves: a sum in order would wait for every addition.
+  static inline __attribute__((always_inline)) Real total(V value) {
+    Real lane[kCount];
+    store(lane, value);
+    for (int half = kCount / 2; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+    }
+    return lane[0];
+  }
+
   static void multiply(const FaceEdges<Real>& face, int64_t row_begin, int64_t row_end, const Falloff<Real>& falloff,
                        Real* product, int64_t pitch) {
     const PixelBox box = face.box;
     const int64_t first = box.y0 > row_begin ? box.y0 : row_begin, last = box.y1 < row_end - 1 ? box.y1 : row_end - 1;
-    for (int64_t y = first; y <= last; ++y) {
-      const Real dy = static_cast<Real>(y - box.y0);
-      Real* row = product + y * pitch + box.x0;
-      for (int32_t x = 0; x <= box.x1 - box.x0; x += kCount) {
-        const V before = load(row + x);
+    for (int32_t x = box.x0; x <= box.x1; x += kCount) {
+      const V dx = ramp() + static_cast<Real>(x - box.x0);
+      for (int64_t y = first; y <= last; ++y) {
+        Real* at = product + y * pitch + x;
+        const V before = load(at);
         if (!any(before < falloff.saturated)) continue;
-        const V distance = signed_distance(face, ramp() + static_cast<Real>(x), dy);
-        store(row + x, before * (exponential(distance, falloff) + Real(1)));
+        const V distance = signed_distance(face, dx, V{} + static_cast<Real>(y - box.y0));
+        store(at, before * (exponential(distance, falloff) + Real(1)));
       }
     }
   }
@@ -125,13 +146,12 @@ struct Pixels {
                      Real* grad) {
     const PixelBox box = face.box;
     V sum[6] = {V{}, V{}, V{}, V{}, V{}, V{}};
-    for (int64_t y = box.y0; y <= box.y1; ++y) {
-      const Real dy = static_cast<Real>(y - box.y0);
-      const Real* row = weight + y * pitch + box.x0;
-      for (int32_t x = 0; x <= box.x1 - box.x0; x += kCount) {
-        const V here = load(row + x);
+    for (int32_t x = box.x0; x <= box.x1; x += kCount) {
+      const V dx = ramp() + static_cast<Real>(x - box.x0);
+      for (int64_t y = box.y0; y <= box.y1; ++y) {
+        const V here = load(weight + y * pitch + x);
         if (!any(here != V{})) continue;
-        const Nearest<V> near = nearest_point(face, ramp() + static_cast<Real>(x), dy);
+        const Nearest<V> near = nearest_point(face, dx, V{} + static_cast<Real>(y - box.y0));
         const V e = exponential(near.distance, falloff);
         const V share = here * (e / (e + Real(1)));
         for (int k = 0; k < 3; ++k) {
@@ -143,11 +163,8 @@ struct Pixels {
     }
     for (int k = 0; k < 3; ++k) {
       const int corner = face.flipped && k ? 3 - k : k;
-      for (int axis = 0; axis < 2; ++axis) {
-        Real total = 0;
-        for (int i = 0; i < kCount; ++i) total += sum[2 * k + axis][i];
-        grad[2 * corner + axis] = total;
-      }
+      grad[2 * corner] = total(sum[2 * k]);
+      grad[2 * corner + 1] = total(sum[2 * k + 1]);
     }
   }
 };
@@ -156,7 +173,8 @@ template <typename Real>
 void multiply_faces(const FaceEdges<Real>* faces, int64_t count, int64_t row_begin, int64_t row_end,
                     const Falloff<Real>& falloff, Real* product, int64_t pitch) {
   for (int64_t f = 0; f < count; ++f) {
-    const auto draw = is_narrow(faces[f]) ? Pixels<Real, kNarrowBytes>::multiply : Pixels<Real, kBytes>::multiply;
+    const auto draw =
+        is_narrow<Real>(faces[f].box) ? Pixels<Real, kNarrowBytes>::multiply : Pixels<Real, kBytes>::multiply;
     draw(faces[f], row_begin, row_end, falloff, product, pitch);
   }
 }
@@ -165,12 +183,26 @@ template <typename Real>
 void gather_faces(const FaceEdges<Real>* faces, int64_t count, const Falloff<Real>& falloff, const Real* weight,
                   int64_t pitch, Real* grad) {
   for (int64_t f = 0; f < count; ++f) {
-    const auto draw = is_narrow(faces[f]) ? Pixels<Real, kNarrowBytes>::gather : Pixels<Real, kBytes>::gather;
+    const auto draw = is_narrow<Real>(faces[f].box) ? Pixels<Real, kNarrowBytes>::gather : Pixels<Real, kBytes>::gather;
     draw(faces[f], falloff, weight, pitch, grad + 6 * f);
   }
 }
 
+template <typename Real>
+bool any_weight(const Real* weight, int64_t pitch, const PixelBox& box) {
+  return is_narrow<Real>(box) ? Pixels<Real, kNarrowBytes>::any_weight(weight, pitch, box)
+                              : Pixels<Real, kBytes>::any_weight(weight, pitch, box);
+}
+
 }  // namespace
+
+bool m2s_any_weight(const float* weight, int64_t pitch, const PixelBox& box) {
+  return any_weight(weight, pitch, box);
+}
+
+bool m2s_any_weight(const double* weight, int64_t pitch, const PixelBox& box) {
+  return any_weight(weight, pitch, box);
+}
 
 void m2s_multiply(const FaceEdges<float>* faces, int64_t count, int64_t row_begin, int64_t row_end,
                   const Falloff<float>& falloff, float* product, int64_t pitch) {

@@ -20,6 +20,10 @@ TOPO_SIMD_DECLARE(void m2s_multiply(const FaceEdges<float>* faces, int64_t count
                   void m2s_multiply(const FaceEdges<double>* faces, int64_t count, int64_t row_begin, int64_t row_end,
                                     const Falloff<double>& falloff, double* product, int64_t pitch))
 
+// Whether any of weight (H, pitch) is not 0 in the box.
+TOPO_SIMD_DECLARE(bool m2s_any_weight(const float* weight, int64_t pitch, const PixelBox& box);
+                  bool m2s_any_weight(const double* weight, int64_t pitch, const PixelBox& box))
+
 // grad of every face, (count, 3, 2): sum over pixels of weight * e / (1 + e) * (how its corners move d), from
 // weight (H, pitch).
 TOPO_SIMD_DECLARE(void m2s_gather(const FaceEdges<float>* faces, int64_t count, const Falloff<float>& falloff,

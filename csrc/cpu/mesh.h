@@ -19,8 +19,10 @@ void check_mesh(const char* op, const M2sParams& p, const Real* vertices, const 
            ", ", i % p.vertices, ", ", c, ")");
     }
   }
-  const int64_t sets = p.face_stride ? p.count : 1;
-  for (int64_t i = 0; i < sets * p.faces * 3; ++i) {
+  const int64_t indices = (p.face_stride ? p.count : 1) * p.faces * 3;
+  bool wrong = false;  // without a branch per index
+  for (int64_t i = 0; i < indices; ++i) wrong |= faces[i] < 0 || faces[i] >= p.vertices;
+  for (int64_t i = 0; wrong && i < indices; ++i) {
     TOPO_CHECK(faces[i] >= 0 && faces[i] < p.vertices, op,
                ": faces must hold indices from 0 to V - 1 = ", p.vertices - 1, ", got ", faces[i], " in face ",
                i / 3 % p.faces);

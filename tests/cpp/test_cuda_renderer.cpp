@@ -274,6 +274,11 @@ void run() {
     if (c.faces < 200) check_m2s<double>("double m2s " + name, s);
     check_rasterize<float>("rasterize " + name, s);
   }
+  for (int k = 0; k < 10; ++k) {
+    const Scene s = random_scene(1, below(9), 1 + below(6), 1 + below(20), uniform(0.1, 10), below(2) == 1, true);
+    check_m2s<float>("float m2s, small mesh " + std::to_string(k), s);
+    check_rasterize<double>("rasterize, small mesh " + std::to_string(k), s);
+  }
 }
 
 }  // namespace

@@ -430,6 +430,35 @@ def test_cuda_leaves_out_unusable_faces() -> None:
         torch.testing.assert_close(all_faces, usable, rtol=0, atol=1e-12)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_graph_capture_without_synchronisation() -> None:
+    unit, faces = sphere(24, 32)
+    vertices, faces = (unit * 20 + 24 + noise(21, 3, 1, 3)).float().cuda(), faces.cuda()
+    static = vertices.clone().requires_grad_()
+    weights = noise(22, 3, 1, 48, 50).float().cuda()
+
+    def step() -> tuple[Tensor, Tensor]:
+        silhouette = m2s(static, faces, (48, 50), sigma=1.25)
+        return silhouette, torch.autograd.grad(silhouette, static, weights)[0]
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            step()
+        torch.cuda.current_stream().wait_stream(stream)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = step()
+    with torch.no_grad():
+        static += 1.5
+    graph.replay()
+    assert all(map(torch.equal, captured, step()))
+
+
 def test_double_backward_is_an_error() -> None:
     vertices = TRIANGLE.clone().requires_grad_()
     (grad,) = torch.autograd.grad(m2s(vertices, loose_faces(1), 4, sigma=1.0).sum(), vertices, create_graph=True)

@@ -46,6 +46,8 @@ def random_mesh(rng: np.random.Generator, dtype: torch.dtype) -> Mesh:
         spoilt = np.where(pick > 0.8, rng.choice(UNUSABLE, (count, 3)), vertices)
         vertices[:, column] = spoilt[:, column]
     faces = rng.integers(0, max(count, 1), (int(rng.integers(0, 9)) if count or wrong == "index" else 0, 3))
+    if count >= 3 and rng.random() < 0.8:
+        faces = rng.random((len(faces), count)).argsort(1)[:, :3]  # no corner twice
     if len(faces) and rng.random() < 0.5:
         faces[-1] = faces[0]  # twice
     if len(faces) and wrong == "index":
