@@ -35,13 +35,11 @@ inline ChamferArgs chamfer_args(const Tensor& pred, const Tensor& target, const 
 
 // Empty results: the leading dimensions of `pred`.
 inline Tensor chamfer_result(const Tensor& pred, ScalarType type) {
-  std::vector<int64_t> sizes;
-  for (int64_t i = 0; i + 2 < pred.dim(); ++i) sizes.push_back(pred.size(i));
-  return torch::stable::new_empty(pred, sizes, type);
+  return empty_like_leading(pred, pred.dim() - 2, type);
 }
 
 inline Tensor chamfer_map(const Tensor& map, ScalarType type) {
-  return torch::stable::contiguous(torch::stable::to(foreground_bool(map), type));
+  return as_contiguous(as_dtype(foreground_bool(map), type));
 }
 
 }  // namespace topo

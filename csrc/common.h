@@ -140,12 +140,36 @@ inline Tensor foreground_bool(const Tensor& mask) {
   return mask.scalar_type() == ScalarType::Byte ? torch::stable::to(mask, ScalarType::Bool) : mask;
 }
 
-inline Tensor empty_like_shape(const Tensor& tensor, ScalarType type) {
-  std::vector<int64_t> sizes(tensor.dim());
-  for (int64_t i = 0; i < tensor.dim(); ++i) {
+// The stable functions below go through the dispatcher by name, a microsecond each: only where there is something to
+// do.
+inline Tensor as_contiguous(const Tensor& tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
+
+inline Tensor as_dtype(const Tensor& tensor, ScalarType type) {
+  return tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type);
+}
+
+// Uninitialised, with the first `dims` dimensions of `tensor`.
+inline Tensor empty_like_leading(const Tensor& tensor, int64_t dims, ScalarType type) {
+  std::vector<int64_t> sizes(dims), strides(dims);
+  int64_t stride = 1;
+  for (int64_t i = dims - 1; i >= 0; --i) {
     sizes[i] = tensor.size(i);
+    strides[i] = stride;
+    stride *= sizes[i] > 1 ? sizes[i] : 1;
   }
-  return torch::stable::new_empty(tensor, sizes, type);
+  int32_t device = 0;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor.get(), &device));
+  AtenTensorHandle result = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
+      dims, sizes.data(), strides.data(), torch::stable::detail::to<int32_t>(torch::stable::detail::from(type)), device,
+      tensor.get_device_index(), &result));
+  return Tensor(result);
+}
+
+inline Tensor empty_like_shape(const Tensor& tensor, ScalarType type) {
+  return empty_like_leading(tensor, tensor.dim(), type);
 }
 
 }  // namespace topo

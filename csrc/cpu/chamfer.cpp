@@ -1,19 +1,9 @@
 #include "chamfer.h"
 
-#include "dtypes.h"
+#include "cpu/map_sum.h"
 
 namespace topo {
 namespace {
-
-template <typename T>
-double masked_sum(const T* distance, const T* mask, int64_t count) {
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    sum += static_cast<double>(static_cast<accumulate_t<T>>(distance[i])) *
-           static_cast<double>(static_cast<accumulate_t<T>>(mask[i]));
-  }
-  return sum;
-}
 
 std::tuple<Tensor, Tensor> chamfer_cpu(const Tensor& pred, const Tensor& target, const Tensor& pred_distance,
                                        const Tensor& target_distance) {
@@ -34,8 +24,8 @@ std::tuple<Tensor, Tensor> chamfer_cpu(const Tensor& pred, const Tensor& target,
     Sum* pushes = static_cast<Sum*>(push.mutable_data_ptr());
     torch::stable::parallel_for(0, args.images.count, 1, [&](int64_t begin, int64_t end) {
       for (int64_t image = begin; image < end; ++image) {
-        pulls[image] = static_cast<Sum>(masked_sum(data[2] + image * n, data[1] + image * n, n));
-        pushes[image] = static_cast<Sum>(masked_sum(data[3] + image * n, data[0] + image * n, n));
+        pulls[image] = static_cast<Sum>(map_sum(data[2] + image * n, data[1] + image * n, n));
+        pushes[image] = static_cast<Sum>(map_sum(data[3] + image * n, data[0] + image * n, n));
       }
     });
   });

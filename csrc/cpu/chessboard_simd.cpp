@@ -117,10 +117,12 @@ void down_row(const uint8_t* background, int64_t padded_width, State outside, co
   V carry = L::fill(outside);
   for (int64_t x = 0; x < padded_width; x += L::kCount) {
     V v = L::widen(background + x);
-    v = spread<1, State>(v);
-    v = spread<2, State>(v);
-    v = spread<4, State>(v);
-    v = spread<8, State>(v);
+    if (!L::uniform(v)) {  // most vectors of a silhouette are
+      v = spread<1, State>(v);
+      v = spread<2, State>(v);
+      v = spread<4, State>(v);
+      v = spread<8, State>(v);
+    }
     const V ends = L::greatest(L::carry_up(L::last_of_blocks(v)), L::minus(carry, ramps.forth_blocks));
     L::store(row + x, L::greatest(v, L::minus(L::shift_block_in(carry, ends), ramps.forth)));
     carry = L::last_block(ends);

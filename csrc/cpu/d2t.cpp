@@ -1,23 +1,33 @@
 #include "d2t.h"
 
+#include <algorithm>
+
+#include "cpu/buffer.h"
+#include "cpu/ridges.h"
 #include "dtypes.h"
 
 namespace topo {
 namespace {
 
-template <typename T>
-void d2t_images(const T* distance, const T* mask, T* skeleton, int64_t count, const D2tParams& p) {
+// Half precision computes in float32.
+template <typename T, typename Mask>
+void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count, const D2tParams& p) {
   using Real = accumulate_t<T>;
+  constexpr bool direct = std::is_same_v<T, Real>;
+  const int64_t n = p.pixels(), held = direct ? 0 : n;
+  const RidgeImage image = ridge_image(p);
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) {
-      const int64_t offset = image * p.pixels();
-      for (int64_t y = 0; y < p.height; ++y) {
-        for (int64_t x = 0; x < p.width; ++x) {
-          const int64_t i = y * p.width + x;
-          const Real inside = static_cast<Real>(mask[offset + i]);
-          skeleton[offset + i] =
-              inside == Real(0) ? T(0) : static_cast<T>(skeleton_pixel<Real>(p, distance + offset, inside, y, x));
+    Buffer<Real> line(ridge_lines(image.width, image.radius)), d(held), s(held), t(held);
+    for (int64_t offset = begin * n; offset < end * n; offset += n) {
+      if constexpr (direct) {
+        TOPO_SIMD_CALL(ridges, image, distance + offset, mask + offset, skeleton + offset, line.data());
+      } else {
+        for (int64_t i = 0; i < n; ++i) {
+          d[i] = static_cast<Real>(distance[offset + i]);
+          s[i] = static_cast<Real>(mask[offset + i]);
         }
+        TOPO_SIMD_CALL(ridges, image, d.data(), s.data(), t.data(), line.data());
+        for (int64_t i = 0; i < n; ++i) skeleton[offset + i] = static_cast<T>(t[i]);
       }
     }
   });
@@ -31,15 +41,22 @@ Tensor d2t_cpu(const Tensor& distance, const Tensor& mask, int64_t pool_size, co
   backward_mode("d2t", backward);
   const Images images = images_of("d2t", "distance", distance);
   const D2tParams p = d2t_params("d2t", images, pool_size);
-  Tensor skeleton = empty_like_shape(distance, distance.scalar_type());
+  const ScalarType type = distance.scalar_type();
+  Tensor skeleton = empty_like_shape(distance, type);
   if (distance.numel() == 0) return skeleton;
 
-  const Tensor d = torch::stable::contiguous(distance);
-  const Tensor s = torch::stable::contiguous(torch::stable::to(foreground_bool(mask), distance.scalar_type()));
-  dispatch_floating(distance.scalar_type(), [&](auto tag) {
+  const bool bytes = !is_floating(mask.scalar_type());
+  const Tensor d = as_contiguous(distance);
+  const Tensor s = as_contiguous(bytes ? foreground_bool(mask) : as_dtype(mask, type));
+  dispatch_floating(type, [&](auto tag) {
     using T = decltype(tag);
-    d2t_images(static_cast<const T*>(d.const_data_ptr()), static_cast<const T*>(s.const_data_ptr()),
-               static_cast<T*>(skeleton.mutable_data_ptr()), images.count, p);
+    const auto* maps = static_cast<const T*>(d.const_data_ptr());
+    auto* results = static_cast<T*>(skeleton.mutable_data_ptr());
+    if (bytes) {
+      d2t_images(maps, static_cast<const uint8_t*>(s.const_data_ptr()), results, images.count, p);
+    } else {
+      d2t_images(maps, static_cast<const T*>(s.const_data_ptr()), results, images.count, p);
+    }
   });
   return skeleton;
 }

@@ -47,6 +47,11 @@ struct Lanes {
   TOPO_LANES V minus(V a, V b) {
     return kByte ? _mm256_subs_epu8(a, b) : _mm256_subs_epu16(a, b);
   }
+  // Of states that are 0 or the largest: all alike.
+  TOPO_LANES bool uniform(V v) {
+    return static_cast<unsigned>(_mm256_movemask_epi8(v)) + 1u <= 1u;
+  }
+  // Within each block, k states up or down.
   template <int k>
   TOPO_LANES V up(V v) {
     return _mm256_slli_si256(v, k * sizeof(State));
@@ -112,6 +117,9 @@ struct Lanes {
   TOPO_LANES V least(V a, V b) {
     return kByte ? _mm_min_epu8(a, b) : _mm_sub_epi16(a, _mm_subs_epu16(a, b));
   }
+  TOPO_LANES bool uniform(V v) {
+    return ((_mm_movemask_epi8(v) + 1) & 0xFFFF) <= 1;
+  }
   template <int k>
   TOPO_LANES V up(V v) {
     return _mm_slli_si128(v, k * sizeof(State));
@@ -175,6 +183,9 @@ struct Lanes {
   }
   TOPO_LANES V minus(V a, V b) {
     return static_cast<State>(a > b ? a - b : 0);
+  }
+  TOPO_LANES bool uniform(V) {
+    return true;
   }
   template <int k>
   TOPO_LANES V up(V) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstring>
 
 #include "cpu/chessboard_simd.h"
 #include "dtypes.h"
@@ -11,6 +12,26 @@ namespace topo {
 
 enum class MaskKind { kBinary, kSoft, kInvalid };
 
+// foreground[i] = (mask[i] != 0). Whether all values are 0 or 1; may be false where some are -0.
+template <typename T>
+bool read_binary(const T* mask, int64_t count, uint8_t* foreground) {
+  if constexpr (std::is_same_v<T, float>) {
+    return TOPO_SIMD_CALL(read_mask_float, mask, count, foreground);
+  } else {
+    using Bits = std::conditional_t<sizeof(T) == 2, uint16_t, uint64_t>;
+    const T one_value = static_cast<T>(1.0f);
+    Bits one, odd = 0;
+    std::memcpy(&one, &one_value, sizeof(one));
+    for (int64_t i = 0; i < count; ++i) {
+      Bits bits;
+      std::memcpy(&bits, mask + i, sizeof(bits));
+      foreground[i] = bits != 0;
+      odd |= static_cast<Bits>((bits != 0) & (bits != one));
+    }
+    return odd == 0;
+  }
+}
+
 // foreground[i] = (mask[i] != 0); invalid where a value is not finite or not in [0, 1].
 template <typename T>
 MaskKind read_mask(const T* mask, int64_t count, uint8_t* foreground) {
@@ -18,9 +39,7 @@ MaskKind read_mask(const T* mask, int64_t count, uint8_t* foreground) {
     for (int64_t i = 0; i < count; ++i) foreground[i] = mask[i] != 0;
     return MaskKind::kBinary;
   } else {
-    if constexpr (std::is_same_v<T, float>) {
-      if (TOPO_SIMD_CALL(read_mask_float, mask, count, foreground)) return MaskKind::kBinary;
-    }
+    if (read_binary(mask, count, foreground)) return MaskKind::kBinary;
     bool valid = true, binary = true;
     for (int64_t i = 0; i < count; ++i) {
       const auto value = static_cast<accumulate_t<T>>(mask[i]);

@@ -1,56 +1,73 @@
 #include "mask_chamfer.h"
 
+#include "cpu/map_sum.h"
 #include "cpu/skeleton_image.h"
 
 namespace topo {
 namespace {
 
-template <typename T>
-double value_of(const T* data, int64_t i) {
-  if constexpr (std::is_same_v<T, uint8_t>) {
-    return data[i] != 0;
-  } else {
-    return static_cast<double>(static_cast<accumulate_t<T>>(data[i]));
-  }
+struct Terms {
+  double pull, push;
+};
+
+// Binary X, as bytes of 0 and 1, which may be ws.foreground: that becomes 1 - X.
+template <typename Real, typename Target, typename Distance>
+Terms binary_terms(const S2dParams& p, Workspace<Real>& ws, uint8_t* x, const Target* target,
+                   const Distance* target_distance) {
+  const int64_t n = p.pixels();
+  const double push = map_sum(x, target_distance, n);
+  uint8_t* background = ws.foreground.data();
+  for (int64_t i = 0; i < n; ++i) background[i] = static_cast<uint8_t>(1 - x[i]);
+  binary_depth(p, ws);
+  return {map_sum(ws.depth.data(), target, n), push};
+}
+
+// Soft X, which becomes 1 - X; `out` is scratch.
+template <typename Real, typename Target, typename Distance>
+Terms soft_terms(const S2dParams& p, Workspace<Real>& ws, std::vector<Real>& x, std::vector<Real>& out,
+                 const Target* target, const Distance* target_distance) {
+  const int64_t n = p.pixels();
+  const double push = map_sum(x.data(), target_distance, n);
+  for (Real& value : x) value = 1 - value;
+  out.resize(n);
+  soft_thinning(p, x.data(), ws, out.data());
+  return {map_sum(out.data(), target, n), push};
 }
 
 template <typename T, typename Target, typename Distance, typename Sum>
-void chamfer_images(const MaskChamferArgs& args, bool skeletons, const T* pred, const Target* target,
-                    const Distance* target_distance, Sum* pull, Sum* push) {
+void mask_chamfer_images(const MaskChamferArgs& args, bool skeletons, const T* pred, const Target* target,
+                         const Distance* target_distance, Sum* pull, Sum* push) {
   const SkeletonParams& p = args.params;
   const int64_t n = p.pixels();
   InvalidImage invalid;
   torch::stable::parallel_for(0, args.images.count, 1, [&](int64_t begin, int64_t end) {
     SkeletonWorkspace<Sum> ws(p);
-    Buffer<Sum> x(n);
     for (int64_t image = begin; image < end; ++image) {
       const int64_t offset = image * n;
-      MaskKind kind;
-      if (skeletons) {
-        kind = skeleton_image(p, pred + offset, ws);
-        std::copy(ws.skeleton.begin(), ws.skeleton.end(), x.begin());
-      } else {
-        kind = read_mask(pred + offset, n, ws.thinning.foreground.data());
-        for (int64_t i = 0; i < n; ++i) x[i] = static_cast<Sum>(value_of(pred + offset, i));
+      const T* source = pred + offset;
+      Terms terms{0, 0};
+      switch (read_mask(source, n, ws.thinning.foreground.data())) {
+        case MaskKind::kInvalid:
+          invalid.record(image);
+          break;
+        case MaskKind::kBinary: {
+          if (skeletons) binary_skeleton(p, ws, ws.ridges.data());
+          uint8_t* x = skeletons ? ws.ridges.data() : ws.thinning.foreground.data();
+          terms = binary_terms(p.thinning, ws.thinning, x, target + offset, target_distance + offset);
+          break;
+        }
+        case MaskKind::kSoft:
+          if (skeletons) {
+            soft_skeleton(p, source, ws);
+          } else {
+            ws.skeleton.assign(source, source + n);
+          }
+          terms =
+              soft_terms(p.thinning, ws.thinning, ws.skeleton, ws.distance, target + offset, target_distance + offset);
+          break;
       }
-      if (kind == MaskKind::kInvalid) {
-        invalid.record(image);
-        continue;
-      }
-      double pulled = 0, pushed = 0;
-      for (int64_t i = 0; i < n; ++i) {
-        pushed += static_cast<double>(x[i]) * value_of(target_distance + offset, i);
-        x[i] = 1 - x[i];
-      }
-      if (read_mask(x.data(), n, ws.thinning.foreground.data()) == MaskKind::kBinary) {
-        binary_depth(p.thinning, ws.thinning);
-        for (int64_t i = 0; i < n; ++i) pulled += ws.thinning.depth[i] * value_of(target + offset, i);
-      } else {
-        soft_thinning(p.thinning, x.data(), ws.thinning, ws.distance.data());
-        for (int64_t i = 0; i < n; ++i) pulled += ws.distance[i] * value_of(target + offset, i);
-      }
-      pull[image] = static_cast<Sum>(pulled);
-      push[image] = static_cast<Sum>(pushed);
+      pull[image] = static_cast<Sum>(terms.pull);
+      push[image] = static_cast<Sum>(terms.push);
     }
   });
   invalid.check("mask_chamfer", "pred");
@@ -65,17 +82,16 @@ std::tuple<Tensor, Tensor> mask_chamfer_cpu(const Tensor& pred, const Tensor& ta
   Tensor push = chamfer_result(pred, args.result);
   if (args.images.count == 0) return {pull, push};
 
-  const Tensor maps[3] = {torch::stable::contiguous(pred), torch::stable::contiguous(target),
-                          torch::stable::contiguous(target_distance)};
+  const Tensor maps[3] = {as_contiguous(pred), as_contiguous(target), as_contiguous(target_distance)};
   dispatch_mask(pred.scalar_type(), [&](auto pred_tag) {
     dispatch_mask(target.scalar_type(), [&](auto target_tag) {
       dispatch_floating(target_distance.scalar_type(), [&](auto distance_tag) {
         using T = decltype(pred_tag);
         using Sum = accumulate_t<T>;
-        chamfer_images(args, skeletons, static_cast<const T*>(maps[0].const_data_ptr()),
-                       static_cast<const decltype(target_tag)*>(maps[1].const_data_ptr()),
-                       static_cast<const decltype(distance_tag)*>(maps[2].const_data_ptr()),
-                       static_cast<Sum*>(pull.mutable_data_ptr()), static_cast<Sum*>(push.mutable_data_ptr()));
+        mask_chamfer_images(args, skeletons, static_cast<const T*>(maps[0].const_data_ptr()),
+                            static_cast<const decltype(target_tag)*>(maps[1].const_data_ptr()),
+                            static_cast<const decltype(distance_tag)*>(maps[2].const_data_ptr()),
+                            static_cast<Sum*>(pull.mutable_data_ptr()), static_cast<Sum*>(push.mutable_data_ptr()));
       });
     });
   });

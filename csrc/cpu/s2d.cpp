@@ -93,7 +93,7 @@ Tensor s2d_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t ke
   Tensor distance = empty_like_shape(mask, result);
   if (mask.numel() == 0) return distance;
 
-  const Tensor source = torch::stable::contiguous(mask);
+  const Tensor source = as_contiguous(mask);
   dispatch_mask(mask.scalar_type(), [&](auto tag) {
     dispatch_result(result, [&](auto out_tag) {
       s2d_images(static_cast<const decltype(tag)*>(source.const_data_ptr()),

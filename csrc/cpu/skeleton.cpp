@@ -12,12 +12,25 @@ void skeleton_images(const T* mask, Out* skeleton, int64_t count, const Skeleton
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     SkeletonWorkspace<Real> ws(p);
     for (int64_t image = begin; image < end; ++image) {
-      if (skeleton_image(p, mask + image * p.pixels(), ws) == MaskKind::kInvalid) {
-        invalid.record(image);
-        continue;
-      }
-      for (int64_t i = 0; i < p.pixels(); ++i) {
-        skeleton[image * p.pixels() + i] = static_cast<Out>(ws.skeleton[i]);
+      const T* source = mask + image * p.pixels();
+      Out* target = skeleton + image * p.pixels();
+      switch (read_mask(source, p.pixels(), ws.thinning.foreground.data())) {
+        case MaskKind::kInvalid:
+          invalid.record(image);
+          break;
+        case MaskKind::kBinary:
+          if constexpr (std::is_same_v<Out, float>) {
+            binary_skeleton(p, ws, target);
+          } else {
+            binary_skeleton(p, ws, ws.ridges.data());
+            const Out values[2] = {static_cast<Out>(0.0f), static_cast<Out>(1.0f)};
+            for (int64_t i = 0; i < p.pixels(); ++i) target[i] = values[ws.ridges[i]];
+          }
+          break;
+        case MaskKind::kSoft:
+          soft_skeleton(p, source, ws);
+          for (int64_t i = 0; i < p.pixels(); ++i) target[i] = static_cast<Out>(ws.skeleton[i]);
+          break;
       }
     }
   });
@@ -33,7 +46,7 @@ Tensor skeleton_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64
   Tensor skeleton = empty_like_shape(mask, skeleton_dtype(mask.scalar_type()));
   if (mask.numel() == 0) return skeleton;
 
-  const Tensor source = torch::stable::contiguous(mask);
+  const Tensor source = as_contiguous(mask);
   dispatch_mask(mask.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     using Out = std::conditional_t<std::is_same_v<T, uint8_t>, float, T>;

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "cpu/ridges.h"
 #include "cpu/thinning.h"
 #include "skeleton.h"
 
@@ -10,31 +11,34 @@ namespace topo {
 template <typename Real>
 struct SkeletonWorkspace {
   explicit SkeletonWorkspace(const SkeletonParams& p)
-      : thinning(p.thinning), distance(p.pixels()), skeleton(p.pixels()) {}
+      : thinning(p.thinning), ridges(p.pixels()), line(ridge_lines(p.thinning.width, ridge_image(p.ridges).radius)) {}
 
   Workspace<Real> thinning;
-  Buffer<Real> distance, skeleton;
+  Buffer<uint8_t> ridges;  // T of a binary image, 0 and 1
+  Buffer<uint16_t> line;
+  // Taken only by soft images.
+  std::vector<Real> distance, soft, skeleton, soft_line;
 };
 
-// T into ws.skeleton; tells a soft image from a binary one.
+// Binary image, read into ws.thinning.foreground: T into `skeleton`, bytes of 0 and 1 or floats.
+template <typename Real, typename Out>
+void binary_skeleton(const SkeletonParams& p, SkeletonWorkspace<Real>& ws, Out* skeleton) {
+  binary_depth(p.thinning, ws.thinning);
+  TOPO_SIMD_CALL(ridges, ridge_image(p.ridges), ws.thinning.depth.data(), ws.thinning.foreground.data(), skeleton,
+                 ws.line.data());
+}
+
+// Soft image: T into ws.skeleton.
 template <typename Real, typename T>
-MaskKind skeleton_image(const SkeletonParams& p, const T* mask, SkeletonWorkspace<Real>& ws) {
-  const MaskKind kind = read_mask(mask, p.pixels(), ws.thinning.foreground.data());
-  if (kind == MaskKind::kInvalid) return kind;
-  if (kind == MaskKind::kSoft) {
-    soft_thinning(p.thinning, mask, ws.thinning, ws.distance.data());
-  } else {
-    binary_depth(p.thinning, ws.thinning);
-    for (int64_t i = 0; i < p.pixels(); ++i) ws.distance[i] = static_cast<Real>(ws.thinning.depth[i]);
-  }
-  for (int64_t y = 0; y < p.ridges.height; ++y) {
-    for (int64_t x = 0; x < p.ridges.width; ++x) {
-      const int64_t i = y * p.ridges.width + x;
-      const Real inside = kind == MaskKind::kSoft ? static_cast<Real>(mask[i]) : Real(ws.thinning.foreground[i]);
-      ws.skeleton[i] = skeleton_pixel<Real>(p.ridges, ws.distance.data(), inside, y, x);
-    }
-  }
-  return kind;
+void soft_skeleton(const SkeletonParams& p, const T* mask, SkeletonWorkspace<Real>& ws) {
+  const RidgeImage image = ridge_image(p.ridges);
+  ws.distance.resize(p.pixels());
+  ws.skeleton.resize(p.pixels());
+  ws.soft_line.resize(ridge_lines(image.width, image.radius));
+  ws.soft.resize(p.pixels());
+  for (int64_t i = 0; i < p.pixels(); ++i) ws.soft[i] = static_cast<Real>(mask[i]);
+  soft_thinning(p.thinning, mask, ws.thinning, ws.distance.data());
+  TOPO_SIMD_CALL(ridges, image, ws.distance.data(), ws.soft.data(), ws.skeleton.data(), ws.soft_line.data());
 }
 
 }  // namespace topo

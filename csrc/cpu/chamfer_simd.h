@@ -1,0 +1,16 @@
+// Sums of products of two maps in double, in an order that no instruction set changes: pixel i goes to partial sum
+// i % 16, and these are added in turn. Products of these types are exact.
+
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/simd.h"
+
+namespace topo {
+
+TOPO_SIMD_DECLARE(double product_sum(const float* a, const float* b, int64_t count))
+TOPO_SIMD_DECLARE(double product_sum(const uint8_t* a, const float* b, int64_t count))
+TOPO_SIMD_DECLARE(double product_sum(const uint16_t* a, const float* b, int64_t count))
+
+}  // namespace topo
