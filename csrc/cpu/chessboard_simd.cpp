@@ -117,7 +117,7 @@ void down_row(const uint8_t* background, int64_t padded_width, State outside, co
   V carry = L::fill(outside);
   for (int64_t x = 0; x < padded_width; x += L::kCount) {
     V v = L::widen(background + x);
-    if (!L::uniform(v)) {
+    if (!L::uniform(v)) {  // most vectors of a silhouette are
       v = spread<1, State>(v);
       v = spread<2, State>(v);
       v = spread<4, State>(v);

@@ -49,10 +49,10 @@ std::tuple<Tensor, Tensor> d2t_backward_cpu(const Tensor& grad, const Tensor& di
   Tensor grad_mask = empty_like_shape(distance, type);
   if (distance.numel() == 0) return {grad_distance, grad_mask};
 
-  const Tensor g = torch::stable::contiguous(torch::stable::to(grad, type));
-  const Tensor d = torch::stable::contiguous(distance);
-  const Tensor s = torch::stable::contiguous(torch::stable::to(foreground_bool(mask), type));
-  const Tensor t = torch::stable::contiguous(torch::stable::to(skeleton, type));
+  const Tensor g = as_contiguous(as_dtype(grad, type));
+  const Tensor d = as_contiguous(distance);
+  const Tensor s = as_contiguous(as_dtype(foreground_bool(mask), type));
+  const Tensor t = as_contiguous(as_dtype(skeleton, type));
   dispatch_floating(type, [&](auto tag) {
     using T = decltype(tag);
     d2t_backward_images(static_cast<const T*>(g.const_data_ptr()), static_cast<const T*>(d.const_data_ptr()),

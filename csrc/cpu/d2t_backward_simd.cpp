@@ -145,48 +145,7 @@ void run(const Real* grad, const Real* distance, const Real* mask, const Real* s
   }
 }
 
-template <typename Real>
-void maps_row(const uint16_t* __restrict__ above, const uint16_t* __restrict__ here, const uint16_t* __restrict__ below,
-              const uint8_t* __restrict__ foreground, int64_t width, uint16_t* __restrict__ peak,
-              Real* __restrict__ distance, Real* __restrict__ mask, Real* __restrict__ skeleton) {
-  for (int64_t x = 0; x < width; ++x) {
-    const uint16_t ab = above[x] > here[x] ? above[x] : here[x];
-    peak[x] = ab > below[x] ? ab : below[x];
-  }
-  for (int64_t x = 0; x < width; ++x) {
-    const uint16_t lc = peak[x - 1] > peak[x] ? peak[x - 1] : peak[x];
-    const uint16_t most = lc > peak[x + 1] ? lc : peak[x + 1];
-    const int32_t inside = foreground[x];
-    distance[x] = static_cast<Real>(static_cast<int32_t>(here[x]));
-    mask[x] = static_cast<Real>(inside);
-    skeleton[x] = static_cast<Real>(here[x] == most ? inside : 0);
-  }
-}
-
-template <typename Real>
-void maps(const uint16_t* depth, const uint8_t* foreground, int64_t height, int64_t width, Real* scratch,
-          Real* distance, Real* mask, Real* skeleton) {
-  uint16_t* peak = reinterpret_cast<uint16_t*>(scratch) + 1;
-  peak[-1] = peak[width] = 0;
-  for (int64_t y = 0; y < height; ++y) {
-    const uint16_t* here = depth + y * width;
-    const uint16_t *above = y > 0 ? here - width : here, *below = y + 1 < height ? here + width : here;
-    maps_row(above, here, below, foreground + y * width, width, peak, distance + y * width, mask + y * width,
-             skeleton + y * width);
-  }
-}
-
 }  // namespace
-
-void ridge_maps(const uint16_t* depth, const uint8_t* foreground, int64_t height, int64_t width, float* scratch,
-                float* distance, float* mask, float* skeleton) {
-  maps(depth, foreground, height, width, scratch, distance, mask, skeleton);
-}
-
-void ridge_maps(const uint16_t* depth, const uint8_t* foreground, int64_t height, int64_t width, double* scratch,
-                double* distance, double* mask, double* skeleton) {
-  maps(depth, foreground, height, width, scratch, distance, mask, skeleton);
-}
 
 void ridge_backward(const float* grad, const float* distance, const float* mask, const float* skeleton, int64_t height,
                     int64_t width, float* scratch, float* grad_distance, float* grad_mask) {

@@ -22,10 +22,4 @@ TOPO_SIMD_DECLARE(void ridge_backward(const double* grad, const double* distance
                                       const double* skeleton, int64_t height, int64_t width, double* scratch,
                                       double* grad_distance, double* grad_mask))
 
-// Skeleton of a binary image from its levels, and both as planes of reals: distance, mask, skeleton.
-TOPO_SIMD_DECLARE(void ridge_maps(const uint16_t* depth, const uint8_t* foreground, int64_t height, int64_t width,
-                                  float* scratch, float* distance, float* mask, float* skeleton))
-TOPO_SIMD_DECLARE(void ridge_maps(const uint16_t* depth, const uint8_t* foreground, int64_t height, int64_t width,
-                                  double* scratch, double* distance, double* mask, double* skeleton))
-
 }  // namespace topo

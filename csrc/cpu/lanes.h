@@ -49,7 +49,7 @@ struct Lanes {
   }
   // Of states that are 0 or the largest: all alike.
   TOPO_LANES bool uniform(V v) {
-    return static_cast<unsigned>(_mm256_movemask_epi8(v) + 1) <= 1u;
+    return static_cast<unsigned>(_mm256_movemask_epi8(v)) + 1u <= 1u;
   }
   // Within each block, k states up or down.
   template <int k>

@@ -9,7 +9,7 @@ struct Map {
   Tensor tensor;
   ScalarType type;
 
-  explicit Map(const Tensor& map) : tensor(torch::stable::contiguous(map)), type(map.scalar_type()) {}
+  explicit Map(const Tensor& map) : tensor(as_contiguous(map)), type(map.scalar_type()) {}
 
   // out = scale * image.
   template <typename Real>
@@ -44,7 +44,7 @@ void chamfer_backward_images(const MaskChamferArgs& args, bool skeletons, Backwa
     for (int64_t image = begin; image < end; ++image) {
       const T* source = pred + image * n;
       const MaskKind kind =
-          skeletons ? skeleton_maps(p, source, ws) : read_mask(source, n, ws.levels.foreground.data());
+          skeletons ? skeleton_maps(p, source, ws) : read_mask(source, n, ws.image.thinning.foreground.data());
       if (kind == MaskKind::kInvalid) {
         invalid.record(image);
         continue;
@@ -88,9 +88,9 @@ Tensor mask_chamfer_backward_cpu(const Tensor& grad_pull, const Tensor& grad_pus
   Tensor grad_pred = empty_like_shape(pred, pred.scalar_type());
   if (pred.numel() == 0) return grad_pred;
 
-  const Tensor pull = torch::stable::contiguous(torch::stable::to(grad_pull, args.result));
-  const Tensor push = torch::stable::contiguous(torch::stable::to(grad_push, args.result));
-  const Tensor source = torch::stable::contiguous(pred);
+  const Tensor pull = as_contiguous(as_dtype(grad_pull, args.result));
+  const Tensor push = as_contiguous(as_dtype(grad_push, args.result));
+  const Tensor source = as_contiguous(pred);
   dispatch_floating(pred.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     using Sum = accumulate_t<T>;

@@ -38,8 +38,8 @@ Tensor skeleton_backward_cpu(const Tensor& grad, const Tensor& mask, std::option
   Tensor grad_mask = empty_like_shape(mask, mask.scalar_type());
   if (mask.numel() == 0) return grad_mask;
 
-  const Tensor source = torch::stable::contiguous(mask);
-  const Tensor upstream = torch::stable::contiguous(torch::stable::to(grad, mask.scalar_type()));
+  const Tensor source = as_contiguous(mask);
+  const Tensor upstream = as_contiguous(as_dtype(grad, mask.scalar_type()));
   dispatch_floating(mask.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     skeleton_backward_images(static_cast<const T*>(upstream.const_data_ptr()),

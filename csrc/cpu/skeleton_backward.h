@@ -5,7 +5,7 @@
 
 #include "cpu/d2t_backward.h"
 #include "cpu/s2d_backward.h"
-#include "skeleton.h"
+#include "cpu/skeleton_image.h"
 
 namespace topo {
 
@@ -13,14 +13,14 @@ namespace topo {
 template <typename Real>
 struct SkeletonGradient {
   explicit SkeletonGradient(const SkeletonParams& p)
-      : levels(p.thinning),
+      : image(p),
         distance(p.pixels()),
         mask(p.pixels()),
         skeleton(p.pixels()),
         grad_distance(p.pixels()),
         grad_mask(p.pixels()) {}
 
-  Workspace<Real> levels;
+  SkeletonWorkspace<Real> image;
   Buffer<Real> distance, mask, skeleton, grad_distance, grad_mask;
   RidgeWorkspace<Real> ridges;
 };
@@ -29,20 +29,21 @@ struct SkeletonGradient {
 template <typename Real, typename T>
 MaskKind skeleton_maps(const SkeletonParams& p, const T* mask, SkeletonGradient<Real>& ws) {
   const int64_t n = p.pixels();
-  const MaskKind kind = read_mask(mask, n, ws.levels.foreground.data());
-  if (kind == MaskKind::kInvalid) return kind;
+  SkeletonWorkspace<Real>& image = ws.image;
+  const MaskKind kind = read_mask(mask, n, image.thinning.foreground.data());
+  Real *distance = ws.distance.data(), *inside = ws.mask.data(), *skeleton = ws.skeleton.data();
   if (kind == MaskKind::kBinary) {
-    binary_depth(p.thinning, ws.levels);
-    ws.ridges.passed.resize(ridge_scratch(p.ridges.width));
-    TOPO_SIMD_CALL(ridge_maps, ws.levels.depth.data(), ws.levels.foreground.data(), p.ridges.height, p.ridges.width,
-                   ws.ridges.passed.data(), ws.distance.data(), ws.mask.data(), ws.skeleton.data());
-    if (p.ridges.radius == 1) return kind;
-  } else {
-    soft_thinning(p.thinning, mask, ws.levels, ws.distance.data());
-    std::copy(mask, mask + n, ws.mask.begin());
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    ws.skeleton[i] = skeleton_pixel(p.ridges, ws.distance.data(), ws.mask[i], i / p.ridges.width, i % p.ridges.width);
+    binary_skeleton(p, image, image.ridges.data());
+    const uint16_t* depth = image.thinning.depth.data();
+    const uint8_t *foreground = image.thinning.foreground.data(), *ridges = image.ridges.data();
+    for (int64_t i = 0; i < n; ++i) distance[i] = static_cast<Real>(depth[i]);
+    for (int64_t i = 0; i < n; ++i) inside[i] = static_cast<Real>(foreground[i]);
+    for (int64_t i = 0; i < n; ++i) skeleton[i] = static_cast<Real>(ridges[i]);
+  } else if (kind == MaskKind::kSoft) {
+    soft_skeleton(p, mask, image);
+    std::copy(image.distance.begin(), image.distance.end(), distance);
+    std::copy(image.soft.begin(), image.soft.end(), inside);
+    std::copy(image.skeleton.begin(), image.skeleton.end(), skeleton);
   }
   return kind;
 }
@@ -53,7 +54,7 @@ void skeleton_backward_image(const SkeletonParams& p, BackwardMode mode, MaskKin
                              SkeletonGradient<Real>& ws, BackwardWorkspace<Real>& back, Real* grad) {
   ridge_backward(p.ridges, mode, upstream, ws.distance.data(), ws.mask.data(), ws.skeleton.data(), ws.ridges,
                  ws.grad_distance.data(), ws.grad_mask.data());
-  thinning_backward(p.thinning, mode, kind, ws.grad_distance.data(), ws.levels, back, grad);
+  thinning_backward(p.thinning, mode, kind, ws.grad_distance.data(), ws.image.thinning, back, grad);
   const Real* direct = ws.grad_mask.data();
   for (int64_t i = 0; i < p.pixels(); ++i) grad[i] += direct[i];
 }

@@ -22,10 +22,8 @@ struct Workspace {
   Buffer<uint8_t> foreground;
   Buffer<uint16_t> depth;  // d, then D (binary images) or survivals (literal backward)
   Buffer<uint8_t> bytes;
-  // Taken only by soft images and backwards.
+  // Taken only by soft images.
   std::vector<Real> a, b;
-  std::vector<uint32_t> order;
-  std::vector<int32_t> ends;
 };
 
 // The distances that D is made of: beyond r (l + 1) it saturates.

@@ -102,6 +102,18 @@ def test_subgradient_conserves_what_it_takes() -> None:
     torch.testing.assert_close(grad_distance.sum((-2, -1)), torch.zeros(4).double(), rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", ["binary", "generic"])
+def test_sparse_gradients_add_up_to_the_dense_one(kind: str, device: torch.device) -> None:
+    mask = blobs(18, 3, 19, 37)
+    distance = s2d(mask) if kind == "binary" else random(19, 3, 19, 37)
+    grad = random(20, 3, 19, 37)
+    part = torch.arange(19 * 37).reshape(19, 37) % 31
+    maps = distance.to(device), mask.to(device)
+    parts = [grads(*maps, (grad * (part == k)).to(device)) for k in range(31)]
+    for given, wanted in zip(zip(*parts, strict=True), grads(*maps, grad.to(device)), strict=True):
+        torch.testing.assert_close(torch.stack(given).sum(0), wanted, rtol=1e-12, atol=1e-12)
+
+
 def test_subgradient_gives_background_nothing() -> None:
     mask = blobs(12, 4, 20, 22)
     _, grad_mask = grads(s2d(mask), mask, torch.ones_like(mask))
