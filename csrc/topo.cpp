@@ -14,8 +14,7 @@ STABLE_TORCH_LIBRARY(topo, m) {
   m.def(
       "d2t_backward(Tensor grad, Tensor distance, Tensor mask, Tensor skeleton, int pool_size, str backward) "
       "-> (Tensor, Tensor)");
-  m.def(
-      "skeleton(Tensor mask, *, int? iterations=None, int pool_size=3, str backward='subgradient') -> Tensor");
+  m.def("skeleton(Tensor mask, *, int? iterations=None, int pool_size=3, str backward='subgradient') -> Tensor");
   m.def("skeleton_backward(Tensor grad, Tensor mask, int? iterations, int pool_size, str backward) -> Tensor");
   m.def("chamfer(Tensor pred, Tensor target, Tensor pred_distance, Tensor target_distance) -> (Tensor, Tensor)");
   m.def(

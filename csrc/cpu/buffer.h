@@ -15,13 +15,17 @@ struct ScratchBlock {
 };
 
 // Fresh pages cost more than the sweeps that write them, so each thread keeps the blocks of its last call.
-inline std::vector<ScratchBlock>& kept_blocks() {
-  static thread_local std::vector<ScratchBlock> blocks;
-  return blocks;
+struct KeptBlocks {
+  std::vector<ScratchBlock> blocks;
+  int64_t bytes = 0;
+};
+
+inline KeptBlocks& kept_blocks() {
+  static thread_local KeptBlocks kept;
+  return kept;
 }
 
-constexpr int64_t kLargestKeptBlock = int64_t(16) << 20;
-constexpr size_t kMostKeptBlocks = 24;
+constexpr int64_t kMostKeptBytes = int64_t(64) << 20;  // of a thread
 
 // Memory that is written before it is read. Buffers die in the reverse order of their birth, so the same calls find
 // the same blocks again.
@@ -30,16 +34,19 @@ class Buffer {
  public:
   explicit Buffer(int64_t count) : count_(count) {
     const int64_t bytes = count * static_cast<int64_t>(sizeof(T));
-    auto& blocks = kept_blocks();
-    if (!blocks.empty()) {
-      block_ = std::move(blocks.back());
-      blocks.pop_back();
+    KeptBlocks& kept = kept_blocks();
+    if (!kept.blocks.empty()) {
+      block_ = std::move(kept.blocks.back());
+      kept.blocks.pop_back();
+      kept.bytes -= block_.bytes;
     }
     if (block_.bytes < bytes) block_ = {std::unique_ptr<char[]>(new char[bytes]), bytes};
   }
   ~Buffer() {
-    auto& blocks = kept_blocks();
-    if (block_.bytes <= kLargestKeptBlock && blocks.size() < kMostKeptBlocks) blocks.push_back(std::move(block_));
+    KeptBlocks& kept = kept_blocks();
+    if (kept.bytes + block_.bytes > kMostKeptBytes) return;
+    kept.bytes += block_.bytes;
+    kept.blocks.push_back(std::move(block_));
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
