@@ -14,7 +14,9 @@
 #include "cuda_on_host.h"  // before the kernels
 // clang-format on
 #include "cuda/chamfer_kernels.cuh"
+#include "cuda/d2t_backward_kernels.cuh"
 #include "cuda/d2t_kernels.cuh"
+#include "cuda/s2d_backward_kernels.cuh"
 #include "cuda/s2d_kernels.cuh"
 
 namespace topo {
