@@ -38,9 +38,9 @@ struct S2dParams {
 };
 
 inline S2dParams s2d_params(const Images& images, std::optional<int64_t> iterations, int64_t kernel_size,
-                            bool black_border, bool fill_holes) {
-  const int64_t radius = window_radius("s2d", "kernel_size", kernel_size);
-  TOPO_CHECK(!iterations || *iterations >= 0, "s2d: iterations must be at least 0 or None, got ",
+                            bool black_border, bool fill_holes, const char* op = "s2d") {
+  const int64_t radius = window_radius(op, "kernel_size", kernel_size);
+  TOPO_CHECK(!iterations || *iterations >= 0, op, ": iterations must be at least 0 or None, got ",
              iterations.value_or(0));
   const int64_t deepest = images.height > images.width ? images.height - 1 : images.width - 1;
   const int64_t steps = iterations ? (*iterations < 65534 ? *iterations : 65534) : (deepest > 0 ? deepest : 0);

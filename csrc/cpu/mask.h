@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "cpu/s2d_simd.h"
+#include "cpu/chessboard_simd.h"
 #include "dtypes.h"
 
 namespace topo {
@@ -17,10 +17,10 @@ MaskKind read_mask(const T* mask, int64_t count, uint8_t* foreground) {
   if constexpr (std::is_same_v<T, uint8_t>) {
     for (int64_t i = 0; i < count; ++i) foreground[i] = mask[i] != 0;
     return MaskKind::kBinary;
-  } else if constexpr (std::is_same_v<T, float>) {
-    const MaskBits bits = TOPO_SIMD_CALL(read_mask_float, mask, count, foreground);
-    return bits.invalid ? MaskKind::kInvalid : bits.soft ? MaskKind::kSoft : MaskKind::kBinary;
   } else {
+    if constexpr (std::is_same_v<T, float>) {
+      if (TOPO_SIMD_CALL(read_mask_float, mask, count, foreground)) return MaskKind::kBinary;
+    }
     bool valid = true, binary = true;
     for (int64_t i = 0; i < count; ++i) {
       const auto value = static_cast<accumulate_t<T>>(mask[i]);

@@ -6,32 +6,57 @@
 namespace topo {
 namespace {
 
+// A depth is converted once per call to dtypes without a machine instruction for it.
 template <typename Out>
-void write_depth(const uint16_t* depth, int64_t count, Out* out) {
-  if constexpr (std::is_same_v<Out, float>) {
-    TOPO_SIMD_CALL(write_float, depth, count, out);
-  } else {
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<Out>(static_cast<float>(depth[i]));
+class DepthWriter {
+ public:
+  explicit DepthWriter(const S2dParams& p) {
+    if constexpr (kTable) {
+      table_.resize(p.iterations + 2);
+      for (size_t i = 0; i < table_.size(); ++i) table_[i] = static_cast<Out>(static_cast<float>(i));
+    }
   }
-}
+  void write(const uint16_t* depth, int64_t count, Out* out) const {
+    for (int64_t i = 0; i < count; ++i) {
+      if constexpr (kTable) {
+        out[i] = table_[depth[i]];
+      } else {
+        out[i] = static_cast<Out>(depth[i]);
+      }
+    }
+  }
+
+ private:
+  static constexpr bool kTable = std::is_same_v<Out, Half> || std::is_same_v<Out, BFloat16>;
+  std::vector<Out> table_;
+};
 
 template <typename T, typename Out>
 void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p) {
   using Real = accumulate_t<T>;
+  // Mask to map in one go, for what the sweeps read and write themselves.
+  constexpr bool direct = (std::is_same_v<T, float> || std::is_same_v<T, uint8_t>) && std::is_same_v<Out, float>;
   InvalidImage invalid;
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     Workspace<Real> ws(p);
+    const DepthWriter<Out> writer(p);
     std::vector<Real> soft;
     for (int64_t image = begin; image < end; ++image) {
       const T* source = mask + image * p.pixels();
       Out* target = distance + image * p.pixels();
+      if constexpr (direct) {
+        const bool chessboard = p.radius == 1 && !p.fill_holes;
+        if (chessboard && TOPO_SIMD_CALL(chessboard_distance, chessboard_of(p), source, target, ws.bytes.data())) {
+          continue;
+        }
+      }
       switch (read_mask(source, p.pixels(), ws.foreground.data())) {
         case MaskKind::kInvalid:
           invalid.record(image);
           break;
         case MaskKind::kBinary:
           binary_depth(p, ws);
-          write_depth(ws.depth.data(), p.pixels(), target);
+          writer.write(ws.depth.data(), p.pixels(), target);
           break;
         case MaskKind::kSoft:
           soft.resize(p.pixels());
@@ -44,6 +69,20 @@ void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p)
   invalid.check("s2d", "mask");
 }
 
+template <typename Body>
+void dispatch_result(ScalarType type, Body&& body) {
+  switch (type) {
+    case ScalarType::Byte:
+      return body(uint8_t{});
+    case ScalarType::Short:
+      return body(int16_t{});
+    case ScalarType::Int:
+      return body(int32_t{});
+    default:
+      return dispatch_floating(type, body);
+  }
+}
+
 Tensor s2d_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size, bool black_border,
                bool fill_holes, const std::string& backward, std::optional<ScalarType> out_dtype) {
   check_mask_dtype("s2d", "mask", mask);
@@ -51,25 +90,17 @@ Tensor s2d_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t ke
   const Images images = images_of("s2d", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
   const ScalarType result = s2d_result_dtype(mask.scalar_type(), out_dtype, p);
-  const ScalarType computed = is_floating(mask.scalar_type()) ? mask.scalar_type() : ScalarType::Float;
-
-  // An integer result is cast from float32, which holds every depth exactly.
-  const bool direct = result == computed;
-  Tensor distance = empty_like_shape(mask, direct                           ? result
-                                           : computed == ScalarType::Double ? computed
-                                                                            : ScalarType::Float);
-  if (mask.numel() == 0) return empty_like_shape(mask, result);
+  Tensor distance = empty_like_shape(mask, result);
+  if (mask.numel() == 0) return distance;
 
   const Tensor source = torch::stable::contiguous(mask);
   dispatch_mask(mask.scalar_type(), [&](auto tag) {
-    using T = decltype(tag);
-    dispatch_floating(distance.scalar_type(), [&](auto out_tag) {
-      using Out = decltype(out_tag);
-      s2d_images(static_cast<const T*>(source.const_data_ptr()), static_cast<Out*>(distance.mutable_data_ptr()),
-                 images.count, p);
+    dispatch_result(result, [&](auto out_tag) {
+      s2d_images(static_cast<const decltype(tag)*>(source.const_data_ptr()),
+                 static_cast<decltype(out_tag)*>(distance.mutable_data_ptr()), images.count, p);
     });
   });
-  return direct ? distance : torch::stable::to(distance, result);
+  return distance;
 }
 
 }  // namespace

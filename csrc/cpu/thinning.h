@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "cpu/buffer.h"
+#include "cpu/chessboard_simd.h"
 #include "cpu/mask.h"
-#include "cpu/s2d_simd.h"
 #include "s2d.h"
 
 namespace topo {
@@ -28,14 +28,17 @@ struct Workspace {
   std::vector<int32_t> ends;
 };
 
+// The distances that D is made of: beyond r (l + 1) it saturates.
+inline Chessboard chessboard_of(const S2dParams& p) {
+  const int64_t cap = static_cast<int64_t>(p.radius) * (p.iterations + 1);
+  return {p.height, p.width, p.black_border, static_cast<uint16_t>(std::min<int64_t>(cap, kFar))};
+}
+
 // Binary image: D into ws.depth.
 template <typename Real>
 void binary_depth(const S2dParams& p, Workspace<Real>& ws) {
-  TOPO_SIMD_CALL(chessboard_distance, ws.foreground.data(), p.height, p.width, p.black_border, ws.depth.data(),
-                 ws.bytes.data());
-  if (p.radius == 1) {
-    TOPO_SIMD_CALL(cap_depth, ws.depth.data(), p.pixels(), static_cast<uint16_t>(p.iterations + 1));
-  } else {
+  TOPO_SIMD_CALL(chessboard_distance, chessboard_of(p), ws.foreground.data(), ws.depth.data(), ws.bytes.data());
+  if (p.radius > 1) {
     for (auto& d : ws.depth) d = static_cast<uint16_t>(thinning_depth(p, d));
   }
   if (!p.fill_holes) return;

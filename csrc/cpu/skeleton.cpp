@@ -1,0 +1,52 @@
+#include "skeleton.h"
+
+#include "cpu/skeleton_image.h"
+
+namespace topo {
+namespace {
+
+template <typename T, typename Out>
+void skeleton_images(const T* mask, Out* skeleton, int64_t count, const SkeletonParams& p) {
+  using Real = accumulate_t<Out>;
+  InvalidImage invalid;
+  torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    SkeletonWorkspace<Real> ws(p);
+    for (int64_t image = begin; image < end; ++image) {
+      if (skeleton_image(p, mask + image * p.pixels(), ws) == MaskKind::kInvalid) {
+        invalid.record(image);
+        continue;
+      }
+      for (int64_t i = 0; i < p.pixels(); ++i) {
+        skeleton[image * p.pixels() + i] = static_cast<Out>(ws.skeleton[i]);
+      }
+    }
+  });
+  invalid.check("skeleton", "mask");
+}
+
+Tensor skeleton_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t pool_size,
+                    const std::string& backward) {
+  check_mask_dtype("skeleton", "mask", mask);
+  backward_mode("skeleton", backward);
+  const Images images = images_of("skeleton", "mask", mask);
+  const SkeletonParams p = skeleton_params("skeleton", images, iterations, pool_size);
+  Tensor skeleton = empty_like_shape(mask, skeleton_dtype(mask.scalar_type()));
+  if (mask.numel() == 0) return skeleton;
+
+  const Tensor source = torch::stable::contiguous(mask);
+  dispatch_mask(mask.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    using Out = std::conditional_t<std::is_same_v<T, uint8_t>, float, T>;
+    skeleton_images(static_cast<const T*>(source.const_data_ptr()), static_cast<Out*>(skeleton.mutable_data_ptr()),
+                    images.count, p);
+  });
+  return skeleton;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(topo, CPU, m) {
+  m.impl("skeleton", TORCH_BOX(&skeleton_cpu));
+}
+
+}  // namespace topo
