@@ -20,12 +20,12 @@ constexpr int32_t kTileHeight = sizeof(Real) == 4 ? 32 : 16;
 // 24 bytes per pixel (float32: four maps read, two written; the halo, a fifth more, comes from L2), about 60
 // instructions.
 template <typename T, typename Mask>
-__global__ void d2t_backward_tile_kernel(const T* __restrict__ grad,         // [B, H, W]
-                                         const T* __restrict__ distance,     // [B, H, W]
-                                         const Mask* __restrict__ mask,      // [B, H, W]
-                                         const T* __restrict__ skeleton,     // [B, H, W]
-                                         T* __restrict__ grad_distance,      // [B, H, W]
-                                         T* __restrict__ grad_mask,          // [B, H, W]
+__global__ void d2t_backward_tile_kernel(const T* __restrict__ grad,      // [B, H, W]
+                                         const T* __restrict__ distance,  // [B, H, W]
+                                         const Mask* __restrict__ mask,   // [B, H, W]
+                                         const T* __restrict__ skeleton,  // [B, H, W]
+                                         T* __restrict__ grad_distance,   // [B, H, W]
+                                         T* __restrict__ grad_mask,       // [B, H, W]
                                          int64_t count, D2tParams p, bool literal) {
   using Real = accumulate_t<T>;
   constexpr int32_t kHeight = kTileHeight<Real>;
@@ -60,7 +60,8 @@ __global__ void d2t_backward_tile_kernel(const T* __restrict__ grad,         // 
       if (y < 0 || x < 0 || y >= height || x >= width) continue;
       const int64_t i = offset + y * p.width + x;
       const bool mine = v >= 1 && u >= 1 && v <= kHeight && u <= kTileWidth;
-      const Real inside = std::is_same_v<Mask, uint8_t> ? Real(mask[i] != 0) : static_cast<Real>(mask[i]), upstream = static_cast<Real>(grad[i]);
+      const Real inside = std::is_same_v<Mask, uint8_t> ? Real(mask[i] != 0) : static_cast<Real>(mask[i]),
+                 upstream = static_cast<Real>(grad[i]);
       Real mask_grad = Real(0);
       if (literal || inside != Real(0)) {
         const int32_t corner = v * kWide + u;  // of the window, in d

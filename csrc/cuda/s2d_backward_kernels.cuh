@@ -66,13 +66,46 @@ __device__ void binary_depth(const S2dParams& p, const uint8_t* foreground, uint
 
 // ---- walk ----
 
-template <typename Level>
-struct LevelPlane {
-  const Level* data;
+// Levels of an image in global memory.
+struct WidePlane {
+  const uint16_t* data;
+  int32_t height, width, radius;
+  using Entry = uint32_t;  // of a list: y << (half its bits) | x
+
+  __device__ int32_t at(int32_t y, int32_t x) const {
+    return data[y * width + x];
+  }
+
+  // visit(level there, row, column) for the other pixels in the window of (y, x), in raster order.
+  template <typename Visit>
+  __device__ void around(int32_t y, int32_t x, const Visit& visit) const {
+    const int32_t y1 = y + radius < height ? y + radius : height - 1, x1 = x + radius < width ? x + radius : width - 1;
+    for (int32_t v = y > radius ? y - radius : 0; v <= y1; ++v) {
+      for (int32_t u = x > radius ? x - radius : 0; u <= x1; ++u) {
+        if (v != y || u != x) visit(at(v, u), v, u);
+      }
+    }
+  }
+};
+
+// Levels of an image in shared memory, for 3 x 3 windows: a frame of kOutside makes all pixels alike, and rows an odd
+// number of words apart spread a column over the banks.
+struct FramedPlane {
+  const uint8_t* data;  // of pixel (0, 0)
   int32_t height, width, stride;
+  using Entry = uint16_t;
+  static constexpr int32_t kOutside = 255;
 
   __device__ int32_t at(int32_t y, int32_t x) const {
     return data[y * stride + x];
+  }
+
+  template <typename Visit>
+  __device__ __forceinline__ void around(int32_t y, int32_t x, const Visit& visit) const {
+    const uint8_t *here = data + y * stride + x, *above = here - stride, *below = here + stride;
+    visit(above[-1], y - 1, x - 1), visit(above[0], y - 1, x), visit(above[1], y - 1, x + 1);
+    visit(here[-1], y, x - 1), visit(here[1], y, x + 1);
+    visit(below[-1], y + 1, x - 1), visit(below[0], y + 1, x), visit(below[1], y + 1, x + 1);
   }
 };
 
@@ -85,33 +118,13 @@ __device__ void for_pixels(int32_t height, int32_t width, Visit&& visit) {
   }
 }
 
-// visit(level there, row, column) for the others in the window of (y, x), cut to the image, in raster order.
-template <typename Level, typename Visit>
-__device__ __forceinline__ void for_around(const LevelPlane<Level>& plane, int32_t radius, int32_t y, int32_t x,
-                                           Visit&& visit) {
-  const int32_t height = plane.height, width = plane.width;
-  if (radius == 1 && y > 0 && x > 0 && y + 1 < height && x + 1 < width) {
-    const Level *here = plane.data + y * plane.stride + x, *above = here - plane.stride, *below = here + plane.stride;
-    visit(above[-1], y - 1, x - 1), visit(above[0], y - 1, x), visit(above[1], y - 1, x + 1);
-    visit(here[-1], y, x - 1), visit(here[1], y, x + 1);
-    visit(below[-1], y + 1, x - 1), visit(below[0], y + 1, x), visit(below[1], y + 1, x + 1);
-    return;
-  }
-  const int32_t y1 = y + radius < height ? y + radius : height - 1, x1 = x + radius < width ? x + radius : width - 1;
-  for (int32_t v = y > radius ? y - radius : 0; v <= y1; ++v) {
-    for (int32_t u = x > radius ? x - radius : 0; u <= x1; ++u) {
-      if (v != y || u != x) visit(plane.at(v, u), v, u);
-    }
-  }
-}
-
 // No distance is larger: levels beyond it are saturated.
 __device__ __forceinline__ int32_t deepest_level(const S2dParams& p) {
   const int32_t longest = static_cast<int32_t>(p.height > p.width ? p.height : p.width);
   return p.iterations < longest ? p.iterations : longest;
 }
 
-// Room for a walk. Entries are y << (half their bits) | x.
+// Room for a walk.
 template <typename Entry>
 struct LevelList {
   Entry* pixels;
@@ -120,10 +133,12 @@ struct LevelList {
   int32_t* ends;     // [deepest + 2] pixels of this level and of deeper ones
 };
 
-template <typename Level, typename Entry>
+template <typename Plane>
 class LevelWalk {
  public:
-  __device__ LevelWalk(const LevelPlane<Level>& plane, const LevelList<Entry>& list) : plane_(plane), list_(list) {}
+  using Entry = typename Plane::Entry;
+
+  __device__ LevelWalk(const Plane& plane, const LevelList<Entry>& list) : plane_(plane), list_(list) {}
 
   // In this order, by all threads: clear; count pixels, barrier; run or sort.
   __device__ void clear(int32_t levels) {
@@ -238,7 +253,7 @@ class LevelWalk {
     });
   }
 
-  LevelPlane<Level> plane_;
+  Plane plane_;
   LevelList<Entry> list_;
   int32_t base_ = 0;
   bool listed_ = false;
@@ -260,11 +275,11 @@ __device__ int32_t block_max(int32_t mine) {
 
 // The subgradient of a binary image from its levels; upstream(i) is dL/dD at pixel i. `flow` becomes the result; it
 // may be where `upstream` reads, since a pixel is read for the last time before it is written.
-template <typename Level, typename Entry, typename Real, typename Upstream>
-__device__ void route_image(const S2dParams& p, const LevelPlane<Level>& plane, const LevelList<Entry>& list,
+template <typename Plane, typename Real, typename Upstream>
+__device__ void route_image(const S2dParams& p, const Plane& plane, const LevelList<typename Plane::Entry>& list,
                             const Upstream& upstream, Real* flow) {
   const int32_t width = plane.width;
-  LevelWalk<Level, Entry> walk(plane, list);
+  LevelWalk<Plane> walk(plane, list);
   walk.clear(deepest_level(p));
   int32_t deepest = 0;  // of the levels that have a gradient: beyond it there is nothing to visit
   for_pixels(plane.height, width, [&](int32_t y, int32_t x) {
@@ -280,11 +295,11 @@ __device__ void route_image(const S2dParams& p, const LevelPlane<Level>& plane, 
     const int32_t above = level < deepest ? level + 1 : -1;
     int32_t lower = level == 1 && p.black_border ? static_cast<int32_t>(outside_count(p, y, x)) : 0;
     Real total = upstream(y * width + x);
-    for_around(plane, p.radius, y, x, [&](int32_t there, int32_t v, int32_t u) {
+    plane.around(y, x, [&](int32_t there, int32_t v, int32_t u) {
       lower += there == level - 1;
       total += there == above ? flow[v * width + u] : Real(0);
     });
-    if (level == 1) lower *= 2;  // half stays
+    if (level == 1) lower *= 2;                                              // half stays
     flow[y * width + x] = lower ? total / static_cast<Real>(lower) : total;  // all stays beside a filled hole only
   });
 
@@ -295,11 +310,11 @@ __device__ void route_image(const S2dParams& p, const LevelPlane<Level>& plane, 
   if (deepest == 0) return;
   // Background takes from the contour. The first contour pixel of its window sees to it.
   walk.visit_level(1, [&](int32_t y, int32_t x) {
-    for_around(plane, p.radius, y, x, [&](int32_t there, int32_t v, int32_t u) {
+    plane.around(y, x, [&](int32_t there, int32_t v, int32_t u) {
       if (there != 0) return;
       int32_t first = -1;
       Real sum = Real(0);
-      for_around(plane, p.radius, v, u, [&](int32_t level, int32_t b, int32_t a) {
+      plane.around(v, u, [&](int32_t level, int32_t b, int32_t a) {
         if (level != 1) return;
         if (first < 0) first = b * width + a;
         sum += flow[b * width + a];
@@ -310,7 +325,7 @@ __device__ void route_image(const S2dParams& p, const LevelPlane<Level>& plane, 
   __syncthreads();
   walk.visit_level(1, [&](int32_t y, int32_t x) {
     int32_t lower = p.black_border ? static_cast<int32_t>(outside_count(p, y, x)) : 0;
-    for_around(plane, p.radius, y, x, [&](int32_t there, int32_t, int32_t) { lower += there == 0; });
+    plane.around(y, x, [&](int32_t there, int32_t, int32_t) { lower += there == 0; });
     if (lower) flow[y * width + x] *= static_cast<Real>(lower);
   });
   __syncthreads();
@@ -319,11 +334,11 @@ __device__ void route_image(const S2dParams& p, const LevelPlane<Level>& plane, 
 // ---- adjoint ----
 
 // The exact gradient, from the survivals (s2d.h); the list must hold every pixel. `a` and `b` are scratch planes.
-template <typename Level, typename Entry, typename Real, typename Upstream>
-__device__ void adjoint_image(const S2dParams& p, const LevelPlane<Level>& survivals, const LevelList<Entry>& list,
+template <typename Plane, typename Real, typename Upstream>
+__device__ void adjoint_image(const S2dParams& p, const Plane& survivals, const LevelList<typename Plane::Entry>& list,
                               const Upstream& upstream, Real* a, Real* b, Real* grad) {
   const int32_t width = survivals.width;
-  LevelWalk<Level, Entry> walk(survivals, list);
+  LevelWalk<Plane> walk(survivals, list);
   walk.clear(p.iterations);
   int32_t longest = 0;
   for_pixels(survivals.height, width, [&](int32_t y, int32_t x) {
@@ -337,7 +352,7 @@ __device__ void adjoint_image(const S2dParams& p, const LevelPlane<Level>& survi
   const auto gather = [&](const Real* deeper, int32_t step, int32_t y, int32_t x) {
     Real sum = upstream(y * width + x);
     if (!p.fill_holes && survivals.at(y, x) > step) sum += deeper[y * width + x];
-    for_around(survivals, p.radius, y, x, [&](int32_t steps, int32_t v, int32_t u) {
+    survivals.around(y, x, [&](int32_t steps, int32_t v, int32_t u) {
       if (steps > step) sum += deeper[v * width + u];
     });
     return sum;
@@ -391,15 +406,19 @@ struct LargeRoute {
       : p(params),
         depth(room.take<uint16_t>(p.pixels())),
         list(take_list<uint32_t>(room, deepest_level(p), p.pixels() / 8 + 64)) {}
+
+  __device__ WidePlane plane() const {
+    return {depth, static_cast<int32_t>(p.height), static_cast<int32_t>(p.width), p.radius};
+  }
 };
 
 template <typename T>
-__global__ void s2d_route_large_kernel(const T* __restrict__ grad,   // [B, H, W]
-                                       const T* __restrict__ mask,   // [B, H, W]
-                                       uint8_t* scratch,             // [gridDim, block_bytes]
+__global__ void s2d_route_large_kernel(const T* __restrict__ grad,  // [B, H, W]
+                                       const T* __restrict__ mask,  // [B, H, W]
+                                       uint8_t* scratch,            // [gridDim, block_bytes]
                                        int64_t block_bytes,
-                                       uint8_t* __restrict__ soft,   // [B], set where nothing else is done
-                                       accumulate_t<T>* grad_mask,   // [B, H, W]
+                                       uint8_t* __restrict__ soft,  // [B], set where nothing else is done
+                                       accumulate_t<T>* grad_mask,  // [B, H, W]
                                        int64_t count, S2dParams p) {
   Room room{scratch + blockIdx.x * block_bytes};
   const LargeRoute work(p, room);
@@ -413,9 +432,7 @@ __global__ void s2d_route_large_kernel(const T* __restrict__ grad,   // [B, H, W
     if (threadIdx.x == 0) soft[image] = is_soft;
     if (is_soft) continue;
     binary_depth(p, foreground, columns, work.depth);
-    route_image(
-        p, LevelPlane<uint16_t>{work.depth, int32_t(p.height), int32_t(p.width), int32_t(p.width)}, work.list,
-        [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); }, flow);
+    route_image(p, work.plane(), work.list, [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); }, flow);
   }
 }
 
@@ -448,17 +465,17 @@ struct AdjointRoom {
     __syncthreads();
   }
 
-  __device__ LevelPlane<uint16_t> plane() const {
-    return {survivals, static_cast<int32_t>(p.height), static_cast<int32_t>(p.width), static_cast<int32_t>(p.width)};
+  __device__ WidePlane plane() const {
+    return {survivals, static_cast<int32_t>(p.height), static_cast<int32_t>(p.width), p.radius};
   }
 };
 
 template <typename T>
-__global__ void s2d_adjoint_kernel(const T* __restrict__ grad,          // [B, H, W]
-                                   const T* __restrict__ mask,          // [B, H, W]
-                                   uint8_t* scratch,                    // [gridDim, block_bytes]
+__global__ void s2d_adjoint_kernel(const T* __restrict__ grad,  // [B, H, W]
+                                   const T* __restrict__ mask,  // [B, H, W]
+                                   uint8_t* scratch,            // [gridDim, block_bytes]
                                    int64_t block_bytes,
-                                   const uint8_t* __restrict__ soft,    // [B] or null
+                                   const uint8_t* __restrict__ soft,         // [B] or null
                                    accumulate_t<T>* __restrict__ grad_mask,  // [B, H, W]
                                    int64_t count, S2dParams p) {
   Room room{scratch + blockIdx.x * block_bytes};
