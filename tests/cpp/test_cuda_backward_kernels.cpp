@@ -1,0 +1,155 @@
+// The CUDA backward kernels, run on the host and compared with brute force. Exit code 1 where they differ.
+
+// clang-format off
+#include "cuda_on_host.h"  // before the kernels
+// clang-format on
+#include "brute_force.h"
+#include "cuda/d2t_backward_kernels.cuh"
+#include "cuda/s2d_backward_kernels.cuh"
+
+namespace topo {
+namespace {
+
+constexpr int64_t kCount = 3;  // images; two blocks, so that one block takes two of them
+constexpr unsigned int kBlocks = 2;
+
+std::string describe(const S2dParams& p) {
+  return std::to_string(p.height) + "x" + std::to_string(p.width) + " r" + std::to_string(p.radius) + " l" +
+         std::to_string(p.iterations) + (p.black_border ? " border" : "") + (p.fill_holes ? " holes" : "");
+}
+
+// Dense, sparse or no gradient.
+Image random_grad(int64_t n, double density = 1) {
+  Image grad(n);
+  for (double& value : grad) value = uniform() < density ? uniform(-1, 1) : 0;
+  return grad;
+}
+
+std::vector<Image> random_grads(int64_t n) {
+  return {random_grad(n), random_grad(n, 0.1), random_grad(n, uniform() < 0.2 ? 0 : 1)};
+}
+
+std::vector<uint8_t> dirty(int64_t bytes) {
+  return std::vector<uint8_t>(bytes, 0xEE);
+}
+
+// ---- s2d ----
+
+// `soft_images` of the batch hold values between 0 and 1.
+template <typename T>
+void check_s2d(const S2dParams& p, int soft_images, unsigned int threads) {
+  using Real = accumulate_t<T>;
+  const int64_t n = p.pixels();
+  std::vector<Image> masks;
+  for (int64_t i = 0; i < kCount; ++i) {
+    masks.push_back(random_mask(p, i > 0 && i <= soft_images ? Kind::kSoft : Kind::kBinary));
+  }
+  const auto mask = narrowed<T>(masks), grad = narrowed<T>(random_grads(n));
+  const double tolerance = std::is_same_v<T, float> ? 3e-5 : 1e-12;
+  std::vector<uint8_t> soft(kCount, 77);
+
+  Room route{nullptr}, adjoint{nullptr};
+  LargeRoute(p, route);
+  AdjointRoom<Real>(p, adjoint);
+  for (bool literal : {false, true}) {
+    std::vector<Real> result(kCount * n, Real(NAN));
+    if (!literal) {
+      auto scratch = dirty(kBlocks * route.taken());
+      launch(kBlocks, threads, [&] {
+        s2d_route_large_kernel<T>(grad.data(), mask.data(), scratch.data(), route.taken(), soft.data(), result.data(),
+                                  kCount, p);
+      });
+    }
+    auto scratch = dirty(kBlocks * adjoint.taken());
+    launch(kBlocks, threads, [&] {
+      s2d_adjoint_kernel<T>(grad.data(), mask.data(), scratch.data(), adjoint.taken(), literal ? nullptr : soft.data(),
+                            result.data(), kCount, p);
+    });
+    for (int64_t i = 0; i < kCount; ++i) {
+      const Image m = image_of(mask, i, n), g = image_of(grad, i, n);
+      const bool exact = literal || (i > 0 && i <= soft_images);
+      expect_near("s2d " + describe(p) + (literal ? " literal" : " subgradient"), image_of(result, i, n),
+                  exact ? brute_literal(p, m, g) : brute_route(p, m, g), tolerance);
+    }
+  }
+}
+
+// ---- d2t ----
+
+void check_d2t(const S2dParams& p, int64_t radius, bool soft_mask, unsigned int threads) {
+  const int64_t n = p.pixels(), total = kCount * n;
+  const D2tParams q{p.height, p.width, radius};
+  std::vector<Image> masks, distances, skeletons;
+  for (int64_t i = 0; i < kCount; ++i) {
+    masks.push_back(random_mask(p, Kind::kBinary));
+    distances.push_back(brute_s2d(p, masks.back()));
+    if (soft_mask) {
+      for (double& value : masks.back()) value *= uniform(0.1, 1);
+    }
+    skeletons.push_back(brute_d2t(p, radius, false, distances[i], masks[i], Image(n)).skeleton);
+  }
+  const auto mask = narrowed<double>(masks), distance = narrowed<double>(distances);
+  const auto grad = narrowed<double>(random_grads(n)), skeleton = narrowed<double>(skeletons);
+  for (bool literal : {false, true}) {
+    Image grad_mask(total, NAN), grad_distance(total, NAN);
+    if (radius == 1) {
+      launch(kBlocks, threads, [&] {
+        d2t_backward_tile_kernel(grad.data(), distance.data(), mask.data(), skeleton.data(), grad_distance.data(),
+                                 grad_mask.data(), kCount, q, literal);
+      });
+    } else {
+      Image passed(total, NAN), taken(total, NAN);
+      std::vector<int64_t> argmax(total, -7);
+      launch(kBlocks, threads, [&] {
+        ridge_kernel(grad.data(), distance.data(), mask.data(), skeleton.data(), passed.data(), taken.data(),
+                     argmax.data(), grad_mask.data(), total, q, literal);
+      });
+      launch(kBlocks, threads, [&] {
+        distance_grad_kernel(distance.data(), passed.data(), taken.data(), argmax.data(), grad_distance.data(), total,
+                             q, literal);
+      });
+    }
+    for (int64_t i = 0; i < kCount; ++i) {
+      const Ridges expected = brute_d2t(p, radius, literal, distances[i], masks[i], image_of(grad, i, n));
+      const std::string name =
+          "d2t " + describe(p) + " pool " + std::to_string(2 * radius + 1) + (literal ? " literal" : " subgradient");
+      expect_near(name + " distance", image_of(grad_distance, i, n), expected.grad_distance, 1e-13);
+      expect_near(name + " mask", image_of(grad_mask, i, n), expected.grad_mask, 1e-13);
+    }
+  }
+}
+
+void run() {
+  const std::pair<int64_t, int64_t> sizes[] = {{1, 1}, {1, 8}, {8, 1}, {7, 9}, {12, 5}, {5, 31}, {13, 32}, {20, 33}};
+  for (unsigned int threads : {1u, 4u}) {
+    for (auto [height, width] : sizes) {
+      const auto deepest = static_cast<int32_t>(std::max(height, width)) - 1;
+      for (int options = 0; options < 4; ++options) {
+        const bool border = options & 1, holes = options & 2;
+        if (holes && (height == 1 || width == 1)) continue;  // the contract differs from the recursion there
+        for (int32_t radius : {1, 2}) {
+          for (int32_t iterations : {0, 2, deepest}) {
+            const S2dParams p{height, width, radius, iterations, border, holes};
+            check_s2d<double>(p, 0, threads);
+            check_s2d<double>(p, 2, threads);
+            check_s2d<float>(p, 1, threads);
+          }
+        }
+      }
+      const S2dParams p{height, width, 1, deepest, false, false};
+      for (int64_t radius : {1, 2, 5}) {
+        check_d2t(p, radius, false, threads);
+        check_d2t(p, radius, true, threads);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace topo
+
+int main() {
+  topo::run();
+  if (topo::failures) std::printf("%d checks failed\n", topo::failures);
+  return topo::failures ? 1 : 0;
+}
