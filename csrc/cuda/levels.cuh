@@ -22,7 +22,7 @@ namespace {
 // ---- on chip ----
 
 constexpr int kLevelThreads = 384;  // 2 blocks per multiprocessor leave 80 registers each
-constexpr int kSweepWarps = 4;  // the others of the block read the next mask meanwhile: there must be some
+constexpr int kSweepWarps = 4;      // the others of the block read the next mask meanwhile: there must be some
 constexpr int64_t kMaxSide = 254;
 constexpr uint32_t kFarByte = 254;  // no background at all: above every distance, and 255 does not wrap yet
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
