@@ -357,9 +357,13 @@ __device__ int32_t level_at(const S2dParams& p, const LevelPlanes& planes, const
   return thinning_depth(p, distance_at(planes, memory, y, x));
 }
 
-// Whether a level is its distance, at most p.iterations + 1.
+// Whether a level is its distance, at most p.iterations + 1: distance_line() with level_cap(), then level_of_byte().
 TOPO_HOST_DEVICE bool level_is_distance(const S2dParams& p) {
-  return p.radius == 1 && !p.fill_holes && p.iterations + 1 <= static_cast<int32_t>(kFarByte);
+  return p.radius == 1 && !p.fill_holes;
+}
+
+TOPO_HOST_DEVICE int32_t level_of_byte(const S2dParams& p, uint32_t distance) {
+  return distance == kFarByte ? p.iterations + 1 : static_cast<int32_t>(distance);
 }
 
 TOPO_HOST_DEVICE uint32_t level_cap(const S2dParams& p) {
