@@ -1,57 +1,59 @@
-// Runs CUDA kernels on the host: blocks one after the other, the threads of a block as real threads.
-// Include it before a *_kernels.cuh. A data race between kernel threads is one of the host's, too,
-// so ThreadSanitizer sees it.
+// Runs CUDA kernels on the host: blocks one after the other, the threads of a block as fibers that take turns at
+// barriers. Include it before a *_kernels.cuh. ThreadSanitizer is told of the fibers, and that taking turns orders
+// nothing, so it sees a data race between kernel threads whatever the turns.
 
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
+#include <ucontext.h>
+
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
 
 struct Dim3 {
   unsigned int x = 1, y = 1, z = 1;
 };
 
-inline Dim3 blockDim, gridDim;
-inline thread_local Dim3 blockIdx, threadIdx;
-
 // Barrier of threads that also combines a value of each.
 class Barrier {
  public:
-  void reset(unsigned int threads) {
-    threads_ = threads;
+  explicit Barrier(unsigned int threads) : threads_(threads) {}
+
+  // Returns the round that the caller waits to end.
+  unsigned long arrive(int value) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    pending_ |= value != 0;
+    if (++arrived_ < threads_) return round_;
+    result_ = pending_;
+    pending_ = 0;
+    arrived_ = 0;
+    return round_++;
   }
 
-  int wait_or(int value) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    pending_ |= value != 0;
-    const unsigned long round = round_;
-    if (++arrived_ == threads_) {
-      result_ = pending_;
-      pending_ = 0;
-      arrived_ = 0;
-      ++round_;
-      all_here_.notify_all();
-    } else {
-      all_here_.wait(lock, [&] { return round_ != round; });
-    }
-    return result_;  // not overwritten before every thread has left: it takes all of them to finish a round
+  bool has_ended(unsigned long round) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return round_ != round;
+  }
+
+  // Of the last round: not overwritten before every thread has left, since it takes all of them to finish a round.
+  int result() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return result_;
   }
 
  private:
   std::mutex mutex_;
-  std::condition_variable all_here_;
-  unsigned int threads_ = 1, arrived_ = 0;
+  const unsigned int threads_;
+  unsigned int arrived_ = 0;
   unsigned long round_ = 0;
   int pending_ = 0, result_ = 0;
 };
-
-inline Barrier block_barrier;
 
 // The threads of a warp: a barrier, and what each lane shows the others. Two sets in turn: a lane may show its next
 // value while others still read the last.
@@ -60,25 +62,78 @@ struct Warp {
   uint64_t shown[2][32];
 };
 
-inline std::vector<std::unique_ptr<Warp>> warps;
-inline thread_local unsigned int exchanges = 0;
+// A thread of the block.
+struct Fiber {
+  ucontext_t context;
+  void* sanitizer = nullptr;
+  Dim3 thread{0, 0, 0}, block{0, 0, 0};
+  unsigned int exchanges = 0;
+  Barrier* waits_at = nullptr;
+  unsigned long round = 0;
+  bool done = false;
+};
+
+struct RunningBlock {
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<std::unique_ptr<char[]>> stacks;  // of one launch after the other
+  std::vector<std::unique_ptr<Warp>> warps;
+  std::unique_ptr<Barrier> barrier;
+  ucontext_t scheduler;
+  void* sanitizer = nullptr;
+  Fiber* fiber = nullptr;  // whose turn it is
+  void (*body)(void*) = nullptr;
+  void* argument = nullptr;
+};
+
+inline RunningBlock running;
+inline Dim3 blockDim, gridDim;
+
+// Not for ThreadSanitizer: whose turn it is is the emulation's, not the kernel's.
+__attribute__((no_sanitize("thread"))) inline Fiber& this_fiber() {
+  return *running.fiber;
+}
+
+#define threadIdx (this_fiber().thread)
+#define blockIdx (this_fiber().block)
+
+inline void switch_sanitizer([[maybe_unused]] void* to, [[maybe_unused]] bool orders) {
+#ifdef __SANITIZE_THREAD__
+  __tsan_switch_to_fiber(to, orders ? 0 : __tsan_switch_to_fiber_no_sync);
+#endif
+}
+
+inline int wait_or(Barrier& barrier, int value) {
+  Fiber& fiber = this_fiber();
+  fiber.round = barrier.arrive(value);
+  if (!barrier.has_ended(fiber.round)) {
+    fiber.waits_at = &barrier;
+    switch_sanitizer(running.sanitizer, false);
+    swapcontext(&fiber.context, &running.scheduler);
+    barrier.has_ended(fiber.round);  // orders what the others did before it
+  }
+  return barrier.result();
+}
 
 inline void __syncthreads() {
-  block_barrier.wait_or(0);
+  wait_or(*running.barrier, 0);
 }
 
 inline int __syncthreads_or(int value) {
-  return block_barrier.wait_or(value);
+  return wait_or(*running.barrier, value);
+}
+
+inline Warp& this_warp() {
+  return *running.warps[threadIdx.x / 32];
 }
 
 // Warp-wide operations, for whole warps.
 template <typename T>
 T __shfl_sync(uint32_t, T value, int lane) {
   static_assert(sizeof(T) <= 8);
-  Warp& warp = *warps[threadIdx.x / 32];
-  uint64_t* shown = warp.shown[exchanges++ % 2];
+  Warp& warp = this_warp();
+  uint64_t* shown = warp.shown[this_fiber().exchanges++ % 2];
   std::memcpy(&shown[threadIdx.x % 32], &value, sizeof(T));
-  warp.barrier.wait_or(0);
+  wait_or(warp.barrier, 0);
   std::memcpy(&value, &shown[lane % 32], sizeof(T));
   return value;
 }
@@ -89,7 +144,7 @@ T __shfl_xor_sync(uint32_t mask, T value, int bits) {
 }
 
 inline void __syncwarp() {
-  warps[threadIdx.x / 32]->barrier.wait_or(0);
+  wait_or(this_warp().barrier, 0);
 }
 
 // Byte i of the result is byte (selector >> 4 i) & 7 of b:a; the sign mode is not used.
@@ -161,30 +216,73 @@ inline int atomicAdd(int* address, int value) {
 #define __shared__ static
 #define __launch_bounds__(...)
 
+inline void run_fiber() {
+  running.body(running.argument);
+  Fiber& fiber = this_fiber();
+  fiber.done = true;
+  switch_sanitizer(running.sanitizer, true);
+  swapcontext(&fiber.context, &running.scheduler);
+}
+
+// Gives every thread its turns until all are done. A block that loses a thread at a barrier stops here for good.
+__attribute__((no_sanitize("thread"))) inline void run_fibers() {
+  for (bool any = true; any;) {
+    any = false;
+    for (auto& fiber : running.fibers) {
+      if (fiber->done) continue;
+      any = true;
+      if (fiber->waits_at && !fiber->waits_at->has_ended(fiber->round)) continue;
+      fiber->waits_at = nullptr;
+      running.fiber = fiber.get();
+      switch_sanitizer(fiber->sanitizer, false);
+      swapcontext(&running.scheduler, &fiber->context);
+    }
+  }
+}
+
 // kernel<<<blocks, threads, bytes>>>(...), as launch(blocks, threads, [&] { kernel(...); }, bytes).
 template <typename Kernel>
 void launch(unsigned int blocks, unsigned int threads, Kernel&& kernel, size_t bytes = 0) {
+  constexpr size_t stack_bytes = 128 * 1024;
   gridDim.x = blocks;
   blockDim.x = threads;
-  block_barrier.reset(threads);
-  warps.clear();
-  for (unsigned int t = 0; t < threads; t += 32) {
-    warps.push_back(std::make_unique<Warp>());
-    warps.back()->barrier.reset(threads - t < 32 ? threads - t : 32);
-  }
   const auto memory = std::make_unique<uint64_t[]>((bytes + 7) / 8);
   dynamic_memory = reinterpret_cast<uint8_t*>(memory.get());
   std::memset(dynamic_memory, 0xA5, (bytes + 7) / 8 * 8);  // dirty, as the device gives it
-  std::vector<std::thread> pool;
-  for (unsigned int t = 0; t < threads; ++t) {
-    pool.emplace_back([&, t] {
-      threadIdx.x = t;
-      for (unsigned int b = 0; b < blocks; ++b) {
-        blockIdx.x = b;
-        kernel();
-        __syncthreads();  // shared memory passes from block to block
-      }
-    });
+
+  const auto body = [&] {
+    for (unsigned int b = 0; b < blocks; ++b) {
+      blockIdx.x = b;
+      kernel();
+      __syncthreads();  // shared memory passes from block to block
+    }
+  };
+  running.body = [](void* argument) { (*static_cast<decltype(body)*>(argument))(); };
+  running.argument = const_cast<void*>(static_cast<const void*>(&body));
+  running.barrier = std::make_unique<Barrier>(threads);
+  running.warps.clear();
+  for (unsigned int t = 0; t < threads; t += 32) {
+    running.warps.push_back(std::unique_ptr<Warp>(new Warp{Barrier(threads - t < 32 ? threads - t : 32), {}}));
   }
-  for (auto& thread : pool) thread.join();
+#ifdef __SANITIZE_THREAD__
+  running.sanitizer = __tsan_get_current_fiber();
+#endif
+  running.fibers.clear();
+  for (unsigned int t = 0; t < threads; ++t) {
+    auto fiber = std::make_unique<Fiber>();
+    fiber->thread.x = t;
+    if (t >= running.stacks.size()) running.stacks.emplace_back(new char[stack_bytes]);
+    getcontext(&fiber->context);
+    fiber->context.uc_stack.ss_sp = running.stacks[t].get();
+    fiber->context.uc_stack.ss_size = stack_bytes;
+    makecontext(&fiber->context, run_fiber, 0);
+#ifdef __SANITIZE_THREAD__
+    fiber->sanitizer = __tsan_create_fiber(0);
+#endif
+    running.fibers.push_back(std::move(fiber));
+  }
+  run_fibers();
+#ifdef __SANITIZE_THREAD__
+  for (auto& fiber : running.fibers) __tsan_destroy_fiber(fiber->sanitizer);
+#endif
 }
