@@ -66,6 +66,7 @@ struct Warp {
 struct Fiber {
   ucontext_t context;
   void* sanitizer = nullptr;
+  bool started = false;
   Dim3 thread{0, 0, 0}, block{0, 0, 0};
   unsigned int exchanges = 0;
   Barrier* waits_at = nullptr;
@@ -75,7 +76,8 @@ struct Fiber {
 
 struct RunningBlock {
   std::vector<std::unique_ptr<Fiber>> fibers;
-  std::vector<std::unique_ptr<char[]>> stacks;  // of one launch after the other
+  std::vector<std::unique_ptr<char[]>> stacks;  // of one launch after the other, as are
+  std::vector<void*> sanitizers;
   std::vector<std::unique_ptr<Warp>> warps;
   std::unique_ptr<Barrier> barrier;
   ucontext_t scheduler;
@@ -96,18 +98,19 @@ __attribute__((no_sanitize("thread"))) inline Fiber& this_fiber() {
 #define threadIdx (this_fiber().thread)
 #define blockIdx (this_fiber().block)
 
-inline void switch_sanitizer([[maybe_unused]] void* to, [[maybe_unused]] bool orders) {
+// Just before a switch, and a macro: a function's end would count on the other fiber.
 #ifdef __SANITIZE_THREAD__
-  __tsan_switch_to_fiber(to, orders ? 0 : __tsan_switch_to_fiber_no_sync);
+#define SWITCH_SANITIZER(to, orders) __tsan_switch_to_fiber(to, (orders) ? 0 : __tsan_switch_to_fiber_no_sync)
+#else
+#define SWITCH_SANITIZER(to, orders)
 #endif
-}
 
 inline int wait_or(Barrier& barrier, int value) {
   Fiber& fiber = this_fiber();
   fiber.round = barrier.arrive(value);
   if (!barrier.has_ended(fiber.round)) {
     fiber.waits_at = &barrier;
-    switch_sanitizer(running.sanitizer, false);
+    SWITCH_SANITIZER(running.sanitizer, false);
     swapcontext(&fiber.context, &running.scheduler);
     barrier.has_ended(fiber.round);  // orders what the others did before it
   }
@@ -220,7 +223,7 @@ inline void run_fiber() {
   running.body(running.argument);
   Fiber& fiber = this_fiber();
   fiber.done = true;
-  switch_sanitizer(running.sanitizer, true);
+  SWITCH_SANITIZER(running.sanitizer, true);
   swapcontext(&fiber.context, &running.scheduler);
 }
 
@@ -228,13 +231,16 @@ inline void run_fiber() {
 __attribute__((no_sanitize("thread"))) inline void run_fibers() {
   for (bool any = true; any;) {
     any = false;
-    for (auto& fiber : running.fibers) {
+    for (auto& owned : running.fibers) {
+      Fiber* fiber = owned.get();
       if (fiber->done) continue;
       any = true;
       if (fiber->waits_at && !fiber->waits_at->has_ended(fiber->round)) continue;
       fiber->waits_at = nullptr;
-      running.fiber = fiber.get();
-      switch_sanitizer(fiber->sanitizer, false);
+      running.fiber = fiber;
+      [[maybe_unused]] const bool first = !fiber->started;  // ordered after what the host did before
+      fiber->started = true;
+      SWITCH_SANITIZER(fiber->sanitizer, first);
       swapcontext(&running.scheduler, &fiber->context);
     }
   }
@@ -277,12 +283,10 @@ void launch(unsigned int blocks, unsigned int threads, Kernel&& kernel, size_t b
     fiber->context.uc_stack.ss_size = stack_bytes;
     makecontext(&fiber->context, run_fiber, 0);
 #ifdef __SANITIZE_THREAD__
-    fiber->sanitizer = __tsan_create_fiber(0);
+    if (t >= running.sanitizers.size()) running.sanitizers.push_back(__tsan_create_fiber(0));
+    fiber->sanitizer = running.sanitizers[t];
 #endif
     running.fibers.push_back(std::move(fiber));
   }
   run_fibers();
-#ifdef __SANITIZE_THREAD__
-  for (auto& fiber : running.fibers) __tsan_destroy_fiber(fiber->sanitizer);
-#endif
 }
