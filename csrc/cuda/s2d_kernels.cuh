@@ -1,40 +1,86 @@
-// One block per image. Arithmetic and bytes are next to each kernel; the math is csrc/s2d.h's, which the
-// CPU tests cover. Not tuned: see the CPU kernels for the O(1) per pixel form.
+// s2d: levels on chip, one block per image (levels.cuh). Soft images, which are rare, by the recursion itself.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
-#include "cuda/s2d_backward_kernels.cuh"
-#include "dtypes.h"
-#include "s2d.h"
+#include "cuda/levels.cuh"
+#include "cuda/thinning.cuh"
 
 namespace topo {
 namespace {
 
-// Bytes per pixel (float32): 4 read, 4 written, and 5 of scratch written and read through L2.
+// `real` holds three planes.
 template <typename T, typename Out>
-__global__ void s2d_kernel(const T* __restrict__ mask,          // [B, H, W]
-                           uint8_t* __restrict__ foreground,    // [B, H, W] scratch
-                           uint16_t* __restrict__ columns,      // [B, H, W] scratch
-                           uint16_t* __restrict__ depth,        // [B, H, W] scratch
-                           accumulate_t<T>* __restrict__ real,  // [B, 3, H, W] scratch, null for byte masks
-                           Out* __restrict__ distance,          // [B, H, W]
-                           int64_t count, S2dParams p) {
-  for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
-    const int64_t n = p.pixels(), offset = image * n;
-    const bool soft = read_mask(mask + offset, n, foreground + offset);
-    if (!soft) {
-      binary_depth(p, foreground + offset, columns + offset, depth + offset);
-      for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-        distance[offset + i] = static_cast<Out>(static_cast<float>(depth[offset + i]));
+__device__ void soft_s2d(const S2dParams& p, const T* mask, accumulate_t<T>* real, Out* distance) {
+  auto* sum = real + 2 * p.pixels();
+  soft_thinning<accumulate_t<T>>(p, mask, real, real + p.pixels(), nullptr, sum);
+  __syncthreads();
+  for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) distance[i] = static_cast<Out>(sum[i]);
+  __syncthreads();
+}
+
+template <typename Out>
+__device__ void write_levels(const S2dParams& p, const LevelPlanes& planes, const LevelMemory& memory, bool fours,
+                             Out* distance) {
+  const int32_t width = planes.width, warps = blockDim.x / 32, x = 4 * lane_index();
+  const auto out = [](uint32_t level) { return static_cast<Out>(static_cast<float>(static_cast<int32_t>(level))); };
+  for (int32_t y = warp_index(); y < planes.height; y += warps) {
+    Out* row = distance + int64_t(y) * width;
+    if (level_is_distance(p)) {
+      const Line line = distance_line(planes, memory, y, level_cap(p));
+      Four<Out> low, high;
+      for (int j = 0; j < 4; ++j) {
+        low.value[j] = out(line.word[j] & 255);
+        high.value[j] = out(line.word[j] >> 24);
       }
+      store_four(row, x, width, fours, low);
+      store_four(row, x + 128, width, fours, high);
     } else {
-      auto* a = real + 3 * offset;
-      soft_thinning(p, mask + offset, a, a + n, depth + offset, a + 2 * n);
-      __syncthreads();
-      for (int64_t i = threadIdx.x; i < n; i += blockDim.x) distance[offset + i] = static_cast<Out>(a[2 * n + i]);
+      for (int32_t u = lane_index(); u < width; u += 32) row[u] = out(level_at(p, planes, memory, y, u));
     }
-    __syncthreads();
+  }
+}
+
+// Float32 at 224 px, per pixel: 4 bytes read, 4 written, 28 thread instructions. A persistent block reads the next mask
+// while it sweeps, so that loads of one image, sweeps and stores of others overlap.
+// A block below `slots` does its soft images itself; others leave them, marked, to s2d_soft_kernel.
+template <typename T, typename Out>
+__global__ void __launch_bounds__(kLevelThreads, 2)
+    s2d_kernel(const T* __restrict__ mask,          // [B, H, W]
+               Out* __restrict__ distance,          // [B, H, W]
+               accumulate_t<T>* __restrict__ real,  // [slots, 3, H, W] scratch, of floating masks
+               int64_t slots,                       //
+               int32_t* __restrict__ soft_images,   // [B], of floating masks
+               int64_t count, S2dParams p, LevelPlanes planes, bool fours) {
+  const LevelMemory memory(dynamic_shared(), planes);
+  const int64_t n = p.pixels();
+  bool soft = read_bits(planes, mask + blockIdx.x * n, fours, false, memory.bits);
+  for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
+    const int64_t next = image + gridDim.x;
+    lay_planes(planes, memory);
+    int next_soft = 0;
+    sweep(planes, memory, [&](int half) {
+      if (next < count) next_soft |= read_bits_meanwhile(planes, mask + next * n, fours, false, half, memory.bits);
+    });
+    if (!soft) write_levels(p, planes, memory, fours, distance + image * n);
+    if constexpr (!std::is_same_v<T, uint8_t>) {
+      if (soft && blockIdx.x < slots) soft_s2d(p, mask + image * n, real + 3 * n * blockIdx.x, distance + image * n);
+      if (threadIdx.x == 0) soft_images[image] = soft && blockIdx.x >= slots;
+    }
+    soft = __syncthreads_or(next_soft);
+  }
+}
+
+// The images that are marked.
+template <typename T, typename Out>
+__global__ void s2d_soft_kernel(const T* __restrict__ mask,               // [B, H, W]
+                                Out* __restrict__ distance,               // [B, H, W]
+                                accumulate_t<T>* __restrict__ real,       // [gridDim.x, 3, H, W] scratch
+                                const int32_t* __restrict__ soft_images,  // [B]
+                                int64_t count, S2dParams p) {
+  const int64_t n = p.pixels();
+  for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
+    if (soft_images[image]) soft_s2d(p, mask + image * n, real + 3 * n * blockIdx.x, distance + image * n);
   }
 }
 

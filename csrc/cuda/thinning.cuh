@@ -8,12 +8,13 @@
 namespace topo {
 namespace {
 
-// S_0 into a; then thinning steps until nothing is left. D into out where it is wanted.
+// S_0 into a; then thinning steps until nothing is left. D into out and the steps that each pixel survives into
+// survivals, where they are wanted. All of [H, W].
 template <typename Real, typename T>
 __device__ void soft_thinning(const S2dParams& p, const T* mask, Real* a, Real* b, uint16_t* survivals, Real* out) {
   for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
     a[i] = static_cast<Real>(mask[i]);
-    survivals[i] = 0;
+    if (survivals) survivals[i] = 0;
     if (out) out[i] = a[i];
   }
   int alive = __syncthreads_or(1);
@@ -24,7 +25,7 @@ __device__ void soft_thinning(const S2dParams& p, const T* mask, Real* a, Real* 
       b[i] = value;
       if (value > Real(0)) {
         mine = 1;
-        ++survivals[i];
+        if (survivals) ++survivals[i];
         if (out) out[i] += value;
       }
     }
