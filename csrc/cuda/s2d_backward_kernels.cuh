@@ -467,6 +467,12 @@ inline S2dParams chip_params(S2dParams p) {
   return p;
 }
 
+__device__ void prefetch([[maybe_unused]] const void* address) {
+#ifdef __CUDA_ARCH__
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+#endif
+}
+
 // Brings the gradient of the foreground near, while others sweep.
 template <typename T>
 struct Prefetch {
@@ -474,19 +480,17 @@ struct Prefetch {
   const T* pixels;
 
   __device__ void operator()(int half) const {
-#ifdef __CUDA_ARCH__
-    const int32_t rows = chip.planes.height, lane = lane_index();
+    const int32_t height = chip.planes.height, lane = lane_index();
     const uint8_t* bits = chip.levels().bits;
-    for (int32_t y = half * (rows / 2) + warp_index() - kSweepWarps; y < (half ? rows : rows / 2);
-         y += blockDim.x / 32 - kSweepWarps) {
+    const int32_t first = half ? height / 2 : 0, last = half ? height : height / 2;
+    for (int32_t y = first + warp_index() - kSweepWarps; y < last; y += blockDim.x / 32 - kSweepWarps) {
       for (int32_t part = 0; part < 2; ++part) {
         const int32_t x = 4 * lane + 128 * part;
-        if (x < chip.planes.width && bits[y * 32 + lane] >> (4 * part) & 15) {
-          asm volatile("prefetch.global.L2 [%0];" ::"l"(pixels + y * chip.planes.width + x));
+        if (x < chip.planes.width && (bits[y * 32 + lane] >> 4 * part & 15)) {
+          prefetch(pixels + y * chip.planes.width + x);
         }
       }
     }
-#endif
   }
 };
 
