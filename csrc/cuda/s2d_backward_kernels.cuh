@@ -560,8 +560,8 @@ __global__ void s2d_route_large_kernel(const T* __restrict__ grad,  // [B, H, W]
   }
 }
 
-// The exact gradient of soft images, or of all: `soft` is null then. Scratch of a block: survivals, a list of all
-// pixels and two planes, 14 bytes per pixel in float32.
+// Scratch of a block for any image and mode: survivals, a list of all pixels and two planes, 14 bytes per pixel in
+// float32.
 template <typename Real>
 struct AdjointRoom {
   S2dParams p;
@@ -576,17 +576,33 @@ struct AdjointRoom {
         a(room.take<Real>(p.pixels())),
         b(room.take<Real>(p.pixels())) {}
 
-  // Survivals of one image.
+  // Thins one image: its levels, where it is binary and the subgradient is wanted, else its survivals. D into
+  // `distance`, where that is not null. Returns whether the adjoint is to follow.
   template <typename T>
-  __device__ void thin(const T* mask) {
+  __device__ bool thin(const T* mask, bool literal, Real* distance) {
     auto* foreground = reinterpret_cast<uint8_t*>(list.pixels);
-    if (read_mask(mask, p.pixels(), foreground)) {
-      soft_thinning<Real>(p, mask, a, b, survivals, nullptr);
+    const bool soft = read_mask(mask, p.pixels(), foreground);
+    if (soft) {
+      soft_thinning<Real>(p, mask, a, b, survivals, distance);
     } else {
       binary_depth(p, foreground, reinterpret_cast<uint16_t*>(a), survivals);
-      for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) survivals[i] -= foreground[i];  // D - S
+      for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
+        if (distance) distance[i] = static_cast<Real>(survivals[i]);
+        if (literal) survivals[i] -= foreground[i];  // D - S
+      }
     }
     __syncthreads();
+    return soft || literal;
+  }
+
+  // The gradient of the image that was thinned.
+  template <typename Upstream>
+  __device__ void backward(bool adjoint, const Upstream& upstream, Real* grad) {
+    if (adjoint) {
+      adjoint_image(p, plane(), list, upstream, a, b, grad);
+    } else {
+      route_image(p, plane(), list, upstream, grad);
+    }
   }
 
   __device__ WidePlane plane() const {
@@ -594,6 +610,7 @@ struct AdjointRoom {
   }
 };
 
+// The exact gradient of soft images, or of all: `soft` is null then.
 template <typename T>
 __global__ void s2d_adjoint_kernel(const T* __restrict__ grad,  // [B, H, W]
                                    const T* __restrict__ mask,  // [B, H, W]
@@ -608,10 +625,8 @@ __global__ void s2d_adjoint_kernel(const T* __restrict__ grad,  // [B, H, W]
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
     if (soft && !soft[image]) continue;
     const T* upstream = grad + image * n;
-    work.thin(mask + image * n);
-    adjoint_image(
-        p, work.plane(), work.list, [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); }, work.a,
-        work.b, grad_mask + image * n);
+    const bool adjoint = work.thin(mask + image * n, true, nullptr);
+    work.backward(adjoint, [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); }, grad_mask + image * n);
   }
 }
 
