@@ -22,7 +22,7 @@ namespace {
 // ---- on chip ----
 
 constexpr int kLevelThreads = 384;  // 2 blocks per multiprocessor leave 80 registers each
-constexpr int kSweepWarps = 4;  // the others of the block read the next mask meanwhile: there must be some
+constexpr int kSweepWarps = 4;      // the others of the block read the next mask meanwhile: there must be some
 constexpr int64_t kMaxSide = 254;
 constexpr uint32_t kFarByte = 254;  // no background at all: above every distance, and 255 does not wrap yet
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
@@ -357,9 +357,13 @@ __device__ int32_t level_at(const S2dParams& p, const LevelPlanes& planes, const
   return thinning_depth(p, distance_at(planes, memory, y, x));
 }
 
-// Whether a level is its distance, at most p.iterations + 1.
+// Whether a level is its distance, at most p.iterations + 1: distance_line() with level_cap(), then level_of_byte().
 TOPO_HOST_DEVICE bool level_is_distance(const S2dParams& p) {
-  return p.radius == 1 && !p.fill_holes && p.iterations + 1 <= static_cast<int32_t>(kFarByte);
+  return p.radius == 1 && !p.fill_holes;
+}
+
+TOPO_HOST_DEVICE int32_t level_of_byte(const S2dParams& p, uint32_t distance) {
+  return distance == kFarByte ? p.iterations + 1 : static_cast<int32_t>(distance);
 }
 
 TOPO_HOST_DEVICE uint32_t level_cap(const S2dParams& p) {

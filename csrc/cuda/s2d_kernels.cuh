@@ -23,15 +23,15 @@ template <typename Out>
 __device__ void write_levels(const S2dParams& p, const LevelPlanes& planes, const LevelMemory& memory, bool fours,
                              Out* distance) {
   const int32_t width = planes.width, warps = blockDim.x / 32, x = 4 * lane_index();
-  const auto out = [](uint32_t level) { return static_cast<Out>(static_cast<float>(static_cast<int32_t>(level))); };
+  const auto out = [](int32_t level) { return static_cast<Out>(static_cast<float>(level)); };
   for (int32_t y = warp_index(); y < planes.height; y += warps) {
     Out* row = distance + int64_t(y) * width;
     if (level_is_distance(p)) {
       const Line line = distance_line(planes, memory, y, level_cap(p));
       Four<Out> low, high;
       for (int j = 0; j < 4; ++j) {
-        low.value[j] = out(line.word[j] & 255);
-        high.value[j] = out(line.word[j] >> 24);
+        low.value[j] = out(level_of_byte(p, line.word[j] & 255));
+        high.value[j] = out(level_of_byte(p, line.word[j] >> 24));
       }
       store_four(row, x, width, fours, low);
       store_four(row, x + 128, width, fours, high);

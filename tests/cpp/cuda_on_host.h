@@ -110,11 +110,13 @@ uint32_t by_halves(F&& f, uint32_t a, uint32_t b, uint32_t c) {
 }
 
 inline uint32_t __vimin3_u16x2(uint32_t a, uint32_t b, uint32_t c) {
-  return by_halves([](uint16_t x, uint16_t y, uint16_t z) { return x < y ? (x < z ? x : z) : (y < z ? y : z); }, a, b, c);
+  return by_halves([](uint16_t x, uint16_t y, uint16_t z) { return x < y ? (x < z ? x : z) : (y < z ? y : z); }, a, b,
+                   c);
 }
 
 inline uint32_t __vimax3_u16x2(uint32_t a, uint32_t b, uint32_t c) {
-  return by_halves([](uint16_t x, uint16_t y, uint16_t z) { return x > y ? (x > z ? x : z) : (y > z ? y : z); }, a, b, c);
+  return by_halves([](uint16_t x, uint16_t y, uint16_t z) { return x > y ? (x > z ? x : z) : (y > z ? y : z); }, a, b,
+                   c);
 }
 
 inline uint32_t __viaddmin_u16x2(uint32_t a, uint32_t b, uint32_t c) {
