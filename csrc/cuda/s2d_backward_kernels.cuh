@@ -120,7 +120,7 @@ __device__ void for_pixels(int32_t height, int32_t width, Visit&& visit) {
 }
 
 // No distance is larger: levels beyond it are saturated.
-__device__ __forceinline__ int32_t deepest_level(const S2dParams& p) {
+TOPO_HOST_DEVICE int32_t deepest_level(const S2dParams& p) {
   const int32_t longest = static_cast<int32_t>(p.height > p.width ? p.height : p.width);
   return p.iterations < longest ? p.iterations : longest;
 }

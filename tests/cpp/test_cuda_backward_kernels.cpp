@@ -5,7 +5,9 @@
 // clang-format on
 #include "brute_force.h"
 #include "cuda/d2t_backward_kernels.cuh"
+#include "cuda/mask_chamfer_backward_kernels.cuh"
 #include "cuda/s2d_backward_kernels.cuh"
+#include "cuda/skeleton_backward_kernels.cuh"
 
 namespace topo {
 namespace {
@@ -172,6 +174,96 @@ void check_d2t(const S2dParams& p, int64_t radius, bool soft_mask, unsigned int 
   }
 }
 
+// ---- skeleton and mask_chamfer ----
+
+bool is_soft(const Image& mask) {
+  return std::any_of(mask.begin(), mask.end(), [](double value) { return value != 0 && value != 1; });
+}
+
+Image brute_s2d_backward(const S2dParams& p, bool literal, const Image& mask, const Image& grad) {
+  return literal || is_soft(mask) ? brute_literal(p, mask, grad) : brute_route(p, mask, grad);
+}
+
+Image brute_skeleton_backward(const SkeletonParams& p, bool literal, const Image& mask, const Image& grad) {
+  const Ridges ridges = brute_d2t(p.thinning, p.ridges.radius, literal, brute_s2d(p.thinning, mask), mask, grad);
+  Image result = brute_s2d_backward(p.thinning, literal, mask, ridges.grad_distance);
+  for (size_t i = 0; i < result.size(); ++i) result[i] += ridges.grad_mask[i];
+  return result;
+}
+
+Image brute_chamfer_backward(const SkeletonParams& p, bool skeletons, bool literal, double pull, double push,
+                             const Image& pred, const Image& target, const Image& target_distance) {
+  const size_t n = pred.size();
+  Image complement = pred, pulled(n), grad_x(n);
+  if (skeletons) {
+    complement = brute_d2t(p.thinning, p.ridges.radius, literal, brute_s2d(p.thinning, pred), pred, Image(n)).skeleton;
+  }
+  for (size_t i = 0; i < n; ++i) {
+    complement[i] = 1 - complement[i];
+    pulled[i] = pull * target[i];
+  }
+  const Image routed = brute_s2d_backward(p.thinning, literal, complement, pulled);
+  for (size_t i = 0; i < n; ++i) grad_x[i] = push * target_distance[i] - routed[i];
+  return skeletons ? brute_skeleton_backward(p, literal, pred, grad_x) : grad_x;
+}
+
+// Binary and soft images in one batch: on chip, then in global memory what is soft or left out.
+void check_fused(const S2dParams& thinning, int64_t pool_radius, bool literal, bool on_chip) {
+  const SkeletonParams p{thinning, {thinning.height, thinning.width, pool_radius}};
+  const int64_t n = p.pixels();
+  const LevelPlanes planes = level_planes(thinning);
+  std::vector<Image> masks, targets, distances;
+  for (int64_t i = 0; i < kCount; ++i) {
+    masks.push_back(random_mask(thinning, i == 1 ? Kind::kSoft : Kind::kBinary));
+    targets.push_back(random_mask(thinning, Kind::kBinary));
+    distances.push_back(random_grad(n));
+  }
+  const auto mask = narrowed<double>(masks), target = narrowed<double>(targets),
+             grad = narrowed<double>(random_grads(n));
+  const auto distance = narrowed<double>(distances);
+  const Image pull = random_grad(kCount), push = random_grad(kCount);
+  const std::string name = describe(thinning) + " pool " + std::to_string(2 * pool_radius + 1) +
+                           (literal ? " literal" : " subgradient") + (on_chip ? " on chip" : "");
+  Room chip{nullptr}, room{nullptr};
+  ChipMemory(planes, chip);
+  ChamferRoom<double>(p, room);
+  const bool fours = rows_of_four(mask.data(), planes.width);
+  for (int op = 0; op < 3; ++op) {  // skeleton, mask_chamfer, mask_chamfer of skeletons
+    std::vector<uint8_t> soft(kCount, 77);
+    Image result(kCount * n, NAN), slots(kBlocks * n, NAN);
+    const ChamferMaps<double, double> maps{pull.data(), push.data(), mask.data(), target.data(), distance.data()};
+    const auto run_chip = [&] {
+      if (op == 0) {
+        skeleton_route_kernel<double>(grad.data(), mask.data(), soft.data(), result.data(), kCount, planes,
+                                      chip_params(thinning), fours);
+      } else {
+        mask_chamfer_route_kernel<double, double>(maps, slots.data(), soft.data(), result.data(), kCount, planes,
+                                                  chip_params(thinning), op == 2, fours);
+      }
+    };
+    auto scratch = dirty(kBlocks * room.taken());
+    const auto run_wide = [&] {
+      const uint8_t* left = on_chip ? soft.data() : nullptr;
+      if (op == 0) {
+        skeleton_backward_kernel<double>(grad.data(), mask.data(), scratch.data(), room.taken(), left, result.data(),
+                                         kCount, p, literal);
+      } else {
+        mask_chamfer_backward_kernel<double, double>(maps, scratch.data(), room.taken(), left, result.data(), kCount, p,
+                                                     op == 2, literal);
+      }
+    };
+    if (on_chip) launch(kBlocks, kChipThreads, run_chip, chip.taken());
+    launch(kBlocks, 4, run_wide);
+    for (int64_t i = 0; i < kCount; ++i) {
+      const Image expected =
+          op == 0 ? brute_skeleton_backward(p, literal, masks[i], image_of(grad, i, n))
+                  : brute_chamfer_backward(p, op == 2, literal, pull[i], push[i], masks[i], targets[i], distances[i]);
+      const char* ops[] = {"skeleton ", "mask_chamfer ", "mask_chamfer of skeletons "};
+      expect_near(ops[op] + name, image_of(result, i, n), expected, 1e-11);
+    }
+  }
+}
+
 void run() {
   const std::pair<int64_t, int64_t> sizes[] = {{1, 1}, {1, 8}, {8, 1}, {7, 9}, {12, 5}, {5, 31}, {13, 32}, {20, 33}};
   for (unsigned int threads : {1u, 4u}) {
@@ -194,6 +286,7 @@ void run() {
       for (int64_t radius : {1, 2, 5}) {
         check_d2t(p, radius, false, threads);
         check_d2t(p, radius, true, threads);
+        for (bool literal : {false, true}) check_fused(p, radius, literal, false);
       }
     }
   }
@@ -203,12 +296,12 @@ void run_on_chip() {
   const std::pair<int64_t, int64_t> sizes[] = {{1, 1}, {1, 254}, {9, 7}, {31, 5}, {33, 32}, {20, 131}};
   for (auto [height, width] : sizes) {
     for (bool border : {false, true}) {
-      for (int32_t iterations : {3, 300}) {
-        const S2dParams p{height, width, 1, iterations, border, false};
-        check_s2d_on_chip<float>(p, 0);
-        check_s2d_on_chip<double>(p, 1);
-      }
+      const S2dParams p{height, width, 1, border ? 3 : 300, border, false};
+      check_s2d_on_chip<float>(p, 0);
+      check_s2d_on_chip<double>(p, 1);
     }
+    check_fused({height, width, 1, 3, false, false}, 1, false, true);
+    check_fused({height, width, 1, 300, false, false}, 1, false, true);
   }
 }
 
