@@ -19,14 +19,15 @@ inline int chip_bytes(const S2dParams& p) {
 }
 
 // Global scratch of blocks that each take one image at a time: a slot per block, `bytes` each. Few enough of them that
-// all take an eighth of what the images do, but no fewer than 8 or the images.
+// all take an eighth of what the images do, or a sixteenth where only `some` images need it; but no fewer than 8, or
+// one an image.
 struct BlockScratch {
   int64_t bytes, blocks;
   Tensor memory;
 
-  BlockScratch(const Tensor& like, int64_t bytes, int64_t count, int64_t image_bytes) : bytes(bytes) {
+  BlockScratch(const Tensor& like, int64_t bytes, int64_t count, int64_t image_bytes, bool some) : bytes(bytes) {
     const int64_t most = 2 * device_attribute(cudaDevAttrMultiProcessorCount);
-    blocks = count * image_bytes / (8 * bytes);
+    blocks = count * image_bytes / ((some ? 16 : 8) * bytes);
     blocks = blocks > 8 ? blocks : 8;
     blocks = blocks < count ? blocks : count;
     blocks = blocks < most ? blocks : most;

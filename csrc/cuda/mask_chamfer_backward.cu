@@ -28,7 +28,7 @@ void launch_backward(const ChamferMaps<T, Target>& maps, const Tensor& pred, Ten
   Room room{nullptr};
   ChamferRoom<Real>(p, room);
   const int64_t image_bytes = (sizeof(T) + sizeof(Target) + 2 * sizeof(Real)) * p.pixels();
-  const BlockScratch scratch(pred, room.taken(), count, image_bytes);
+  const BlockScratch scratch(pred, room.taken(), count, image_bytes, shared > 0);
   mask_chamfer_backward_kernel<T, Target><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, stream>>>(
       maps, scratch.data(), scratch.bytes, shared ? soft_data : nullptr, out, count, p, skeletons, literal);
   check_launch("mask_chamfer_backward");

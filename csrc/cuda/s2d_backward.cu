@@ -41,7 +41,7 @@ Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<i
       } else {
         Room room{nullptr};
         LargeRoute(p, room);
-        const BlockScratch scratch(mask, room.taken(), images.count, image_bytes);
+        const BlockScratch scratch(mask, room.taken(), images.count, image_bytes, false);
         s2d_route_large_kernel<T><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
             g, m, scratch.data(), scratch.bytes, soft_data, out, images.count, p);
       }
@@ -49,7 +49,7 @@ Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<i
     }
     Room room{nullptr};
     AdjointRoom<Real>(p, room);
-    const BlockScratch scratch(mask, room.taken(), images.count, image_bytes);
+    const BlockScratch scratch(mask, room.taken(), images.count, image_bytes, !literal);
     s2d_adjoint_kernel<T><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
         g, m, scratch.data(), scratch.bytes, literal ? nullptr : soft_data, out, images.count, p);
     check_launch("s2d_backward");

@@ -43,7 +43,7 @@ Tensor skeleton_backward_cuda(const Tensor& grad, const Tensor& mask, std::optio
     Room room{nullptr};
     SkeletonRoom<Real>(p, room);
     const int64_t image_bytes = (2 * sizeof(T) + sizeof(Real)) * p.pixels();
-    const BlockScratch scratch(mask, room.taken(), images.count, image_bytes);
+    const BlockScratch scratch(mask, room.taken(), images.count, image_bytes, shared > 0);
     skeleton_backward_kernel<T><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
         g, m, scratch.data(), scratch.bytes, shared ? soft_data : nullptr, out, images.count, p, literal);
     check_launch("skeleton_backward");

@@ -89,7 +89,8 @@ __device__ void skeleton_route_image(const S2dParams& p, const ChipMemory& chip,
   __syncthreads();
 }
 
-// Bytes per pixel as s2d_route_kernel's; some 300 more instructions a foreground pixel.
+// Bytes per pixel as s2d_route_kernel's; some 300 more instructions a foreground pixel (estimated). 80 registers; 88
+// bytes spilled on sm_80, none on sm_90 and sm_120.
 template <typename T>
 __global__ void __launch_bounds__(kLevelThreads, 2)
     skeleton_route_kernel(const T* __restrict__ grad,  // [B, H, W]
