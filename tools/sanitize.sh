@@ -33,13 +33,17 @@ cmake --install "$build/cmake" --prefix "$build/tree" >/dev/null
 # ---- the CUDA kernels on the host ----
 include=$("$python" -c "import pathlib, torch; print(pathlib.Path(torch.__file__).parent / 'include')")
 host_test() {
+  local name=$1
+  shift
   "$cxx" -std=c++17 -O1 -g -pthread -DTORCH_STABLE_ONLY -DTORCH_TARGET_VERSION=0x020A000000000000ULL \
-    -I"$root/csrc" -isystem "$include" "$@" "$root/tests/cpp/test_cuda_kernels.cpp" -o "$build/test_cuda_kernels"
+    -I"$root/csrc" -isystem "$include" "$@" "$root/tests/cpp/$name.cpp" -o "$build/$name"
   # ThreadSanitizer wants the fixed address layout.
-  UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 setarch "$(uname -m)" -R "$build/test_cuda_kernels"
+  UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 setarch "$(uname -m)" -R "$build/$name"
 }
-host_test -fsanitize=address,undefined -fno-sanitize-recover=undefined
-host_test -fsanitize=thread
+for name in test_cuda_kernels test_cuda_backward_kernels; do
+  host_test $name -fsanitize=address,undefined -fno-sanitize-recover=undefined
+  host_test $name -fsanitize=thread
+done
 echo "CUDA kernels on the host: clean"
 
 # ---- the operator tests ----

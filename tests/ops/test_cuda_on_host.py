@@ -15,8 +15,9 @@ COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
-def test_cuda_kernels_on_the_host(tmp_path: Path) -> None:
-    program = tmp_path / "test_cuda_kernels"
+@pytest.mark.parametrize("name", ["test_cuda_kernels", "test_cuda_backward_kernels"])
+def test_cuda_kernels_on_the_host(name: str, tmp_path: Path) -> None:
+    program = tmp_path / name
     compiled = subprocess.run(
         [
             str(COMPILER),
@@ -24,7 +25,7 @@ def test_cuda_kernels_on_the_host(tmp_path: Path) -> None:
             "-DTORCH_TARGET_VERSION=0x020A000000000000ULL",
             f"-I{ROOT / 'csrc'}",
             *("-isystem", str(Path(torch.__file__).parent / "include")),
-            *(str(ROOT / "tests/cpp/test_cuda_kernels.cpp"), "-o", str(program)),
+            *(str(ROOT / f"tests/cpp/{name}.cpp"), "-o", str(program)),
         ],
         capture_output=True,
         text=True,
