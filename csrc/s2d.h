@@ -98,8 +98,9 @@ TOPO_HOST_DEVICE int64_t outside_count(const S2dParams& p, int64_t y, int64_t x)
   return side * side - (y1 - y0 + 1) * (x1 - x0 + 1);
 }
 
-// A background pixel that fill_holes turns on.
-TOPO_HOST_DEVICE bool is_filled_hole(const S2dParams& p, const uint8_t* foreground, int64_t y, int64_t x) {
+// A background pixel that fill_holes turns on. `foreground` is indexed like the image.
+template <typename Foreground>
+TOPO_HOST_DEVICE bool is_filled_hole(const S2dParams& p, const Foreground& foreground, int64_t y, int64_t x) {
   if (!p.fill_holes || p.iterations == 0 || foreground[y * p.width + x]) return false;
   if (p.black_border && outside_count(p, y, x) > 0) return false;
   int64_t background = 0;

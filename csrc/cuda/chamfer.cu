@@ -1,7 +1,7 @@
-// Entry point of chamfer on CUDA: one block per image. The kernel is in chamfer_kernels.cuh.
+// Entry point of chamfer on CUDA. The kernel is in chamfer_kernels.cuh.
 
 #include "cuda/chamfer_kernels.cuh"
-#include "cuda/common.cuh"
+#include "cuda/sums_launch.cuh"
 
 namespace topo {
 namespace {
@@ -10,24 +10,27 @@ std::tuple<Tensor, Tensor> chamfer_cuda(const Tensor& pred, const Tensor& target
                                         const Tensor& target_distance) {
   const CudaScope cuda(pred);
   const ChamferArgs args = chamfer_args(pred, target, pred_distance, target_distance);
-  Tensor pull = chamfer_result(pred, args.result);
-  Tensor push = chamfer_result(pred, args.result);
-  if (args.images.count == 0) return {pull, push};
+  ChamferSums result(pred, args.result, args.images.count, chunks_of(args.images.pixels()));
+  if (args.images.count == 0) return {result.pull, result.push};
 
   const Tensor maps[4] = {chamfer_map(pred, args.type), chamfer_map(target, args.type),
                           chamfer_map(pred_distance, args.type), chamfer_map(target_distance, args.type)};
   dispatch_floating(args.type, [&](auto tag) {
     using T = decltype(tag);
     using Real = accumulate_t<T>;
-    const int64_t blocks = args.images.count < 65535 ? args.images.count : 65535;
-    chamfer_kernel<T><<<static_cast<unsigned int>(blocks), kMaxThreads, 0, cuda.stream>>>(
-        static_cast<const T*>(maps[0].const_data_ptr()), static_cast<const T*>(maps[1].const_data_ptr()),
-        static_cast<const T*>(maps[2].const_data_ptr()), static_cast<const T*>(maps[3].const_data_ptr()),
-        static_cast<Real*>(pull.mutable_data_ptr()), static_cast<Real*>(push.mutable_data_ptr()), args.images.count,
-        args.images.pixels());
+    const T* data[4];
+    bool fours = true;
+    for (int i = 0; i < 4; ++i) {
+      data[i] = static_cast<const T*>(maps[i].const_data_ptr());
+      fours = fours && rows_of_four(data[i], args.images.pixels());
+    }
+    const auto blocks = static_cast<unsigned int>(args.images.count * result.chunks);
+    chamfer_kernel<T><<<blocks, kChamferThreads, 0, cuda.stream>>>(
+        data[0], data[1], data[2], data[3], result.sums<Real>(), static_cast<int32_t>(args.images.pixels()), fours);
+    result.add_chunks<Real>(cuda.stream);
   });
   check_launch("chamfer");
-  return {pull, push};
+  return {result.pull, result.push};
 }
 
 }  // namespace

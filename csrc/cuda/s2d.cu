@@ -1,15 +1,44 @@
-// Entry points of s2d on CUDA: one block per image. The kernels are in s2d_kernels.cuh.
+// Entry point of s2d on CUDA. The kernels are in s2d_kernels.cuh.
 
-#include "cuda/common.cuh"
+#include "cuda/levels_launch.cuh"
 #include "cuda/s2d_kernels.cuh"
 
 namespace topo {
 namespace {
 
-constexpr int kThreads = 512;
-
-unsigned int blocks_for(int64_t images) {
-  return static_cast<unsigned int>(images < 65535 ? images : 65535);
+template <typename T, typename Out>
+void launch_s2d(const Tensor& mask, Tensor& distance, int64_t count, const S2dParams& p, cudaStream_t stream) {
+  const int64_t n = p.pixels();
+  const auto* source = static_cast<const T*>(mask.const_data_ptr());
+  auto* result = static_cast<Out*>(distance.mutable_data_ptr());
+  SoftScratch soft(mask, p, count);
+  auto* real = static_cast<accumulate_t<T>*>(soft.real.mutable_data_ptr());
+  auto* soft_images = static_cast<int32_t*>(soft.images.mutable_data_ptr());
+  bool marked = soft.slots > 0;
+  if (fits_on_chip(p)) {
+    const LevelPlanes planes = level_planes(p);
+    const int threads = level_threads(planes), shared_bytes = planes.shared_bytes();
+    const unsigned int blocks = resident_blocks(s2d_kernel<T, Out>, threads, shared_bytes, count);
+    const bool fours = rows_of_four(source, p.width) && rows_of_four(result, p.width);
+    s2d_kernel<T, Out><<<blocks, threads, shared_bytes, stream>>>(source, result, real, soft.slots, soft_images, count,
+                                                                  p, planes, fours);
+    marked = blocks > soft.slots && soft.slots > 0;
+  } else {
+    const int64_t at_once = images_at_once(p, count);
+    const Tensor columns = torch::stable::new_empty(mask, {at_once * n}, ScalarType::Short);
+    if (soft.slots) cudaMemsetAsync(soft_images, 0, count * sizeof(int32_t), stream);
+    for (int64_t first = 0; first < count; first += at_once) {
+      const int64_t images = first + at_once < count ? at_once : count - first;
+      launch_levels(source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()), result + first * n,
+                    soft.slots ? soft_images + first : nullptr, images, p, stream);
+    }
+  }
+  if constexpr (!std::is_same_v<T, uint8_t>) {
+    if (marked) {
+      s2d_soft_kernel<T, Out><<<static_cast<unsigned int>(soft.slots), kLevelThreads, 0, stream>>>(
+          source, result, real, soft_images, count, p);
+    }
+  }
 }
 
 Tensor s2d_cuda(const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size, bool black_border,
@@ -19,71 +48,34 @@ Tensor s2d_cuda(const Tensor& mask, std::optional<int64_t> iterations, int64_t k
   backward_mode("s2d", backward);
   const Images images = images_of("s2d", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
-  const ScalarType result = s2d_result_dtype(mask.scalar_type(), out_dtype, p);
+  const ScalarType type = mask.scalar_type(), result = s2d_result_dtype(type, out_dtype, p);
   if (mask.numel() == 0) return empty_like_shape(mask, result);
 
-  const ScalarType computed = is_floating(mask.scalar_type()) ? mask.scalar_type() : ScalarType::Float;
-  const bool direct = result == computed;
-  const bool wide = computed == ScalarType::Double;
-  Tensor distance = empty_like_shape(mask, direct ? result : wide ? ScalarType::Double : ScalarType::Float);
+  // Written as the mask's dtype, float32, or bytes of bytes; any other result is cast from float32 or float64.
+  const bool bytes = !is_floating(type) && result == ScalarType::Byte;
+  const bool direct = result == type || result == ScalarType::Float || bytes;
+  Tensor distance = empty_like_shape(mask, type == ScalarType::Double ? type : direct ? result : ScalarType::Float);
   const Tensor source = torch::stable::contiguous(mask);
-  const Tensor foreground = empty_like_shape(mask, ScalarType::Byte);
-  const Tensor columns = empty_like_shape(mask, ScalarType::Short);
-  const Tensor depth = empty_like_shape(mask, ScalarType::Short);
-  const int64_t real_count = is_floating(mask.scalar_type()) ? 3 * mask.numel() : 0;
-  const Tensor real = torch::stable::new_empty(mask, {real_count}, wide ? ScalarType::Double : ScalarType::Float);
-  dispatch_mask(mask.scalar_type(), [&](auto tag) {
+  dispatch_mask(type, [&](auto tag) {
     using T = decltype(tag);
-    dispatch_floating(distance.scalar_type(), [&](auto out_tag) {
-      using Out = decltype(out_tag);
-      s2d_kernel<T, Out><<<blocks_for(images.count), kThreads, 0, cuda.stream>>>(
-          static_cast<const T*>(source.const_data_ptr()), static_cast<uint8_t*>(foreground.mutable_data_ptr()),
-          static_cast<uint16_t*>(columns.mutable_data_ptr()), static_cast<uint16_t*>(depth.mutable_data_ptr()),
-          static_cast<accumulate_t<T>*>(real.mutable_data_ptr()), static_cast<Out*>(distance.mutable_data_ptr()),
-          images.count, p);
-    });
+    if constexpr (std::is_same_v<T, uint8_t>) {
+      if (bytes) return launch_s2d<T, uint8_t>(source, distance, images.count, p, cuda.stream);
+    }
+    if constexpr (!std::is_same_v<T, double>) {
+      if (distance.scalar_type() == ScalarType::Float) {
+        return launch_s2d<T, float>(source, distance, images.count, p, cuda.stream);
+      }
+    }
+    if constexpr (!std::is_same_v<T, uint8_t>) launch_s2d<T, T>(source, distance, images.count, p, cuda.stream);
   });
   check_launch("s2d");
-  return direct ? distance : torch::stable::to(distance, result);
-}
-
-Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size,
-                         bool black_border, bool fill_holes, const std::string& backward) {
-  const CudaScope cuda(mask);
-  check_floating("s2d_backward", "mask", mask);
-  check_floating("s2d_backward", "grad", grad);
-  check_same_shape("s2d_backward", "grad", grad, "mask", mask);
-  check_same_device("s2d_backward", "grad", grad, "mask", mask);
-  const bool literal = backward_mode("s2d_backward", backward) == BackwardMode::kLiteral;
-  const Images images = images_of("s2d_backward", "mask", mask);
-  const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
-  Tensor grad_mask = empty_like_shape(mask, mask.scalar_type());
-  if (mask.numel() == 0) return grad_mask;
-
-  const Tensor source = torch::stable::contiguous(mask);
-  const Tensor upstream = torch::stable::contiguous(torch::stable::to(grad, mask.scalar_type()));
-  const Tensor foreground = empty_like_shape(mask, ScalarType::Byte);
-  const Tensor columns = empty_like_shape(mask, ScalarType::Short);
-  const Tensor depth = empty_like_shape(mask, ScalarType::Short);
-  const bool wide = mask.scalar_type() == ScalarType::Double;
-  const Tensor real = torch::stable::new_empty(mask, {3 * mask.numel()}, wide ? ScalarType::Double : ScalarType::Float);
-  dispatch_floating(mask.scalar_type(), [&](auto tag) {
-    using T = decltype(tag);
-    s2d_backward_kernel<T><<<blocks_for(images.count), kThreads, 0, cuda.stream>>>(
-        static_cast<const T*>(upstream.const_data_ptr()), static_cast<const T*>(source.const_data_ptr()),
-        static_cast<uint8_t*>(foreground.mutable_data_ptr()), static_cast<uint16_t*>(columns.mutable_data_ptr()),
-        static_cast<uint16_t*>(depth.mutable_data_ptr()), static_cast<accumulate_t<T>*>(real.mutable_data_ptr()),
-        static_cast<T*>(grad_mask.mutable_data_ptr()), images.count, p, literal);
-  });
-  check_launch("s2d_backward");
-  return grad_mask;
+  return distance.scalar_type() == result ? distance : torch::stable::to(distance, result);
 }
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(topo, CUDA, m) {
   m.impl("s2d", TORCH_BOX(&s2d_cuda));
-  m.impl("s2d_backward", TORCH_BOX(&s2d_backward_cuda));
 }
 
 }  // namespace topo

@@ -1,200 +1,86 @@
-// One block per image. Arithmetic and bytes are next to each kernel; the math is csrc/s2d.h's, which the
-// CPU tests cover. Not tuned: see the CPU kernels for the O(1) per pixel form.
+// s2d: levels on chip, one block per image (levels.cuh). Soft images, which are rare, by the recursion itself.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
-#include "dtypes.h"
-#include "s2d.h"
+#include "cuda/levels.cuh"
+#include "cuda/thinning.cuh"
 
 namespace topo {
 namespace {
 
-// Foreground bytes of one image, and whether any value is neither 0 nor 1.
-template <typename T>
-__device__ bool read_mask(const T* mask, int64_t count, uint8_t* foreground) {
-  int soft = 0;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
-    const auto value = static_cast<accumulate_t<T>>(mask[i]);
-    foreground[i] = value != 0;
-    if constexpr (!std::is_same_v<T, uint8_t>) soft |= value != 0 && value != 1;
-  }
-  return __syncthreads_or(soft);
-}
-
-// Chessboard distance along columns, then the nearest along rows: max(|dx|, column distance at x + dx).
-// The search stops at the distance found, so a pixel costs min(d, W) reads of its row, which stay in L1.
-__device__ void column_distances(const S2dParams& p, const uint8_t* foreground, uint16_t* columns) {
-  const uint16_t border = p.black_border ? 0 : kFar;
-  for (int64_t x = threadIdx.x; x < p.width; x += blockDim.x) {
-    uint16_t run = border;
-    for (int64_t y = 0; y < p.height; ++y) {
-      const int64_t i = y * p.width + x;
-      run = foreground[i] ? static_cast<uint16_t>(run + (run != kFar)) : 0;
-      columns[i] = run;
-    }
-    run = border;
-    for (int64_t y = p.height - 1; y >= 0; --y) {
-      const int64_t i = y * p.width + x;
-      run = foreground[i] ? static_cast<uint16_t>(run + (run != kFar)) : 0;
-      if (run < columns[i]) columns[i] = run;
-    }
-  }
-  __syncthreads();
-}
-
-__device__ void binary_depth(const S2dParams& p, const uint8_t* foreground, uint16_t* columns, uint16_t* depth) {
-  column_distances(p, foreground, columns);
-  for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
-    const int64_t y = i / p.width, x = i - y * p.width;
-    uint16_t level = static_cast<uint16_t>(thinning_depth(p, nearest_in_row(p, columns + y * p.width, x)));
-    if (is_filled_hole(p, foreground, y, x)) level = 1;
-    depth[i] = level;
-  }
-  __syncthreads();
-}
-
-// S_0 into a; then thinning steps until nothing is left. D into out where it is wanted.
-template <typename Real, typename T>
-__device__ void soft_thinning(const S2dParams& p, const T* mask, Real* a, Real* b, uint16_t* survivals, Real* out) {
-  for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
-    a[i] = static_cast<Real>(mask[i]);
-    survivals[i] = 0;
-    if (out) out[i] = a[i];
-  }
-  int alive = __syncthreads_or(1);
-  for (int32_t step = 0; step < p.iterations && alive; ++step) {
-    int mine = 0;
-    for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
-      const Real value = thin_pixel(p, a, i / p.width, i % p.width);
-      b[i] = value;
-      if (value > Real(0)) {
-        mine = 1;
-        ++survivals[i];
-        if (out) out[i] += value;
-      }
-    }
-    alive = __syncthreads_or(mine);
-    Real* swap = a;
-    a = b;
-    b = swap;
-  }
-}
-
-// Bytes per pixel (float32): 4 read, 4 written, and 5 of scratch written and read through L2.
+// `real` holds three planes.
 template <typename T, typename Out>
-__global__ void s2d_kernel(const T* __restrict__ mask,          // [B, H, W]
-                           uint8_t* __restrict__ foreground,    // [B, H, W] scratch
-                           uint16_t* __restrict__ columns,      // [B, H, W] scratch
-                           uint16_t* __restrict__ depth,        // [B, H, W] scratch
-                           accumulate_t<T>* __restrict__ real,  // [B, 3, H, W] scratch, null for byte masks
-                           Out* __restrict__ distance,          // [B, H, W]
-                           int64_t count, S2dParams p) {
-  for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
-    const int64_t n = p.pixels(), offset = image * n;
-    const bool soft = read_mask(mask + offset, n, foreground + offset);
-    if (!soft) {
-      binary_depth(p, foreground + offset, columns + offset, depth + offset);
-      for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-        distance[offset + i] = static_cast<Out>(static_cast<float>(depth[offset + i]));
+__device__ void soft_s2d(const S2dParams& p, const T* mask, accumulate_t<T>* real, Out* distance) {
+  auto* sum = real + 2 * p.pixels();
+  soft_thinning<accumulate_t<T>>(p, mask, real, real + p.pixels(), nullptr, sum);
+  __syncthreads();
+  for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) distance[i] = static_cast<Out>(sum[i]);
+  __syncthreads();
+}
+
+template <typename Out>
+__device__ void write_levels(const S2dParams& p, const LevelPlanes& planes, const LevelMemory& memory, bool fours,
+                             Out* distance) {
+  const int32_t width = planes.width, warps = blockDim.x / 32, x = 4 * lane_index();
+  const auto out = [](int32_t level) { return static_cast<Out>(static_cast<float>(level)); };
+  for (int32_t y = warp_index(); y < planes.height; y += warps) {
+    Out* row = distance + int64_t(y) * width;
+    if (level_is_distance(p)) {
+      const Line line = distance_line(planes, memory, y, level_cap(p));
+      Four<Out> low, high;
+      for (int j = 0; j < 4; ++j) {
+        low.value[j] = out(level_of_byte(p, line.word[j] & 255));
+        high.value[j] = out(level_of_byte(p, line.word[j] >> 24));
       }
+      store_four(row, x, width, fours, low);
+      store_four(row, x + 128, width, fours, high);
     } else {
-      auto* a = real + 3 * offset;
-      soft_thinning(p, mask + offset, a, a + n, depth + offset, a + 2 * n);
-      __syncthreads();
-      for (int64_t i = threadIdx.x; i < n; i += blockDim.x) distance[offset + i] = static_cast<Out>(a[2 * n + i]);
+      for (int32_t u = lane_index(); u < width; u += 32) row[u] = out(level_at(p, planes, memory, y, u));
     }
-    __syncthreads();
   }
 }
 
-template <typename Real>
-__device__ void literal_backward(const S2dParams& p, const Real* upstream, const uint16_t* survivals, int32_t longest,
-                                 Real* a, Real* b) {
-  for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) a[i] = upstream[i];
-  __syncthreads();
-  Real* result = a;
-  for (int32_t step = longest - 1; step >= 0; --step) {
-    for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
-      b[i] = literal_pixel(p, upstream, a, survivals, step, i / p.width, i % p.width);
-    }
-    __syncthreads();
-    Real* swap = a;
-    a = b;
-    b = swap;
-  }
-  if (a != result) {  // leave it where the caller looks
-    for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) result[i] = a[i];
-    __syncthreads();
-  }
-}
-
-template <typename Real>
-__device__ void route_backward(const S2dParams& p, const Real* upstream, const uint16_t* depth, int32_t deepest,
-                               Real* handed, Real* grad) {
-  for (int32_t level = deepest; level >= 1; --level) {
-    for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
-      if (depth[i] != level) continue;
-      const auto share = route_share(p, depth, handed, upstream[i], i / p.width, i % p.width);
-      handed[i] = share.handed;
-      grad[i] = share.kept;
-    }
-    __syncthreads();
-  }
-  for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {
-    if (depth[i] == 0) grad[i] = route_taken(p, depth, handed, 1, i / p.width, i % p.width);
-  }
-  __syncthreads();
-}
-
-__device__ int32_t block_max(const uint16_t* values, int64_t count) {
-  __shared__ int32_t result;
-  if (threadIdx.x == 0) result = 0;
-  __syncthreads();
-  int32_t mine = 0;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) mine = values[i] > mine ? values[i] : mine;
-  atomicMax(&result, mine);  // of integers: the order does not show
-  __syncthreads();
-  const int32_t all = result;
-  __syncthreads();
-  return all;
-}
-
-// Work per pixel: 9 reads a level for the pixels of that level, one depth read a level for the others.
-template <typename T>
-__global__ void s2d_backward_kernel(const T* __restrict__ grad,          // [B, H, W]
-                                    const T* __restrict__ mask,          // [B, H, W]
-                                    uint8_t* __restrict__ foreground,    // [B, H, W] scratch
-                                    uint16_t* __restrict__ columns,      // [B, H, W] scratch
-                                    uint16_t* __restrict__ depth,        // [B, H, W] scratch
-                                    accumulate_t<T>* __restrict__ real,  // [B, 3, H, W] scratch
-                                    T* __restrict__ grad_mask,           // [B, H, W]
-                                    int64_t count, S2dParams p, bool literal) {
-  using Real = accumulate_t<T>;
+// Float32 at 224 px, per pixel: 4 bytes read, 4 written, 28 thread instructions. A persistent block reads the next mask
+// while it sweeps, so that loads of one image, sweeps and stores of others overlap.
+// A block below `slots` does its soft images itself; others leave them, marked, to s2d_soft_kernel.
+template <typename T, typename Out>
+__global__ void __launch_bounds__(kLevelThreads, 2)
+    s2d_kernel(const T* __restrict__ mask,          // [B, H, W]
+               Out* __restrict__ distance,          // [B, H, W]
+               accumulate_t<T>* __restrict__ real,  // [slots, 3, H, W] scratch, of floating masks
+               int64_t slots,                       //
+               int32_t* __restrict__ soft_images,   // [B], of floating masks
+               int64_t count, S2dParams p, LevelPlanes planes, bool fours) {
+  const LevelMemory memory(dynamic_shared(), planes);
+  const int64_t n = p.pixels();
+  bool soft = read_bits(planes, mask + blockIdx.x * n, fours, false, memory.bits);
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
-    const int64_t n = p.pixels(), offset = image * n;
-    uint16_t* level = depth + offset;
-    Real *upstream = real + 3 * offset, *a = upstream + n, *b = a + n;
-    const bool soft = read_mask(mask + offset, n, foreground + offset);
-    if (soft) {
-      soft_thinning<Real>(p, mask + offset, a, b, level, nullptr);
-    } else {
-      binary_depth(p, foreground + offset, columns + offset, level);
+    const int64_t next = image + gridDim.x;
+    lay_planes(planes, memory);
+    int next_soft = 0;
+    sweep(planes, memory, [&](int half) {
+      if (next < count) next_soft |= read_bits_meanwhile(planes, mask + next * n, fours, false, half, memory.bits);
+    });
+    if (!soft) write_levels(p, planes, memory, fours, distance + image * n);
+    if constexpr (!std::is_same_v<T, uint8_t>) {
+      if (soft && blockIdx.x < slots) soft_s2d(p, mask + image * n, real + 3 * n * blockIdx.x, distance + image * n);
+      if (threadIdx.x == 0) soft_images[image] = soft && blockIdx.x >= slots;
     }
-    const bool adjoint = soft || literal;
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-      upstream[i] = static_cast<Real>(grad[offset + i]);
-      if (adjoint && !soft) level[i] -= foreground[offset + i];  // D - S: survivals
-    }
-    __syncthreads();
-    const int32_t deepest = block_max(level, n);
-    if (adjoint) {
-      literal_backward(p, upstream, level, deepest, a, b);
-    } else {
-      route_backward(p, upstream, level, deepest, b, a);
-    }
-    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) grad_mask[offset + i] = static_cast<T>(a[i]);
-    __syncthreads();
+    soft = __syncthreads_or(next_soft);
+  }
+}
+
+// The images that are marked.
+template <typename T, typename Out>
+__global__ void s2d_soft_kernel(const T* __restrict__ mask,               // [B, H, W]
+                                Out* __restrict__ distance,               // [B, H, W]
+                                accumulate_t<T>* __restrict__ real,       // [gridDim.x, 3, H, W] scratch
+                                const int32_t* __restrict__ soft_images,  // [B]
+                                int64_t count, S2dParams p) {
+  const int64_t n = p.pixels();
+  for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
+    if (soft_images[image]) soft_s2d(p, mask + image * n, real + 3 * n * blockIdx.x, distance + image * n);
   }
 }
 

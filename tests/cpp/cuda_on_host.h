@@ -1,63 +1,226 @@
-// Runs CUDA kernels on the host: blocks one after the other, the threads of a block as real threads.
-// Include it before a *_kernels.cuh. A data race between kernel threads is one of the host's, too,
-// so ThreadSanitizer sees it. Blocks of up to 1024 threads; where warps talk, whole ones.
+// Runs CUDA kernels on the host: blocks one after the other, the threads of a block as fibers that take turns at
+// barriers. Include it before a *_kernels.cuh. ThreadSanitizer is told of the fibers, and that taking turns orders
+// nothing, so it sees a data race between kernel threads whatever the turns.
 
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
+#include <ucontext.h>
+
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
 
 struct Dim3 {
   unsigned int x = 1, y = 1, z = 1;
 };
 
-inline Dim3 blockDim, gridDim;
-inline thread_local Dim3 blockIdx, threadIdx;
-
-// Barrier of the block's threads that also combines a value of each.
-class BlockBarrier {
+// Barrier of threads that also combines a value of each.
+class Barrier {
  public:
-  void reset(unsigned int threads) {
-    threads_ = threads;
+  explicit Barrier(unsigned int threads) : threads_(threads) {}
+
+  // Returns the round that the caller waits to end.
+  unsigned long arrive(int value) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    pending_ |= value != 0;
+    if (++arrived_ < threads_) return round_;
+    result_ = pending_;
+    pending_ = 0;
+    arrived_ = 0;
+    return round_++;
   }
 
-  int wait_or(int value) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    pending_ |= value != 0;
-    const unsigned long round = round_;
-    if (++arrived_ == threads_) {
-      result_ = pending_;
-      pending_ = 0;
-      arrived_ = 0;
-      ++round_;
-      all_here_.notify_all();
-    } else {
-      all_here_.wait(lock, [&] { return round_ != round; });
-    }
-    return result_;  // not overwritten before every thread has left: it takes all of them to finish a round
+  bool has_ended(unsigned long round) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return round_ != round;
+  }
+
+  // Of the last round: not overwritten before every thread has left, since it takes all of them to finish a round.
+  int result() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return result_;
   }
 
  private:
   std::mutex mutex_;
-  std::condition_variable all_here_;
-  unsigned int threads_ = 1, arrived_ = 0;
+  const unsigned int threads_;
+  unsigned int arrived_ = 0;
   unsigned long round_ = 0;
   int pending_ = 0, result_ = 0;
 };
 
-inline BlockBarrier block_barrier;
+// The threads of a warp: a barrier, and what each lane shows the others. Two sets in turn: a lane may show its next
+// value while others still read the last.
+struct Warp {
+  Barrier barrier;
+  uint64_t shown[2][32];
+};
+
+// A thread of the block.
+struct Fiber {
+  ucontext_t context;
+  void* sanitizer = nullptr;
+  bool started = false;
+  Dim3 thread{0, 0, 0}, block{0, 0, 0};
+  unsigned int exchanges = 0;
+  Barrier* waits_at = nullptr;
+  unsigned long round = 0;
+  bool done = false;
+};
+
+struct RunningBlock {
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<std::unique_ptr<char[]>> stacks;  // of one launch after the other, as are
+  std::vector<void*> sanitizers;
+  std::vector<std::unique_ptr<Warp>> warps;
+  std::unique_ptr<Barrier> barrier;
+  ucontext_t scheduler;
+  void* sanitizer = nullptr;
+  Fiber* fiber = nullptr;  // whose turn it is
+  void (*body)(void*) = nullptr;
+  void* argument = nullptr;
+};
+
+inline RunningBlock running;
+inline Dim3 blockDim, gridDim;
+
+// Not for ThreadSanitizer: whose turn it is is the emulation's, not the kernel's.
+__attribute__((no_sanitize("thread"))) inline Fiber& this_fiber() {
+  return *running.fiber;
+}
+
+#define threadIdx (this_fiber().thread)
+#define blockIdx (this_fiber().block)
+
+// Just before a switch, and a macro: a function's end would count on the other fiber.
+#ifdef __SANITIZE_THREAD__
+#define SWITCH_SANITIZER(to, orders) __tsan_switch_to_fiber(to, (orders) ? 0 : __tsan_switch_to_fiber_no_sync)
+#else
+#define SWITCH_SANITIZER(to, orders)
+#endif
+
+inline int wait_or(Barrier& barrier, int value) {
+  Fiber& fiber = this_fiber();
+  fiber.round = barrier.arrive(value);
+  if (!barrier.has_ended(fiber.round)) {
+    fiber.waits_at = &barrier;
+    SWITCH_SANITIZER(running.sanitizer, false);
+    swapcontext(&fiber.context, &running.scheduler);
+    barrier.has_ended(fiber.round);  // orders what the others did before it
+  }
+  return barrier.result();
+}
 
 inline void __syncthreads() {
-  block_barrier.wait_or(0);
+  wait_or(*running.barrier, 0);
 }
 
 inline int __syncthreads_or(int value) {
-  return block_barrier.wait_or(value);
+  return wait_or(*running.barrier, value);
+}
+
+inline int __syncthreads_and(int value) {
+  return !wait_or(*running.barrier, !value);
+}
+
+inline Warp& this_warp() {
+  return *running.warps[threadIdx.x / 32];
+}
+
+// Warp-wide operations, for whole warps.
+template <typename T>
+T __shfl_sync(uint32_t, T value, int lane) {
+  static_assert(sizeof(T) <= 8);
+  Warp& warp = this_warp();
+  uint64_t* shown = warp.shown[this_fiber().exchanges++ % 2];
+  std::memcpy(&shown[threadIdx.x % 32], &value, sizeof(T));
+  wait_or(warp.barrier, 0);
+  std::memcpy(&value, &shown[lane % 32], sizeof(T));
+  return value;
+}
+
+template <typename T>
+T __shfl_xor_sync(uint32_t mask, T value, int bits) {
+  return __shfl_sync(mask, value, static_cast<int>(threadIdx.x % 32) ^ bits);
+}
+
+inline unsigned int __ballot_sync(uint32_t, int predicate) {
+  Warp& warp = this_warp();
+  uint64_t* shown = warp.shown[this_fiber().exchanges++ % 2];
+  shown[threadIdx.x % 32] = predicate != 0;
+  wait_or(warp.barrier, 0);
+  unsigned int votes = 0;
+  for (int lane = 0; lane < 32; ++lane) votes |= static_cast<unsigned int>(shown[lane]) << lane;
+  return votes;
+}
+
+inline void __syncwarp() {
+  wait_or(this_warp().barrier, 0);
+}
+
+// Byte i of the result is byte (selector >> 4 i) & 7 of b:a; the sign mode is not used.
+inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
+  const uint64_t bytes = uint64_t(b) << 32 | a;
+  uint32_t result = 0;
+  for (int i = 0; i < 4; ++i) {
+    result |= static_cast<uint32_t>(bytes >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
+  }
+  return result;
+}
+
+// f on the low and on the high 16 bits.
+template <typename F>
+uint32_t by_halves(F&& f, uint32_t a, uint32_t b, uint32_t c) {
+  const auto half = [&](int s) { return uint32_t(uint16_t(f(uint16_t(a >> s), uint16_t(b >> s), uint16_t(c >> s)))); };
+  return half(0) | half(16) << 16;
+}
+
+inline uint32_t __vimin3_u16x2(uint32_t a, uint32_t b, uint32_t c) {
+  return by_halves([](uint16_t x, uint16_t y, uint16_t z) { return x < y ? (x < z ? x : z) : (y < z ? y : z); }, a, b,
+                   c);
+}
+
+inline uint32_t __vimax3_u16x2(uint32_t a, uint32_t b, uint32_t c) {
+  return by_halves([](uint16_t x, uint16_t y, uint16_t z) { return x > y ? (x > z ? x : z) : (y > z ? y : z); }, a, b,
+                   c);
+}
+
+inline uint32_t __viaddmin_u16x2(uint32_t a, uint32_t b, uint32_t c) {
+  return by_halves(
+      [](uint16_t x, uint16_t y, uint16_t z) {
+        const uint16_t sum = static_cast<uint16_t>(x + y);
+        return sum < z ? sum : z;
+      },
+      a, b, c);
+}
+
+inline int __clz(uint32_t value) {
+  return value ? __builtin_clz(value) : 32;
+}
+
+inline int __ffs(uint32_t value) {
+  return __builtin_ffs(static_cast<int>(value));
+}
+
+inline int __popc(uint32_t value) {
+  return __builtin_popcount(value);
+}
+
+inline float __fdividef(float a, float b) {
+  return a / b;
+}
+
+// Dynamic shared memory: `bytes` of it, in an allocation of their own, so that a step outside is found.
+inline uint8_t* dynamic_memory = nullptr;
+
+inline uint8_t* dynamic_shared() {
+  return dynamic_memory;
 }
 
 inline int atomicMax(int* address, int value) {
@@ -68,76 +231,84 @@ inline int atomicMax(int* address, int value) {
   return seen;
 }
 
-inline int __syncthreads_and(int value) {
-  return !block_barrier.wait_or(!value);
+inline int atomicAdd(int* address, int value) {
+  return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
 }
 
-// ---- warps ----
-
-inline BlockBarrier warp_barriers[32];
-inline uint64_t warp_values[32][32];
-
-// What lane `from` of this thread's warp brought.
-template <typename T>
-T exchange(T value, unsigned int from) {
-  const unsigned int warp = threadIdx.x / 32;
-  std::memcpy(&warp_values[warp][threadIdx.x % 32], &value, sizeof(T));
-  warp_barriers[warp].wait_or(0);
-  std::memcpy(&value, &warp_values[warp][from], sizeof(T));
-  warp_barriers[warp].wait_or(0);
-  return value;
-}
-
-template <typename T>
-T __shfl_xor_sync(unsigned int, T value, int lane_mask) {
-  return exchange(value, threadIdx.x % 32 ^ static_cast<unsigned int>(lane_mask));
-}
-
-inline unsigned int __ballot_sync(unsigned int, int predicate) {
-  const unsigned int warp = threadIdx.x / 32;
-  warp_values[warp][threadIdx.x % 32] = predicate != 0;
-  warp_barriers[warp].wait_or(0);
-  unsigned int votes = 0;
-  for (int lane = 0; lane < 32; ++lane) votes |= static_cast<unsigned int>(warp_values[warp][lane]) << lane;
-  warp_barriers[warp].wait_or(0);
-  return votes;
-}
-
-inline int __popc(unsigned int value) {
-  return __builtin_popcount(value);
-}
-
-inline int __ffs(unsigned int value) {
-  return __builtin_ffs(static_cast<int>(value));
-}
-
-inline float __fdividef(float a, float b) {
-  return a / b;
-}
-
-#define __forceinline__ inline
-#define __launch_bounds__(...)
 #define __global__
 #define __device__
+#define __forceinline__ inline
 #define __shared__ static
+#define __launch_bounds__(...)
 
-// kernel<<<blocks, threads>>>(...), as launch(blocks, threads, [&] { kernel(...); }).
+inline void run_fiber() {
+  running.body(running.argument);
+  Fiber& fiber = this_fiber();
+  fiber.done = true;
+  SWITCH_SANITIZER(running.sanitizer, true);
+  swapcontext(&fiber.context, &running.scheduler);
+}
+
+// Gives every thread its turns until all are done. A block that loses a thread at a barrier stops here for good.
+__attribute__((no_sanitize("thread"))) inline void run_fibers() {
+  for (bool any = true; any;) {
+    any = false;
+    for (auto& owned : running.fibers) {
+      Fiber* fiber = owned.get();
+      if (fiber->done) continue;
+      any = true;
+      if (fiber->waits_at && !fiber->waits_at->has_ended(fiber->round)) continue;
+      fiber->waits_at = nullptr;
+      running.fiber = fiber;
+      [[maybe_unused]] const bool first = !fiber->started;  // ordered after what the host did before
+      fiber->started = true;
+      SWITCH_SANITIZER(fiber->sanitizer, first);
+      swapcontext(&running.scheduler, &fiber->context);
+    }
+  }
+}
+
+// kernel<<<blocks, threads, bytes>>>(...), as launch(blocks, threads, [&] { kernel(...); }, bytes).
 template <typename Kernel>
-void launch(unsigned int blocks, unsigned int threads, Kernel&& kernel) {
+void launch(unsigned int blocks, unsigned int threads, Kernel&& kernel, size_t bytes = 0) {
+  constexpr size_t stack_bytes = 128 * 1024;
   gridDim.x = blocks;
   blockDim.x = threads;
-  block_barrier.reset(threads);
-  for (BlockBarrier& barrier : warp_barriers) barrier.reset(32);
-  std::vector<std::thread> pool;
-  for (unsigned int t = 0; t < threads; ++t) {
-    pool.emplace_back([&, t] {
-      threadIdx.x = t;
-      for (unsigned int b = 0; b < blocks; ++b) {
-        blockIdx.x = b;
-        kernel();
-        __syncthreads();  // shared memory passes from block to block
-      }
-    });
+  const auto memory = std::make_unique<uint64_t[]>((bytes + 7) / 8);
+  dynamic_memory = reinterpret_cast<uint8_t*>(memory.get());
+  std::memset(dynamic_memory, 0xA5, (bytes + 7) / 8 * 8);  // dirty, as the device gives it
+
+  const auto body = [&] {
+    for (unsigned int b = 0; b < blocks; ++b) {
+      blockIdx.x = b;
+      kernel();
+      __syncthreads();  // shared memory passes from block to block
+    }
+  };
+  running.body = [](void* argument) { (*static_cast<decltype(body)*>(argument))(); };
+  running.argument = const_cast<void*>(static_cast<const void*>(&body));
+  running.barrier = std::make_unique<Barrier>(threads);
+  running.warps.clear();
+  for (unsigned int t = 0; t < threads; t += 32) {
+    running.warps.push_back(std::unique_ptr<Warp>(new Warp{Barrier(threads - t < 32 ? threads - t : 32), {}}));
   }
-  for (auto& thread : pool) thread.join();
+#ifdef __SANITIZE_THREAD__
+  running.sanitizer = __tsan_get_current_fiber();
+#endif
+  running.fibers.clear();
+  for (unsigned int t = 0; t < threads; ++t) {
+    auto fiber = std::make_unique<Fiber>();
+    fiber->thread.x = t;
+    if (t >= running.stacks.size()) running.stacks.emplace_back(new char[stack_bytes]);
+    getcontext(&fiber->context);
+    fiber->context.uc_stack.ss_sp = running.stacks[t].get();
+    fiber->context.uc_stack.ss_size = stack_bytes;
+    makecontext(&fiber->context, run_fiber, 0);
+#ifdef __SANITIZE_THREAD__
+    if (t >= running.sanitizers.size()) running.sanitizers.push_back(__tsan_create_fiber(0));
+    fiber->sanitizer = running.sanitizers[t];
+#endif
+    running.fibers.push_back(std::move(fiber));
+  }
+  run_fibers();
 }

@@ -1,299 +1,175 @@
-// The CUDA kernels of s2d, d2t and chamfer, run on the host and compared with brute force: the
-// recursions as printed, and autograd of them written out. Prints what differs; exit code 1 then.
-
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <functional>
-#include <random>
-#include <string>
-#include <type_traits>
+// The CUDA kernels of s2d, d2t, chamfer and the operators fused of them, run on the host and compared with brute force:
+// the recursions as printed, and autograd of them written out. Prints what differs; exit code 1 then.
 
 // clang-format off
 #include "cuda_on_host.h"  // before the kernels
 // clang-format on
+#include "brute_force.h"
 #include "cuda/chamfer_kernels.cuh"
 #include "cuda/d2t_kernels.cuh"
+#include "cuda/mask_chamfer_kernels.cuh"
 #include "cuda/s2d_kernels.cuh"
 
 namespace topo {
 namespace {
 
-using Image = std::vector<double>;
-
-constexpr unsigned int kBlockSizes[] = {1, 4};
-constexpr int64_t kCount = 3;  // images; two blocks, so that one block takes two of them
+constexpr unsigned int kBlockSizes[] = {1, 4};  // of kernels whose threads do not meet
+constexpr int64_t kCount = 3;                   // images; two blocks, so that one block takes two of them
 constexpr unsigned int kBlocks = 2;
+constexpr unsigned int kThreads = 160;  // four sweeping warps and one that reads
 
-std::mt19937 generator(0);
-int failures = 0;
-
-double uniform(double low = 0, double high = 1) {
-  return std::uniform_real_distribution<double>(low, high)(generator);
+std::string name_of(const char* op, const S2dParams& p, Kind kind) {
+  return std::string(op) + " " + std::to_string(p.height) + "x" + std::to_string(p.width) + " r" +
+         std::to_string(p.radius) + " l" + std::to_string(p.iterations) + (p.black_border ? " border" : "") +
+         (p.fill_holes ? " holes" : "") + (kind == Kind::kSoft ? " soft" : "");
 }
 
-void expect_near(const std::string& what, const Image& actual, const Image& expected, double tolerance) {
-  double scale = 1, worst = 0;
-  for (double value : expected) scale = std::max(scale, std::abs(value));
-  bool same = actual.size() == expected.size();
-  for (size_t i = 0; same && i < actual.size(); ++i) {
-    worst = std::max(worst, std::abs(actual[i] - expected[i]) / scale);
-    same = std::isfinite(actual[i]);
-  }
-  if (same && worst <= tolerance) return;
-  std::printf("%s: differs by %g of the largest value\n", what.c_str(), worst);
-  ++failures;
+// Soft and binary images share a batch.
+std::vector<Image> random_masks(const S2dParams& p, Kind kind) {
+  std::vector<Image> masks;
+  for (int64_t i = 0; i < kCount; ++i) masks.push_back(random_mask(p, i == 1 ? Kind::kBinary : kind));
+  return masks;
 }
 
-// Calls f(index, y, x) for the window, f(-1, y, x) for its pixels outside the image.
-void window(const S2dParams& p, int64_t y, int64_t x, int64_t radius, const std::function<void(int64_t)>& f) {
-  for (int64_t v = y - radius; v <= y + radius; ++v) {
-    for (int64_t u = x - radius; u <= x + radius; ++u) {
-      f(v < 0 || u < 0 || v >= p.height || u >= p.width ? -1 : v * p.width + u);
-    }
-  }
-}
-
-// States S_0..S_l of the recursion.
-std::vector<Image> states(const S2dParams& p, const Image& mask) {
-  std::vector<Image> all{mask};
-  const double side = 2.0 * p.radius + 1, m = side * side - (p.fill_holes ? 2 : 1);
-  for (int32_t step = 0; step < p.iterations; ++step) {
-    Image next(mask.size());
-    for (int64_t i = 0; i < p.pixels(); ++i) {
-      double sum = -m;
-      window(p, i / p.width, i % p.width, p.radius, [&](int64_t j) {
-        if (j < 0) sum += p.black_border ? 0 : 1;
-        if (j >= 0 && !(p.fill_holes && j == i)) sum += all.back()[j];
-      });
-      next[i] = std::max(0.0, sum);
-    }
-    all.push_back(next);
-  }
-  return all;
-}
-
-Image brute_s2d(const S2dParams& p, const Image& mask) {
-  Image total(mask.size());
-  for (const Image& state : states(p, mask)) {
-    for (size_t i = 0; i < total.size(); ++i) total[i] += state[i];
-  }
-  return total;
-}
-
-Image brute_literal(const S2dParams& p, const Image& mask, const Image& grad) {
-  const auto all = states(p, mask);
-  Image g = grad;
-  for (int32_t step = p.iterations; step >= 1; --step) {
-    Image earlier = grad;
-    for (int64_t i = 0; i < p.pixels(); ++i) {
-      if (all[step][i] <= 0) continue;
-      window(p, i / p.width, i % p.width, p.radius, [&](int64_t j) {
-        if (j >= 0 && !(p.fill_holes && j == i)) earlier[j] += g[i];
-      });
-    }
-    g = earlier;
-  }
-  return g;
-}
-
-// The subgradient by pushing, level by level.
-Image brute_route(const S2dParams& p, const Image& mask, const Image& grad) {
-  const Image depth = brute_s2d(p, mask);
-  Image flow = grad, result(grad.size());
-  for (size_t i = 0; i < flow.size(); ++i) {
-    if (depth[i] == 0 || depth[i] == p.iterations + 1) flow[i] = 0;
-  }
-  for (int32_t level = static_cast<int32_t>(*std::max_element(depth.begin(), depth.end())); level >= 1; --level) {
-    for (int64_t i = 0; i < p.pixels(); ++i) {
-      if (depth[i] != level) continue;
-      std::vector<int64_t> below;
-      window(p, i / p.width, i % p.width, p.radius, [&](int64_t j) {
-        if (j < 0 ? level == 1 && p.black_border : depth[j] == level - 1) below.push_back(j);
-      });
-      double share = flow[i];
-      if (level == 1) {
-        if (!below.empty()) share /= 2;
-        result[i] += share;
-      }
-      for (int64_t j : below) {
-        if (j >= 0) (level == 1 ? result : flow)[j] += share / below.size();
-      }
-    }
-  }
-  return result;
-}
-
-enum class Kind { kBinary, kSoft };
-
-Image random_mask(const S2dParams& p, Kind kind) {
-  Image mask(p.pixels());
-  const double density = uniform();
-  for (double& value : mask) {
-    value = kind == Kind::kSoft ? uniform(0.9, 1) : static_cast<double>(uniform() < density);
-  }
-  if (kind == Kind::kBinary && uniform() < 0.6) {  // something deep, with one hole
-    mask.assign(mask.size(), 1);
-    if (uniform() < 0.8) mask[generator() % mask.size()] = 0;
-  }
-  return mask;
-}
-
-template <typename T>
-std::vector<T> narrowed(const std::vector<Image>& images) {
-  std::vector<T> result;
-  for (const Image& image : images) {
-    for (double value : image) result.push_back(static_cast<T>(value));
-  }
-  return result;
-}
-
-template <typename T>
-Image image_of(const std::vector<T>& batch, int64_t index, int64_t pixels) {
-  return Image(batch.begin() + index * pixels, batch.begin() + (index + 1) * pixels);
-}
-
-template <typename T>
-void check_s2d(const S2dParams& p, Kind kind, unsigned int threads) {
+// D of a batch on chip; `slots` as the kernel has them, the rest by the second kernel.
+template <typename T, typename Out>
+std::vector<Out> on_chip_s2d(const S2dParams& p, const std::vector<T>& mask, int64_t slots) {
   using Real = accumulate_t<T>;
-  const std::string name = "s2d " + std::to_string(p.height) + "x" + std::to_string(p.width) + " r" +
-                           std::to_string(p.radius) + " l" + std::to_string(p.iterations) +
-                           (p.black_border ? " border" : "") + (p.fill_holes ? " holes" : "") +
-                           (kind == Kind::kSoft ? " soft" : "") + ", " + std::to_string(threads) + " threads";
   const int64_t n = p.pixels();
-  std::vector<Image> masks, grads;
-  for (int64_t i = 0; i < kCount; ++i) {
-    // Soft and binary images share a batch.
-    masks.push_back(random_mask(p, i == 1 ? Kind::kBinary : kind));
-    Image grad(n);
-    for (double& value : grad) value = uniform(-1, 1);
-    grads.push_back(grad);
-  }
-  const auto mask = narrowed<T>(masks);
-  for (int64_t i = 0; i < kCount; ++i) masks[i] = image_of(mask, i, n);
-  const double tolerance = std::is_same_v<T, float> ? 3e-5 : 1e-12;
-
-  // Scratch starts dirty, as the allocator gives it.
-  std::vector<uint8_t> foreground(kCount * n, 77);
-  std::vector<uint16_t> columns(kCount * n, 7777), depth(kCount * n, 7777);
-  std::vector<Real> real(3 * kCount * n, Real(NAN));
-  std::vector<Real> distance(kCount * n, Real(NAN));
-  launch(kBlocks, threads, [&] {
-    s2d_kernel<T, Real>(mask.data(), foreground.data(), columns.data(), depth.data(), real.data(), distance.data(),
-                        kCount, p);
-  });
-  for (int64_t i = 0; i < kCount; ++i) {
-    expect_near(name, image_of(distance, i, n), brute_s2d(p, masks[i]), tolerance);
-  }
-
+  const LevelPlanes planes = level_planes(p);
+  std::vector<Out> distance(mask.size(), Out(77));
+  std::vector<Real> real(3 * n * slots, Real(NAN));
+  std::vector<int32_t> soft_images(kCount, -7);
+  const bool fours = rows_of_four(mask.data(), p.width) && rows_of_four(distance.data(), p.width);
+  launch(
+      kBlocks, kThreads,
+      [&] {
+        s2d_kernel<T, Out>(mask.data(), distance.data(), real.data(), slots, soft_images.data(), kCount, p, planes,
+                           fours);
+      },
+      planes.shared_bytes());
   if constexpr (!std::is_same_v<T, uint8_t>) {
-    const auto grad = narrowed<T>(grads);
-    for (bool literal : {false, true}) {
-      std::fill(depth.begin(), depth.end(), uint16_t(7777));
-      std::fill(real.begin(), real.end(), Real(NAN));
-      std::vector<T> grad_mask(kCount * n, T(NAN));
-      launch(kBlocks, threads, [&] {
-        s2d_backward_kernel<T>(grad.data(), mask.data(), foreground.data(), columns.data(), depth.data(), real.data(),
-                               grad_mask.data(), kCount, p, literal);
-      });
-      for (int64_t i = 0; i < kCount; ++i) {
-        const bool exact = literal || (kind == Kind::kSoft && i != 1);
-        const Image g = image_of(grad, i, n);
-        expect_near(name + (literal ? " literal" : " subgradient"), image_of(grad_mask, i, n),
-                    exact ? brute_literal(p, masks[i], g) : brute_route(p, masks[i], g), tolerance);
-      }
+    launch(static_cast<unsigned int>(slots), 4,
+           [&] { s2d_soft_kernel<T, Out>(mask.data(), distance.data(), real.data(), soft_images.data(), kCount, p); });
+  }
+  return distance;
+}
+
+// Levels of a batch through global memory, and which images are soft.
+template <typename T>
+std::vector<uint16_t> global_levels(const S2dParams& p, const std::vector<T>& mask, bool inverted,
+                                    std::vector<int32_t>& soft_images) {
+  std::vector<uint16_t> columns(mask.size(), 7777), levels(mask.size(), 7777);
+  soft_images.assign(kCount, 0);
+  launch(
+      static_cast<unsigned int>(kCount * ((p.width + 31) / 32)), 64,
+      [&] { columns_kernel<T>(mask.data(), columns.data(), soft_images.data(), inverted, p); },
+      (p.height + 31) / 32 * 128);
+  launch(kBlocks, 8, [&] { rows_kernel<T, uint16_t>(columns.data(), mask.data(), levels.data(), kCount, p); });
+  return levels;
+}
+
+template <typename T>
+void check_s2d(const S2dParams& p, Kind kind) {
+  const int64_t n = p.pixels();
+  const auto mask = narrowed<T>(random_masks(p, kind));
+  const double tolerance = std::is_same_v<T, float> ? 3e-5 : 1e-12;
+  std::vector<Image> expected;
+  for (int64_t i = 0; i < kCount; ++i) expected.push_back(brute_s2d(p, image_of(mask, i, n)));
+  for (int64_t slots : {1, 2}) {
+    const auto distance = on_chip_s2d<T, accumulate_t<T>>(p, mask, slots);
+    for (int64_t i = 0; i < kCount; ++i) {
+      expect_near(name_of("s2d", p, kind), image_of(distance, i, n), expected[i], tolerance);
     }
+  }
+  std::vector<int32_t> soft_images;
+  const auto levels = global_levels(p, mask, false, soft_images);
+  for (int64_t i = 0; i < kCount; ++i) {
+    const bool soft = kind == Kind::kSoft && i != 1;
+    if (soft_images[i] != soft)
+      expect_near(name_of("soft flag of", p, kind), {double(soft_images[i])}, {1.0 * soft}, 0);
+    if (!soft) expect_near(name_of("s2d by columns", p, kind), image_of(levels, i, n), expected[i], 0);
   }
 }
 
-// ---- d2t ----
-
-struct Ridges {
-  Image skeleton, grad_distance, grad_mask;
-};
-
-Ridges brute_d2t(const S2dParams& p, int64_t radius, bool literal, const Image& distance, const Image& mask,
-                 const Image& grad) {
+// Binary masks with sides up to kMaxSide, against the distance to every background pixel.
+void check_large_s2d(int64_t height, int64_t width, int32_t iterations, bool border, int64_t background) {
+  const S2dParams p{height, width, 1, iterations, border, false};
   const int64_t n = p.pixels();
-  Ridges result{Image(n), Image(n), Image(n)};
-  std::vector<std::vector<int64_t>> windows(n), ties(n);
-  Image z(n);
-  for (int64_t i = 0; i < n; ++i) {
-    window(p, i / p.width, i % p.width, radius, [&](int64_t j) {
-      if (j >= 0) windows[i].push_back(j);
-    });
-    double peak = distance[windows[i][0]];
-    for (int64_t j : windows[i]) peak = std::max(peak, distance[j]);
-    for (int64_t j : windows[i]) {
-      if (distance[j] == peak) ties[i].push_back(j);
+  std::vector<Image> masks(kCount, Image(n, 1)), expected(kCount, Image(n));
+  for (int64_t i = 0; i < kCount; ++i) {
+    std::vector<int64_t> zeros;
+    for (int64_t k = 0; k < background; ++k) {
+      zeros.push_back(generator() % n);
+      masks[i][zeros.back()] = 0;
     }
-    z[i] = distance[i] - peak + 1;
-    result.skeleton[i] = std::max(0.0, z[i]) * mask[i];
+    for (int64_t j = 0; j < n; ++j) {
+      const int64_t y = j / width, x = j % width;
+      int64_t d = iterations + 1;
+      if (border) d = std::min({d, y + 1, x + 1, height - y, width - x});
+      for (int64_t z : zeros) d = std::min(d, std::max(std::abs(z / width - y), std::abs(z % width - x)));
+      expected[i][j] = static_cast<double>(d);
+    }
   }
-  for (int64_t i = 0; i < n; ++i) {
-    bool beside = false;
-    for (int64_t j : windows[i]) beside = beside || result.skeleton[j] > 0;
-    const bool open = z[i] > 0 || (!literal && z[i] == 0 && beside);
-    if (z[i] > 0 && (literal || mask[i] > 0)) result.grad_mask[i] = grad[i] * z[i];
-    if (!open) continue;
-    const double passed = grad[i] * mask[i];
-    result.grad_distance[i] += passed;
-    const size_t takers = literal ? 1 : ties[i].size();
-    for (size_t k = 0; k < takers; ++k) result.grad_distance[ties[i][k]] -= passed / takers;
+  const auto mask = narrowed<uint8_t>(masks);
+  std::vector<int32_t> none;
+  if (std::max(height, width) <= kMaxSide) {
+    const auto distance = on_chip_s2d<uint8_t, float>(p, mask, 0);
+    for (int64_t i = 0; i < kCount; ++i) {
+      expect_near(name_of("s2d", p, Kind::kBinary), image_of(distance, i, n), expected[i], 0);
+    }
   }
-  return result;
+  const auto levels = global_levels(p, mask, false, none);
+  for (int64_t i = 0; i < kCount; ++i) {
+    expect_near(name_of("s2d by columns", p, Kind::kBinary), image_of(levels, i, n), expected[i], 0);
+  }
 }
 
 void check_d2t(const S2dParams& p, int64_t radius, bool soft_mask, unsigned int threads) {
   const int64_t n = p.pixels();
   const D2tParams q{p.height, p.width, radius};
-  std::vector<Image> masks, distances, grads;
+  std::vector<Image> masks, distances;
   for (int64_t i = 0; i < kCount; ++i) {
     masks.push_back(random_mask(p, Kind::kBinary));
     distances.push_back(brute_s2d(p, masks.back()));
-    Image grad(n);
-    for (double& value : grad) value = uniform(-1, 1);
-    grads.push_back(grad);
     if (soft_mask) {
       for (double& value : masks.back()) value *= uniform(0.1, 1);
     }
   }
-  const auto mask = narrowed<double>(masks), distance = narrowed<double>(distances), grad = narrowed<double>(grads);
+  const auto mask = narrowed<double>(masks), distance = narrowed<double>(distances);
   const int64_t total = kCount * n;
   Image skeleton(total, NAN);
-  launch(kBlocks, threads, [&] { d2t_kernel<double>(distance.data(), mask.data(), skeleton.data(), total, q); });
-  for (bool literal : {false, true}) {
-    Image passed(total, NAN), taken(total, NAN), grad_mask(total, NAN), grad_distance(total, NAN);
-    std::vector<int64_t> argmax(total, -7);
-    launch(kBlocks, threads, [&] {
-      ridge_kernel<double>(grad.data(), distance.data(), mask.data(), skeleton.data(), passed.data(), taken.data(),
-                           argmax.data(), grad_mask.data(), total, q, literal);
+  if (radius > 1) {
+    launch(kBlocks, threads,
+           [&] { d2t_window_kernel<double>(distance.data(), mask.data(), skeleton.data(), total, q); });
+  } else {
+    const bool fours = rows_of_four(distance.data(), p.width);
+    const int64_t tiles = (p.width + 3) / 4 * ((p.height + kD2tRows - 1) / kD2tRows);
+    launch(static_cast<unsigned int>((tiles + threads - 1) / threads), threads, [&] {
+      d2t_kernel<double>(distance.data(), mask.data(), skeleton.data(), kCount, static_cast<int32_t>(p.height),
+                         static_cast<int32_t>(p.width), fours);
     });
-    launch(kBlocks, threads, [&] {
-      distance_grad_kernel<double>(distance.data(), passed.data(), taken.data(), argmax.data(), grad_distance.data(),
-                                   total, q, literal);
-    });
-    for (int64_t i = 0; i < kCount; ++i) {
-      const Ridges expected = brute_d2t(p, radius, literal, distances[i], masks[i], grads[i]);
-      const std::string name = "d2t r" + std::to_string(radius) + (literal ? " literal" : " subgradient");
-      expect_near(name, image_of(skeleton, i, n), expected.skeleton, 1e-13);
-      expect_near(name + " distance", image_of(grad_distance, i, n), expected.grad_distance, 1e-13);
-      expect_near(name + " mask", image_of(grad_mask, i, n), expected.grad_mask, 1e-13);
-    }
+  }
+  for (int64_t i = 0; i < kCount; ++i) {
+    const Ridges expected = brute_d2t(p, radius, false, distances[i], masks[i], Image(n));
+    expect_near("d2t r" + std::to_string(radius), image_of(skeleton, i, n), expected.skeleton, 1e-13);
   }
 }
 
-void check_chamfer(int64_t pixels, unsigned int threads) {
+void check_chamfer(int64_t pixels) {
   std::vector<Image> maps(4, Image(kCount * pixels));
   Image pull(kCount, NAN), push(kCount, NAN), pulls(kCount), pushes(kCount);
   for (Image& map : maps) {
     for (double& value : map) value = uniform();
   }
-  launch(kBlocks, threads, [&] {
-    chamfer_kernel<double>(maps[0].data(), maps[1].data(), maps[2].data(), maps[3].data(), pull.data(), push.data(),
-                           kCount, pixels);
+  const int64_t chunks = (pixels + kChunk - 1) / kChunk;
+  std::vector<PairSum> partial(kCount * chunks);
+  const Sums<double> sums{pull.data(), push.data(), partial.data(), chunks};
+  launch(static_cast<unsigned int>(kCount * chunks), 64, [&] {
+    chamfer_kernel<double>(maps[0].data(), maps[1].data(), maps[2].data(), maps[3].data(), sums,
+                           static_cast<int32_t>(pixels), rows_of_four(maps[0].data(), pixels));
   });
+  if (chunks > 1) launch(1, 32, [&] { add_chunks_kernel(sums, kCount); });
   for (int64_t i = 0; i < kCount * pixels; ++i) {
     pulls[i / pixels] += maps[2][i] * maps[1][i];
     pushes[i / pixels] += maps[3][i] * maps[0][i];
@@ -302,30 +178,169 @@ void check_chamfer(int64_t pixels, unsigned int threads) {
   expect_near("chamfer push", push, pushes, 1e-13);
 }
 
+SkeletonParams skeleton_of(const S2dParams& p, int64_t pool_radius) {
+  return {p, {p.height, p.width, pool_radius}};
+}
+
+Image brute_skeleton(const S2dParams& p, int64_t pool_radius, const Image& mask) {
+  return brute_d2t(p, pool_radius, false, brute_s2d(p, mask), mask, Image(mask.size())).skeleton;
+}
+
+template <typename T>
+void check_skeleton(const S2dParams& p, int64_t pool_radius, const std::vector<Image>& masks, Kind kind) {
+  using Out = accumulate_t<T>;
+  const int64_t n = p.pixels();
+  const SkeletonParams q = skeleton_of(p, pool_radius);
+  const LevelPlanes planes = level_planes(p);
+  const auto mask = narrowed<T>(masks);
+  std::vector<Out> skeleton(mask.size(), Out(NAN)), real(3 * n, Out(NAN));
+  std::vector<int32_t> soft_images(kCount, -7);
+  const bool fours = rows_of_four(mask.data(), p.width) && rows_of_four(skeleton.data(), p.width);
+  launch(
+      kBlocks, kThreads,
+      [&] {
+        skeleton_kernel<T, Out>(mask.data(), skeleton.data(), real.data(), 1, soft_images.data(), kCount, q, planes,
+                                fours);
+      },
+      planes.shared_bytes());
+  if constexpr (!std::is_same_v<T, uint8_t>) {
+    launch(1, 4, [&] {
+      skeleton_soft_kernel<T, Out>(mask.data(), skeleton.data(), real.data(), soft_images.data(), kCount, q);
+    });
+  }
+  std::vector<uint8_t> ridges(mask.size(), 77);
+  const auto levels = global_levels(p, mask, false, soft_images);
+  launch(kBlocks, 8, [&] { ridges_kernel<uint8_t>(levels.data(), ridges.data(), kCount, q.ridges); });
+  const double tolerance = std::is_same_v<T, float> ? 1e-4 : 1e-12;
+  for (int64_t i = 0; i < kCount; ++i) {
+    const Image expected = brute_skeleton(p, pool_radius, image_of(mask, i, n));
+    expect_near(name_of("skeleton", p, kind), image_of(skeleton, i, n), expected, tolerance);
+    if (!soft_images[i]) {
+      expect_near(name_of("skeleton by columns", p, kind), image_of(ridges, i, n), expected, 0);
+    }
+  }
+}
+
+template <typename T>
+void check_mask_chamfer(const S2dParams& p, bool skeletons, const std::vector<Image>& masks, Kind kind) {
+  using Real = accumulate_t<T>;
+  const int64_t n = p.pixels();
+  const SkeletonParams q = skeleton_of(p, 1);
+  const LevelPlanes planes = level_planes(p);
+  const auto pred = narrowed<T>(masks);
+  std::vector<Real> target(pred.size()), target_distance(pred.size()), real(3 * n, Real(NAN));
+  for (Real& value : target) value = static_cast<Real>(uniform());
+  for (Real& value : target_distance) value = static_cast<Real>(uniform(0, 30));
+  std::vector<Real> pull(kCount, Real(NAN)), push(kCount, Real(NAN));
+  std::vector<int32_t> soft_images(kCount, -7);
+  const Sums<Real> sums{pull.data(), push.data(), nullptr, 1};
+  const bool fours = rows_of_four(pred.data(), p.width) && rows_of_four(target.data(), p.width) &&
+                     rows_of_four(target_distance.data(), p.width);
+  launch(
+      kBlocks, kThreads,
+      [&] {
+        mask_chamfer_kernel<T, Real>(pred.data(), target.data(), target_distance.data(), sums, real.data(), 1,
+                                     soft_images.data(), kCount, q, skeletons, planes, fours);
+      },
+      planes.shared_bytes());
+  if constexpr (!std::is_same_v<T, uint8_t>) {
+    launch(1, 32, [&] {
+      mask_chamfer_soft_kernel<T, Real>(pred.data(), target.data(), target_distance.data(), sums, real.data(),
+                                        soft_images.data(), kCount, q, skeletons);
+    });
+  }
+  // Through global memory, in two chunks' worth of sums.
+  std::vector<uint8_t> ridges(pred.size(), 77);
+  std::vector<int32_t> none;
+  auto levels = global_levels(p, pred, !skeletons, soft_images);
+  if (skeletons) {
+    launch(kBlocks, 8, [&] { ridges_kernel<uint8_t>(levels.data(), ridges.data(), kCount, q.ridges); });
+    levels = global_levels(p, ridges, true, none);
+  }
+  std::vector<Real> global_pull(kCount, Real(NAN)), global_push(kCount, Real(NAN));
+  const Sums<Real> global_sums{global_pull.data(), global_push.data(), nullptr, 1};
+  launch(kCount, 64, [&] { level_sums_kernel(levels.data(), target.data(), target_distance.data(), global_sums, n); });
+
+  const double tolerance = std::is_same_v<Real, float> ? 1e-4 : 1e-12;
+  for (int64_t i = 0; i < kCount; ++i) {
+    const Image mask = image_of(pred, i, n), x = skeletons ? brute_skeleton(p, 1, mask) : mask;
+    Image outside(n);
+    for (int64_t j = 0; j < n; ++j) outside[j] = 1 - x[j];
+    const Image distance = brute_s2d(p, outside);
+    double expected_pull = 0, expected_push = 0;
+    for (int64_t j = 0; j < n; ++j) {
+      expected_pull += distance[j] * target[i * n + j];
+      expected_push += x[j] * target_distance[i * n + j];
+    }
+    const std::string name = name_of(skeletons ? "mask_chamfer of skeletons" : "mask_chamfer", p, kind);
+    expect_near(name + " pull", {double(pull[i])}, {expected_pull}, tolerance);
+    expect_near(name + " push", {double(push[i])}, {expected_push}, tolerance);
+    if (soft_images[i]) continue;
+    expect_near(name + " pull by columns", {double(global_pull[i])}, {expected_pull}, tolerance);
+    expect_near(name + " push by columns", {double(global_push[i])}, {expected_push}, tolerance);
+  }
+}
+
+void check_fused(const S2dParams& p) {
+  for (Kind kind : {Kind::kBinary, Kind::kSoft}) {
+    const auto masks = random_masks(p, kind);
+    for (int64_t pool_radius : {1, 2}) {
+      check_skeleton<double>(p, pool_radius, masks, kind);
+      check_skeleton<float>(p, pool_radius, masks, kind);
+    }
+    for (bool skeletons : {false, true}) {
+      check_mask_chamfer<double>(p, skeletons, masks, kind);
+      check_mask_chamfer<float>(p, skeletons, masks, kind);
+    }
+  }
+  const auto masks = random_masks(p, Kind::kBinary);
+  check_skeleton<uint8_t>(p, 1, masks, Kind::kBinary);
+  for (bool skeletons : {false, true}) check_mask_chamfer<uint8_t>(p, skeletons, masks, Kind::kBinary);
+}
+
 void run() {
-  for (unsigned int threads : kBlockSizes) {
-    for (auto [height, width] : {std::pair<int64_t, int64_t>{7, 9}, {12, 5}, {1, 8}, {2, 2}, {13, 14}}) {
-      for (int options = 0; options < 4; ++options) {
-        const bool border = options & 1, holes = options & 2;
-        if (holes && (height == 1 || width == 1)) continue;  // the contract differs from the recursion there
-        for (int32_t radius : {1, 2}) {
-          for (int32_t iterations : {0, 2, static_cast<int32_t>(std::max(height, width)) - 1}) {
-            const S2dParams p{height, width, radius, iterations, border, holes};
-            check_s2d<double>(p, Kind::kBinary, threads);
-            check_s2d<double>(p, Kind::kSoft, threads);
-            check_s2d<float>(p, Kind::kBinary, threads);
-            check_s2d<uint8_t>(p, Kind::kBinary, threads);
-          }
+  for (auto [height, width] : {std::pair<int64_t, int64_t>{7, 9}, {12, 5}, {1, 8}, {2, 2}, {13, 14}}) {
+    const int32_t deepest = static_cast<int32_t>(std::max(height, width)) - 1;
+    for (int options = 0; options < 4; ++options) {
+      const bool border = options & 1, holes = options & 2;
+      if (holes && (height == 1 || width == 1)) continue;  // the contract differs from the recursion there
+      for (int32_t radius : {1, 2}) {
+        for (int32_t iterations : {0, 2, deepest}) {
+          const S2dParams p{height, width, radius, iterations, border, holes};
+          check_s2d<double>(p, Kind::kBinary);
+          check_s2d<double>(p, Kind::kSoft);
+          check_s2d<float>(p, Kind::kBinary);
+          check_s2d<uint8_t>(p, Kind::kBinary);
         }
       }
-      const S2dParams p{height, width, 1, static_cast<int32_t>(std::max(height, width)) - 1, false, false};
+    }
+    const S2dParams p{height, width, 1, deepest, false, false};
+    for (unsigned int threads : kBlockSizes) {
       for (int64_t radius : {1, 2}) {
         check_d2t(p, radius, false, threads);
         check_d2t(p, radius, true, threads);
       }
-      check_chamfer(height * width, threads);
+    }
+    check_chamfer(height * width);
+    for (int32_t iterations : {0, 2, deepest, 300}) check_fused({height, width, 1, iterations, false, false});
+  }
+  for (auto [height, width] : {std::pair<int64_t, int64_t>{35, 37}, {9, 140}, {140, 9}}) {
+    check_fused({height, width, 1, 139, false, false});
+  }
+  for (auto [height, width] : {std::pair<int64_t, int64_t>{1, 1}, {1, 200}, {200, 1}, {31, 33}, {32, 32}, {33, 31}}) {
+    for (int64_t background : {0, 1, 5}) {
+      for (bool border : {false, true}) {
+        check_large_s2d(height, width, static_cast<int32_t>(std::max(height, width)) - 1, border, background);
+      }
     }
   }
+  check_chamfer(kChunk + 7);
+  check_large_s2d(31, 17, 1000, false, 0);
+  check_large_s2d(224, 224, 223, false, 3);
+  check_large_s2d(5, 254, 253, true, 1);
+  check_large_s2d(254, 131, 253, false, 1);
+  check_large_s2d(40, 300, 299, false, 2);
+  check_large_s2d(300, 40, 299, true, 2);
 }
 
 }  // namespace

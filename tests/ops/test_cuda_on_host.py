@@ -15,7 +15,7 @@ COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
-@pytest.mark.parametrize("name", ["test_cuda_kernels", "test_cuda_renderer"])
+@pytest.mark.parametrize("name", ["test_cuda_kernels", "test_cuda_backward_kernels", "test_cuda_renderer"])
 def test_cuda_kernels_on_the_host(name: str, tmp_path: Path) -> None:
     program = tmp_path / name
     compiled = subprocess.run(
@@ -25,7 +25,7 @@ def test_cuda_kernels_on_the_host(name: str, tmp_path: Path) -> None:
             "-DTORCH_TARGET_VERSION=0x020A000000000000ULL",
             f"-I{ROOT / 'csrc'}",
             *("-isystem", str(Path(torch.__file__).parent / "include")),
-            *(str(ROOT / "tests/cpp" / f"{name}.cpp"), "-o", str(program)),
+            *(str(ROOT / f"tests/cpp/{name}.cpp"), "-o", str(program)),
         ],
         capture_output=True,
         text=True,

@@ -1,0 +1,43 @@
+// Four pixels of a row at once: 16 bytes of float32 in one access.
+
+#pragma once
+
+#include <cstdint>
+
+#include "common.h"
+
+namespace topo {
+namespace {
+
+template <typename T>
+struct alignas(sizeof(T) * 4 < 16 ? sizeof(T) * 4 : 16) Four {
+  T value[4];
+};
+
+template <typename T>
+inline bool rows_of_four(const T* pixels, int64_t width) {
+  return width % 4 == 0 && reinterpret_cast<uintptr_t>(pixels) % alignof(Four<T>) == 0;
+}
+
+// Pixels x to x + 3; those past the end of the row are 0.
+template <typename T>
+__device__ Four<T> load_four(const T* row, int32_t x, int32_t width, bool fours) {
+  if (fours && x < width) return *reinterpret_cast<const Four<T>*>(row + x);
+  Four<T> result;
+  for (int k = 0; k < 4; ++k) result.value[k] = x + k < width ? row[x + k] : T(0);
+  return result;
+}
+
+template <typename T>
+__device__ void store_four(T* row, int32_t x, int32_t width, bool fours, const Four<T>& pixels) {
+  if (fours) {
+    if (x < width) *reinterpret_cast<Four<T>*>(row + x) = pixels;
+    return;
+  }
+  for (int k = 0; k < 4; ++k) {
+    if (x + k < width) row[x + k] = pixels.value[k];
+  }
+}
+
+}  // namespace
+}  // namespace topo

@@ -1,0 +1,82 @@
+// Entry point of mask_chamfer_backward on CUDA: images on chip where they fit, the others afterwards by a second kernel
+// with bounded scratch. The kernels are in mask_chamfer_backward_kernels.cuh.
+
+#include "cuda/backward_launch.cuh"
+#include "cuda/mask_chamfer_backward_kernels.cuh"
+
+namespace topo {
+namespace {
+
+template <typename T, typename Target>
+void launch_backward(const ChamferMaps<T, Target>& maps, const Tensor& pred, Tensor& result, int64_t count,
+                     const SkeletonParams& p, bool skeletons, bool literal, cudaStream_t stream) {
+  using Real = accumulate_t<T>;
+  const Tensor soft = torch::stable::new_empty(pred, {count}, ScalarType::Byte);
+  auto* soft_data = static_cast<uint8_t*>(soft.mutable_data_ptr());
+  auto* out = static_cast<Real*>(result.mutable_data_ptr());
+  const int shared = literal ? 0 : chip_bytes(p.thinning);
+  if (shared) {
+    const LevelPlanes planes = level_planes(p.thinning);
+    const int threads = level_threads(planes);
+    const unsigned int blocks = resident_blocks(mask_chamfer_route_kernel<T, Target>, threads, shared, count);
+    const Tensor slots = torch::stable::new_empty(result, {skeletons ? blocks * p.pixels() : 0}, result.scalar_type());
+    mask_chamfer_route_kernel<T, Target><<<blocks, threads, shared, stream>>>(
+        maps, static_cast<Real*>(slots.mutable_data_ptr()), soft_data, out, count, planes, chip_params(p.thinning),
+        skeletons, rows_of_four(maps.pred, planes.width));
+    check_launch("mask_chamfer_backward");
+  }
+  Room room{nullptr};
+  ChamferRoom<Real>(p, room);
+  const int64_t image_bytes = (sizeof(T) + sizeof(Target) + 2 * sizeof(Real)) * p.pixels();
+  const BlockScratch scratch(pred, room.taken(), count, image_bytes, shared > 0);
+  mask_chamfer_backward_kernel<T, Target><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, stream>>>(
+      maps, scratch.data(), scratch.bytes, shared ? soft_data : nullptr, out, count, p, skeletons, literal);
+  check_launch("mask_chamfer_backward");
+}
+
+Tensor mask_chamfer_backward_cuda(const Tensor& grad_pull, const Tensor& grad_push, const Tensor& pred,
+                                  const Tensor& target, const Tensor& target_distance,
+                                  std::optional<int64_t> iterations, bool skeletons, const std::string& backward) {
+  const CudaScope cuda(pred);
+  const MaskChamferArgs args = mask_chamfer_args("mask_chamfer_backward", pred, target, target_distance, iterations);
+  check_floating("mask_chamfer_backward", "pred", pred);
+  check_image_sums("mask_chamfer_backward", "grad_pull", grad_pull, pred);
+  check_image_sums("mask_chamfer_backward", "grad_push", grad_push, pred);
+  const bool literal = backward_mode("mask_chamfer_backward", backward) == BackwardMode::kLiteral;
+  if (pred.numel() == 0) return empty_like_shape(pred, pred.scalar_type());
+
+  const auto real_map = [&](const Tensor& map) {
+    return torch::stable::contiguous(torch::stable::to(map, args.result));
+  };
+  const bool bytes = !is_floating(target.scalar_type());
+  const Tensor pull = real_map(grad_pull), push = real_map(grad_push), distance = real_map(target_distance);
+  const Tensor source = torch::stable::contiguous(pred);
+  const Tensor wanted = bytes ? torch::stable::contiguous(target) : real_map(target);
+  Tensor result = empty_like_shape(pred, args.result);
+  dispatch_floating(pred.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    using Real = accumulate_t<T>;
+    const auto launch = [&](auto target_tag) {
+      using Target = decltype(target_tag);
+      const ChamferMaps<T, Target> maps{
+          static_cast<const Real*>(pull.const_data_ptr()), static_cast<const Real*>(push.const_data_ptr()),
+          static_cast<const T*>(source.const_data_ptr()), static_cast<const Target*>(wanted.const_data_ptr()),
+          static_cast<const Real*>(distance.const_data_ptr())};
+      launch_backward(maps, source, result, args.images.count, args.params, skeletons, literal, cuda.stream);
+    };
+    if (bytes) {
+      launch(uint8_t{});
+    } else {
+      launch(Real{});
+    }
+  });
+  return torch::stable::to(result, pred.scalar_type());
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(topo, CUDA, m) {
+  m.impl("mask_chamfer_backward", TORCH_BOX(&mask_chamfer_backward_cuda));
+}
+
+}  // namespace topo

@@ -1,0 +1,121 @@
+// Backward of mask_chamfer: D_out of X again, the route of the pull through it, and with skeletons theirs as well. On
+// chip for binary images and the subgradient; else in global scratch.
+// Kernels only, so that tests/cpp can run them on the host.
+
+#pragma once
+
+#include "cuda/skeleton_backward_kernels.cuh"
+#include "mask_chamfer.h"
+
+namespace topo {
+namespace {
+
+// The maps and gradients of a batch. Target is uint8_t or Real.
+template <typename T, typename Target>
+struct ChamferMaps {
+  using Real = accumulate_t<T>;
+  const Real *grad_pull, *grad_push;  // [B]
+  const T* pred;                      // [B, H, W]
+  const Target* target;               // [B, H, W]
+  const Real* target_distance;        // [B, H, W]
+
+  // dL/dD_out(X) at a pixel of the whole batch.
+  __device__ Real pulled(int64_t image, int64_t pixel) const {
+    const Real value = static_cast<Real>(target[pixel]);
+    return grad_pull[image] * (std::is_same_v<Target, uint8_t> ? Real(value != Real(0)) : value);
+  }
+};
+
+// ---- on chip ----
+
+// Float32, per pixel: pred, target and its distance read, the gradient written, 16 bytes; with skeletons pred once more
+// and 8 to and from `slots`, through L2. Instructions as s2d_route_kernel's, with skeletons those of
+// skeleton_route_kernel besides. 80 registers, no spills on sm_80 and sm_90; 808 bytes on sm_120.
+template <typename T, typename Target>
+__global__ void __launch_bounds__(kLevelThreads, 2)
+    mask_chamfer_route_kernel(ChamferMaps<T, Target> maps,
+                              accumulate_t<T>* slots,      // [gridDim, H, W] scratch, of skeletons
+                              uint8_t* __restrict__ soft,  // [B], set where nothing else is done
+                              accumulate_t<T>* grad_pred,  // [B, H, W]
+                              int64_t count, LevelPlanes planes, S2dParams p, bool skeletons, bool fours) {
+  using Real = accumulate_t<T>;
+  Room room{dynamic_shared()};
+  const ChipMemory chip(planes, room);
+  const int32_t n = static_cast<int32_t>(p.pixels());
+  uint8_t* bits = chip.levels().bits;
+  const auto idle = [](int) {};
+  for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
+    const int64_t offset = image * n;
+    const bool is_soft = read_bits(planes, maps.pred + offset, fours, !skeletons, bits);
+    if (threadIdx.x == 0) soft[image] = is_soft;
+    if (is_soft) continue;
+    if (skeletons) {
+      chip.fill(p, idle);
+      mark_ridges(chip);
+      for (int32_t y = warp_index(); y < 4 * planes.groups; y += blockDim.x / 32) {
+        uint8_t& byte = bits[y * 32 + lane_index()];
+        byte = row_bits(planes, y, ~uint32_t(byte) & 15, ~uint32_t(byte) >> 4 & 15);  // 1 - T
+      }
+      __syncthreads();
+    }
+    chip.fill(p, idle);
+    Real* grad = grad_pred + offset;
+    route_image(p, chip.framed(), chip.list(), [&](int32_t i) { return maps.pulled(image, offset + i); }, grad);
+    // dL/dX; X stands in D_out as 1 - X.
+    Real* grad_x = skeletons ? slots + int64_t(blockIdx.x) * n : grad;
+    for (int32_t i = threadIdx.x; i < n; i += blockDim.x) {
+      grad_x[i] = maps.grad_push[image] * maps.target_distance[offset + i] - grad[i];
+    }
+    if (!skeletons) continue;
+    read_bits(planes, maps.pred + offset, fours, false, bits);
+    chip.fill(p, idle);
+    skeleton_route_image(p, chip, [&](int32_t i) { return grad_x[i]; }, grad);
+  }
+}
+
+// ---- any image ----
+
+// Scratch of a block: 42 bytes per pixel in float32.
+template <typename Real>
+struct ChamferRoom {
+  SkeletonRoom<Real> skeleton;
+  Real* x;
+
+  TOPO_HOST_DEVICE ChamferRoom(const SkeletonParams& p, Room& room)
+      : skeleton(p, room), x(room.take<Real>(p.pixels())) {}
+};
+
+// Soft images, or all: `soft` is null then.
+template <typename T, typename Target>
+__global__ void mask_chamfer_backward_kernel(ChamferMaps<T, Target> maps,
+                                             uint8_t* scratch,  // [gridDim, block_bytes]
+                                             int64_t block_bytes,
+                                             const uint8_t* __restrict__ soft,  // [B] or null
+                                             accumulate_t<T>* grad_pred,        // [B, H, W]
+                                             int64_t count, SkeletonParams p, bool skeletons, bool literal) {
+  using Real = accumulate_t<T>;
+  Room room{scratch + blockIdx.x * block_bytes};
+  ChamferRoom<Real> work(p, room);
+  Real *x = work.x, *routed = work.skeleton.distance;
+  for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
+    if (soft && !soft[image]) continue;
+    const int64_t offset = image * p.pixels();
+    const T* pred = maps.pred + offset;
+    if (skeletons) work.skeleton.forward(pred, literal);
+    work.skeleton.each([&](int64_t i, int64_t, int64_t) {
+      x[i] = Real(1) - (skeletons ? work.skeleton.skeleton[i] : static_cast<Real>(pred[i]));
+    });
+    const bool adjoint = work.skeleton.thinning.thin(x, literal, static_cast<Real*>(nullptr));
+    work.skeleton.thinning.backward(adjoint, [&](int32_t i) { return maps.pulled(image, offset + i); }, routed);
+    Real* grad_x = skeletons ? x : grad_pred + offset;
+    work.skeleton.each([&](int64_t i, int64_t, int64_t) {
+      grad_x[i] = maps.grad_push[image] * maps.target_distance[offset + i] - routed[i];
+    });
+    if (skeletons) {
+      work.skeleton.backward(pred, literal, [&](int64_t i) { return x[i]; }, grad_pred + offset);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace topo

@@ -1,0 +1,66 @@
+// Entry point of s2d_backward on CUDA: images on chip where they fit; soft ones, and the literal mode, afterwards by a
+// second kernel with bounded scratch. The kernels are in s2d_backward_kernels.cuh.
+
+#include "cuda/backward_launch.cuh"
+
+namespace topo {
+namespace {
+
+Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size,
+                         bool black_border, bool fill_holes, const std::string& backward) {
+  const CudaScope cuda(mask);
+  check_floating("s2d_backward", "mask", mask);
+  check_floating("s2d_backward", "grad", grad);
+  check_same_shape("s2d_backward", "grad", grad, "mask", mask);
+  check_same_device("s2d_backward", "grad", grad, "mask", mask);
+  const bool literal = backward_mode("s2d_backward", backward) == BackwardMode::kLiteral;
+  const Images images = images_of("s2d_backward", "mask", mask);
+  const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes, "s2d_backward");
+  if (mask.numel() == 0) return empty_like_shape(mask, mask.scalar_type());
+
+  const Tensor source = torch::stable::contiguous(mask);
+  const Tensor upstream = torch::stable::contiguous(torch::stable::to(grad, mask.scalar_type()));
+  const ScalarType real = mask.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+  const Tensor result = empty_like_shape(mask, real);
+  const Tensor soft = torch::stable::new_empty(mask, {images.count}, ScalarType::Byte);
+  auto* soft_data = static_cast<uint8_t*>(soft.mutable_data_ptr());
+  dispatch_floating(mask.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    using Real = accumulate_t<T>;
+    const auto* g = static_cast<const T*>(upstream.const_data_ptr());
+    const auto* m = static_cast<const T*>(source.const_data_ptr());
+    auto* out = static_cast<Real*>(result.mutable_data_ptr());
+    const int64_t image_bytes = (2 * sizeof(T) + sizeof(Real)) * p.pixels();
+    if (!literal) {
+      if (const int shared = chip_bytes(p)) {
+        const LevelPlanes planes = level_planes(p);
+        const int threads = level_threads(planes);
+        const unsigned int blocks = resident_blocks(s2d_route_kernel<T>, threads, shared, images.count);
+        s2d_route_kernel<T><<<blocks, threads, shared, cuda.stream>>>(g, m, soft_data, out, images.count, planes,
+                                                                      chip_params(p), rows_of_four(m, p.width));
+      } else {
+        Room room{nullptr};
+        LargeRoute(p, room);
+        const BlockScratch scratch(mask, room.taken(), images.count, image_bytes, false);
+        s2d_route_large_kernel<T><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
+            g, m, scratch.data(), scratch.bytes, soft_data, out, images.count, p);
+      }
+      check_launch("s2d_backward");
+    }
+    Room room{nullptr};
+    AdjointRoom<Real>(p, room);
+    const BlockScratch scratch(mask, room.taken(), images.count, image_bytes, !literal);
+    s2d_adjoint_kernel<T><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
+        g, m, scratch.data(), scratch.bytes, literal ? nullptr : soft_data, out, images.count, p);
+    check_launch("s2d_backward");
+  });
+  return torch::stable::to(result, mask.scalar_type());
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(topo, CUDA, m) {
+  m.impl("s2d_backward", TORCH_BOX(&s2d_backward_cuda));
+}
+
+}  // namespace topo
