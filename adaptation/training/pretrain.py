@@ -24,9 +24,11 @@ class PretrainSettings:
     """How a source regressor is trained.
 
     Attributes:
-        steps: of Adam, with cosine decay to zero.
+        steps: of Adam, with cosine decay to zero after a linear rise.
         batch: images per step, over all processes.
-        rate: learning rate.
+        rate: learning rate at its highest.
+        rise: steps of the rise.
+        largest_gradient: norm that gradients are cut to; the camera's scale may start near zero, where they explode.
         weights: of the losses.
         flip: share of images that are mirrored.
         channel_noise: colour channels are multiplied by 1 +- this, as in SPIN.
@@ -36,7 +38,9 @@ class PretrainSettings:
 
     steps: int = 4000
     batch: int = 64
-    rate: float = 1e-3
+    rate: float = 5e-4
+    rise: int = 100
+    largest_gradient: float = 1.0
     weights: SupervisionWeights = field(default_factory=SupervisionWeights)
     flip: float = 0.5
     channel_noise: float = 0.2
@@ -91,7 +95,7 @@ def pretrain(
             progress(start)
     for step in range(start, settings.steps):
         for group in optimizer.param_groups:
-            group["lr"] = settings.rate * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+            group["lr"] = _rate(settings, step)
         index = my_share(batch_of(step, settings.batch, len(domain), settings.seed))
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         images, wanted = _augment(domain.image_batch(index.numpy()), truth.select(index), settings, generator)
@@ -102,6 +106,7 @@ def pretrain(
         optimizer.zero_grad()
         loss.backward()
         average_gradients(parameters)
+        nn.utils.clip_grad_norm_(parameters, settings.largest_gradient)
         optimizer.step()
         if step % 20 == 0:
             run.log(step, loss=loss.item())
@@ -111,6 +116,11 @@ def pretrain(
             progress(1)
     run.close()
     return network.eval()
+
+
+def _rate(settings: PretrainSettings, step: int) -> float:
+    rise = min(1.0, (step + 1) / max(settings.rise, 1))
+    return settings.rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
 def truth_of(domain: Domain) -> Truth:

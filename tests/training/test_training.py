@@ -73,7 +73,7 @@ def test_batches_cover_every_sample_once_an_epoch() -> None:
 
 def test_pretraining_learns_one_batch_by_heart(source: Domain, body: Body, tmp_path: Path) -> None:
     few = Domain(**{name: getattr(source, name)[:4] for name in ("images", "masks", "clip", "pose", "betas", "camera")})
-    settings = PretrainSettings(steps=150, batch=4, rate=3e-3, flip=0, channel_noise=0)
+    settings = PretrainSettings(steps=150, batch=4, rate=3e-3, rise=10, flip=0, channel_noise=0)
     network = tiny_network()
     start = evaluate(copy.deepcopy(network), few, body).summary()
     pretrain(network, few, body, settings, tmp_path / "run")
