@@ -10,6 +10,13 @@ namespace {
 
 constexpr int kBackwardThreads = 512;
 
+// These kernels come in float and double only, since they are slow to compile; half precision is widened before.
+template <typename Body>
+void dispatch_real(ScalarType type, Body&& body) {
+  if (type == ScalarType::Double) return body(double{});
+  body(float{});
+}
+
 // Shared memory for images on chip; 0 where an image is too large for that, or its levels are not its distances.
 inline int chip_bytes(const S2dParams& p) {
   if (p.height > kMaxSide || p.width > kMaxSide || !level_is_distance(chip_params(p))) return 0;

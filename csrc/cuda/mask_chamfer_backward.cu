@@ -7,10 +7,9 @@
 namespace topo {
 namespace {
 
-template <typename T, typename Target>
-void launch_backward(const ChamferMaps<T, Target>& maps, const Tensor& pred, Tensor& result, int64_t count,
+template <typename Real>
+void launch_backward(const ChamferMaps<Real>& maps, const Tensor& pred, Tensor& result, int64_t count,
                      const SkeletonParams& p, bool skeletons, bool literal, cudaStream_t stream) {
-  using Real = accumulate_t<T>;
   const Tensor soft = torch::stable::new_empty(pred, {count}, ScalarType::Byte);
   auto* soft_data = static_cast<uint8_t*>(soft.mutable_data_ptr());
   auto* out = static_cast<Real*>(result.mutable_data_ptr());
@@ -18,18 +17,18 @@ void launch_backward(const ChamferMaps<T, Target>& maps, const Tensor& pred, Ten
   if (shared) {
     const LevelPlanes planes = level_planes(p.thinning);
     const int threads = level_threads(planes);
-    const unsigned int blocks = resident_blocks(mask_chamfer_route_kernel<T, Target>, threads, shared, count);
+    const unsigned int blocks = resident_blocks(mask_chamfer_route_kernel<Real>, threads, shared, count);
     const Tensor slots = torch::stable::new_empty(result, {skeletons ? blocks * p.pixels() : 0}, result.scalar_type());
-    mask_chamfer_route_kernel<T, Target><<<blocks, threads, shared, stream>>>(
+    mask_chamfer_route_kernel<Real><<<blocks, threads, shared, stream>>>(
         maps, static_cast<Real*>(slots.mutable_data_ptr()), soft_data, out, count, planes, chip_params(p.thinning),
         skeletons, rows_of_four(maps.pred, planes.width));
     check_launch("mask_chamfer_backward");
   }
   Room room{nullptr};
   ChamferRoom<Real>(p, room);
-  const int64_t image_bytes = (sizeof(T) + sizeof(Target) + 2 * sizeof(Real)) * p.pixels();
+  const int64_t image_bytes = 4 * sizeof(Real) * p.pixels();
   const BlockScratch scratch(pred, room.taken(), count, image_bytes, shared > 0);
-  mask_chamfer_backward_kernel<T, Target><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, stream>>>(
+  mask_chamfer_backward_kernel<Real><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, stream>>>(
       maps, scratch.data(), scratch.bytes, shared ? soft_data : nullptr, out, count, p, skeletons, literal);
   check_launch("mask_chamfer_backward");
 }
@@ -50,25 +49,18 @@ Tensor mask_chamfer_backward_cuda(const Tensor& grad_pull, const Tensor& grad_pu
   };
   const bool bytes = !is_floating(target.scalar_type());
   const Tensor pull = real_map(grad_pull), push = real_map(grad_push), distance = real_map(target_distance);
-  const Tensor source = torch::stable::contiguous(pred);
-  const Tensor wanted = bytes ? torch::stable::contiguous(target) : real_map(target);
+  const Tensor source = real_map(pred), wanted = bytes ? torch::stable::contiguous(target) : real_map(target);
   Tensor result = empty_like_shape(pred, args.result);
-  dispatch_floating(pred.scalar_type(), [&](auto tag) {
-    using T = decltype(tag);
-    using Real = accumulate_t<T>;
-    const auto launch = [&](auto target_tag) {
-      using Target = decltype(target_tag);
-      const ChamferMaps<T, Target> maps{
-          static_cast<const Real*>(pull.const_data_ptr()), static_cast<const Real*>(push.const_data_ptr()),
-          static_cast<const T*>(source.const_data_ptr()), static_cast<const Target*>(wanted.const_data_ptr()),
-          static_cast<const Real*>(distance.const_data_ptr())};
-      launch_backward(maps, source, result, args.images.count, args.params, skeletons, literal, cuda.stream);
-    };
-    if (bytes) {
-      launch(uint8_t{});
-    } else {
-      launch(Real{});
-    }
+  dispatch_real(args.result, [&](auto tag) {
+    using Real = decltype(tag);
+    const auto data = [](const Tensor& map) { return static_cast<const Real*>(map.const_data_ptr()); };
+    const ChamferMaps<Real> maps{data(pull),
+                                 data(push),
+                                 data(source),
+                                 bytes ? nullptr : data(wanted),
+                                 bytes ? static_cast<const uint8_t*>(wanted.const_data_ptr()) : nullptr,
+                                 data(distance)};
+    launch_backward(maps, source, result, args.images.count, args.params, skeletons, literal, cuda.stream);
   });
   return torch::stable::to(result, pred.scalar_type());
 }

@@ -10,19 +10,18 @@
 namespace topo {
 namespace {
 
-// The maps and gradients of a batch. Target is uint8_t or Real.
-template <typename T, typename Target>
+// The maps and gradients of a batch.
+template <typename Real>
 struct ChamferMaps {
-  using Real = accumulate_t<T>;
   const Real *grad_pull, *grad_push;  // [B]
-  const T* pred;                      // [B, H, W]
-  const Target* target;               // [B, H, W]
+  const Real* pred;                   // [B, H, W]
+  const Real* target;                 // [B, H, W], or null:
+  const uint8_t* target_bytes;        // [B, H, W]
   const Real* target_distance;        // [B, H, W]
 
   // dL/dD_out(X) at a pixel of the whole batch.
   __device__ Real pulled(int64_t image, int64_t pixel) const {
-    const Real value = static_cast<Real>(target[pixel]);
-    return grad_pull[image] * (std::is_same_v<Target, uint8_t> ? Real(value != Real(0)) : value);
+    return grad_pull[image] * (target ? target[pixel] : Real(target_bytes[pixel] != 0));
   }
 };
 
@@ -30,15 +29,14 @@ struct ChamferMaps {
 
 // Float32, per pixel: pred, target and its distance read, the gradient written, 16 bytes; with skeletons pred once more
 // and 8 to and from `slots`, through L2. Instructions as s2d_route_kernel's, with skeletons those of
-// skeleton_route_kernel besides. 80 registers, no spills on sm_80 and sm_90; 808 bytes on sm_120.
-template <typename T, typename Target>
+// skeleton_route_kernel besides. 80 registers, no spills on sm_80 and sm_90; 940 bytes on sm_120.
+template <typename Real>
 __global__ void __launch_bounds__(kLevelThreads, 2)
-    mask_chamfer_route_kernel(ChamferMaps<T, Target> maps,
-                              accumulate_t<T>* slots,      // [gridDim, H, W] scratch, of skeletons
+    mask_chamfer_route_kernel(ChamferMaps<Real> maps,
+                              Real* slots,                 // [gridDim, H, W] scratch, of skeletons
                               uint8_t* __restrict__ soft,  // [B], set where nothing else is done
-                              accumulate_t<T>* grad_pred,  // [B, H, W]
+                              Real* grad_pred,             // [B, H, W]
                               int64_t count, LevelPlanes planes, S2dParams p, bool skeletons, bool fours) {
-  using Real = accumulate_t<T>;
   Room room{dynamic_shared()};
   const ChipMemory chip(planes, room);
   const int32_t n = static_cast<int32_t>(p.pixels());
@@ -86,21 +84,20 @@ struct ChamferRoom {
 };
 
 // Soft images, or all: `soft` is null then.
-template <typename T, typename Target>
-__global__ void mask_chamfer_backward_kernel(ChamferMaps<T, Target> maps,
+template <typename Real>
+__global__ void mask_chamfer_backward_kernel(ChamferMaps<Real> maps,
                                              uint8_t* scratch,  // [gridDim, block_bytes]
                                              int64_t block_bytes,
                                              const uint8_t* __restrict__ soft,  // [B] or null
-                                             accumulate_t<T>* grad_pred,        // [B, H, W]
+                                             Real* grad_pred,                   // [B, H, W]
                                              int64_t count, SkeletonParams p, bool skeletons, bool literal) {
-  using Real = accumulate_t<T>;
   Room room{scratch + blockIdx.x * block_bytes};
   ChamferRoom<Real> work(p, room);
   Real *x = work.x, *routed = work.skeleton.distance;
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
     if (soft && !soft[image]) continue;
     const int64_t offset = image * p.pixels();
-    const T* pred = maps.pred + offset;
+    const Real* pred = maps.pred + offset;
     if (skeletons) work.skeleton.forward(pred, literal);
     work.skeleton.each([&](int64_t i, int64_t, int64_t) {
       x[i] = Real(1) - (skeletons ? work.skeleton.skeleton[i] : static_cast<Real>(pred[i]));

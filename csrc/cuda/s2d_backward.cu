@@ -18,31 +18,30 @@ Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<i
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes, "s2d_backward");
   if (mask.numel() == 0) return empty_like_shape(mask, mask.scalar_type());
 
-  const Tensor source = torch::stable::contiguous(mask);
-  const Tensor upstream = torch::stable::contiguous(torch::stable::to(grad, mask.scalar_type()));
   const ScalarType real = mask.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+  const Tensor source = torch::stable::contiguous(torch::stable::to(mask, real));
+  const Tensor upstream = torch::stable::contiguous(torch::stable::to(grad, real));
   const Tensor result = empty_like_shape(mask, real);
   const Tensor soft = torch::stable::new_empty(mask, {images.count}, ScalarType::Byte);
   auto* soft_data = static_cast<uint8_t*>(soft.mutable_data_ptr());
-  dispatch_floating(mask.scalar_type(), [&](auto tag) {
-    using T = decltype(tag);
-    using Real = accumulate_t<T>;
-    const auto* g = static_cast<const T*>(upstream.const_data_ptr());
-    const auto* m = static_cast<const T*>(source.const_data_ptr());
+  dispatch_real(real, [&](auto tag) {
+    using Real = decltype(tag);
+    const auto* g = static_cast<const Real*>(upstream.const_data_ptr());
+    const auto* m = static_cast<const Real*>(source.const_data_ptr());
     auto* out = static_cast<Real*>(result.mutable_data_ptr());
-    const int64_t image_bytes = (2 * sizeof(T) + sizeof(Real)) * p.pixels();
+    const int64_t image_bytes = 3 * sizeof(Real) * p.pixels();
     if (!literal) {
       if (const int shared = chip_bytes(p)) {
         const LevelPlanes planes = level_planes(p);
         const int threads = level_threads(planes);
-        const unsigned int blocks = resident_blocks(s2d_route_kernel<T>, threads, shared, images.count);
-        s2d_route_kernel<T><<<blocks, threads, shared, cuda.stream>>>(g, m, soft_data, out, images.count, planes,
-                                                                      chip_params(p), rows_of_four(m, p.width));
+        const unsigned int blocks = resident_blocks(s2d_route_kernel<Real>, threads, shared, images.count);
+        s2d_route_kernel<Real><<<blocks, threads, shared, cuda.stream>>>(g, m, soft_data, out, images.count, planes,
+                                                                         chip_params(p), rows_of_four(m, p.width));
       } else {
         Room room{nullptr};
         LargeRoute(p, room);
         const BlockScratch scratch(mask, room.taken(), images.count, image_bytes, false);
-        s2d_route_large_kernel<T><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
+        s2d_route_large_kernel<Real><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
             g, m, scratch.data(), scratch.bytes, soft_data, out, images.count, p);
       }
       check_launch("s2d_backward");
@@ -50,7 +49,7 @@ Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<i
     Room room{nullptr};
     AdjointRoom<Real>(p, room);
     const BlockScratch scratch(mask, room.taken(), images.count, image_bytes, !literal);
-    s2d_adjoint_kernel<T><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
+    s2d_adjoint_kernel<Real><<<static_cast<unsigned int>(scratch.blocks), kBackwardThreads, 0, cuda.stream>>>(
         g, m, scratch.data(), scratch.bytes, literal ? nullptr : soft_data, out, images.count, p);
     check_launch("s2d_backward");
   });

@@ -498,25 +498,23 @@ struct Prefetch {
 // written; what is handed over goes through the result and stays in L2. Thread instructions, estimated: 60 for the
 // levels and the passes over all pixels, 75 a foreground pixel more, 400 a contour pixel more. 80 registers; 88 bytes
 // spilled on sm_80, none on sm_90 and sm_120. A barrier a level.
-template <typename T>
+template <typename Real>
 __global__ void __launch_bounds__(kLevelThreads, 2)
-    s2d_route_kernel(const T* __restrict__ grad,  // [B, H, W]
-                     const T* __restrict__ mask,  // [B, H, W]
-                     uint8_t* __restrict__ soft,  // [B], set where nothing else is done
-                     accumulate_t<T>* grad_mask,  // [B, H, W]
+    s2d_route_kernel(const Real* __restrict__ grad,  // [B, H, W]
+                     const Real* __restrict__ mask,  // [B, H, W]
+                     uint8_t* __restrict__ soft,     // [B], set where nothing else is done
+                     Real* grad_mask,                // [B, H, W]
                      int64_t count, LevelPlanes planes, S2dParams p, bool fours) {
   Room room{dynamic_shared()};
   const ChipMemory chip(planes, room);
   const int64_t n = p.pixels();
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
-    const T *upstream = grad + image * n, *pixels = mask + image * n;
+    const Real *upstream = grad + image * n, *pixels = mask + image * n;
     const bool is_soft = read_bits(planes, pixels, fours, false, chip.levels().bits);
     if (threadIdx.x == 0) soft[image] = is_soft;
     if (is_soft) continue;
-    chip.fill(p, Prefetch<T>{chip, upstream});
-    route_image(
-        p, chip.framed(), chip.list(), [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); },
-        grad_mask + image * n);
+    chip.fill(p, Prefetch<Real>{chip, upstream});
+    route_image(p, chip.framed(), chip.list(), [&](int32_t i) { return upstream[i]; }, grad_mask + image * n);
   }
 }
 
@@ -538,27 +536,27 @@ struct LargeRoute {
   }
 };
 
-template <typename T>
-__global__ void s2d_route_large_kernel(const T* __restrict__ grad,  // [B, H, W]
-                                       const T* __restrict__ mask,  // [B, H, W]
-                                       uint8_t* scratch,            // [gridDim, block_bytes]
+template <typename Real>
+__global__ void s2d_route_large_kernel(const Real* __restrict__ grad,  // [B, H, W]
+                                       const Real* __restrict__ mask,  // [B, H, W]
+                                       uint8_t* scratch,               // [gridDim, block_bytes]
                                        int64_t block_bytes,
                                        uint8_t* __restrict__ soft,  // [B], set where nothing else is done
-                                       accumulate_t<T>* grad_mask,  // [B, H, W]
+                                       Real* grad_mask,             // [B, H, W]
                                        int64_t count, S2dParams p) {
   Room room{scratch + blockIdx.x * block_bytes};
   const LargeRoute work(p, room);
   const int64_t n = p.pixels();
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
-    const T* upstream = grad + image * n;
-    auto* flow = grad_mask + image * n;
+    const Real* upstream = grad + image * n;
+    Real* flow = grad_mask + image * n;
     auto* columns = reinterpret_cast<uint16_t*>(flow);
     auto* foreground = reinterpret_cast<uint8_t*>(columns + n);
     const bool is_soft = read_mask(mask + image * n, n, foreground);
     if (threadIdx.x == 0) soft[image] = is_soft;
     if (is_soft) continue;
     binary_depth(p, foreground, columns, work.depth);
-    route_image(p, work.plane(), work.list, [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); }, flow);
+    route_image(p, work.plane(), work.list, [&](int32_t i) { return upstream[i]; }, flow);
   }
 }
 
@@ -614,22 +612,22 @@ struct AdjointRoom {
 
 // The exact gradient of soft images, or of all: `soft` is null then. Estimated: 45 thread instructions for each step
 // that a pixel survives, on top of the thinning of soft images, which takes all pixels every step. No spills.
-template <typename T>
-__global__ void s2d_adjoint_kernel(const T* __restrict__ grad,  // [B, H, W]
-                                   const T* __restrict__ mask,  // [B, H, W]
-                                   uint8_t* scratch,            // [gridDim, block_bytes]
+template <typename Real>
+__global__ void s2d_adjoint_kernel(const Real* __restrict__ grad,  // [B, H, W]
+                                   const Real* __restrict__ mask,  // [B, H, W]
+                                   uint8_t* scratch,               // [gridDim, block_bytes]
                                    int64_t block_bytes,
-                                   const uint8_t* __restrict__ soft,         // [B] or null
-                                   accumulate_t<T>* __restrict__ grad_mask,  // [B, H, W]
+                                   const uint8_t* __restrict__ soft,  // [B] or null
+                                   Real* __restrict__ grad_mask,      // [B, H, W]
                                    int64_t count, S2dParams p) {
   Room room{scratch + blockIdx.x * block_bytes};
-  AdjointRoom<accumulate_t<T>> work(p, room);
+  AdjointRoom<Real> work(p, room);
   const int64_t n = p.pixels();
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
     if (soft && !soft[image]) continue;
-    const T* upstream = grad + image * n;
+    const Real* upstream = grad + image * n;
     const bool adjoint = work.thin(mask + image * n, true, nullptr);
-    work.backward(adjoint, [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); }, grad_mask + image * n);
+    work.backward(adjoint, [&](int32_t i) { return upstream[i]; }, grad_mask + image * n);
   }
 }
 

@@ -91,24 +91,23 @@ __device__ void skeleton_route_image(const S2dParams& p, const ChipMemory& chip,
 
 // Bytes per pixel as s2d_route_kernel's; some 300 more instructions a foreground pixel (estimated). 80 registers; 88
 // bytes spilled on sm_80, none on sm_90 and sm_120.
-template <typename T>
+template <typename Real>
 __global__ void __launch_bounds__(kLevelThreads, 2)
-    skeleton_route_kernel(const T* __restrict__ grad,  // [B, H, W]
-                          const T* __restrict__ mask,  // [B, H, W]
-                          uint8_t* __restrict__ soft,  // [B], set where nothing else is done
-                          accumulate_t<T>* grad_mask,  // [B, H, W]
+    skeleton_route_kernel(const Real* __restrict__ grad,  // [B, H, W]
+                          const Real* __restrict__ mask,  // [B, H, W]
+                          uint8_t* __restrict__ soft,     // [B], set where nothing else is done
+                          Real* grad_mask,                // [B, H, W]
                           int64_t count, LevelPlanes planes, S2dParams p, bool fours) {
   Room room{dynamic_shared()};
   const ChipMemory chip(planes, room);
   const int64_t n = p.pixels();
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
-    const T *upstream = grad + image * n, *pixels = mask + image * n;
+    const Real *upstream = grad + image * n, *pixels = mask + image * n;
     const bool is_soft = read_bits(planes, pixels, fours, false, chip.levels().bits);
     if (threadIdx.x == 0) soft[image] = is_soft;
     if (is_soft) continue;
-    chip.fill(p, Prefetch<T>{chip, upstream});
-    skeleton_route_image(
-        p, chip, [&](int32_t i) { return static_cast<accumulate_t<T>>(upstream[i]); }, grad_mask + image * n);
+    chip.fill(p, Prefetch<Real>{chip, upstream});
+    skeleton_route_image(p, chip, [&](int32_t i) { return upstream[i]; }, grad_mask + image * n);
   }
 }
 
@@ -170,23 +169,21 @@ struct SkeletonRoom {
 };
 
 // Soft images, or all: `soft` is null then.
-template <typename T>
-__global__ void skeleton_backward_kernel(const T* __restrict__ grad,        // [B, H, W]
-                                         const T* __restrict__ mask,        // [B, H, W]
+template <typename Real>
+__global__ void skeleton_backward_kernel(const Real* __restrict__ grad,     // [B, H, W]
+                                         const Real* __restrict__ mask,     // [B, H, W]
                                          uint8_t* scratch,                  // [gridDim, block_bytes]
                                          int64_t block_bytes,               //
                                          const uint8_t* __restrict__ soft,  // [B] or null
-                                         accumulate_t<T>* grad_mask,        // [B, H, W]
+                                         Real* grad_mask,                   // [B, H, W]
                                          int64_t count, SkeletonParams p, bool literal) {
   Room room{scratch + blockIdx.x * block_bytes};
-  SkeletonRoom<accumulate_t<T>> work(p, room);
+  SkeletonRoom<Real> work(p, room);
   const int64_t n = p.pixels();
   for (int64_t image = blockIdx.x; image < count; image += gridDim.x) {
     if (soft && !soft[image]) continue;
-    const T* upstream = grad + image * n;
-    work.backward(
-        mask + image * n, literal, [&](int64_t i) { return static_cast<accumulate_t<T>>(upstream[i]); },
-        grad_mask + image * n);
+    const Real* upstream = grad + image * n;
+    work.backward(mask + image * n, literal, [&](int64_t i) { return upstream[i]; }, grad_mask + image * n);
   }
 }
 

@@ -221,6 +221,7 @@ void check_fused(const S2dParams& thinning, int64_t pool_radius, bool literal, b
   const auto mask = narrowed<double>(masks), target = narrowed<double>(targets),
              grad = narrowed<double>(random_grads(n));
   const auto distance = narrowed<double>(distances);
+  const auto bytes = uniform() < 0.5 ? narrowed<uint8_t>(targets) : std::vector<uint8_t>();
   const Image pull = random_grad(kCount), push = random_grad(kCount);
   const std::string name = describe(thinning) + " pool " + std::to_string(2 * pool_radius + 1) +
                            (literal ? " literal" : " subgradient") + (on_chip ? " on chip" : "");
@@ -231,14 +232,15 @@ void check_fused(const S2dParams& thinning, int64_t pool_radius, bool literal, b
   for (int op = 0; op < 3; ++op) {  // skeleton, mask_chamfer, mask_chamfer of skeletons
     std::vector<uint8_t> soft(kCount, 77);
     Image result(kCount * n, NAN), slots(kBlocks * n, NAN);
-    const ChamferMaps<double, double> maps{pull.data(), push.data(), mask.data(), target.data(), distance.data()};
+    const ChamferMaps<double> maps{pull.data(),  push.data(),    mask.data(), bytes.empty() ? target.data() : nullptr,
+                                   bytes.data(), distance.data()};
     const auto run_chip = [&] {
       if (op == 0) {
         skeleton_route_kernel<double>(grad.data(), mask.data(), soft.data(), result.data(), kCount, planes,
                                       chip_params(thinning), fours);
       } else {
-        mask_chamfer_route_kernel<double, double>(maps, slots.data(), soft.data(), result.data(), kCount, planes,
-                                                  chip_params(thinning), op == 2, fours);
+        mask_chamfer_route_kernel<double>(maps, slots.data(), soft.data(), result.data(), kCount, planes,
+                                          chip_params(thinning), op == 2, fours);
       }
     };
     auto scratch = dirty(kBlocks * room.taken());
@@ -248,8 +250,8 @@ void check_fused(const S2dParams& thinning, int64_t pool_radius, bool literal, b
         skeleton_backward_kernel<double>(grad.data(), mask.data(), scratch.data(), room.taken(), left, result.data(),
                                          kCount, p, literal);
       } else {
-        mask_chamfer_backward_kernel<double, double>(maps, scratch.data(), room.taken(), left, result.data(), kCount, p,
-                                                     op == 2, literal);
+        mask_chamfer_backward_kernel<double>(maps, scratch.data(), room.taken(), left, result.data(), kCount, p,
+                                             op == 2, literal);
       }
     };
     if (on_chip) launch(kBlocks, kChipThreads, run_chip, chip.taken());
