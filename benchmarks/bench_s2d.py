@@ -20,8 +20,9 @@ from inputs import Batch, copy_of, gradient, rotate
 from timing import Call, peak_bytes
 from torch import Tensor
 
-from topokernels import reference, s2d
+from topokernels import reference
 
+s2d = torch.ops.topo.s2d
 CORES = len(os.sched_getaffinity(0))
 
 
