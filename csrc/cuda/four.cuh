@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "common.h"
 
@@ -22,16 +24,34 @@ inline bool rows_of_four(const T* pixels, int64_t width) {
 // Pixels x to x + 3; those past the end of the row are 0.
 template <typename T>
 __device__ Four<T> load_four(const T* row, int32_t x, int32_t width, bool fours) {
-  if (fours && x < width) return *reinterpret_cast<const Four<T>*>(row + x);
-  Four<T> result;
+  Four<T> result{};
+  if (fours) {
+    if (x < width) result = *reinterpret_cast<const Four<T>*>(row + x);
+    return result;
+  }
   for (int k = 0; k < 4; ++k) result.value[k] = x + k < width ? row[x + k] : T(0);
   return result;
+}
+
+// One access of up to 16 bytes, which the compiler does not always make of an assignment; what is written is not read
+// again soon.
+template <typename T>
+__device__ void store_whole(T* to, const Four<T>& pixels) {
+#ifdef __CUDA_ARCH__
+  using Word = std::conditional_t<sizeof(pixels) == 4, uint32_t, std::conditional_t<sizeof(pixels) == 8, uint2, uint4>>;
+  constexpr int count = sizeof(pixels) / sizeof(Word);
+  Word words[count];
+  memcpy(words, &pixels, sizeof(pixels));
+  for (int i = 0; i < count; ++i) __stcs(reinterpret_cast<Word*>(to) + i, words[i]);
+#else
+  *reinterpret_cast<Four<T>*>(to) = pixels;
+#endif
 }
 
 template <typename T>
 __device__ void store_four(T* row, int32_t x, int32_t width, bool fours, const Four<T>& pixels) {
   if (fours) {
-    if (x < width) *reinterpret_cast<Four<T>*>(row + x) = pixels;
+    if (x < width) store_whole(row + x, pixels);
     return;
   }
   for (int k = 0; k < 4; ++k) {

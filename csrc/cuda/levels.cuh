@@ -92,11 +92,10 @@ __device__ uint32_t inside_bits(int32_t x, int32_t width) {
 }
 
 // A lane's byte of a row of mask bits; pixels outside count as background with a black border only.
-__device__ uint8_t row_bits(const LevelPlanes& planes, int32_t y, uint32_t low, uint32_t high) {
-  const int32_t x = 4 * lane_index(), width = y < planes.height ? planes.width : 0;
-  const uint32_t inside = inside_bits(x, width) | inside_bits(x + 128, width) << 4;
-  const uint32_t bits = low | high << 4;
-  return static_cast<uint8_t>((bits & inside) | (planes.black_border ? 0u : ~inside));
+__device__ uint8_t row_bits(const LevelPlanes& planes, uint32_t low, uint32_t high) {
+  const int32_t x = 4 * lane_index();
+  const uint32_t inside = inside_bits(x, planes.width) | inside_bits(x + 128, planes.width) << 4;
+  return static_cast<uint8_t>(((low | high << 4) & inside) | (planes.black_border ? 0u : ~inside));
 }
 
 // Bits of the foreground, and whether a value is neither 0 nor 1.
@@ -118,35 +117,39 @@ __device__ int read_bits(const LevelPlanes& planes, const T* mask, bool fours, b
                          int32_t last, int32_t step, uint8_t* bits) {
   int soft = 0;
   const int32_t x = 4 * lane_index(), width = planes.width;
-#pragma unroll 2
-  for (int32_t y = first; y < last; y += step) {
-    uint32_t low = 0, high = 0;
-    if (y < planes.height) {
-      const T* row = mask + int64_t(y) * width;
-      const Four<T> near = load_four(row, x, width, fours), far = load_four(row, x + 128, width, fours);
-      low = foreground_bits(near, soft);
-      high = foreground_bits(far, soft);
-    }
-    if (inverted) low ^= 15u, high ^= 15u;
-    bits[y * 32 + lane_index()] = row_bits(planes, y, low, high);
+  const auto read = [&](int32_t y, bool whole) {
+    const T* row = mask + int64_t(y) * width;
+    const Four<T> near = load_four(row, x, width, whole), far = load_four(row, x + 128, width, whole);
+    const uint32_t flip = inverted ? 15u : 0u;
+    const uint32_t low = foreground_bits(near, soft) ^ flip, high = foreground_bits(far, soft) ^ flip;
+    bits[y * 32 + lane_index()] = row_bits(planes, low, high);
+  };
+  if (fours) {
+#pragma unroll 4
+    for (int32_t y = first; y < last; y += step) read(y, true);
+  } else {
+    for (int32_t y = first; y < last; y += step) read(y, false);
   }
   return soft;
 }
 
-// The whole of it, by the whole block.
+// The whole of it, by the whole block, with the rows below the image that fill up the last group: all outside.
 template <typename T>
 __device__ bool read_bits(const LevelPlanes& planes, const T* mask, bool fours, bool inverted, uint8_t* bits) {
-  const int warps = blockDim.x / 32;
-  return __syncthreads_or(read_bits(planes, mask, fours, inverted, warp_index(), 4 * planes.groups, warps, bits));
+  const int32_t warps = blockDim.x / 32;
+  for (int32_t i = 32 * planes.height + threadIdx.x; i < planes.bits_bytes(); i += blockDim.x) {
+    bits[i] = planes.black_border ? 0 : 255;
+  }
+  return __syncthreads_or(read_bits(planes, mask, fours, inverted, warp_index(), planes.height, warps, bits));
 }
 
 // One half of it, by the warps that have no sweep.
 template <typename T>
 __device__ int read_bits_meanwhile(const LevelPlanes& planes, const T* mask, bool fours, bool inverted, int half,
                                    uint8_t* bits) {
-  const int32_t first = 2 * planes.groups * half, warps = blockDim.x / 32 - kSweepWarps;
-  return read_bits(planes, mask, fours, inverted, first + warp_index() - kSweepWarps, first + 2 * planes.groups, warps,
-                   bits);
+  const int32_t middle = planes.height / 2, warps = blockDim.x / 32 - kSweepWarps;
+  const int32_t first = (half ? middle : 0) + warp_index() - kSweepWarps;
+  return read_bits(planes, mask, fours, inverted, first, half ? planes.height : middle, warps, bits);
 }
 
 // Both planes from the mask bits: far on foreground, 0 on background.
@@ -233,48 +236,29 @@ struct Cone {
   }
 };
 
-// Down (step 1) or up (step -1) over rows from `begin` to before `end`. The next row is read ahead of the step.
-__device__ void sweep_rows(const LevelPlanes& planes, uint8_t* plane, Cone& cone, int32_t begin, int32_t end,
-                           int32_t step) {
-  const int32_t x = 4 * lane_index();
-  const bool has_low = x < planes.stride, has_high = x + 128 < planes.stride;
-  uint32_t low = cone.beside.outside, high = low;
-  const auto read = [&](int32_t y) {
-    if (has_low) low = word_at(plane + planes.offset(y, x));
-    if (has_high) high = word_at(plane + planes.offset(y, x + 128));
-  };
-  if (begin != end) read(begin);
-  for (int32_t y = begin; y != end; y += step) {
-    const Line own = row_line(low, high);
-    if (y + step != end) read(y + step);
-    cone.step(own);
-    uint32_t new_low, new_high;
-    gather(cone.line.word[0], cone.line.word[1], cone.line.word[2], cone.line.word[3], new_low, new_high);
-    if (has_low) word_at(plane + planes.offset(y, x)) = new_low;
-    if (has_high) word_at(plane + planes.offset(y, x + 128)) = new_high;
-  }
-}
-
-// Right (step 1) or left (step -1), four columns at a time: words `begin` to before `end` of each row.
-template <int step>
-__device__ void sweep_columns(const LevelPlanes& planes, uint8_t* plane, Cone& cone, int32_t begin, int32_t end) {
-  const bool has_low = lane_index() < planes.groups, has_high = lane_index() + 32 < planes.groups;
-  uint8_t* const low_rows = plane + lane_index() * planes.group;
-  uint8_t* const high_rows = low_rows + 32 * planes.group;
+// A sweep over four lines at a time, quads `begin` to before `end`: rows down (step 1) or up (-1), or columns right or
+// left. A quad is four words of each lane's low pixels and four of its high ones: a row of them each, or, of columns, a
+// byte of them each. The next quad is read ahead. Lanes beyond the plane hold what is outside.
+template <bool rows, int step>
+__device__ void sweep_quads(const LevelPlanes& planes, uint8_t* plane, Cone& cone, int32_t begin, int32_t end) {
+  const int lane = lane_index(), size = rows ? planes.stride / 4 : planes.groups;
+  const bool has_low = lane < size, has_high = lane + 32 < size;
+  const int32_t along = step * (rows ? planes.group : 4), across = rows ? 4 : planes.group, stride = planes.stride;
+  uint8_t* at = plane + begin * step * along + lane * across;
   uint32_t low[4], high[4];
-  const auto read = [&](int32_t c) {
+  const auto read = [&](uint8_t* quad) {
     for (int j = 0; j < 4; ++j) {
-      low[j] = has_low ? word_at(low_rows + j * planes.stride + 4 * c) : cone.beside.outside;
-      high[j] = has_high ? word_at(high_rows + j * planes.stride + 4 * c) : cone.beside.outside;
+      low[j] = has_low ? word_at(quad + j * stride) : cone.beside.outside;
+      high[j] = has_high ? word_at(quad + 32 * across + j * stride) : cone.beside.outside;
     }
   };
-  if (begin != end) read(begin);
-  for (int32_t c = begin; c != end; c += step) {
+  if (begin != end) read(at);
+  for (int32_t quad = begin; quad != end; quad += step, at += along) {
     Line own[4], swept[4];
     for (int k = 0; k < 4; ++k) {
-      for (int j = 0; j < 4; ++j) own[k].word[j] = spread(low[j], high[j], k);
+      for (int j = 0; j < 4; ++j) own[k].word[j] = rows ? spread(low[k], high[k], j) : spread(low[j], high[j], k);
     }
-    if (c + step != end) read(c + step);
+    if (quad + step != end) read(at + along);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int k = step > 0 ? i : 3 - i;
@@ -283,9 +267,13 @@ __device__ void sweep_columns(const LevelPlanes& planes, uint8_t* plane, Cone& c
     }
     for (int j = 0; j < 4; ++j) {
       uint32_t new_low, new_high;
-      gather(swept[0].word[j], swept[1].word[j], swept[2].word[j], swept[3].word[j], new_low, new_high);
-      if (has_low) word_at(low_rows + j * planes.stride + 4 * c) = new_low;
-      if (has_high) word_at(high_rows + j * planes.stride + 4 * c) = new_high;
+      if (rows) {
+        gather(swept[j].word[0], swept[j].word[1], swept[j].word[2], swept[j].word[3], new_low, new_high);
+      } else {
+        gather(swept[0].word[j], swept[1].word[j], swept[2].word[j], swept[3].word[j], new_low, new_high);
+      }
+      if (has_low) word_at(at + j * stride) = new_low;
+      if (has_high) word_at(at + 32 * across + j * stride) = new_high;
     }
   }
 }
@@ -295,22 +283,23 @@ __device__ void sweep_columns(const LevelPlanes& planes, uint8_t* plane, Cone& c
 template <typename Meanwhile>
 __device__ void sweep(const LevelPlanes& planes, const LevelMemory& memory, const Meanwhile& meanwhile) {
   Cone cone(planes);
-  const int32_t height = planes.height, words = planes.stride / 4;
-  const int32_t middle_row = height / 2, middle_word = words / 2;
+  const int32_t groups = planes.groups, words = planes.stride / 4;
+  const int32_t middle_group = groups / 2, middle_word = words / 2;
   for (int half = 0; half < 2; ++half) {
     switch (warp_index()) {
       case 0:
-        sweep_rows(planes, memory.vertical, cone, half ? middle_row : 0, half ? height : middle_row, 1);
+        sweep_quads<true, 1>(planes, memory.vertical, cone, half ? middle_group : 0, half ? groups : middle_group);
         break;
       case 1:
-        sweep_rows(planes, memory.vertical, cone, (half ? middle_row : height) - 1, (half ? 0 : middle_row) - 1, -1);
+        sweep_quads<true, -1>(planes, memory.vertical, cone, (half ? middle_group : groups) - 1,
+                              (half ? 0 : middle_group) - 1);
         break;
       case 2:
-        sweep_columns<1>(planes, memory.horizontal, cone, half ? middle_word : 0, half ? words : middle_word);
+        sweep_quads<false, 1>(planes, memory.horizontal, cone, half ? middle_word : 0, half ? words : middle_word);
         break;
       case 3:
-        sweep_columns<-1>(planes, memory.horizontal, cone, (half ? middle_word : words) - 1,
-                          (half ? 0 : middle_word) - 1);
+        sweep_quads<false, -1>(planes, memory.horizontal, cone, (half ? middle_word : words) - 1,
+                               (half ? 0 : middle_word) - 1);
         break;
       default:
         meanwhile(half);

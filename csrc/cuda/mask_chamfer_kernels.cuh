@@ -38,7 +38,7 @@ __device__ PairSum plane_sums(const S2dParams& p, const LevelPlanes& planes, con
 // Sums of one soft image by the recursion. `real` holds three planes.
 template <typename T, typename M>
 __device__ PairSum soft_sums(const SkeletonParams& p, bool skeletons, const T* pred, const M* target,
-                                          const M* target_distance, accumulate_t<T>* real) {
+                             const M* target_distance, accumulate_t<T>* real) {
   using Real = accumulate_t<T>;
   const int64_t n = p.pixels();
   PairSum sum;
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
       sweep(planes, memory, [](int) {});
       visit_ridges(p, planes, memory, [&](int32_t y, uint32_t low, uint32_t high) {
         const auto bits = [](uint32_t bytes) { return bytes * 0x01020408u >> 24 & 15u; };  // byte k to bit k
-        memory.bits[y * 32 + lane_index()] = row_bits(planes, y, bits(low) ^ 15u, bits(high) ^ 15u);
+        memory.bits[y * 32 + lane_index()] = row_bits(planes, bits(low) ^ 15u, bits(high) ^ 15u);
       });
       __syncthreads();
       lay_planes(planes, memory);

@@ -24,20 +24,25 @@ __device__ void write_levels(const S2dParams& p, const LevelPlanes& planes, cons
                              Out* distance) {
   const int32_t width = planes.width, warps = blockDim.x / 32, x = 4 * lane_index();
   const auto out = [](int32_t level) { return static_cast<Out>(static_cast<float>(level)); };
-  for (int32_t y = warp_index(); y < planes.height; y += warps) {
-    Out* row = distance + int64_t(y) * width;
-    if (level_is_distance(p)) {
-      const Line line = distance_line(planes, memory, y, level_cap(p));
-      Four<Out> low, high;
-      for (int j = 0; j < 4; ++j) {
-        low.value[j] = out(level_of_byte(p, line.word[j] & 255));
-        high.value[j] = out(level_of_byte(p, line.word[j] >> 24));
+  if (!level_is_distance(p)) {
+    for (int32_t y = warp_index(); y < planes.height; y += warps) {
+      for (int32_t u = lane_index(); u < width; u += 32) {
+        distance[y * width + u] = out(level_at(p, planes, memory, y, u));
       }
-      store_four(row, x, width, fours, low);
-      store_four(row, x + 128, width, fours, high);
-    } else {
-      for (int32_t u = lane_index(); u < width; u += 32) row[u] = out(level_at(p, planes, memory, y, u));
     }
+    return;
+  }
+  const uint32_t cap = level_cap(p);
+#pragma unroll 2
+  for (int32_t y = warp_index(); y < planes.height; y += warps) {
+    const Line line = distance_line(planes, memory, y, cap);
+    Four<Out> low, high;
+    for (int j = 0; j < 4; ++j) {
+      low.value[j] = out(level_of_byte(p, line.word[j] & 255));
+      high.value[j] = out(level_of_byte(p, line.word[j] >> 24));
+    }
+    store_four(distance + y * width, x, width, fours, low);
+    store_four(distance + y * width, x + 128, width, fours, high);
   }
 }
 

@@ -86,8 +86,7 @@ __device__ void visit_ridges(const SkeletonParams& p, const LevelPlanes& planes,
 
 // D, then T of one soft image. `real` holds three planes: scratch, scratch, D. visit(i, t) for every pixel.
 template <typename T, typename Visit>
-__device__ void soft_skeleton(const SkeletonParams& p, const T* mask, accumulate_t<T>* real,
-                                           const Visit& visit) {
+__device__ void soft_skeleton(const SkeletonParams& p, const T* mask, accumulate_t<T>* real, const Visit& visit) {
   using Real = accumulate_t<T>;
   const int64_t n = p.pixels(), width = p.ridges.width;
   soft_thinning<Real>(p.thinning, mask, real, real + n, nullptr, real + 2 * n);
