@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kChamferThreads = 512;
 
-// Float32, per pixel: 16 bytes read, 5 thread instructions.
+// Float32, per pixel: 16 bytes read, about 20 thread instructions; sm_90: 46 registers.
 template <typename T>
 __global__ void __launch_bounds__(kChamferThreads, 2)
     chamfer_kernel(const T* __restrict__ pred,             // [B, H, W]
