@@ -60,7 +60,7 @@ __device__ PairSum soft_sums(const SkeletonParams& p, bool skeletons, const T* p
   return sum;
 }
 
-// Float32 at 224 px, per pixel: 12 bytes read; about 85 thread instructions of skeletons, 50 of masks. sm_90: 80
+// Float32 at 224 px, per pixel: 12 bytes read; 107 thread instructions of skeletons, 62 of masks. sm_90: 80
 // registers, 32 bytes spilled, in no sweep. As s2d_kernel; of
 // skeletons, the mask bits of the second sweep are those of 1 - T.
 template <typename T, typename M>

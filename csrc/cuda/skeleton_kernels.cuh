@@ -20,7 +20,7 @@ __device__ Line widen(const Line& line, const Beside& beside) {
 
 // Ridges of levels in the two planes, by the whole block: visit(y, low, high) for every row, by one warp, with bytes of
 // T: 0 or 1, of pixels 4 lane + {0..3} and 128 + 4 lane + {0..3}. Pixels outside the image may be anything.
-// 3 x 3 window: rows in runs, each run's lines rolling through registers; about 130 instructions per 256 pixels.
+// 3 x 3 window: rows in runs, each run's lines rolling through registers; about 150 instructions per 256 pixels.
 template <typename Visit>
 __device__ void visit_ridges(const SkeletonParams& p, const LevelPlanes& planes, const LevelMemory& memory,
                              const Visit& visit) {
@@ -97,7 +97,7 @@ __device__ void soft_skeleton(const SkeletonParams& p, const T* mask, accumulate
   __syncthreads();
 }
 
-// Float32 at 224 px, per pixel: 4 bytes read, 4 written, about 55 thread instructions. sm_90: 80 registers, 24 bytes
+// Float32 at 224 px, per pixel: 4 bytes read, 4 written, 59 thread instructions. sm_90: 80 registers, 24 bytes
 // spilled, in no sweep. As s2d_kernel.
 template <typename T, typename Out>
 __global__ void __launch_bounds__(kLevelThreads, 2)
