@@ -50,9 +50,9 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
     if (skeletons) {
       chip.fill(p, idle);
       mark_ridges(chip);
-      for (int32_t y = warp_index(); y < 4 * planes.groups; y += blockDim.x / 32) {
+      for (int32_t y = warp_index(); y < planes.height; y += blockDim.x / 32) {
         uint8_t& byte = bits[y * 32 + lane_index()];
-        byte = row_bits(planes, y, ~uint32_t(byte) & 15, ~uint32_t(byte) >> 4 & 15);  // 1 - T
+        byte = row_bits(planes, ~uint32_t(byte) & 15, ~uint32_t(byte) >> 4 & 15);  // 1 - T
       }
       __syncthreads();
     }

@@ -47,7 +47,7 @@ __device__ void write_levels(const S2dParams& p, const LevelPlanes& planes, cons
 }
 
 // Float32 at 224 px, per pixel: 4 bytes read, 4 written, 43 thread instructions. A persistent block reads the
-// next mask while it sweeps, so that loads of one image, sweeps and stores of others overlap. sm_90: 80 registers,
+// next mask while it sweeps, so that loads of one image, sweeps and stores of others overlap. sm_90: 76 registers,
 // nothing spilled. A block below `slots` does its soft images itself; others leave them, marked, to s2d_soft_kernel.
 template <typename T, typename Out>
 __global__ void __launch_bounds__(kLevelThreads, 2)
