@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from adaptation.body import Body
 from adaptation.domains.dataset import Domain, DomainSettings, make_domain
-from adaptation.regressor import Regressor
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +19,3 @@ def source() -> Domain:
 @pytest.fixture(scope="session")
 def target() -> Domain:
     return make_domain(DomainSettings("style", "adapt", 24, 48))
-
-
-def tiny_network(seed: int = 0) -> Regressor:
-    torch.manual_seed(seed)
-    return Regressor((1, 1, 1, 1), width=4, hidden=32)

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from conftest import tiny_network
+from networks import tiny_network
 
 from adaptation.body import Body
 from adaptation.domains.dataset import Domain

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import roma
 import torch
-from conftest import tiny_network
+from networks import tiny_network
 from safetensors.torch import save_file
 from torch import Tensor, nn
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_network
+from networks import tiny_network
 from torch import Tensor, nn
 
 from adaptation.body import Body, mirror_pose
