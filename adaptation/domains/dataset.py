@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -164,7 +165,8 @@ def make_domain(settings: DomainSettings, *, workers: int = 1, progress: Callabl
     parts = []
     jobs = [(settings, number) for number in range(settings.clips)]
     if workers > 1:
-        with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
+        # Not forked: a child would inherit the locks of threads that it does not have.
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
             for part in pool.map(_film, jobs, chunksize=4):
                 parts.append(part)
                 if progress:
