@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/buffer.h"
+#include "cpu/pages.h"
 #include "cpu/ridges.h"
 #include "dtypes.h"
 
@@ -42,7 +43,7 @@ Tensor d2t_cpu(const Tensor& distance, const Tensor& mask, int64_t pool_size, co
   const Images images = images_of("d2t", "distance", distance);
   const D2tParams p = d2t_params("d2t", images, pool_size);
   const ScalarType type = distance.scalar_type();
-  Tensor skeleton = empty_like_shape(distance, type);
+  Tensor skeleton = fresh_like_shape(distance, type);
   if (distance.numel() == 0) return skeleton;
 
   const bool bytes = !is_floating(mask.scalar_type());

@@ -1,5 +1,6 @@
 #include "cpu/d2t_backward.h"
 
+#include "cpu/pages.h"
 #include "dtypes.h"
 
 namespace topo {
@@ -45,8 +46,8 @@ std::tuple<Tensor, Tensor> d2t_backward_cpu(const Tensor& grad, const Tensor& di
   const Images images = images_of("d2t_backward", "distance", distance);
   const D2tParams p = d2t_params("d2t_backward", images, pool_size);
   const auto type = distance.scalar_type();
-  Tensor grad_distance = empty_like_shape(distance, type);
-  Tensor grad_mask = empty_like_shape(distance, type);
+  Tensor grad_distance = fresh_like_shape(distance, type);
+  Tensor grad_mask = fresh_like_shape(distance, type);
   if (distance.numel() == 0) return {grad_distance, grad_mask};
 
   const Tensor g = as_contiguous(as_dtype(grad, type));

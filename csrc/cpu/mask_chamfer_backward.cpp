@@ -1,3 +1,4 @@
+#include "cpu/pages.h"
 #include "cpu/skeleton_backward.h"
 #include "mask_chamfer.h"
 
@@ -85,7 +86,7 @@ Tensor mask_chamfer_backward_cpu(const Tensor& grad_pull, const Tensor& grad_pus
   check_image_sums(op, "grad_pull", grad_pull, pred);
   check_image_sums(op, "grad_push", grad_push, pred);
   const BackwardMode mode = backward_mode(op, backward);
-  Tensor grad_pred = empty_like_shape(pred, pred.scalar_type());
+  Tensor grad_pred = fresh_like_shape(pred, pred.scalar_type());
   if (pred.numel() == 0) return grad_pred;
 
   const Tensor pull = as_contiguous(as_dtype(grad_pull, args.result));

@@ -1,6 +1,7 @@
 #include "s2d.h"
 
 #include "cpu/mask.h"
+#include "cpu/pages.h"
 #include "cpu/thinning.h"
 
 namespace topo {
@@ -90,7 +91,7 @@ Tensor s2d_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t ke
   const Images images = images_of("s2d", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
   const ScalarType result = s2d_result_dtype(mask.scalar_type(), out_dtype, p);
-  Tensor distance = empty_like_shape(mask, result);
+  Tensor distance = fresh_like_shape(mask, result);
   if (mask.numel() == 0) return distance;
 
   const Tensor source = as_contiguous(mask);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cpu/mask.h"
+#include "cpu/pages.h"
 
 namespace topo {
 namespace {
@@ -50,7 +51,7 @@ Tensor s2d_backward_cpu(const Tensor& grad, const Tensor& mask, std::optional<in
   const BackwardMode mode = backward_mode("s2d_backward", backward);
   const Images images = images_of("s2d_backward", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
-  Tensor grad_mask = empty_like_shape(mask, mask.scalar_type());
+  Tensor grad_mask = fresh_like_shape(mask, mask.scalar_type());
   if (mask.numel() == 0) return grad_mask;
 
   const Tensor source = as_contiguous(mask);

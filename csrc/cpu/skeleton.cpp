@@ -1,5 +1,6 @@
 #include "skeleton.h"
 
+#include "cpu/pages.h"
 #include "cpu/skeleton_image.h"
 
 namespace topo {
@@ -43,7 +44,7 @@ Tensor skeleton_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64
   backward_mode("skeleton", backward);
   const Images images = images_of("skeleton", "mask", mask);
   const SkeletonParams p = skeleton_params("skeleton", images, iterations, pool_size);
-  Tensor skeleton = empty_like_shape(mask, skeleton_dtype(mask.scalar_type()));
+  Tensor skeleton = fresh_like_shape(mask, skeleton_dtype(mask.scalar_type()));
   if (mask.numel() == 0) return skeleton;
 
   const Tensor source = as_contiguous(mask);

@@ -1,5 +1,7 @@
 #include "cpu/skeleton_backward.h"
 
+#include "cpu/pages.h"
+
 namespace topo {
 namespace {
 
@@ -35,7 +37,7 @@ Tensor skeleton_backward_cpu(const Tensor& grad, const Tensor& mask, std::option
   const BackwardMode mode = backward_mode("skeleton_backward", backward);
   const Images images = images_of("skeleton_backward", "mask", mask);
   const SkeletonParams p = skeleton_params("skeleton_backward", images, iterations, pool_size);
-  Tensor grad_mask = empty_like_shape(mask, mask.scalar_type());
+  Tensor grad_mask = fresh_like_shape(mask, mask.scalar_type());
   if (mask.numel() == 0) return grad_mask;
 
   const Tensor source = as_contiguous(mask);
