@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -177,11 +177,6 @@ def make_domain(settings: DomainSettings, *, workers: int = 1, progress: Callabl
             if progress:
                 progress(FRAMES)
     return Domain(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Domain)})
-
-
-def domain_settings(settings: DomainSettings) -> dict[str, Any]:
-    """What is written beside a set that was filmed."""
-    return asdict(settings)
 
 
 def _one_thread() -> None:

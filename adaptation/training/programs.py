@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adaptation.body import Body
 from adaptation.checkpoints import LoadedNetwork, load_imagenet, load_network
-from adaptation.domains.dataset import Domain, DomainSettings, domain_settings, make_domain
+from adaptation.domains.dataset import Domain, DomainSettings, make_domain
 from adaptation.domains.recordings import domain_of_crops
 from adaptation.domains.shifts import low_resolution, night, perturbed
 from adaptation.errors import UserError
@@ -34,6 +34,7 @@ from adaptation.training.predict import predict_person
 from adaptation.training.presets import Preset
 from adaptation.training.pretrain import pretrain
 from adaptation.training.prior import PriorSettings, measure_prior, train_prior
+from adaptation.training.processes import is_first, join
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 from adaptation.video import Frames, open_frames, open_masks
 
@@ -45,7 +46,7 @@ def domain(settings: DomainSettings, out: Path, *, workers: int, overwrite: bool
     with result_folder(out, overwrite=overwrite) as folder:
         with Progress().task("Filming", settings.clips * 12) as update:
             made = make_domain(settings, workers=workers, progress=update.by)
-        made.save(folder, domain_settings(settings))
+        made.save(folder, asdict(settings))
         (folder / MARKER).write_text(json.dumps(asdict(settings), indent=2) + "\n")
     Console().print(f"{len(made)} crops of {settings.size} px in {out}", highlight=False)
 
@@ -148,6 +149,7 @@ def train_source(
     overwrite: bool,
 ) -> None:
     """Train a source regressor; ``out/model.safetensors`` is the result."""
+    join(device)
     domain = Domain.load(source)
     settings = replace(preset.pretrain, seed=seed)
     torch.manual_seed(seed)
@@ -170,6 +172,8 @@ def train_source(
             overwrite=overwrite,
             progress=update.by,
         )
+    if not is_first():
+        return
     LoadedNetwork(network, ".safetensors", {}, None).save(out / "model.safetensors")
     Console().print(f"{out / 'model.safetensors'}: {settings.steps} steps on {len(domain)} crops", highlight=False)
 
@@ -193,6 +197,7 @@ def adapt_network(
 
     ``out`` gets the weights in the format that ``model`` has and, of a recording, ``bodies`` with results and report.
     """
+    join(device)
     console = Console()
     loaded = load_network(model)
     before = copy.deepcopy(loaded.network)
@@ -217,6 +222,8 @@ def adapt_network(
             overwrite=overwrite,
             progress=update.by,
         )
+    if not is_first():
+        return
     weights = out / f"adapted{loaded.suffix}"
     loaded.save(weights)
     console.print(f"adapted weights: {weights}", highlight=False)

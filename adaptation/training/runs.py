@@ -33,27 +33,8 @@ class Run:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
         self.folder = folder
-        text = json.dumps(settings, indent=2, sort_keys=True, default=str)
-        marker = folder / MARKER
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"{folder} is a file; --out must name a folder")
-        if folder.exists() and any(folder.iterdir()):
-            if not marker.is_file():
-                raise UserError(f"{folder} does not hold a run of topo-adapt; choose another folder")
-            if overwrite and is_first():
-                shutil.rmtree(folder)
-            elif not overwrite and marker.read_text() != text + "\n":
-                raise UserError(
-                    f"{folder} holds a run with other settings ({_difference(marker, settings)}); "
-                    "choose another folder, or start anew with --overwrite"
-                )
-        if is_first():
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with whole_file(marker) as file:
-                    file.write((text + "\n").encode())
-            except OSError as error:
-                raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+        if is_first():  # the others would find what it is just writing
+            _claim(folder, settings, overwrite=overwrite)
         if dist.is_initialized():
             dist.barrier()
         self._writer = SummaryWriter(str(folder)) if is_first() else None
@@ -102,6 +83,30 @@ def load_state(path: Path) -> State:
     if not isinstance(state, dict):
         raise UserError(f"{path} holds a {type(state).__name__}, not a state")
     return state
+
+
+def _claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Make the folder one of a run with these settings."""
+    text = json.dumps(settings, indent=2, sort_keys=True, default=str)
+    marker = folder / MARKER
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; --out must name a folder")
+    if folder.exists() and any(folder.iterdir()):
+        if not marker.is_file():
+            raise UserError(f"{folder} does not hold a run of topo-adapt; choose another folder")
+        if overwrite:
+            shutil.rmtree(folder)
+        elif marker.read_text() != text + "\n":
+            raise UserError(
+                f"{folder} holds a run with other settings ({_difference(marker, settings)}); "
+                "choose another folder, or start anew with --overwrite"
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(marker) as file:
+            file.write((text + "\n").encode())
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def _difference(marker: Path, settings: Mapping[str, Any]) -> str:
