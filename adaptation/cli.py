@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from adaptation.arguments import Device, Out, Overwrite, Seed, choice
 from adaptation.errors import UserError
 from adaptation.training.commands import COMMANDS
 
@@ -22,14 +23,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must not exist yet.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
 Loss = Annotated[str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3 L_S + skeleton pixels, ours L_S + L_T.")]
 Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps of a fit.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Renderer = Annotated[str, typer.Option("--renderer", help="topokernels, or pytorch3d where it is installed.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all where not given.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 
 
 @app.command()
@@ -73,12 +70,12 @@ def fit(
         options=programs.options(
             frames=parse_frames(frames) if frames is not None else None,
             every=every,
-            method=_choice("--method", method, METHODS),
-            loss=_choice("--loss", loss, LOSS_NAMES),
+            method=choice("--method", method, METHODS),
+            loss=choice("--loss", loss, LOSS_NAMES),
             steps=steps,
             size=size,
             min_height=min_height,
-            renderer=_choice("--renderer", renderer, BACKENDS),
+            renderer=choice("--renderer", renderer, BACKENDS),
             device=device,
             seed=seed,
         ),
@@ -112,9 +109,9 @@ def demo(
     programs.demo(
         out,
         options=programs.options(
-            loss=_choice("--loss", loss, LOSS_NAMES),
+            loss=choice("--loss", loss, LOSS_NAMES),
             steps=steps,
-            renderer=_choice("--renderer", renderer, BACKENDS),
+            renderer=choice("--renderer", renderer, BACKENDS),
             device=device,
             seed=seed,
             every=5,
@@ -135,12 +132,6 @@ def doctor() -> None:
 
 for command in COMMANDS:
     app.command()(command)
-
-
-def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
-    return value
 
 
 def main() -> None:

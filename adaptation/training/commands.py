@@ -10,15 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptation.errors import UserError
+from adaptation.arguments import Device, Out, Overwrite, Seed, choice
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must not exist yet.")]
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped in it goes on.")]
 FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
 PresetOption = Annotated[str, typer.Option("--preset", help="tiny (seconds), small (two CPU cores) or paper (GPU).")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 Model = Annotated[
     str, typer.Option("--model", help="Weights with SPIN's keys (.safetensors, .pt), or package.module:function.")
 ]
@@ -127,11 +123,11 @@ def adapt(
     from adaptation.training import programs
 
     base = _preset(preset).adapt
-    loss = _choice("--loss", loss, (*LOSS_NAMES, "labels"))
+    loss = choice("--loss", loss, (*LOSS_NAMES, "labels"))
     changes: dict[str, Any] = {
-        "masks": _choice("--mask-kind", mask_kind, MASK_KINDS),
-        "layers": _choice("--layers", layers, ("all", "head", "norm")),
-        "norm": _choice("--norm", norm, ("frozen", "adapt")),
+        "masks": choice("--mask-kind", mask_kind, MASK_KINDS),
+        "layers": choice("--layers", layers, ("all", "head", "norm")),
+        "norm": choice("--norm", norm, ("frozen", "adapt")),
         "supervised": loss == "labels",
         "seed": seed,
     }
@@ -217,7 +213,7 @@ COMMANDS = (pretrain, prior, adapt, predict, evaluate, uap, domain, degrade)
 def _preset(name: str) -> Any:
     from adaptation.training.presets import PRESETS, preset
 
-    return preset(_choice("--preset", name, PRESETS))  # type: ignore[arg-type]
+    return preset(choice("--preset", name, PRESETS))  # type: ignore[arg-type]
 
 
 def _options(size: int, every: int, device: str) -> Any:
@@ -225,9 +221,3 @@ def _options(size: int, every: int, device: str) -> Any:
     from adaptation.pipeline import FitOptions
 
     return FitOptions(every=every, size=size, margin=MARGIN, device=device)
-
-
-def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
-    return value

@@ -1,0 +1,26 @@
+"""Options that several commands of ``topo-adapt`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptation.errors import UserError
+
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must not exist yet.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+
+
+def choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value of an option, which must be one of those allowed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if value not in allowed:
+        raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+    return value
