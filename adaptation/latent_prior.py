@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import roma
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
@@ -111,11 +110,6 @@ def _layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, outputs)
     )
-
-
-def with_root(root: Tensor, rotations: Tensor) -> Tensor:
-    """Rotations (B, 24, 3, 3) of an axis-angle root (B, 3) and of joints 1 to 23, (B, 23, 3, 3)."""
-    return torch.cat([roma.rotvec_to_rotmat(root)[:, None], rotations], dim=1)
 
 
 def least_squares(scores: Tensor, wanted: float) -> Tensor:

@@ -14,16 +14,13 @@ PRESETS: tuple[PresetName, ...] = get_args(PresetName)
 
 @dataclass(frozen=True)
 class Preset:
-    """A network, how much it sees, and how it is trained and adapted.
+    """A network, and how it is trained and adapted.
 
     Attributes:
         size: side of the crops in pixels.
         blocks: of the ResNet.
         width: of the ResNet.
         hidden: units of the head.
-        source: crops of the source domain.
-        target: crops of the target to adapt to.
-        test: crops of the target to measure on.
         pretrain: settings of the source training.
         adapt: settings of the adaptation.
     """
@@ -32,9 +29,6 @@ class Preset:
     blocks: tuple[int, int, int, int]
     width: int
     hidden: int
-    source: int
-    target: int
-    test: int
     pretrain: PretrainSettings
     adapt: AdaptSettings
 
@@ -47,9 +41,6 @@ def preset(name: PresetName) -> Preset:
             blocks=(1, 1, 1, 1),
             width=4,
             hidden=32,
-            source=24,
-            target=24,
-            test=12,
             pretrain=PretrainSettings(steps=4, batch=8, save_every=2),
             adapt=AdaptSettings(steps=4, batch=4, fit_steps=2, check_every=2),
         )
@@ -59,9 +50,6 @@ def preset(name: PresetName) -> Preset:
             blocks=(2, 2, 2, 2),
             width=24,
             hidden=256,
-            source=9600,
-            target=1800,
-            test=600,
             pretrain=PretrainSettings(steps=3000, batch=64),
             adapt=AdaptSettings(),
         )
@@ -70,9 +58,6 @@ def preset(name: PresetName) -> Preset:
         blocks=(3, 4, 6, 3),
         width=64,
         hidden=1024,
-        source=60000,
-        target=12000,
-        test=3000,
         pretrain=PretrainSettings(steps=40000, batch=64, rate=1e-4),
         adapt=AdaptSettings(steps=4000, rate=1e-6),
     )
