@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from picture_style import BLUE, GREY, INK, LIGHT, PAPER, RED, STYLE
 from PIL import Image
 from torch import Tensor
 
@@ -26,23 +27,9 @@ from adaptation.renderer import exact_silhouette
 matplotlib.use("Agg")
 
 SIZE = 224
-INK, PAPER, BLUE, RED = "#1f2733", "#ffffff", "#2b6cb0", "#d9480f"
-GREY, LIGHT = "#c3cad4", "#e9edf2"
 IN = LinearSegmentedColormap.from_list("in", [PAPER, "#bcd7f0", BLUE, "#0b2545"])
 OUT = LinearSegmentedColormap.from_list("out", [PAPER, "#fcd9c2", RED, "#5c1a03"])
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "#9dc3e6", PAPER, "#f4ac86", RED])
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.titlesize": 10,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-}
 
 
 def person(arms: tuple[float, float], spread: float, x: float, dtype: torch.dtype = torch.float64) -> Tensor:

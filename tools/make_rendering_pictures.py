@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from picture_style import BLUE, INK, PAPER, RED, STYLE
 from PIL import Image
 from torch import Tensor
 
@@ -28,22 +29,9 @@ from adaptation.renderer import exact_silhouette, make_renderer, straight_throug
 
 matplotlib.use("Agg")
 
-INK, PAPER, BLUE, RED, GREY = "#1f2733", "#ffffff", "#2b6cb0", "#d9480f", "#c3cad4"
 COVERED = LinearSegmentedColormap.from_list("covered", [PAPER, "#bcd7f0", BLUE, "#0b2545"])
 SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "#9dc3e6", PAPER, "#f4ac86", RED])
 ERROR = LinearSegmentedColormap.from_list("error", [PAPER, "#fcd9c2", RED, "#5c1a03"])
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.titlesize": 10,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "figure.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-}
 
 BODY = Body.free()
 SHOWN = (22, 90)  # columns of 112 that hold the body
