@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -117,6 +118,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
     try:
         width, hidden = weights["conv1.weight"].shape[0], weights["fc1.weight"].shape[0]
         numbers = weights["decpose.weight"].shape[0]
+        features = weights["fc1.weight"].shape[1] - numbers - 13
     except (KeyError, AttributeError):
         raise UserError(f"{path} is not a regressor with SPIN's keys (conv1, layer1, ..., fc1, decpose)") from None
     blocks = [
@@ -128,7 +130,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         prior = _prior(weights, path)
     elif numbers != 144:
         raise UserError(f"{path}: decpose must give 144 numbers (rotations) or {LATENT + 6} (latent), got {numbers}")
-    network = Regressor(blocks, width, hidden, prior)
+    network = Regressor(blocks, width, hidden, prior, grid=max(1, math.isqrt(features // (32 * width))))
     own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
     try:
         network.load_state_dict(own)

@@ -71,6 +71,7 @@ class Regressor(ResNet):
         hidden: units of the head's two layers; 1024 in SPIN.
         decoder: of the latent; None for SPIN's rotations. It belongs to the caller: its weights are neither
             trained nor saved here.
+        grid: cells per side over which features are averaged; 1 in SPIN.
         rounds: corrections of the mean estimate.
     """
 
@@ -86,9 +87,10 @@ class Regressor(ResNet):
         width: int = 64,
         hidden: int = 1024,
         decoder: PoseDecoder | None = None,
+        grid: int = 1,
         rounds: int = 3,
     ) -> None:
-        super().__init__(blocks, width)
+        super().__init__(blocks, width, grid)
         self._decoder = (decoder,)  # in a tuple, so that a module is not registered as part of this one
         self.rounds = rounds
         numbers = 24 * 6 if decoder is None else LATENT + 6

@@ -79,16 +79,22 @@ def pretrain(
         Path | None, typer.Option("--prior", help="Predict a latent that this prior decodes, not rotations.")
     ] = None,
     imagenet: Annotated[Path | None, typer.Option("--imagenet", help="Start the ResNet from these weights.")] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, or bfloat16 where the processor has it: half the time.")
+    ] = "float32",
     device: Device = "cpu",
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a source regressor on labelled crops."""
     from adaptation.training import programs
+    from adaptation.training.pretrain import PRECISIONS
 
     chosen = _preset(preset)
+    changes: dict[str, Any] = {"precision": choice("--precision", precision, PRECISIONS)}
     if steps is not None:
-        chosen = replace(chosen, pretrain=replace(chosen.pretrain, steps=steps))
+        changes["steps"] = steps
+    chosen = replace(chosen, pretrain=replace(chosen.pretrain, **changes))
     programs.train_source(
         crops, out, chosen, prior=pose_prior, imagenet=imagenet, device=device, seed=seed, overwrite=overwrite
     )

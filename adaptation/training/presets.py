@@ -21,6 +21,7 @@ class Preset:
         blocks: of the ResNet.
         width: of the ResNet.
         hidden: units of the head.
+        grid: cells per side over which features are averaged.
         pretrain: settings of the source training.
         adapt: settings of the adaptation.
     """
@@ -29,6 +30,7 @@ class Preset:
     blocks: tuple[int, int, int, int]
     width: int
     hidden: int
+    grid: int
     pretrain: PretrainSettings
     adapt: AdaptSettings
 
@@ -41,6 +43,7 @@ def preset(name: PresetName) -> Preset:
             blocks=(1, 1, 1, 1),
             width=4,
             hidden=32,
+            grid=1,
             pretrain=PretrainSettings(steps=4, batch=8, save_every=2),
             adapt=AdaptSettings(steps=4, batch=4, fit_steps=2, check_every=2),
         )
@@ -50,7 +53,8 @@ def preset(name: PresetName) -> Preset:
             blocks=(2, 2, 2, 2),
             width=24,
             hidden=256,
-            pretrain=PretrainSettings(steps=3000, batch=64),
+            grid=3,
+            pretrain=PretrainSettings(steps=6000, batch=64, rate=2e-3),
             adapt=AdaptSettings(),
         )
     return Preset(
@@ -58,6 +62,7 @@ def preset(name: PresetName) -> Preset:
         blocks=(3, 4, 6, 3),
         width=64,
         hidden=1024,
+        grid=1,
         pretrain=PretrainSettings(steps=40000, batch=64, rate=1e-4),
         adapt=AdaptSettings(steps=4000, rate=1e-6),
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 import roma
 import torch
@@ -17,6 +18,9 @@ from adaptation.errors import UserError
 from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
 from adaptation.training.processes import average_gradients, batch_of, my_share, share_norms, world
 from adaptation.training.runs import Run
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class PretrainSettings:
         weights: of the losses.
         flip: share of images that are mirrored.
         channel_noise: colour channels are multiplied by 1 +- this, as in SPIN.
+        precision: of convolutions and matrix products. bfloat16 takes about half the time on processors that have it.
         seed: of everything random.
         save_every: steps between saves.
     """
@@ -44,6 +49,7 @@ class PretrainSettings:
     weights: SupervisionWeights = field(default_factory=SupervisionWeights)
     flip: float = 0.5
     channel_noise: float = 0.2
+    precision: Precision = "float32"
     seed: int = 0
     save_every: int = 200
 
@@ -83,6 +89,8 @@ def pretrain(
     if settings.batch % world()[1]:
         raise UserError(f"a batch of {settings.batch} cannot be shared by {world()[1]} processes")
     network, body = share_norms(network.to(device).train()), body.to(device)
+    network = network.to(memory_format=torch.channels_last)  # 1.4 times as fast on CPU
+    kind = torch.device(device).type
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, settings.rate)
     run = Run(folder, {"pretrain": asdict(settings), **(describe or {})}, overwrite=overwrite)
@@ -99,7 +107,9 @@ def pretrain(
         index = my_share(batch_of(step, settings.batch, len(domain), settings.seed))
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         images, wanted = _augment(domain.image_batch(index.numpy()), truth.select(index), settings, generator)
-        prediction = network(images.to(device))
+        images = images.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(kind, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            prediction = network(images)
         loss = supervision_loss(prediction, wanted.to(device), body, settings.weights).mean()
         if not torch.isfinite(loss):
             raise UserError(f"the loss is {loss.item()} at step {step}; the state of the last save is in {folder}")

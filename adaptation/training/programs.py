@@ -153,12 +153,19 @@ def train_source(
     domain = Domain.load(source)
     settings = replace(preset.pretrain, seed=seed)
     torch.manual_seed(seed)
-    network = Regressor(preset.blocks, preset.width, preset.hidden, LatentPosePrior.load(prior) if prior else None)
+    decoder = LatentPosePrior.load(prior) if prior else None
+    network = Regressor(preset.blocks, preset.width, preset.hidden, decoder, preset.grid)
     if imagenet:
         load_imagenet(network, imagenet)
     describe = {
         "source": str(source),
-        "network": {"blocks": preset.blocks, "width": preset.width, "hidden": preset.hidden, "prior": str(prior)},
+        "network": {
+            "blocks": preset.blocks,
+            "width": preset.width,
+            "hidden": preset.hidden,
+            "grid": preset.grid,
+            "prior": str(prior),
+        },
     }
     with Progress().task("Training", settings.steps) as update:
         pretrain(
