@@ -16,7 +16,7 @@ from adaptation.body import Body
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
 from adaptation.metrics import silhouette_iou
 from adaptation.prior import GaussianPosePrior, geometric
-from adaptation.renderer import Renderer, straight_through
+from adaptation.renderer import Renderer
 
 
 @dataclass(frozen=True)
@@ -173,11 +173,7 @@ class Fitter:
 
     def draw(self, vertices: Tensor, camera: Tensor, size: int) -> Tensor:
         """The same of posed vertices (B, V, 3)."""
-        faces = self.body.faces
-        exact = self.renderer.silhouette(vertices, faces, camera, size)
-        if not vertices.requires_grad:
-            return exact
-        return straight_through(exact, self.renderer.coverage(vertices, faces, camera, size))
+        return self.renderer.silhouette(vertices, self.body.faces, camera, size)
 
     def objective(
         self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float

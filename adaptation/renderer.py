@@ -19,9 +19,6 @@ BackendName = Literal["topokernels", "pytorch3d"]
 BACKENDS: tuple[BackendName, ...] = ("topokernels", "pytorch3d")
 
 
-_NO_BLUR = 1e-12  # pixels squared; not 0, so that centres on the edge between two faces are covered
-
-
 class Renderer(Protocol):
     """Draws bodies: vertices (B, V, 3) and faces (F, 3) seen by cameras (B, 3) in size x size pixels."""
 
@@ -29,7 +26,7 @@ class Renderer(Protocol):
         """Soft silhouettes (B, 1, size, size) in [0, 1], differentiable in vertices and camera."""
 
     def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
-        """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, not differentiable."""
+        """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, with `straight_through`'s gradient."""
 
     def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest face, barycentrics and depth as :func:`topokernels.rasterize` gives them."""
@@ -49,13 +46,12 @@ class TopokernelsRenderer:
         """Soft silhouettes (B, 1, size, size)."""
         return topokernels.m2s(project(vertices, camera, size), faces, size, sigma=self.sigma, binary=False)
 
-    @torch.no_grad()
     def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
         """Pixels whose centre a body covers, (B, 1, size, size)."""
-        # Without blur a face covers half or more of the pixels inside it and nothing else. Faster than rasterize.
         points = project(vertices, camera, size)
-        covered = topokernels.m2s(points, faces, size, sigma=1.0, blur_radius=_NO_BLUR, binary=False) > 0
-        return covered.to(vertices.dtype)
+        # What nobody differentiates needs no soft outline.
+        blur_radius = None if points.requires_grad else 0.0
+        return topokernels.m2s(points, faces, size, sigma=self.sigma, blur_radius=blur_radius, exact=True)
 
     def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest face, barycentrics and depth."""
@@ -82,6 +78,7 @@ def make_renderer(backend: BackendName = "topokernels", *, sigma: float = 0.1) -
     raise UserError(f"renderer must be one of {', '.join(BACKENDS)}, got {backend!r}")
 
 
+@torch.no_grad()
 def exact_silhouette(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
     """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, not differentiable."""
     return TopokernelsRenderer().silhouette(vertices, faces, camera, size)
@@ -115,7 +112,7 @@ def _sum_3x3(images: Tensor) -> Tensor:
 
 
 def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
-    """The values of a binary silhouette with a gradient to a soft one.
+    """The values of a binary silhouette with a gradient to a soft one, as ``topokernels.m2s(..., exact=True)`` has.
 
     Where the outline moves out, a pixel outside of it is gained; where it moves in, one inside is lost. A soft
     silhouette of many small faces changes outside of the outline only, so that it would hear of the gains alone

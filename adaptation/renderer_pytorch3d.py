@@ -14,6 +14,7 @@ from torch import Tensor
 
 from adaptation.camera import project
 from adaptation.errors import UserError
+from adaptation.renderer import straight_through
 
 _INSTALL = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 
@@ -51,11 +52,14 @@ class PyTorch3DRenderer:
         alpha: Tensor = shader(rasterizer(meshes), meshes)[..., 3]
         return alpha.unsqueeze(1).to(vertices.dtype)
 
-    @torch.no_grad()
     def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
         """Pixels whose centre a body covers, (B, 1, size, size)."""
-        nearest, _, _ = self.rasterize(vertices, faces, camera, size)
-        return (nearest >= 0).to(vertices.dtype).unsqueeze(1)
+        with torch.no_grad():
+            nearest, _, _ = self.rasterize(vertices, faces, camera, size)
+        silhouette = (nearest >= 0).to(vertices.dtype).unsqueeze(1)
+        if not (torch.is_grad_enabled() and (vertices.requires_grad or camera.requires_grad)):
+            return silhouette
+        return straight_through(silhouette, self.coverage(vertices, faces, camera, size))
 
     def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest face, barycentrics and depth."""

@@ -25,10 +25,16 @@ STABLE_TORCH_LIBRARY(topo, m) {
       "int? iterations, bool skeletons, str backward) -> Tensor");
   m.def(
       "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
-      "bool binary=True, float? window=None, float gain=1.0) -> Tensor");
+      "bool binary=True, bool exact=False, float? window=None, float gain=1.0) -> Tensor");
   m.def("m2s_coverage(Tensor vertices, Tensor faces, int[] size, float sigma, float? blur_radius) -> Tensor");
+  m.def(
+      "m2s_silhouette(Tensor vertices, Tensor faces, int[] size, float sigma, float? blur_radius) "
+      "-> (Tensor silhouette, Tensor coverage)");
   m.def(
       "m2s_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor coverage, float sigma, float? blur_radius) "
       "-> Tensor");
+  m.def(
+      "m2s_silhouette_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor silhouette, Tensor coverage, "
+      "float sigma, float? blur_radius) -> Tensor");
   m.def("rasterize(Tensor vertices, Tensor faces, int[] size) -> (Tensor, Tensor, Tensor)");
 }

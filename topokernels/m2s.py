@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -22,6 +23,7 @@ def m2s(
     sigma: float,
     blur_radius: float | None = None,
     binary: bool = True,
+    exact: bool = False,
     window: float | None = None,
     gain: float = 1.0,
 ) -> Tensor:
@@ -41,10 +43,14 @@ def m2s(
         blur_radius: squared distance in pixel^2 from which a face counts no more. None:
             ``log(1 / 1e-4 - 1) * sigma``, where its own coverage has fallen to 1e-4.
         binary: A > 0.5 as 0 and 1, with the gradient of A (straight through). False: A itself, and
-            neither of the next two.
+            none of the next three.
+        exact: the pixels whose centre lies in a face, instead of A > 0.5, which is wider: the coverages of
+            the many small faces along an outline add up. The gradient g of the silhouette reaches A as a
+            central difference: beside the outline as the mean of g and of its mean over the neighbours
+            inside, elsewhere outside as g, inside as 0.
         window: lets a gradient through at the outline only, where ``|log(A / (1 - A))| <= window``.
             With one face the logit is ``-d / sigma``, so that ``r ** 2 / sigma`` is a band of r pixels
-            to either side. None: everywhere.
+            to either side. None: everywhere. Not with ``exact``.
         gain: multiplies the gradient. 2 makes up for :func:`topokernels.s2d` of a silhouette, whose
             subgradient puts half of a pixel's gradient to either side of the outline.
 
@@ -84,6 +90,7 @@ def m2s(
         sigma=sigma,
         blur_radius=blur_radius,
         binary=binary,
+        exact=exact,
         window=window,
         gain=gain,
     )
@@ -97,12 +104,18 @@ def _m2s(
     sigma: float,
     blur_radius: float | None = None,
     binary: bool = True,
+    exact: bool = False,
     window: float | None = None,
     gain: float = 1.0,
 ) -> Tensor:
-    torch._check(binary or (window is None and gain == 1), lambda: "m2s: window and gain need binary=True")
+    plain = not exact and window is None and gain == 1
+    torch._check(binary or plain, lambda: "m2s: exact, window and gain need binary=True")
+    torch._check(not exact or window is None, lambda: f"m2s: window must be None with exact=True, got {window}")
     torch._check(window is None or window >= 0, lambda: f"m2s: window must be at least 0 or None, got {window}")
     torch._check(math.isfinite(gain), lambda: f"m2s: gain must be finite, got {gain}")
+    if exact:
+        silhouette, _ = torch.ops.topo.m2s_silhouette.default(vertices, faces, size, sigma, blur_radius)
+        return silhouette if gain == 1 else silhouette.detach() + gain * (silhouette - silhouette.detach())
     coverage = torch.ops.topo.m2s_coverage.default(vertices, faces, size, sigma, blur_radius)
     return _straight_through(coverage, window, gain) if binary else coverage
 
@@ -152,10 +165,28 @@ def _fake(vertices: Tensor, faces: Tensor, size: Sequence[int], sigma: float, bl
     return vertices.new_empty((vertices.shape[0], 1, *size))
 
 
+@torch.library.register_fake("topo::m2s_silhouette")
+def _fake_silhouette(vertices: Tensor, faces: Tensor, size: Sequence[int], *_: Any) -> tuple[Tensor, Tensor]:
+    check_mesh("m2s", vertices, faces, size, depth=False)
+    shape = (vertices.shape[0], 1, *size)
+    return vertices.new_empty(shape), vertices.new_empty(shape)
+
+
 @torch.library.register_fake("topo::m2s_backward")
 def _fake_backward(grad: Tensor, vertices: Tensor, faces: Tensor, coverage: Tensor, *_: Any) -> Tensor:
     check_same_shape("m2s_backward", "grad", grad, "coverage", coverage)
     check_mesh("m2s_backward", vertices, faces, coverage.shape[2:], depth=False)
+    return vertices.new_empty(vertices.shape)
+
+
+@torch.library.register_fake("topo::m2s_silhouette_backward")
+def _fake_silhouette_backward(
+    grad: Tensor, vertices: Tensor, faces: Tensor, silhouette: Tensor, coverage: Tensor, *_: Any
+) -> Tensor:
+    op = "m2s_silhouette_backward"
+    check_same_shape(op, "grad", grad, "coverage", coverage)
+    check_mesh(op, vertices, faces, coverage.shape[2:], depth=False)
+    check_same_shape(op, "silhouette", silhouette, "coverage", coverage)
     return vertices.new_empty(vertices.shape)
 
 
@@ -164,8 +195,20 @@ def _setup_context(*, ctx: Any, inputs: Sequence[Any], output: Tensor, **_: Any)
     ctx.save_for_backward(vertices, faces, output)
 
 
+def _setup_silhouette(*, ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, Tensor], **_: Any) -> None:
+    vertices, faces, _size, *ctx.options = inputs
+    ctx.save_for_backward(vertices, faces, *output)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+
+
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_vertices = torch.ops.topo.m2s_backward.default(grad, *ctx.saved_tensors, *ctx.options)
+    return grad_vertices, None, None, None, None
+
+
+def _silhouette_backward(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
+    grad_vertices = torch.ops.topo.m2s_silhouette_backward.default(grad, *ctx.saved_tensors, *ctx.options)
     return grad_vertices, None, None, None, None
 
 
@@ -177,8 +220,11 @@ def _double_backward(ctx: Any, *grads: Tensor) -> NoReturn:
 
 register_autograd("m2s_coverage", _backward, setup_context=_setup_context)
 register_autograd("m2s_backward", _double_backward)
+register_autograd("m2s_silhouette", _silhouette_backward, setup_context=_setup_silhouette)
+register_autograd("m2s_silhouette_backward", _double_backward)
 for _device in ("cpu", "cuda"):
-    torch.library.register_autocast("topo::m2s_coverage", _device, torch.float32)
+    for _op in ("topo::m2s_coverage", "topo::m2s_silhouette"):
+        torch.library.register_autocast(_op, _device, torch.float32)
 
 
 def fold_meshes(info: Any, in_dims: Sequence[int | None], vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,14 +249,27 @@ def _vmap(info: Any, in_dims: tuple[Any, ...], vertices: Tensor, faces: Tensor, 
     return coverage.unflatten(0, (info.batch_size, -1)), 0
 
 
-@torch.library.register_vmap("topo::m2s_backward")
-def _vmap_backward(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
-    grad, vertices, faces, coverage, *options = args
-    vertices, faces = fold_meshes(info, in_dims[1:3], vertices, faces)
-    images = [
-        (image.expand(info.batch_size, *image.shape) if dim is None else image.movedim(dim, 0))
-        for image, dim in ((grad, in_dims[0]), (coverage, in_dims[3]))
+@torch.library.register_vmap("topo::m2s_silhouette")
+def _vmap_silhouette(
+    info: Any, in_dims: tuple[Any, ...], vertices: Tensor, faces: Tensor, *options: Any
+) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
+    folded = fold_meshes(info, in_dims, vertices, faces)
+    images = torch.ops.topo.m2s_silhouette.default(*folded, *options)
+    return tuple(image.unflatten(0, (info.batch_size, -1)) for image in images), (0, 0)
+
+
+def _vmap_backward(op: str, info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
+    """Of both backwards: grad, vertices, faces, one or two images, and two options."""
+    grad, vertices, faces, *images, sigma, blur_radius = args
+    folded = [
+        (image.expand(info.batch_size, *image.shape) if dim is None else image.movedim(dim, 0)).flatten(0, 1)
+        for image, dim in zip((grad, *images), (in_dims[0], *in_dims[3:-2]), strict=True)
     ]
-    grad, coverage = (image.flatten(0, 1) for image in images)
-    result = torch.ops.topo.m2s_backward.default(grad, vertices, faces, coverage, *options)
+    vertices, faces = fold_meshes(info, in_dims[1:3], vertices, faces)
+    backward = getattr(torch.ops.topo, op).default
+    result = backward(folded[0], vertices, faces, *folded[1:], sigma, blur_radius)
     return result.unflatten(0, (info.batch_size, -1)), 0
+
+
+for _op in ("m2s_backward", "m2s_silhouette_backward"):
+    torch.library.register_vmap(f"topo::{_op}", partial(_vmap_backward, _op))

@@ -34,9 +34,15 @@ int64_t set_up(const M2sParams& p, const Real* vertices, const int64_t* faces, i
   return ready;
 }
 
+// Where an image goes. `silhouette` is null where it is not wanted.
+template <typename Real>
+struct Image {
+  Real *silhouette, *coverage;
+};
+
 // Rows of one image; draw(falloff, product) multiplies 1 + e of every face in, in order.
 template <typename Real, typename Draw>
-void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, Real* coverage, Draw&& draw) {
+void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, const Image<Real>& image, Draw&& draw) {
   if (row_begin == row_end) return;
   const int64_t pitch = pitch_of(p);
   std::vector<Real> product((row_end - row_begin) * pitch, Real(1));
@@ -44,25 +50,30 @@ void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, Real*
   draw(m2s_falloff<Real>(p), row_zero);
   for (int64_t y = row_begin; y < row_end; ++y) {
     const Real* source = row_zero + y * pitch;
-    for (int64_t x = 0; x < p.width; ++x) coverage[y * p.width + x] = Real(1) - Real(1) / source[x];
+    Real* coverage = image.coverage + y * p.width;
+    for (int64_t x = 0; x < p.width; ++x) coverage[x] = Real(1) - Real(1) / std::abs(source[x]);
+    if (!image.silhouette) continue;
+    Real* silhouette = image.silhouette + y * p.width;
+    for (int64_t x = 0; x < p.width; ++x) silhouette[x] = source[x] < Real(0) ? Real(1) : Real(0);
   }
 }
 
 // By one thread, which sets up a chunk of faces at a time.
 template <typename Real>
-void coverage_image(const M2sParams& p, const Real* vertices, const int64_t* faces, Real* coverage) {
-  coverage_rows(p, 0, p.height, coverage, [&](const Falloff<Real>& falloff, Real* product) {
+void coverage_image(const M2sParams& p, const Real* vertices, const int64_t* faces, const Image<Real>& image) {
+  coverage_rows(p, 0, p.height, image, [&](const Falloff<Real>& falloff, Real* product) {
     FaceEdges<Real> edges[kFacesAtOnce];
     for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk) {
       const int64_t ready = set_up(p, vertices, faces, chunk, edges);
-      TOPO_SIMD_CALL(m2s_multiply, edges, ready, int64_t(0), p.height, falloff, product, pitch_of(p));
+      TOPO_SIMD_CALL(m2s_multiply, edges, ready, int64_t(0), p.height, falloff, image.silhouette != nullptr,
+                     product, pitch_of(p));
     }
   });
 }
 
 // By all threads: they share the faces to set them up, then the rows, in bands that as many boxes of faces cross.
 template <typename Real>
-void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64_t* faces, Real* coverage) {
+void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64_t* faces, const Image<Real>& image) {
   Buffer<FaceEdges<Real>> edges(chunks_of(p) * kFacesAtOnce);
   std::vector<int64_t> ready(chunks_of(p)), starts(p.height + 1, 0), bounds{0};
   torch::stable::parallel_for(0, chunks_of(p), 1, [&](int64_t begin, int64_t end) {
@@ -93,23 +104,24 @@ void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64
 
   torch::stable::parallel_for(0, bands, 1, [&](int64_t begin, int64_t end) {
     const int64_t first = bounds[begin], last = bounds[end];
-    coverage_rows(p, first, last, coverage, [&](const Falloff<Real>& falloff, Real* product) {
+    coverage_rows(p, first, last, image, [&](const Falloff<Real>& falloff, Real* product) {
       for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk) {
-        TOPO_SIMD_CALL(m2s_multiply, edges.data() + chunk * kFacesAtOnce, ready[chunk], first, last, falloff, product,
-                       pitch_of(p));
+        TOPO_SIMD_CALL(m2s_multiply, edges.data() + chunk * kFacesAtOnce, ready[chunk], first, last, falloff,
+                       image.silhouette != nullptr, product, pitch_of(p));
       }
     });
   });
 }
 
 template <typename Real>
-void coverage_images(const M2sParams& p, const Tensor& vertices, const Tensor& faces, Tensor& coverage) {
+void draw_images(const M2sParams& p, const Tensor& vertices, const Tensor& faces, Real* silhouette, Tensor& coverage) {
   const Real* v = static_cast<const Real*>(vertices.const_data_ptr());
   const int64_t* f = faces.const_data_ptr<int64_t>();
   Real* out = static_cast<Real*>(coverage.mutable_data_ptr());
   check_mesh("m2s", p, v, f, false);
   const auto draw = [&](int64_t image, auto draw_one) {
-    draw_one(p, v + image * p.vertices * p.components, f + image * p.face_stride, out + image * p.pixels());
+    const Image<Real> target{silhouette ? silhouette + image * p.pixels() : nullptr, out + image * p.pixels()};
+    draw_one(p, v + image * p.vertices * p.components, f + image * p.face_stride, target);
   };
   // One image per thread, and what is left over by all of them.
   const int64_t left = p.count % torch::stable::get_num_threads();
@@ -121,15 +133,15 @@ void coverage_images(const M2sParams& p, const Tensor& vertices, const Tensor& f
 
 // weight = 2 / sigma * dL/dA * (1 - A), 0 where the pixel is covered. Rows of the whole batch.
 template <typename Real>
-void weight_rows(const M2sParams& p, const Real* grad, const Real* coverage, int64_t row_begin, int64_t row_end,
-                 Real* weight) {
+void weight_rows(const M2sParams& p, const Real* grad, const Real* silhouette, const Real* coverage, int64_t row_begin,
+                 int64_t row_end, Real* weight) {
   const Real scale = static_cast<Real>(2.0 / p.sigma), least = Real(1) / m2s_falloff<Real>(p).saturated;
-  for (int64_t y = row_begin; y < row_end; ++y) {
-    Real* row = weight + y * pitch_of(p);
-    for (int64_t x = 0; x < p.width; ++x) {
-      const Real open = Real(1) - coverage[y * p.width + x];
-      row[x] = open < least ? Real(0) : scale * grad[y * p.width + x] * open;
-    }
+  Buffer<Real> scratch(2 * (p.width + 2));
+  for (int64_t k = row_begin; k < row_end; ++k) {
+    const int64_t y = k % p.height, image = (k - y) * p.width;
+    Real* row = weight + k * pitch_of(p);
+    TOPO_SIMD_CALL(m2s_weigh, grad + image, silhouette ? silhouette + image : nullptr, coverage + image, p.height,
+                   p.width, y, scale, least, scratch.data(), row);
     std::fill(row + p.width, row + pitch_of(p), Real(0));
   }
 }
@@ -157,7 +169,7 @@ void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, 
 
 template <typename Real>
 void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& vertices, const Tensor& faces,
-                     const Tensor& coverage, Tensor& grad_vertices) {
+                     const Real* silhouette, const Tensor& coverage, Tensor& grad_vertices) {
   const Real* g = static_cast<const Real*>(grad.const_data_ptr());
   const Real* v = static_cast<const Real*>(vertices.const_data_ptr());
   const int64_t* f = faces.const_data_ptr<int64_t>();
@@ -168,7 +180,7 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
   Buffer<Real> weight(p.count * p.height * pitch_of(p));
   std::vector<Real> per_face(p.count * p.faces * 6, Real(0));
   torch::stable::parallel_for(0, p.count * p.height, 64,
-                              [&](int64_t begin, int64_t end) { weight_rows(p, g, a, begin, end, weight.data()); });
+                              [&](int64_t begin, int64_t end) { weight_rows(p, g, silhouette, a, begin, end, weight.data()); });
   // With t threads each takes every t-th chunk: the parts of a body differ in what they cost.
   const int64_t tasks = torch::stable::get_num_threads();
   torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
@@ -197,12 +209,26 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
 Tensor m2s_coverage_cpu(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size, double sigma,
                         std::optional<double> blur_radius) {
   return m2s_coverage(vertices, faces, size, sigma, blur_radius,
-                      [](auto real, auto&&... arguments) { coverage_images<decltype(real)>(arguments...); });
+                      [](auto real, auto&&... arguments) { draw_images<decltype(real)>(arguments...); });
+}
+
+std::tuple<Tensor, Tensor> m2s_silhouette_cpu(const Tensor& vertices, const Tensor& faces,
+                                              const std::vector<int64_t>& size, double sigma,
+                                              std::optional<double> blur_radius) {
+  return m2s_silhouette(vertices, faces, size, sigma, blur_radius,
+                        [](auto real, auto&&... arguments) { draw_images<decltype(real)>(arguments...); });
 }
 
 Tensor m2s_backward_cpu(const Tensor& grad, const Tensor& vertices, const Tensor& faces, const Tensor& coverage,
                         double sigma, std::optional<double> blur_radius) {
-  return m2s_backward(grad, vertices, faces, coverage, sigma, blur_radius,
+  return m2s_backward("m2s_backward", grad, vertices, faces, nullptr, coverage, sigma, blur_radius,
+                      [](auto real, auto&&... arguments) { backward_images<decltype(real)>(arguments...); });
+}
+
+Tensor m2s_silhouette_backward_cpu(const Tensor& grad, const Tensor& vertices, const Tensor& faces,
+                                   const Tensor& silhouette, const Tensor& coverage, double sigma,
+                                   std::optional<double> blur_radius) {
+  return m2s_backward("m2s_silhouette_backward", grad, vertices, faces, &silhouette, coverage, sigma, blur_radius,
                       [](auto real, auto&&... arguments) { backward_images<decltype(real)>(arguments...); });
 }
 
@@ -210,7 +236,9 @@ Tensor m2s_backward_cpu(const Tensor& grad, const Tensor& vertices, const Tensor
 
 STABLE_TORCH_LIBRARY_IMPL(topo, CPU, m) {
   m.impl("m2s_coverage", TORCH_BOX(&m2s_coverage_cpu));
+  m.impl("m2s_silhouette", TORCH_BOX(&m2s_silhouette_cpu));
   m.impl("m2s_backward", TORCH_BOX(&m2s_backward_cpu));
+  m.impl("m2s_silhouette_backward", TORCH_BOX(&m2s_silhouette_backward_cpu));
 }
 
 }  // namespace topo

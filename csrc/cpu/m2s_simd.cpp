@@ -126,6 +126,7 @@ struct Pixels {
     return lane[0];
   }
 
+  template <bool exact>
   static void multiply(const FaceEdges<Real>& face, int64_t row_begin, int64_t row_end, const Falloff<Real>& falloff,
                        Real* product, int64_t pitch) {
     const PixelBox box = face.box;
@@ -135,9 +136,12 @@ struct Pixels {
       for (int64_t y = first; y <= last; ++y) {
         Real* at = product + y * pitch + x;
         const V before = load(at);
-        if (!any(before < falloff.saturated)) continue;
+        // Negative means inside: what is saturated from the outside goes on.
+        if (!any(exact ? before > -falloff.saturated : before < falloff.saturated)) continue;
         const V distance = signed_distance(face, dx, V{} + static_cast<Real>(y - box.y0));
-        store(at, before * (exponential(distance, falloff) + Real(1)));
+        const V after = before * (exponential(distance, falloff) + Real(1));
+        const I sign = (I)(-V{}) & (distance < static_cast<Real>(kTouching));
+        store(at, exact ? (V)((I)after | sign) : after);
       }
     }
   }
@@ -169,12 +173,12 @@ struct Pixels {
   }
 };
 
-template <typename Real>
+template <bool exact, typename Real>
 void multiply_faces(const FaceEdges<Real>* faces, int64_t count, int64_t row_begin, int64_t row_end,
                     const Falloff<Real>& falloff, Real* product, int64_t pitch) {
   for (int64_t f = 0; f < count; ++f) {
-    const auto draw =
-        is_narrow<Real>(faces[f].box) ? Pixels<Real, kNarrowBytes>::multiply : Pixels<Real, kBytes>::multiply;
+    const auto draw = is_narrow<Real>(faces[f].box) ? Pixels<Real, kNarrowBytes>::template multiply<exact>
+                                                    : Pixels<Real, kBytes>::template multiply<exact>;
     draw(faces[f], row_begin, row_end, falloff, product, pitch);
   }
 }
@@ -194,7 +198,56 @@ bool any_weight(const Real* weight, int64_t pitch, const PixelBox& box) {
                               : Pixels<Real, kBytes>::any_weight(weight, pitch, box);
 }
 
+// The gradient of the silhouette in row y as one of the coverage. The sums over 3 x 3 pixels come column by column.
+template <typename Real>
+void outline_row(const Real* grad, const Real* silhouette, int64_t height, int64_t width, int64_t y, Real* scratch,
+                 Real* row) {
+  Real *count = scratch, *pull = scratch + width + 2;
+  count[0] = pull[0] = count[width + 1] = pull[width + 1] = Real(0);
+  for (int64_t x = 0; x < width; ++x) {
+    count[x + 1] = silhouette[y * width + x];
+    pull[x + 1] = silhouette[y * width + x] * grad[y * width + x];
+  }
+  for (int64_t beside = y - 1; beside <= y + 1; beside += 2) {
+    if (beside < 0 || beside >= height) continue;
+    for (int64_t x = 0; x < width; ++x) {
+      count[x + 1] += silhouette[beside * width + x];
+      pull[x + 1] += silhouette[beside * width + x] * grad[beside * width + x];
+    }
+  }
+  for (int64_t x = 0; x < width; ++x) {
+    const Real inside = (count[x + 1] + count[x]) + count[x + 2], pulls = (pull[x + 1] + pull[x]) + pull[x + 2];
+    const Real here = grad[y * width + x], mean = pulls / (inside > Real(1) ? inside : Real(1));
+    const Real central = inside > Real(0) ? (mean + here) * Real(0.5) : here;
+    row[x] = silhouette[y * width + x] > Real(0) ? Real(0) : central;
+  }
+}
+
+template <typename Real>
+void weigh(const Real* grad, const Real* silhouette, const Real* coverage, int64_t height, int64_t width, int64_t y,
+           Real scale, Real least, Real* scratch, Real* row) {
+  const Real* gradient = grad + y * width;
+  if (silhouette) {
+    outline_row(grad, silhouette, height, width, y, scratch, row);
+    gradient = row;
+  }
+  for (int64_t x = 0; x < width; ++x) {
+    const Real open = Real(1) - coverage[y * width + x], weight = scale * gradient[x] * open;
+    row[x] = open < least ? Real(0) : weight;
+  }
+}
+
 }  // namespace
+
+void m2s_weigh(const float* grad, const float* silhouette, const float* coverage, int64_t height, int64_t width,
+               int64_t y, float scale, float least, float* scratch, float* row) {
+  weigh(grad, silhouette, coverage, height, width, y, scale, least, scratch, row);
+}
+
+void m2s_weigh(const double* grad, const double* silhouette, const double* coverage, int64_t height, int64_t width,
+               int64_t y, double scale, double least, double* scratch, double* row) {
+  weigh(grad, silhouette, coverage, height, width, y, scale, least, scratch, row);
+}
 
 bool m2s_any_weight(const float* weight, int64_t pitch, const PixelBox& box) {
   return any_weight(weight, pitch, box);
@@ -205,13 +258,15 @@ bool m2s_any_weight(const double* weight, int64_t pitch, const PixelBox& box) {
 }
 
 void m2s_multiply(const FaceEdges<float>* faces, int64_t count, int64_t row_begin, int64_t row_end,
-                  const Falloff<float>& falloff, float* product, int64_t pitch) {
-  multiply_faces(faces, count, row_begin, row_end, falloff, product, pitch);
+                  const Falloff<float>& falloff, bool exact, float* product, int64_t pitch) {
+  const auto multiply = exact ? multiply_faces<true, float> : multiply_faces<false, float>;
+  multiply(faces, count, row_begin, row_end, falloff, product, pitch);
 }
 
 void m2s_multiply(const FaceEdges<double>* faces, int64_t count, int64_t row_begin, int64_t row_end,
-                  const Falloff<double>& falloff, double* product, int64_t pitch) {
-  multiply_faces(faces, count, row_begin, row_end, falloff, product, pitch);
+                  const Falloff<double>& falloff, bool exact, double* product, int64_t pitch) {
+  const auto multiply = exact ? multiply_faces<true, double> : multiply_faces<false, double>;
+  multiply(faces, count, row_begin, row_end, falloff, product, pitch);
 }
 
 void m2s_gather(const FaceEdges<float>* faces, int64_t count, const Falloff<float>& falloff, const float* weight,

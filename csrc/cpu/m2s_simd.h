@@ -14,11 +14,19 @@ namespace topo {
 
 constexpr int64_t kPlanePadding = 16;
 
-// product (H, pitch): times 1 + e of every face, in rows row_begin to row_end. `product` points to row 0.
+// product (H, pitch): times 1 + e of every face, in rows row_begin to row_end. `product` points to row 0. If `exact`,
+// it is made negative inside of a face.
 TOPO_SIMD_DECLARE(void m2s_multiply(const FaceEdges<float>* faces, int64_t count, int64_t row_begin, int64_t row_end,
-                                    const Falloff<float>& falloff, float* product, int64_t pitch);
+                                    const Falloff<float>& falloff, bool exact, float* product, int64_t pitch);
                   void m2s_multiply(const FaceEdges<double>* faces, int64_t count, int64_t row_begin, int64_t row_end,
-                                    const Falloff<double>& falloff, double* product, int64_t pitch))
+                                    const Falloff<double>& falloff, bool exact, double* product, int64_t pitch))
+
+// Row y of weight (H, pitch) = scale * dL/dA * (1 - A), 0 where 1 - A < least. dL/dA is `grad`, or where there is a
+// silhouette the central difference of m2s.h; scratch then holds 2 * (width + 2) values.
+TOPO_SIMD_DECLARE(void m2s_weigh(const float* grad, const float* silhouette, const float* coverage, int64_t height,
+                                 int64_t width, int64_t y, float scale, float least, float* scratch, float* row);
+                  void m2s_weigh(const double* grad, const double* silhouette, const double* coverage, int64_t height,
+                                 int64_t width, int64_t y, double scale, double least, double* scratch, double* row))
 
 // Whether any of weight (H, pitch) is not 0 in the box.
 TOPO_SIMD_DECLARE(bool m2s_any_weight(const float* weight, int64_t pitch, const PixelBox& box);
