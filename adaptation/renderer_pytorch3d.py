@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaptation.camera import project
 from adaptation.errors import UserError
-from adaptation.renderer import straight_through
+from topokernels.reference import straight_through
 
 _INSTALL = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 

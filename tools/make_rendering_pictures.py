@@ -25,7 +25,8 @@ from adaptation.camera import fit_camera_to_bbox, project
 from adaptation.errors import UserError
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss
 from adaptation.poses import facing, walking
-from adaptation.renderer import exact_silhouette, make_renderer, straight_through
+from adaptation.renderer import exact_silhouette, make_renderer
+from topokernels.reference import straight_through
 
 matplotlib.use("Agg")
 

@@ -67,6 +67,7 @@ def m2s(
     sigma: float,
     blur_radius: float | None = None,
     binary: bool = True,
+    exact: bool = False,
     window: float | None = None,
     gain: float = 1.0,
 ) -> Tensor:
@@ -90,9 +91,37 @@ def m2s(
     coverage = 1 - uncovered.exp()
     if not binary:
         return coverage
+    if exact:
+        silhouette = ((distance < 1e-12) & kept[..., None, None]).any(1, keepdim=True)
+        through = straight_through(silhouette.to(coverage), coverage)
+        return through.detach() + gain * (through - through.detach())
     logit = torch.logit(coverage.detach())
     passed = gain * (logit.abs() <= (math.inf if window is None else window))
     return (coverage > 0.5).to(coverage) + passed * (coverage - coverage.detach())
+
+
+def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
+    """The values of a binary silhouette with a gradient to a soft one.
+
+    Where the outline moves out, a pixel outside of it is gained; where it moves in, one inside is lost. A soft
+    silhouette of many small faces changes outside of the outline only, so that it would hear of the gains alone
+    and the body would come out too thin or too wide. Each pixel outside of the outline therefore gets the mean of
+    its own gradient and that of its neighbours inside: a central difference. Its adjoint is written here, and
+    autograd transposes it: outside, a change of the coverage counts half and goes for the other half to the
+    neighbours inside.
+
+    Args:
+        silhouette: (B, 1, H, W) of 0 and 1, the exact one.
+        coverage: (B, 1, H, W) soft, whose gradient is used.
+
+    Returns:
+        The values of ``silhouette``.
+    """
+    window = silhouette.new_ones(1, 1, 3, 3)
+    neighbours = F.conv2d(silhouette, window, padding=1)  # inside
+    outside = (1 - silhouette) * (coverage - coverage.detach())
+    shared = torch.where(neighbours > 0, outside / 2, 0)
+    return silhouette + (outside - shared) + silhouette * F.conv2d(shared / neighbours.clamp(min=1), window, padding=1)
 
 
 def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:

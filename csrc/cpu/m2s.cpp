@@ -10,8 +10,6 @@
 namespace topo {
 namespace {
 
-constexpr int64_t kFacesAtOnce = 64;  // set up, then drawn, while in L1
-
 int64_t pitch_of(const M2sParams& p) {
   return p.width + kPlanePadding;
 }
@@ -20,18 +18,63 @@ int64_t chunks_of(const M2sParams& p) {
   return (p.faces + kFacesAtOnce - 1) / kFacesAtOnce;
 }
 
+// Faces of a chunk on their way to being set up, those that cover nothing left out.
+template <typename Real>
+struct Chunk {
+  FaceCorners corners{};
+  PixelBox boxes[kFacesAtOnce];
+  int64_t index[kFacesAtOnce];
+  bool flipped[kFacesAtOnce];
+  int64_t count = 0;
+
+  // check_mesh has seen the indices and the coordinates.
+  Chunk(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk) {
+    const int64_t end = std::min(p.faces, (chunk + 1) * kFacesAtOnce);
+    for (int64_t f = chunk * kFacesAtOnce; f < end; ++f) {
+      double x[3], y[3];
+      for (int k = 0; k < 3; ++k) {
+        const Real* vertex = vertices + faces[3 * f + k] * p.components;
+        x[k] = static_cast<double>(vertex[0]);
+        y[k] = static_cast<double>(vertex[1]);
+      }
+      const double area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0]);
+      const bool turned = area < 0.0;
+      for (int k = 0; k < 3; ++k) {
+        const int from = turned && k ? 3 - k : k;
+        corners.x[k][count] = x[from];
+        corners.y[k][count] = y[from];
+      }
+      flipped[count] = turned;
+      index[count] = f;
+      count += std::abs(area) > kLeastDoubledArea;
+    }
+    TOPO_SIMD_CALL(m2s_boxes, corners, count, p.height, p.width, p.reach, boxes);
+  }
+
+  // Sets up the faces whose box passes, and returns how many there are.
+  template <typename Keep>
+  int64_t set_up(FaceEdges<Real>* edges, Keep&& keep) {
+    int64_t kept = 0;
+    for (int64_t f = 0; f < count; ++f) {
+      if (boxes[f].x1 < boxes[f].x0 || !keep(boxes[f])) continue;
+      for (int k = 0; k < 3; ++k) {
+        corners.x[k][kept] = corners.x[k][f];
+        corners.y[k][kept] = corners.y[k][f];
+      }
+      boxes[kept] = boxes[f];
+      index[kept] = index[f];
+      edges[kept].flipped = flipped[f];
+      ++kept;
+    }
+    TOPO_SIMD_CALL(m2s_edges, corners, boxes, kept, edges);
+    return kept;
+  }
+};
+
 // Sets up the faces of a chunk that cover anything, and returns how many there are.
 template <typename Real>
 int64_t set_up(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk, FaceEdges<Real>* edges) {
-  int64_t ready = 0;
-  const int64_t end = std::min(p.faces, (chunk + 1) * kFacesAtOnce);
-  for (int64_t f = chunk * kFacesAtOnce; f < end; ++f) {
-    double xy[6];
-    PixelBox box;
-    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box))
-      ready += face_edges(xy, box, edges[ready]);
-  }
-  return ready;
+  return Chunk<Real>(p, vertices, faces, chunk).set_up(edges, [](const PixelBox&) { return true; });
 }
 
 // Where an image goes. `silhouette` is null where it is not wanted.
@@ -150,21 +193,13 @@ void weight_rows(const M2sParams& p, const Real* grad, const Real* silhouette, c
 template <typename Real>
 void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk, const Real* weight,
                 Real* grad) {
+  Chunk<Real> near(p, vertices, faces, chunk);
   FaceEdges<Real> edges[kFacesAtOnce];
-  int64_t index[kFacesAtOnce], ready = 0;
   Real found[kFacesAtOnce * 6];
-  const int64_t end = std::min(p.faces, (chunk + 1) * kFacesAtOnce);
-  for (int64_t f = chunk * kFacesAtOnce; f < end; ++f) {
-    double xy[6];
-    PixelBox box;
-    if (face_corners(p, vertices, faces + 3 * f, xy) && face_box(p, xy, box) &&
-        TOPO_SIMD_CALL(m2s_any_weight, weight, pitch_of(p), box)) {
-      index[ready] = f;
-      ready += face_edges(xy, box, edges[ready]);
-    }
-  }
+  const int64_t ready = near.set_up(
+      edges, [&](const PixelBox& box) { return TOPO_SIMD_CALL(m2s_any_weight, weight, pitch_of(p), box); });
   TOPO_SIMD_CALL(m2s_gather, edges, ready, m2s_falloff<Real>(p), weight, pitch_of(p), found);
-  for (int64_t k = 0; k < ready; ++k) std::copy(found + 6 * k, found + 6 * k + 6, grad + 6 * index[k]);
+  for (int64_t k = 0; k < ready; ++k) std::copy(found + 6 * k, found + 6 * k + 6, grad + 6 * near.index[k]);
 }
 
 template <typename Real>

@@ -198,6 +198,70 @@ bool any_weight(const Real* weight, int64_t pitch, const PixelBox& box) {
                               : Pixels<Real, kBytes>::any_weight(weight, pitch, box);
 }
 
+// Whole vectors: what is set up beyond `count` is of no use and does no harm.
+static inline int64_t padded(int64_t count) {
+  return (count + 7) / 8 * 8;
+}
+
+// Pixels whose centre lies in [low, high], and at least one of the image of `length` pixels if first <= last.
+struct PixelRanges {
+  int32_t first[kFacesAtOnce], last[kFacesAtOnce];
+};
+
+void pixel_ranges(const double (*at)[kFacesAtOnce], int64_t count, double reach, int64_t length, PixelRanges& ranges) {
+  const double end = static_cast<double>(length - 1);
+  for (int64_t f = 0; f < padded(count); ++f) {
+    const double low = least(least(at[0][f], at[1][f]), at[2][f]) - reach - 0.5;
+    const double high = greatest(greatest(at[0][f], at[1][f]), at[2][f]) + reach - 0.5;
+    const double from = greatest(low, 0.0), to = least(high, end);
+    const int32_t first = static_cast<int32_t>(from);
+    ranges.first[f] = first + (static_cast<double>(first) < from ? 1 : 0);
+    ranges.last[f] = to < 0.0 ? -1 : static_cast<int32_t>(to);
+  }
+}
+
+template <typename Real>
+struct Edges {
+  Real ux[kFacesAtOnce], uy[kFacesAtOnce], height[kFacesAtOnce];
+  Real start[kFacesAtOnce], end[kFacesAtOnce], inverse[kFacesAtOnce];
+};
+
+template <typename Real>
+void set_up_edges(const FaceCorners& corners, const PixelBox* boxes, int64_t count, FaceEdges<Real>* faces) {
+  double centre_x[kFacesAtOnce], centre_y[kFacesAtOnce];
+  for (int64_t f = 0; f < count; ++f) {
+    faces[f].box = boxes[f];
+    centre_x[f] = boxes[f].x0 + 0.5;
+    centre_y[f] = boxes[f].y0 + 0.5;
+  }
+  for (int64_t f = count; f < padded(count); ++f) centre_x[f] = centre_y[f] = 0.0;
+  for (int k = 0; k < 3; ++k) {
+    const double *ax = corners.x[k], *ay = corners.y[k], *bx = corners.x[(k + 1) % 3], *by = corners.y[(k + 1) % 3];
+    Edges<Real> edges;
+    for (int64_t f = 0; f < padded(count); ++f) {
+      const double dx = bx[f] - ax[f], dy = by[f] - ay[f];
+      const double length = __builtin_sqrt(dx * dx + dy * dy), inverse = 1.0 / length;
+      const double ux = dx * inverse, uy = dy * inverse;
+      const double px = centre_x[f] - ax[f], py = centre_y[f] - ay[f];
+      const double along = ux * px + uy * py;
+      edges.ux[f] = static_cast<Real>(ux);
+      edges.uy[f] = static_cast<Real>(uy);
+      edges.height[f] = static_cast<Real>(ux * py - uy * px);
+      edges.start[f] = static_cast<Real>(along);
+      edges.end[f] = static_cast<Real>(along - length);
+      edges.inverse[f] = static_cast<Real>(inverse);
+    }
+    for (int64_t f = 0; f < count; ++f) {
+      faces[f].ux[k] = edges.ux[f];
+      faces[f].uy[k] = edges.uy[f];
+      faces[f].height[k] = edges.height[f];
+      faces[f].start[k] = edges.start[f];
+      faces[f].end[k] = edges.end[f];
+      faces[f].inv_length[k] = edges.inverse[f];
+    }
+  }
+}
+
 // The gradient of the silhouette in row y as one of the coverage. The sums over 3 x 3 pixels come column by column.
 template <typename Real>
 void outline_row(const Real* grad, const Real* silhouette, int64_t height, int64_t width, int64_t y, Real* scratch,
@@ -238,6 +302,25 @@ void weigh(const Real* grad, const Real* silhouette, const Real* coverage, int64
 }
 
 }  // namespace
+
+void m2s_boxes(const FaceCorners& corners, int64_t count, int64_t height, int64_t width, double reach,
+               PixelBox* boxes) {
+  PixelRanges x, y;
+  pixel_ranges(corners.x, count, reach, width, x);
+  pixel_ranges(corners.y, count, reach, height, y);
+  for (int64_t f = 0; f < count; ++f) {
+    const bool none = x.first[f] > x.last[f] || y.first[f] > y.last[f];
+    boxes[f] = none ? PixelBox{0, -1, 0, -1} : PixelBox{x.first[f], x.last[f], y.first[f], y.last[f]};
+  }
+}
+
+void m2s_edges(const FaceCorners& corners, const PixelBox* boxes, int64_t count, FaceEdges<float>* faces) {
+  set_up_edges(corners, boxes, count, faces);
+}
+
+void m2s_edges(const FaceCorners& corners, const PixelBox* boxes, int64_t count, FaceEdges<double>* faces) {
+  set_up_edges(corners, boxes, count, faces);
+}
 
 void m2s_weigh(const float* grad, const float* silhouette, const float* coverage, int64_t height, int64_t width,
                int64_t y, float scale, float least, float* scratch, float* row) {

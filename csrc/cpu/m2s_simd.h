@@ -14,6 +14,23 @@ namespace topo {
 
 constexpr int64_t kPlanePadding = 16;
 
+constexpr int64_t kFacesAtOnce = 64;  // set up, then drawn, while in L1
+
+// Corners of faces in counter-clockwise order.
+struct FaceCorners {
+  double x[3][kFacesAtOnce], y[3][kFacesAtOnce];
+};
+
+// The pixels of a (height, width) image within `reach` of the bounding box of each face; none: x1 < x0.
+TOPO_SIMD_DECLARE(void m2s_boxes(const FaceCorners& corners, int64_t count, int64_t height, int64_t width, double reach,
+                                 PixelBox* boxes))
+
+// The edges of the faces, as face_edges in m2s.h has them, which sets `flipped` too.
+TOPO_SIMD_DECLARE(void m2s_edges(const FaceCorners& corners, const PixelBox* boxes, int64_t count,
+                                 FaceEdges<float>* faces);
+                  void m2s_edges(const FaceCorners& corners, const PixelBox* boxes, int64_t count,
+                                 FaceEdges<double>* faces))
+
 // product (H, pitch): times 1 + e of every face, in rows row_begin to row_end. `product` points to row 0. If `exact`,
 // it is made negative inside of a face.
 TOPO_SIMD_DECLARE(void m2s_multiply(const FaceEdges<float>* faces, int64_t count, int64_t row_begin, int64_t row_end,

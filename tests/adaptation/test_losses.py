@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from adaptation.losses import LOSS_NAMES, LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
-from adaptation.renderer import straight_through
 from topokernels import reference
+from topokernels.reference import straight_through
 
 
 def disc(x: float, y: float, radius: float, size: int = 48, sigma: float = 1.0) -> torch.Tensor:

@@ -9,7 +9,8 @@ import torch
 from adaptation.body import Body
 from adaptation.errors import UserError
 from adaptation.poses import facing, walking
-from adaptation.renderer import exact_silhouette, make_renderer, straight_through
+from adaptation.renderer import exact_silhouette, make_renderer
+from topokernels.reference import straight_through
 
 
 def walker(body: Body) -> tuple[torch.Tensor, torch.Tensor]:

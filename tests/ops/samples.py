@@ -217,6 +217,7 @@ def _renderer_samples() -> Iterator[Sample]:
     yield Sample("m2s", "soft", (_leaf(vertices), faces, size), {"sigma": 1.25, "binary": False})
     yield Sample("m2s", "binary", (_leaf(vertices), faces, size), {"sigma": 1.25})
     yield Sample("m2s", "window", (_leaf(vertices), faces, size), {"sigma": 1.25, "window": 2.0, "gain": 2.0})
+    yield Sample("m2s", "exact", (_leaf(vertices), faces, size), {"sigma": 1.25, "exact": True, "gain": 2.0})
     yield Sample(
         "m2s",
         "3d, int32, radius",
@@ -226,10 +227,13 @@ def _renderer_samples() -> Iterator[Sample]:
     for dtype in (torch.float32, torch.float64):
         leaf = _leaf(vertices.to(dtype))
         yield Sample("m2s_coverage", str(dtype), (leaf, faces, size, 1.25, 12.0))
+        yield Sample("m2s_silhouette", str(dtype), (leaf, faces, size, 1.25, 12.0))
     double = vertices.double()
     coverage = torch.ops.topo.m2s(double, faces, size, sigma=1.25, binary=False)
     grad = random(7, *coverage.shape)
     yield Sample("m2s_backward", "double", (grad, double, faces, coverage, 1.25, 12.0))
+    images = torch.ops.topo.m2s_silhouette(double, faces, size, 1.25, 12.0)
+    yield Sample("m2s_silhouette_backward", "double", (grad, double, faces, *images, 1.25, 12.0))
     yield Sample("rasterize", "float", (solid, faces, size))
     yield Sample("rasterize", "double", (solid.double(), faces.int(), size))
 

@@ -13,7 +13,14 @@ from torch import Tensor
 from topokernels import chamfer, d2t, reference, s2d, skeleton, topology_loss
 
 # Operators whose backward is a kernel, linear in these leading arguments.
-GRADS = {"s2d_backward": 1, "d2t_backward": 1, "skeleton_backward": 1, "mask_chamfer_backward": 2, "m2s_backward": 1}
+GRADS = {
+    "s2d_backward": 1,
+    "d2t_backward": 1,
+    "skeleton_backward": 1,
+    "mask_chamfer_backward": 2,
+    "m2s_backward": 1,
+    "m2s_silhouette_backward": 1,
+}
 BACKWARDS = [sample for sample in all_samples() if sample.op in GRADS]
 
 

@@ -194,6 +194,52 @@ def test_faces_within_the_blur_radius_only() -> None:
     assert row[2].item() == pytest.approx(1 / (1 + math.exp(-0.25)))
 
 
+@pytest.mark.parametrize("spread", [0.6, 3.0, 30.0])
+@pytest.mark.parametrize("size", SIZES)
+def test_exact_silhouette_and_its_gradient_equal_brute_force(
+    size: tuple[int, int], spread: float, device: torch.device
+) -> None:
+    vertices, faces = soup(23, 3, 30, size, spread), loose_faces(30)
+    weights = noise(24, 3, 1, *size)
+    for options in ({"sigma": 0.4}, {"sigma": 1.25, "blur_radius": 0.0}, {"sigma": 1.0, "gain": 2.0}):
+        for dtype, tolerance in [(torch.float64, 1e-7), (torch.float32, 2e-4)]:
+            given = vertices.to(dtype)
+            expected = reference.m2s(given.double(), faces, size, exact=True, **options)
+            actual = m2s(given.to(device), faces.to(device), size, exact=True, **options)
+            assert actual.dtype == dtype
+            assert torch.equal(actual.cpu().double(), expected)
+
+            def reference_draw(v: Tensor, o: dict[str, float] = options) -> Tensor:
+                return reference.m2s(v, faces, size, exact=True, **o)
+
+            def draw(v: Tensor, o: dict[str, float] = options) -> Tensor:
+                return m2s(v, faces.to(device), size, exact=True, **o)
+
+            wanted = grad_of(reference_draw, given.double(), weights)
+            found = grad_of(draw, given.to(device), weights)
+            assert (found.cpu() - wanted).abs().max() <= tolerance * wanted.abs().max()
+
+
+def test_exact_silhouette_has_no_cracks() -> None:
+    # Pixel centres on shared edges and corners.
+    vertices = torch.tensor([[[0.5, 0.5], [4.5, 0.5], [4.5, 4.5], [0.5, 4.5]]])
+    for faces in ([[0, 1, 2], [0, 2, 3]], [[2, 1, 0], [0, 2, 3]]):
+        for radius in (0.0, None):
+            drawn = m2s(vertices, torch.tensor(faces), 6, sigma=0.1, blur_radius=radius, exact=True)[0, 0]
+            assert drawn[:5, :5].all() and drawn.sum() == 25
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_pixel_saturated_from_outside_is_still_covered_by_a_later_face(dtype: torch.dtype) -> None:
+    beside = torch.tensor([[2.51, 0.0], [9.0, 2.5], [2.51, 5.0]], dtype=dtype)  # of the pixel centre (2.5, 2.5)
+    over = torch.tensor([[2.0, 2.0], [4.0, 2.2], [2.2, 4.0]], dtype=dtype)
+    vertices = torch.cat([beside.repeat(60, 1), over])[None]
+    without = m2s(vertices, loose_faces(60), 5, sigma=1.0, exact=True)
+    assert m2s(vertices, loose_faces(60), 5, sigma=1.0, binary=False)[0, 0, 2, 2] > 1 - 1e-6
+    assert not without[0, 0, :, :2].any() and without[0, 0, 2, 2] == 0 and without[0, 0, 2, 3] == 1
+    assert m2s(vertices, loose_faces(61), 5, sigma=1.0, exact=True)[0, 0, 2, 2] == 1
+
+
 class TestDegenerate:
     def both(self, vertices: Tensor, faces: Tensor, size: tuple[int, int], sigma: float = 0.7) -> Tensor:
         """The silhouette, checked against brute force, of gradients that are finite."""
@@ -202,6 +248,10 @@ class TestDegenerate:
         expected = reference.m2s(vertices, faces, size, sigma=sigma, binary=False)
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-9)
         grad = grad_of(lambda v: m2s(v, faces, size, sigma=sigma), vertices, torch.ones_like(actual))
+        assert grad.isfinite().all()
+        silhouette = m2s(vertices, faces, size, sigma=sigma, exact=True)
+        assert torch.equal(silhouette, reference.m2s(vertices, faces, size, sigma=sigma, exact=True))
+        grad = grad_of(lambda v: m2s(v, faces, size, sigma=sigma, exact=True), vertices, torch.ones_like(actual))
         assert grad.isfinite().all()
         return actual
 
@@ -306,9 +356,11 @@ def test_threads_do_not_show(batch: int) -> None:
         torch.set_num_threads(threads)
         coverage = m2s(vertices, faces, (48, 50), sigma=1.25, binary=False)
         grad = grad_of(lambda v: m2s(v, faces, (48, 50), sigma=1.25), vertices, weights)
-        results.append((coverage, grad))
-    assert torch.equal(results[0][0], results[1][0])
-    assert torch.equal(results[0][1], results[1][1])
+        exact = m2s(vertices, faces, (48, 50), sigma=1.25, exact=True)
+        exact_grad = grad_of(lambda v: m2s(v, faces, (48, 50), sigma=1.25, exact=True), vertices, weights)
+        results.append((coverage, grad, exact, exact_grad))
+    for one, two in zip(*results, strict=True):
+        assert torch.equal(one, two)
 
 
 LEVEL_SCRIPT = """
@@ -328,6 +380,12 @@ for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-9)):
                 for f, x in ((m2s, v), (reference.m2s, v.double()))]
         error = (grad[0] - grad[1]).abs().max() / grad[1].abs().max()
         assert error < 20 * tolerance, (dtype, spread)
+        exact = [grad_of(lambda x: f(x, faces, size, sigma=1.0, exact=True), x, w)
+                 for f, x in ((m2s, v), (reference.m2s, v.double()))]
+        assert torch.equal(m2s(v, faces, size, sigma=1.0, exact=True),
+                           reference.m2s(v.double(), faces, size, sigma=1.0, exact=True).to(dtype))
+        error = (exact[0] - exact[1]).abs().max() / exact[1].abs().max()
+        assert error < 20 * tolerance, (dtype, spread, error)
 """
 
 
@@ -397,7 +455,15 @@ TRIANGLE = torch.tensor([[[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]]])
         (TRIANGLE, loose_faces(1), 4, {"blur_radius": -1.0}, "m2s: blur_radius must be .*got -1"),
         (TRIANGLE, loose_faces(1), 4, {"window": -1.0}, "m2s: window must be .*got -1"),
         (TRIANGLE, loose_faces(1), 4, {"gain": math.nan}, "m2s: gain must be finite, got nan"),
-        (TRIANGLE, loose_faces(1), 4, {"gain": 2.0, "binary": False}, "m2s: window and gain need binary=True"),
+        (TRIANGLE, loose_faces(1), 4, {"gain": 2.0, "binary": False}, "m2s: exact, window and gain need binary=True"),
+        (TRIANGLE, loose_faces(1), 4, {"exact": True, "binary": False}, "m2s: exact, window and gain need binary=True"),
+        (
+            TRIANGLE,
+            loose_faces(1),
+            4,
+            {"exact": True, "window": 1.0},
+            "m2s: window must be None with exact=True",
+        ),
         (
             TRIANGLE * math.nan,
             loose_faces(1),
@@ -459,9 +525,11 @@ def test_cuda_graph_capture_without_synchronisation() -> None:
     assert all(map(torch.equal, captured, step()))
 
 
-def test_double_backward_is_an_error() -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_double_backward_is_an_error(exact: bool) -> None:
     vertices = TRIANGLE.clone().requires_grad_()
-    (grad,) = torch.autograd.grad(m2s(vertices, loose_faces(1), 4, sigma=1.0).sum(), vertices, create_graph=True)
+    silhouette = m2s(vertices, loose_faces(1), 4, sigma=1.0, exact=exact)
+    (grad,) = torch.autograd.grad(silhouette.sum(), vertices, create_graph=True)
     with pytest.raises(RuntimeError, match="m2s: double backward"):
         grad.sum().backward()
 
@@ -469,8 +537,15 @@ def test_double_backward_is_an_error() -> None:
 def test_opcheck() -> None:
     vertices, faces = soup(13, 2, 5, (9, 11), 3.0), loose_faces(5)
     coverage = m2s(vertices, faces, (9, 11), sigma=1.0, binary=False)
+    silhouette = m2s(vertices, faces, (9, 11), sigma=1.0, exact=True)
     leaf = vertices.clone().requires_grad_()
     calls = [
+        (torch.ops.topo.m2s_silhouette, (leaf, faces, [9, 11], 1.0, None)),
+        (torch.ops.topo.m2s_silhouette, (leaf, faces.repeat(2, 1, 1), [9, 11], 1.0, 2.5)),
+        (
+            torch.ops.topo.m2s_silhouette_backward,
+            (noise(14, 2, 1, 9, 11), vertices, faces, silhouette, coverage, 1.0, None),
+        ),
         (torch.ops.topo.m2s_coverage, (leaf, faces, [9, 11], 1.0, None)),
         (torch.ops.topo.m2s_coverage, (leaf, faces.repeat(2, 1, 1), [9, 11], 1.0, 2.5)),
         (
@@ -483,7 +558,7 @@ def test_opcheck() -> None:
     torch.library.opcheck(torch.ops.topo.m2s.default, (leaf, faces, [9, 11]), {"sigma": 1.0})
 
 
-@pytest.mark.parametrize("options", [{}, {"binary": False}, {"window": 2.0, "gain": 2.0}])
+@pytest.mark.parametrize("options", [{}, {"binary": False}, {"window": 2.0, "gain": 2.0}, {"exact": True}])
 def test_compile(options: dict[str, float]) -> None:
     vertices, faces = soup(15, 2, 5, (9, 11), 3.0), loose_faces(5)
     weights = noise(16, 2, 1, 9, 11)
@@ -497,13 +572,14 @@ def test_compile(options: dict[str, float]) -> None:
 
 
 @pytest.mark.filterwarnings("error:There is a performance drop")
-def test_vmap() -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_vmap(exact: bool) -> None:
     vertices = torch.stack([soup(k, 2, 5, (9, 11), 3.0) for k in range(3)])
     sets = torch.stack([loose_faces(5).roll(k, 0)[:4] for k in range(3)])
     weights = noise(17, 2, 1, 9, 11)
 
     def render(v: Tensor, f: Tensor) -> Tensor:
-        return m2s(v, f, (9, 11), sigma=1.0)
+        return m2s(v, f, (9, 11), sigma=1.0, exact=exact)
 
     def grad(v: Tensor, f: Tensor) -> Tensor:
         return torch.func.grad(lambda x: (render(x, f) * weights).sum())(v)
@@ -521,6 +597,8 @@ def test_autocast_computes_in_float32() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         half = m2s(vertices.bfloat16(), faces, (9, 11), sigma=1.0, binary=False)
         double = m2s(vertices, faces, (9, 11), sigma=1.0, binary=False)
+        exact = m2s(vertices.bfloat16(), faces, (9, 11), sigma=1.0, exact=True)
     rounded = vertices.bfloat16().float()
+    assert torch.equal(exact, m2s(rounded, faces, (9, 11), sigma=1.0, exact=True))
     assert torch.equal(half, m2s(rounded, faces, (9, 11), sigma=1.0, binary=False))
     assert double.dtype == torch.float64
