@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from adaptation.errors import UserError
+from adaptation.rotations import rotvec_to_matrix
 from adaptation.smpl_file import PARENTS, SHAPE_DIRECTIONS, SmplArrays, load_smpl
 
 __all__ = ["FLIP_PERMUTATION", "JOINT_NAMES", "PARENTS", "Body", "BodyOutput", "mirror_pose"]
@@ -37,7 +39,7 @@ FLIP_PERMUTATION: tuple[int, ...] = (
 """For each joint its counterpart on the other side of the body."""
 
 # Joints of equal depth in the tree; SMPL numbers them in this order, so levels are slices.
-_LEVELS = ((1, 4), (4, 7), (7, 10), (10, 15), (15, 18), (18, 20), (20, 22), (22, 24))
+_LEVELS = ((0, 1), (1, 4), (4, 7), (7, 10), (10, 15), (15, 18), (18, 20), (20, 22), (22, 24))
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Body(torch.nn.Module):
     _joint_shape: Tensor
     _weights: Tensor
     _pose: Tensor | None
+    _above: Tensor
 
     def __init__(self, arrays: SmplArrays) -> None:
         super().__init__()
@@ -94,6 +97,9 @@ class Body(torch.nn.Module):
         buffer("_pose", None if pose is None else pose.transpose(2, 1, 0).reshape(-1, 3 * count))
         self.register_buffer("faces", torch.from_numpy(arrays.f), persistent=False)
         self.register_buffer("parents", torch.tensor(PARENTS), persistent=False)
+        # Parents among the joints of the level above.
+        above = [PARENTS[k] - first for (first, last), below in pairwise(_LEVELS) for k in range(*below)]
+        self.register_buffer("_above", torch.tensor(above), persistent=False)
 
     @classmethod
     def free(cls, full: bool = False) -> Body:
@@ -143,7 +149,7 @@ class Body(torch.nn.Module):
             raise UserError(f"Body is {self._template.dtype}, got pose {pose.dtype} and betas {betas.dtype}")
         batch = len(pose)
         rest_joints = self._joints + (betas @ self._joint_shape).view(batch, *self._joints.shape)
-        rotations = roma.rotvec_to_rotmat(pose) if pose.ndim == 3 else pose
+        rotations = rotvec_to_matrix(pose) if pose.ndim == 3 else pose
         world, joints = self._chain(rotations, rest_joints)
 
         vertices = torch.addmm(self._template, betas, self._shape)
@@ -161,21 +167,21 @@ class Body(torch.nn.Module):
 
     def joints(self, pose: Tensor, betas: Tensor) -> Tensor:
         """The posed joints alone, (B, 24, 3) metres, at a fraction of the cost; arguments as for `forward`."""
-        rotations = roma.rotvec_to_rotmat(pose) if pose.ndim == 3 else pose
+        rotations = rotvec_to_matrix(pose) if pose.ndim == 3 else pose
         rest = self._joints + (betas @ self._joint_shape).view(len(pose), *self._joints.shape)
         return self._chain(rotations, rest)[1]
 
     def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """World rotations (B, 24, 3, 3) and posed joints (B, 24, 3), level by level of the tree."""
-        world, joints = rotations[:, :1], rest[:, :1]
-        for first, last in _LEVELS:
-            parents = self.parents[first:last]
-            above = world.index_select(1, parents)
-            bones = rest[:, first:last] - rest.index_select(1, parents)
-            ends = joints.index_select(1, parents) + (above @ bones[..., None]).squeeze(-1)
-            joints = torch.cat([joints, ends], dim=1)
-            world = torch.cat([world, above @ rotations[:, first:last]], dim=1)
-        return world, joints
+        bones = torch.cat([rest[:, :1], rest[:, 1:] - rest.index_select(1, self.parents[1:])], dim=1)
+        local = F.pad(torch.cat([rotations, bones[..., None]], dim=3), (0, 0, 0, 1))
+        local[..., 3, 3] = 1
+        levels = [local[:, :1]]
+        for first, last in _LEVELS[1:]:
+            above = levels[-1].index_select(1, self._above[first - 1 : last - 1])
+            levels.append(above @ local[:, first:last])
+        frames = torch.cat(levels, dim=1)
+        return frames[..., :3, :3], frames[..., :3, 3]
 
 
 class _Transform(torch.autograd.Function):

@@ -1,12 +1,14 @@
-"""The 6D representation of rotations (Zhou et al., CVPR 2019), in the two layouts that checkpoints use.
+"""Rotation matrices of axis-angle vectors and of six numbers, and the angle between two.
 
-Six numbers are two vectors; Gram-Schmidt makes them the first two columns of a rotation matrix.
-SPIN and HMR interleave them, ``x[0::2]`` and ``x[1::2]``; others concatenate them, ``x[:3]`` and
-``x[3:]``. Numbers read in the wrong layout still give rotations, but meaningless ones.
+The 6D representation (Zhou et al., CVPR 2019) comes in the two layouts that checkpoints use. Six
+numbers are two vectors; Gram-Schmidt makes them the first two columns of a rotation matrix. SPIN and
+HMR interleave them, ``x[0::2]`` and ``x[1::2]``; others concatenate them, ``x[:3]`` and ``x[3:]``.
+Numbers read in the wrong layout still give rotations, but meaningless ones.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -14,6 +16,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Layout = Literal["interleaved", "concatenated"]
+
+
+def rotvec_to_matrix(vectors: Tensor) -> Tensor:
+    """Rotation matrices of axis-angle vectors, by Rodrigues' formula in few operations.
+
+    Args:
+        vectors: (..., 3), radians. The gradient is right everywhere, zero included.
+
+    Returns:
+        (..., 3, 3).
+    """
+    angle = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    # With the quaternion (w, q) and K = [q]x: R = 1 + 2 w K + 2 K^2. sinc(x) is sin(pi x) / (pi x).
+    q = vectors * (torch.sinc(angle / (2 * math.pi)) / 2)
+    one = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
+    cross = torch.linalg.cross(one.expand(*vectors.shape, 3), q[..., None, :], dim=-1)
+    return one + 2 * (cross @ (cross + (angle / 2).cos()[..., None] * one))
 
 
 def rot6d_to_matrix(numbers: Tensor, layout: Layout = "interleaved") -> Tensor:

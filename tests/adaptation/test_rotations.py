@@ -6,7 +6,22 @@ import pytest
 import roma
 import torch
 
-from adaptation.rotations import Layout, angle_between, matrix_to_rot6d, rot6d_to_matrix
+from adaptation.rotations import Layout, angle_between, matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-6, 1e-3, 0.1, 1.0, math.pi, 4.0, 2 * math.pi, 7.0])
+def test_rotvec_to_matrix_is_roma_s_with_the_gradient_of_the_exponential(angle: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    axis = torch.nn.functional.normalize(torch.randn(2, 5, 3, generator=generator, dtype=torch.float64), dim=-1)
+    weight = torch.randn(2, 5, 3, 3, generator=generator, dtype=torch.float64)
+    vectors = (axis * angle).requires_grad_()
+    ours = rotvec_to_matrix(vectors)
+    torch.testing.assert_close(ours, roma.rotvec_to_rotmat(vectors), rtol=0, atol=1e-12)
+
+    turns = torch.linalg.cross(torch.eye(3).expand(2, 5, 3, 3).to(axis), vectors[..., None, :])
+    # roma's own gradient is a difference of nearly equal numbers where angles are small.
+    (wanted,) = torch.autograd.grad(torch.linalg.matrix_exp(turns), vectors, weight)
+    torch.testing.assert_close(torch.autograd.grad(ours, vectors, weight)[0], wanted, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("layout", ["interleaved", "concatenated"])
