@@ -38,8 +38,8 @@ struct Falloff {
   Real saturated;  // 1 / (1 - A) above which a pixel counts as covered
 };
 
-// A centre with a lesser squared distance than this to a face counts as inside of it. Not 0, so that centres on the edge
-// between two faces are covered whatever is rounded.
+// A centre with a lesser squared distance than this to a face counts as inside of it. Not 0, so that centres on the
+// edge between two faces are covered whatever is rounded.
 constexpr double kTouching = 1e-12;
 
 template <typename V>

@@ -108,8 +108,8 @@ void coverage_image(const M2sParams& p, const Real* vertices, const int64_t* fac
     FaceEdges<Real> edges[kFacesAtOnce];
     for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk) {
       const int64_t ready = set_up(p, vertices, faces, chunk, edges);
-      TOPO_SIMD_CALL(m2s_multiply, edges, ready, int64_t(0), p.height, falloff, image.silhouette != nullptr,
-                     product, pitch_of(p));
+      TOPO_SIMD_CALL(m2s_multiply, edges, ready, int64_t(0), p.height, falloff, image.silhouette != nullptr, product,
+                     pitch_of(p));
     }
   });
 }
@@ -196,8 +196,8 @@ void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, 
   Chunk<Real> near(p, vertices, faces, chunk);
   FaceEdges<Real> edges[kFacesAtOnce];
   Real found[kFacesAtOnce * 6];
-  const int64_t ready = near.set_up(
-      edges, [&](const PixelBox& box) { return TOPO_SIMD_CALL(m2s_any_weight, weight, pitch_of(p), box); });
+  const int64_t ready =
+      near.set_up(edges, [&](const PixelBox& box) { return TOPO_SIMD_CALL(m2s_any_weight, weight, pitch_of(p), box); });
   TOPO_SIMD_CALL(m2s_gather, edges, ready, m2s_falloff<Real>(p), weight, pitch_of(p), found);
   for (int64_t k = 0; k < ready; ++k) std::copy(found + 6 * k, found + 6 * k + 6, grad + 6 * near.index[k]);
 }
@@ -214,8 +214,9 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
 
   Buffer<Real> weight(p.count * p.height * pitch_of(p));
   std::vector<Real> per_face(p.count * p.faces * 6, Real(0));
-  torch::stable::parallel_for(0, p.count * p.height, 64,
-                              [&](int64_t begin, int64_t end) { weight_rows(p, g, silhouette, a, begin, end, weight.data()); });
+  torch::stable::parallel_for(0, p.count * p.height, 64, [&](int64_t begin, int64_t end) {
+    weight_rows(p, g, silhouette, a, begin, end, weight.data());
+  });
   // With t threads each takes every t-th chunk: the parts of a body differ in what they cost.
   const int64_t tasks = torch::stable::get_num_threads();
   torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {

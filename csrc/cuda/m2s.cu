@@ -1,6 +1,7 @@
 // Entry points of m2s on CUDA. The kernels are in m2s_kernels.cuh.
 
 #include <array>
+#include <optional>
 #include <tuple>
 
 #include "cuda/face_boxes.cuh"
@@ -10,12 +11,13 @@ namespace topo {
 namespace {
 
 template <typename Real>
-void coverage_images(const M2sParams& p, const Tensor& vertices, const Tensor& faces, Tensor& coverage,
-                     cudaStream_t stream) {
+void draw_images(const M2sParams& p, const Tensor& vertices, const Tensor& faces, Real* silhouette, Tensor& coverage,
+                 cudaStream_t stream) {
   const FaceBoxes boxes = face_boxes<Real>(p, vertices, faces, stream);
-  coverage_kernel<Real><<<tile_blocks("m2s", p), kTileThreads, 0, stream>>>(
+  const auto draw = silhouette ? coverage_kernel<Real, true> : coverage_kernel<Real, false>;
+  draw<<<tile_blocks("m2s", p), kTileThreads, 0, stream>>>(
       static_cast<const Real*>(vertices.const_data_ptr()), faces.const_data_ptr<int64_t>(), boxes.faces, boxes.groups,
-      static_cast<Real*>(coverage.mutable_data_ptr()), p, m2s_falloff<Real>(p));
+      silhouette, static_cast<Real*>(coverage.mutable_data_ptr()), p, m2s_falloff<Real>(p));
   check_launch("m2s");
 }
 
@@ -31,11 +33,20 @@ std::tuple<Tensor, Tensor> sorted_corners(const Tensor& faces, int64_t sets) {
 
 template <typename Real>
 void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& vertices, const Tensor& faces,
-                     const Tensor& coverage, Tensor& grad_vertices, cudaStream_t stream) {
+                     const Real* silhouette, const Tensor& coverage, Tensor& grad_vertices, cudaStream_t stream) {
+  const Real* gradient = static_cast<const Real*>(grad.const_data_ptr());
+  std::optional<Tensor> outline;
+  if (silhouette) {
+    outline = torch::stable::new_empty(vertices, {p.count, p.height, p.width});
+    Real* target = static_cast<Real*>(outline->mutable_data_ptr());
+    outline_kernel<Real>
+        <<<blocks_for(p.count * p.pixels(), kTileThreads), kTileThreads, 0, stream>>>(gradient, silhouette, target, p);
+    gradient = target;
+  }
   const Tensor face_grad = torch::stable::new_empty(vertices, {p.count, p.faces, 6});
   const auto [corners, order] = sorted_corners(faces, p.face_stride ? p.count : 1);
   face_grad_kernel<Real><<<blocks_for(p.count * groups_of(p), 1), kGroupThreads, 0, stream>>>(
-      static_cast<const Real*>(grad.const_data_ptr()), static_cast<const Real*>(coverage.const_data_ptr()),
+      gradient, static_cast<const Real*>(coverage.const_data_ptr()),
       static_cast<const Real*>(vertices.const_data_ptr()), faces.const_data_ptr<int64_t>(),
       static_cast<Real*>(face_grad.mutable_data_ptr()), p, m2s_falloff<Real>(p));
   vertex_grad_kernel<Real><<<blocks_for(p.count * p.vertices, kTileThreads), kTileThreads, 0, stream>>>(
@@ -47,24 +58,43 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
 Tensor m2s_coverage_cuda(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size, double sigma,
                          std::optional<double> blur_radius) {
   const CudaScope cuda(vertices);
-  return m2s_coverage(vertices, faces, size, sigma, blur_radius, [&](auto real, auto&&... arguments) {
-    coverage_images<decltype(real)>(arguments..., cuda.stream);
+  return m2s_coverage(vertices, faces, size, sigma, blur_radius,
+                      [&](auto real, auto&&... arguments) { draw_images<decltype(real)>(arguments..., cuda.stream); });
+}
+
+std::tuple<Tensor, Tensor> m2s_silhouette_cuda(const Tensor& vertices, const Tensor& faces,
+                                               const std::vector<int64_t>& size, double sigma,
+                                               std::optional<double> blur_radius) {
+  const CudaScope cuda(vertices);
+  return m2s_silhouette(vertices, faces, size, sigma, blur_radius, [&](auto real, auto&&... arguments) {
+    draw_images<decltype(real)>(arguments..., cuda.stream);
   });
 }
 
 Tensor m2s_backward_cuda(const Tensor& grad, const Tensor& vertices, const Tensor& faces, const Tensor& coverage,
                          double sigma, std::optional<double> blur_radius) {
   const CudaScope cuda(vertices);
-  return m2s_backward(grad, vertices, faces, coverage, sigma, blur_radius, [&](auto real, auto&&... arguments) {
-    backward_images<decltype(real)>(arguments..., cuda.stream);
-  });
+  return m2s_backward(
+      "m2s_backward", grad, vertices, faces, nullptr, coverage, sigma, blur_radius,
+      [&](auto real, auto&&... arguments) { backward_images<decltype(real)>(arguments..., cuda.stream); });
+}
+
+Tensor m2s_silhouette_backward_cuda(const Tensor& grad, const Tensor& vertices, const Tensor& faces,
+                                    const Tensor& silhouette, const Tensor& coverage, double sigma,
+                                    std::optional<double> blur_radius) {
+  const CudaScope cuda(vertices);
+  return m2s_backward(
+      "m2s_silhouette_backward", grad, vertices, faces, &silhouette, coverage, sigma, blur_radius,
+      [&](auto real, auto&&... arguments) { backward_images<decltype(real)>(arguments..., cuda.stream); });
 }
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(topo, CUDA, m) {
   m.impl("m2s_coverage", TORCH_BOX(&m2s_coverage_cuda));
+  m.impl("m2s_silhouette", TORCH_BOX(&m2s_silhouette_cuda));
   m.impl("m2s_backward", TORCH_BOX(&m2s_backward_cuda));
+  m.impl("m2s_silhouette_backward", TORCH_BOX(&m2s_silhouette_backward_cuda));
 }
 
 }  // namespace topo

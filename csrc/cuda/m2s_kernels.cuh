@@ -1,5 +1,6 @@
 // Forward: one block per image and tile of 16 x 16 pixels sets up the faces that reach the tile in shared memory, in
-// order, and stops when all its pixels are covered. Backward: one block per image and group of 32 faces sets these up;
+// order, and stops when all its pixels are covered. Backward: for a silhouette, first its gradient as one of the
+// coverage; then one block per image and group of 32 faces sets these up;
 // then 8 threads walk the box of each in a fixed order. At last every vertex adds up its corners, in the order of the
 // faces, by a stable sort of the faces' indices. No atomics. Kernels only, so that tests/cpp can run them on the host.
 
@@ -37,12 +38,13 @@ __device__ __forceinline__ Real exponential(Real distance, const Falloff<Real>& 
   return distance < falloff.blur ? power_of_two(z) : Real(0);
 }
 
-template <typename Real>
+template <typename Real, bool exact>
 __global__ void __launch_bounds__(kTileThreads, sizeof(Real) == 4 ? 4 : 3)
     coverage_kernel(const Real* __restrict__ vertices,    // [B, V, 2 or 3]
                     const int64_t* __restrict__ faces,    // [F, 3] or [B, F, 3]
                     const PixelBox* __restrict__ boxes,   // [B, F]
                     const PixelBox* __restrict__ groups,  // [B, ceil(F / 32)]
+                    Real* __restrict__ silhouette,        // [B, H, W] if exact
                     Real* __restrict__ coverage,          // [B, H, W]
                     M2sParams p, Falloff<Real> falloff) {
   __shared__ FaceEdges<Real> near[kTileThreads];
@@ -51,6 +53,7 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(Real) == 4 ? 4 : 3)
   faces += tile.image * p.face_stride;
   const Real dx = static_cast<Real>(tile.x - tile.box.x0), dy = static_cast<Real>(tile.y - tile.box.y0);
   Real product = tile.inside ? Real(1) : falloff.saturated;
+  bool covered = !exact || !tile.inside;  // by a face around the centre; asked for where exact
   draw_faces(
       tile, p, boxes, groups, near,
       [&](int64_t f, FaceEdges<Real>& face) {  // distances are those of the tile's corner
@@ -58,11 +61,35 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(Real) == 4 ? 4 : 3)
         return face_corners(p, vertices, faces + 3 * f, xy) && face_edges(xy, tile.box, face);
       },
       [&](const FaceEdges<Real>& face) {
-        if (product < falloff.saturated) product *= exponential(signed_distance(face, dx, dy), falloff) + Real(1);
+        if (covered && product >= falloff.saturated) return;
+        const Real distance = signed_distance(face, dx, dy);
+        product *= exponential(distance, falloff) + Real(1);
+        covered |= distance < static_cast<Real>(kTouching);
       },
-      [&] { return product >= falloff.saturated; });
+      [&] { return covered && product >= falloff.saturated; });
   if (tile.inside) {
-    coverage[tile.image * p.pixels() + tile.y * p.width + tile.x] = Real(1) - Real(1) / product;
+    const int64_t at = tile.image * p.pixels() + tile.y * p.width + tile.x;
+    coverage[at] = Real(1) - Real(1) / product;
+    if (exact) silhouette[at] = covered ? Real(1) : Real(0);
+  }
+}
+
+// The gradient of the silhouette as one of the coverage: a central difference at the outline.
+template <typename Real>
+__global__ void outline_kernel(const Real* __restrict__ grad,        // [B, H, W]
+                               const Real* __restrict__ silhouette,  // [B, H, W]
+                               Real* __restrict__ outline,           // [B, H, W]
+                               M2sParams p) {
+  const int64_t total = p.count * p.pixels();
+  for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < total; i += int64_t(gridDim.x) * blockDim.x) {
+    const int64_t image = i / p.pixels() * p.pixels(), y = (i - image) / p.width, x = i - image - y * p.width;
+    Real count = 0, pull = 0;
+    visit_window(p.height, p.width, 1, y, x, [&](int64_t at) {
+      count += silhouette[image + at];
+      pull += silhouette[image + at] * grad[image + at];
+    });
+    const Real central = count > Real(0) ? (pull / count + grad[i]) * Real(0.5) : grad[i];
+    outline[i] = silhouette[i] > Real(0) ? Real(0) : central;
   }
 }
 

@@ -100,12 +100,41 @@ Outline outline_at(const Point* corner, Point pixel) {
 }
 
 struct Rendering {
-  Values coverage, grad_vertices;
+  Values silhouette, coverage, grad_vertices;
 };
 
-Rendering brute_m2s(const Scene& s, double saturated) {
+// The gradient of the silhouette at pixel i as one of the coverage.
+double central_difference(const M2sParams& p, const Values& silhouette, const Values& grad, int64_t i) {
+  if (silhouette[i] > 0) return 0;
+  const int64_t first = i / p.pixels() * p.pixels(), y = (i - first) / p.width, x = (i - first) % p.width;
+  double count = 0, sum = 0;
+  for (int64_t v = std::max<int64_t>(y - 1, 0); v <= std::min(y + 1, p.height - 1); ++v) {
+    for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, p.width - 1); ++u) {
+      const int64_t at = first + v * p.width + u;
+      if (silhouette[at] > 0) count += 1, sum += grad[at];
+    }
+  }
+  return count > 0 ? (grad[i] + sum / count) / 2 : grad[i];
+}
+
+Values brute_silhouette(const Scene& s) {
   const M2sParams& p = s.p;
-  Rendering result{Values(p.count * p.pixels()), Values(p.count * p.vertices * p.components)};
+  Values result(p.count * p.pixels());
+  for (int64_t i = 0; i < p.count * p.pixels(); ++i) {
+    const Point pixel{i % p.pixels() % p.width + 0.5, static_cast<double>(i % p.pixels() / p.width) + 0.5};
+    for (int64_t f = 0; f < p.faces && result[i] == 0; ++f) {
+      Point corner[3];
+      double depth[3];
+      if (corners_of(s, i / p.pixels(), f, corner, depth)) result[i] = outline_at(corner, pixel).distance < kTouching;
+    }
+  }
+  return result;
+}
+
+// With the gradient of the coverage, or if `exact` of the silhouette.
+Rendering brute_m2s(const Scene& s, double saturated, bool exact) {
+  const M2sParams& p = s.p;
+  Rendering result{brute_silhouette(s), Values(p.count * p.pixels()), Values(p.count * p.vertices * p.components)};
   for (int64_t i = 0; i < p.count * p.pixels(); ++i) {
     const int64_t image = i / p.pixels();
     const Point pixel{i % p.pixels() % p.width + 0.5, static_cast<double>(i % p.pixels() / p.width) + 0.5};
@@ -124,7 +153,8 @@ Rendering brute_m2s(const Scene& s, double saturated) {
           continue;
         }
         // dA/dd = -open * share / sigma, dd/dq = -2 * away (outside) at the nearest point q = (1 - t) a + t b.
-        const double pull = s.grad[i] * open * share * 2 / p.sigma * (near.distance < 0 ? -1 : 1);
+        const double grad = exact ? central_difference(p, result.silhouette, s.grad, i) : s.grad[i];
+        const double pull = grad * open * share * 2 / p.sigma * (near.distance < 0 ? -1 : 1);
         for (int end = 0; end < 2; ++end) {
           const int64_t vertex = s.faces[image * p.face_stride + 3 * f + (near.edge + end) % 3];
           double* target = result.grad_vertices.data() + (image * p.vertices + vertex) * p.components;
@@ -153,25 +183,31 @@ unsigned int tiles_of(const M2sParams& p) {
                                    ((p.height + height - 1) / height));
 }
 
-template <typename Real>
+template <typename Real, bool exact>
 void check_m2s(const std::string& name, const Scene& s) {
   const M2sParams& p = s.p;
   const std::vector<Real> vertices(s.vertices.begin(), s.vertices.end()), grad(s.grad.begin(), s.grad.end());
   const Boxes<Real> boxes(s, vertices);
   const Falloff<Real> falloff = m2s_falloff<Real>(p);
-  const Rendering expected = brute_m2s(s, static_cast<double>(falloff.saturated));
+  const Rendering expected = brute_m2s(s, static_cast<double>(falloff.saturated), exact);
   const double tolerance = sizeof(Real) == 4 ? 2e-4 : 1e-9;
 
-  std::vector<Real> coverage(p.count * p.pixels(), Real(NAN));
+  std::vector<Real> silhouette(p.count * p.pixels(), Real(NAN)), coverage(p.count * p.pixels(), Real(NAN));
   launch(tiles_of(p), kThreads, [&] {
-    coverage_kernel<Real>(vertices.data(), s.faces.data(), boxes.faces.data(), boxes.groups.data(), coverage.data(), p,
-                          falloff);
+    coverage_kernel<Real, exact>(vertices.data(), s.faces.data(), boxes.faces.data(), boxes.groups.data(),
+                                 silhouette.data(), coverage.data(), p, falloff);
   });
   expect_near(name + " coverage", Values(coverage.begin(), coverage.end()), expected.coverage, tolerance);
 
+  std::vector<Real> outline = grad;
+  if (exact) {
+    expect_near(name + " silhouette", Values(silhouette.begin(), silhouette.end()), expected.silhouette, 0);
+    launch(2, kThreads, [&] { outline_kernel<Real>(grad.data(), silhouette.data(), outline.data(), p); });
+  }
   std::vector<Real> face_grad(p.count * p.faces * 6, Real(NAN)), grad_vertices(s.vertices.size(), Real(NAN));
   launch(2, kThreads, [&] {
-    face_grad_kernel<Real>(grad.data(), coverage.data(), vertices.data(), s.faces.data(), face_grad.data(), p, falloff);
+    face_grad_kernel<Real>(outline.data(), coverage.data(), vertices.data(), s.faces.data(), face_grad.data(), p,
+                           falloff);
   });
   std::vector<int64_t> order(s.faces.size()), corners(s.faces.size());
   const int64_t length = 3 * p.faces;
@@ -270,13 +306,16 @@ void run() {
     const Scene s = random_scene(c.count, c.faces, c.height, c.width, c.spread, c.own_faces, c.spoilt);
     const std::string name =
         std::to_string(c.faces) + " faces, " + std::to_string(c.height) + "x" + std::to_string(c.width);
-    check_m2s<float>("float m2s " + name, s);
-    if (c.faces < 200) check_m2s<double>("double m2s " + name, s);
+    check_m2s<float, false>("float m2s " + name, s);
+    check_m2s<float, true>("exact float m2s " + name, s);
+    if (c.faces < 200) check_m2s<double, false>("double m2s " + name, s);
+    if (c.faces < 200) check_m2s<double, true>("exact double m2s " + name, s);
     check_rasterize<float>("rasterize " + name, s);
   }
   for (int k = 0; k < 10; ++k) {
     const Scene s = random_scene(1, below(9), 1 + below(6), 1 + below(20), uniform(0.1, 10), below(2) == 1, true);
-    check_m2s<float>("float m2s, small mesh " + std::to_string(k), s);
+    check_m2s<float, false>("float m2s, small mesh " + std::to_string(k), s);
+    check_m2s<float, true>("exact float m2s, small mesh " + std::to_string(k), s);
     check_rasterize<double>("rasterize, small mesh " + std::to_string(k), s);
   }
 }
