@@ -189,7 +189,7 @@ void weight_rows(const M2sParams& p, const Real* grad, const Real* silhouette, c
   }
 }
 
-// grad (F, 3, 2) of the faces of a chunk, which comes in as zeros.
+// grad (F, 3, 2) of the faces of a chunk.
 template <typename Real>
 void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk, const Real* weight,
                 Real* grad) {
@@ -198,6 +198,7 @@ void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, 
   Real found[kFacesAtOnce * 6];
   const int64_t ready =
       near.set_up(edges, [&](const PixelBox& box) { return TOPO_SIMD_CALL(m2s_any_weight, weight, pitch_of(p), box); });
+  std::fill(grad + 6 * chunk * kFacesAtOnce, grad + 6 * std::min(p.faces, (chunk + 1) * kFacesAtOnce), Real(0));
   TOPO_SIMD_CALL(m2s_gather, edges, ready, m2s_falloff<Real>(p), weight, pitch_of(p), found);
   for (int64_t k = 0; k < ready; ++k) std::copy(found + 6 * k, found + 6 * k + 6, grad + 6 * near.index[k]);
 }
@@ -213,7 +214,7 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
   check_mesh("m2s_backward", p, v, f, false);
 
   Buffer<Real> weight(p.count * p.height * pitch_of(p));
-  std::vector<Real> per_face(p.count * p.faces * 6, Real(0));
+  Buffer<Real> per_face(p.count * p.faces * 6);
   torch::stable::parallel_for(0, p.count * p.height, 64, [&](int64_t begin, int64_t end) {
     weight_rows(p, g, silhouette, a, begin, end, weight.data());
   });

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <cmath>
+
 #include "m2s.h"
 
 namespace topo {
@@ -10,7 +12,13 @@ namespace topo {
 template <typename Real>
 void check_mesh(const char* op, const M2sParams& p, const Real* vertices, const int64_t* faces, bool needs_depth) {
   const int64_t checked = needs_depth ? 3 : 2;
+  bool wrong = false;  // without a branch per coordinate; not <=, which NaN is not
   for (int64_t i = 0; i < p.count * p.vertices; ++i) {
+    const Real* vertex = vertices + i * p.components;
+    wrong |= !(std::abs(vertex[0]) <= Real(kLargestCoordinate)) | !(std::abs(vertex[1]) <= Real(kLargestCoordinate));
+    if (needs_depth) wrong |= !(std::abs(vertex[2]) <= Real(kLargestDepth));
+  }
+  for (int64_t i = 0; wrong && i < p.count * p.vertices; ++i) {
     for (int64_t c = 0; c < checked; ++c) {
       const double value = static_cast<double>(vertices[i * p.components + c]);
       const double largest = c < 2 ? kLargestCoordinate : kLargestDepth;
@@ -20,7 +28,7 @@ void check_mesh(const char* op, const M2sParams& p, const Real* vertices, const 
     }
   }
   const int64_t indices = (p.face_stride ? p.count : 1) * p.faces * 3;
-  bool wrong = false;  // without a branch per index
+  wrong = false;  // likewise
   for (int64_t i = 0; i < indices; ++i) wrong |= faces[i] < 0 || faces[i] >= p.vertices;
   for (int64_t i = 0; wrong && i < indices; ++i) {
     TOPO_CHECK(faces[i] >= 0 && faces[i] < p.vertices, op,
