@@ -57,9 +57,9 @@ def random_mesh(rng: np.random.Generator, dtype: torch.dtype) -> Mesh:
     return Mesh(torch.from_numpy(vertices[None]).to(dtype), indices.int() if narrow else indices, size)
 
 
-def render(mesh: Mesh, sigma: float, blur_radius: float | None, binary: bool) -> None:
+def render(mesh: Mesh, sigma: float, blur_radius: float | None, kind: str) -> None:
     vertices = mesh.vertices.clone().requires_grad_()
-    options = {"sigma": sigma, "blur_radius": blur_radius, "binary": binary}
+    options = {"sigma": sigma, "blur_radius": blur_radius, "binary": kind != "soft", "exact": kind == "exact"}
     if not mesh.valid() and 0 not in mesh.size:
         with pytest.raises(RuntimeError, match=r"m2s: (vertices must be finite|faces must hold indices)"):
             m2s(vertices, mesh.faces, mesh.size, **options)
@@ -91,13 +91,13 @@ def test_any_mesh_gives_an_error_or_finite_values(dtype: torch.dtype) -> None:
         seed=st.integers(0, 2**32 - 1),
         sigma=st.sampled_from([1e-5, 0.1, 1.25, 100.0, 1e9]),
         blur_radius=st.sampled_from([None, None, 0.0, 4.0, 1e30, math.inf]),
-        binary=st.booleans(),
+        kind=st.sampled_from(["soft", "binary", "exact"]),
     )
-    def check(seed: int, sigma: float, blur_radius: float | None, binary: bool) -> None:
+    def check(seed: int, sigma: float, blur_radius: float | None, kind: str) -> None:
         rng = np.random.default_rng(seed)
         for _ in range(MESHES):
             mesh = random_mesh(rng, dtype)
-            render(mesh, sigma, blur_radius, binary)
+            render(mesh, sigma, blur_radius, kind)
             shoot(mesh)
 
     check()
