@@ -177,6 +177,7 @@ template <bool exact, typename Real>
 void multiply_faces(const FaceEdges<Real>* faces, int64_t count, int64_t row_begin, int64_t row_end,
                     const Falloff<Real>& falloff, Real* product, int64_t pitch) {
   for (int64_t f = 0; f < count; ++f) {
+    if (faces[f].box.y1 < row_begin || faces[f].box.y0 >= row_end) continue;
     const auto draw = is_narrow<Real>(faces[f].box) ? Pixels<Real, kNarrowBytes>::template multiply<exact>
                                                     : Pixels<Real, kBytes>::template multiply<exact>;
     draw(faces[f], row_begin, row_end, falloff, product, pitch);
