@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import roma
 import torch
 from torch import Tensor
 
 from adaptation.body import Body
 from adaptation.camera import project
+from adaptation.domains.dataset import Domain
+from adaptation.errors import UserError
 from adaptation.regressor import Prediction
 
 
@@ -27,6 +30,18 @@ class Truth:
     def to(self, device: str) -> Truth:
         """The same on another device."""
         return Truth(self.rotations.to(device), self.betas.to(device), self.camera.to(device))
+
+
+def truth_of(domain: Domain) -> Truth:
+    """The labels of a domain.
+
+    Raises:
+        UserError: it has none.
+    """
+    if domain.pose is None or domain.betas is None or domain.camera is None:
+        raise UserError("this set of crops has no labels (pose, betas, camera)")
+    rotations = roma.rotvec_to_rotmat(torch.from_numpy(domain.pose))
+    return Truth(rotations, torch.from_numpy(domain.betas), torch.from_numpy(domain.camera))
 
 
 @dataclass(frozen=True)

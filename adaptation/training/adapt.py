@@ -15,7 +15,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import roma
@@ -26,18 +26,21 @@ from adaptation.body import Body
 from adaptation.domains.dataset import Domain, MaskKind
 from adaptation.errors import UserError
 from adaptation.fitting import BodyParameters, FitSettings, Fitter
+from adaptation.keypoints import keypoint_loss, keypoints_of
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_terms, topology_agreement
 from adaptation.metrics import silhouette_iou
+from adaptation.point_chamfer import PointFitter
 from adaptation.prior import GaussianPosePrior
 from adaptation.regressor import Prediction
 from adaptation.renderer import make_renderer
-from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
-from adaptation.training.pretrain import truth_of
+from adaptation.supervision import SupervisionWeights, Truth, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
 from adaptation.training.runs import Run
 
 Layers = Literal["all", "head", "norm"]
 Norm = Literal["frozen", "adapt"]
+KeypointUse = Literal["a1", "a2", "weak"]
+KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class AdaptSettings:
     Attributes:
         loss: the silhouette loss and its weights.
         supervised: train on the target's labels instead: the ceiling of what adaptation can reach.
+        keypoints: what 2D keypoints of the target are used for, None for nothing. a1: they alone, end to end; a2: a1,
+            and fits to the masks as point sets; weak: beside the silhouette loss.
+        keypoint_weight: of their loss; SPIN's, 5 times its common factor of 60.
         masks: which masks of the domain are seen.
         steps: of the network.
         batch: images per step, over all processes.
@@ -69,6 +75,8 @@ class AdaptSettings:
 
     loss: LossSettings = field(default_factory=lambda: LossSettings(pixel_weight=1.0))
     supervised: bool = False
+    keypoints: KeypointUse | None = None
+    keypoint_weight: float = 300.0
     masks: MaskKind = "subtracted"
     steps: int = 1000
     batch: int = 16
@@ -128,7 +136,7 @@ def adapt(
         The network with the best weights, in evaluation mode.
 
     Raises:
-        UserError: the target has no masks, or a loss is not finite.
+        UserError: the target has no masks, or no keypoints where they are used; or a loss is not finite.
     """
     for name, count in (("batch", settings.batch), ("replay", settings.replay)):
         if count % world()[1]:
@@ -139,7 +147,10 @@ def adapt(
     body = body.to(device)
     network = share_norms(network.to(device).eval())
     parameters = choose_parameters(network, settings.layers)
-    fitter = Fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
+    keypoints = keypoints_of(target) if settings.keypoints else None
+    fits_every = 0 if settings.keypoints == "a1" else settings.every
+    make_fitter = PointFitter if settings.keypoints == "a2" else Fitter
+    fitter = make_fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
     fits = FitStore(len(target))
     optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in ("silhouette", "topology")}
     averaged = copy.deepcopy(network)
@@ -196,12 +207,13 @@ def adapt(
         else:
             masks = target.mask_batch(index.numpy(), settings.masks).to(device)
             goal = fitter.target(masks)
-            if settings.every and step % settings.every == settings.every - 1:
+            if fits_every and step % fits_every == fits_every - 1:
                 fitted = fits.improve(index, fitter, goal, prediction, settings.fit_steps)
                 loss = settings.fit_weight * supervision_loss(prediction, fitted, body, SupervisionWeights()).mean()
                 losses = {"silhouette": loss + regular}
             else:
-                losses = _end_to_end(prediction, goal, fitter, settings)
+                seen = None if keypoints is None else keypoints[index].to(device)
+                losses = _end_to_end(prediction, goal, seen, fitter, settings)
                 losses["silhouette"] = losses["silhouette"] + regular
         _update(losses, optimizers, parameters, step)
         run.log(step, **{f"loss_{name}": loss.item() for name, loss in losses.items()})
@@ -290,13 +302,17 @@ def agree(network: nn.Module, domain: Domain, index: Tensor, fitter: Fitter, mas
 
 
 def _end_to_end(
-    prediction: Prediction, goal: SilhouetteTarget, fitter: Fitter, settings: AdaptSettings
+    prediction: Prediction, goal: SilhouetteTarget, keypoints: Tensor | None, fitter: Fitter, settings: AdaptSettings
 ) -> dict[str, Tensor]:
-    silhouette = fitter.silhouette(_bodies(prediction), goal.mask.shape[-1])
-    terms = silhouette_terms(silhouette, goal, settings.loss)
-    regular = settings.prior_weight * fitter.prior.energy(roma.rotmat_to_rotvec(prediction.rotations))
-    regular = regular + settings.shape_weight * prediction.betas.square().sum(1)
-    losses = {"silhouette": (terms.silhouette + regular).mean()}
+    bodies, size = _bodies(prediction), goal.mask.shape[-1]
+    loss = settings.prior_weight * fitter.prior.energy(roma.rotmat_to_rotvec(prediction.rotations))
+    loss = loss + settings.shape_weight * prediction.betas.square().sum(1)
+    if keypoints is not None:
+        loss = loss + settings.keypoint_weight * keypoint_loss(prediction, keypoints, fitter.body, size)
+    if settings.keypoints in ("a1", "a2"):
+        return {"silhouette": loss.mean()}
+    terms = silhouette_terms(fitter.silhouette(bodies, size), goal, settings.loss)
+    losses = {"silhouette": (terms.silhouette + loss).mean()}
     if settings.loss.name in ("b3", "ours"):
         losses["topology"] = terms.topology.mean()
     return losses

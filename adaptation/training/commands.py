@@ -1,4 +1,4 @@
-"""The training commands of ``topo-adapt``: domain, degrade, prior, pretrain, adapt, predict, evaluate, uap."""
+"""The training commands of ``topo-adapt``, from `domain`, which films crops to train on, to `evaluate`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from adaptation.arguments import Device, Out, Overwrite, Seed, choice
+from adaptation.errors import UserError
 
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped in it goes on.")]
 FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
@@ -55,6 +56,34 @@ def degrade(
     from adaptation.training import programs
 
     programs.degrade(crops, shift, out, delta=delta, overwrite=overwrite)
+
+
+def keypoints(
+    crops: Crops,
+    openpose: Annotated[
+        Path | None, typer.Option("--from", help="Folder of OpenPose's JSON files, one per crop, in their order.")
+    ] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Make them from the labels, with noise.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Write the crops as PNG into this folder, for a detector.")
+    ] = None,
+    noise: Annotated[float, typer.Option("--noise", min=0, help="Of --simulate, standard deviation in pixels.")] = 2.0,
+    missing: Annotated[
+        float, typer.Option("--missing", min=0, max=1, help="Of --simulate, share of joints not found.")
+    ] = 0.1,
+    seed: Seed = 0,
+) -> None:
+    """Give crops 2D keypoints: a detector's, or stand-ins made from the labels."""
+    from adaptation.training import programs
+
+    if sum((openpose is not None, simulate, pictures is not None)) != 1:
+        raise UserError("keypoints wants one of --from FOLDER, --simulate and --pictures FOLDER")
+    if pictures is not None:
+        programs.write_pictures(crops, pictures)
+    elif openpose is not None:
+        programs.read_keypoints(crops, openpose)
+    else:
+        programs.simulate_keypoints(crops, noise=noise, missing=missing, seed=seed)
 
 
 def prior(
@@ -105,7 +134,13 @@ def adapt(
     target: Annotated[Path, typer.Argument(help="Recording of a static camera, or folder of crops.")],
     out: RunOut,
     preset: PresetOption = "small",
-    loss: Annotated[str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3, ours L_S + L_T, or labels.")] = "ours",
+    loss: Annotated[
+        str,
+        typer.Option(
+            "--loss",
+            help="b1 pixels, b2 L_S, b3, ours L_S + L_T; a1 keypoints, a2 with fits, weak ours + keypoints; or labels.",
+        ),
+    ] = "ours",
     mask_kind: Annotated[
         str, typer.Option("--mask-kind", help="Of a folder of crops: truth, subtracted or degraded.")
     ] = "subtracted",
@@ -123,21 +158,23 @@ def adapt(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Adapt a regressor to a camera from silhouettes alone."""
+    """Adapt a regressor to a camera from silhouettes alone, or from 2D keypoints to compare with."""
     from adaptation.domains.dataset import MASK_KINDS
     from adaptation.losses import LOSS_NAMES
     from adaptation.training import programs
+    from adaptation.training.adapt import KEYPOINT_USES
 
     base = _preset(preset).adapt
-    loss = choice("--loss", loss, (*LOSS_NAMES, "labels"))
+    loss = choice("--loss", loss, (*LOSS_NAMES, *KEYPOINT_USES, "labels"))
     changes: dict[str, Any] = {
         "masks": choice("--mask-kind", mask_kind, MASK_KINDS),
         "layers": choice("--layers", layers, ("all", "head", "norm")),
         "norm": choice("--norm", norm, ("frozen", "adapt")),
         "supervised": loss == "labels",
+        "keypoints": loss if loss in KEYPOINT_USES else None,
         "seed": seed,
     }
-    if loss != "labels":
+    if loss in LOSS_NAMES:
         # Baselines stay what they are in the paper.
         pixels = base.loss.pixel_weight if loss == "ours" else 0.0
         changes["loss"] = replace(base.loss, name=loss, pixel_weight=pixels)
@@ -213,7 +250,7 @@ def uap(
     programs.uap(model, crops, out, UapSettings(strength=strength, steps=steps, seed=seed), device=device)
 
 
-COMMANDS = (pretrain, prior, adapt, predict, evaluate, uap, domain, degrade)
+COMMANDS = (pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints)
 
 
 def _preset(name: str) -> Any:

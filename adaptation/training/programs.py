@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +22,7 @@ from adaptation.domains.dataset import Domain, DomainSettings, make_domain
 from adaptation.domains.recordings import domain_of_crops
 from adaptation.domains.shifts import low_resolution, night, perturbed
 from adaptation.errors import UserError
+from adaptation.keypoints import KEYPOINT_JOINTS, read_openpose, simulated_keypoints, to_body_joints
 from adaptation.latent_prior import LatentPosePrior
 from adaptation.output import MARKER, result_folder
 from adaptation.pipeline import FitOptions, FitOutcome, FittedPerson, choose_detections, cut_crops, make_fitter
@@ -59,6 +62,40 @@ def degrade(source: Path, shift: str, out: Path, *, delta: Path | None, overwrit
         shifted = shift_domain(domain, change)
         shifted.save(folder, {"source": str(source), "shift": shift})
         (folder / MARKER).write_text(json.dumps({"source": str(source), "shift": shift}, indent=2) + "\n")
+
+
+def write_pictures(crops: Path, out: Path) -> None:
+    """Write crops as numbered PNG files, for a detector to look at."""
+    images = Domain.load(crops).images
+    with result_folder(out, overwrite=False) as folder:
+        for number, image in enumerate(images):
+            # Not imwrite, which says nothing when the disk is full.
+            _, data = cv2.imencode(".png", cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
+            (folder / f"{number:06d}.png").write_bytes(data.tobytes())
+    Console().print(f"{len(images)} pictures in {out}", highlight=False)
+
+
+def read_keypoints(crops: Path, openpose: Path) -> None:
+    """Keep a detector's keypoints beside the crops that it has seen."""
+    domain, found = Domain.load(crops), to_body_joints(read_openpose(openpose))
+    if len(found) != len(domain):
+        raise UserError(f"{openpose} has {len(found)} JSON files for {len(domain)} crops in {crops}; wanted one each")
+    _keep_keypoints(domain, crops, found)
+
+
+def simulate_keypoints(crops: Path, *, noise: float, missing: float, seed: int) -> None:
+    """Keep keypoints that are made from a set's labels beside its crops."""
+    domain = Domain.load(crops)
+    _keep_keypoints(domain, crops, simulated_keypoints(domain, noise, missing, torch.Generator().manual_seed(seed)))
+
+
+def _keep_keypoints(domain: Domain, folder: Path, keypoints: npt.NDArray[np.float32]) -> None:
+    try:
+        replace(domain, keypoints=keypoints).save_labels(folder)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    found = (keypoints[:, list(KEYPOINT_JOINTS), 2] > 0).mean()
+    Console().print(f"{folder}: keypoints of {len(domain)} crops, {found:.0%} of the joints found", highlight=False)
 
 
 Shift = Callable[[Tensor, Tensor, torch.Generator], Tensor]
