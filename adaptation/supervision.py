@@ -1,4 +1,4 @@
-"""Losses of a prediction against known bodies, as in SPIN: rotations, shape, joints in space and in the image."""
+"""Losses of a prediction against known bodies: SPIN's weighted terms, and the plain norm of Kundu et al."""
 
 from __future__ import annotations
 
@@ -77,3 +77,16 @@ def supervision_loss(prediction: Prediction, truth: Truth, body: Body, weights: 
         + weights.betas * (prediction.betas - truth.betas).square().mean(1)
         + guard
     )
+
+
+def parameter_distance(prediction: Prediction, truth: Truth) -> Tensor:
+    """L_Theta as Kundu et al. (NeurIPS 2021) print it: the norm of the difference of all parameters, per image (B,).
+
+    Their parameters are shape, pose latent, and the camera with the global rotation. Fits have no latent, so that the
+    rotations of all 24 joints stand for it. Unlike `supervision_loss` it weighs nothing, and does not see where joints
+    end up.
+    """
+    pairs = (
+        (prediction.rotations, truth.rotations), (prediction.betas, truth.betas), (prediction.camera, truth.camera),
+    )  # fmt: skip
+    return torch.cat([(one - other).flatten(1) for one, other in pairs], dim=1).norm(dim=1)

@@ -33,12 +33,13 @@ from adaptation.point_chamfer import PointFitter
 from adaptation.prior import GaussianPosePrior
 from adaptation.regressor import Prediction
 from adaptation.renderer import make_renderer
-from adaptation.supervision import SupervisionWeights, Truth, supervision_loss, truth_of
+from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
 from adaptation.training.runs import Run
 
 Layers = Literal["all", "head", "norm"]
 Norm = Literal["frozen", "adapt"]
+FitDistance = Literal["weighted", "plain"]
 KeypointUse = Literal["a1", "a2", "weak"]
 KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
 
@@ -61,6 +62,7 @@ class AdaptSettings:
         fit_steps: Adam steps of a fit.
         fit: rates and weights of the fits.
         fit_weight: of the distance to the fits, L_Theta.
+        fit_distance: "weighted", SPIN's terms, or "plain", the norm that the paper prints.
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
         replay: labelled source images seen beside each batch, over all processes.
@@ -85,6 +87,7 @@ class AdaptSettings:
     fit_steps: int = 10
     fit: FitSettings = field(default_factory=lambda: FitSettings(prior_start=0.003, prior_end=0.003))
     fit_weight: float = 1.0
+    fit_distance: FitDistance = "weighted"
     prior_weight: float = 0.003
     shape_weight: float = 0.01
     replay: int = 4
@@ -209,8 +212,7 @@ def adapt(
             goal = fitter.target(masks)
             if fits_every and step % fits_every == fits_every - 1:
                 fitted = fits.improve(index, fitter, goal, prediction, settings.fit_steps)
-                loss = settings.fit_weight * supervision_loss(prediction, fitted, body, SupervisionWeights()).mean()
-                losses = {"silhouette": loss + regular}
+                losses = {"silhouette": settings.fit_weight * _to_fits(prediction, fitted, body, settings) + regular}
             else:
                 seen = None if keypoints is None else keypoints[index].to(device)
                 losses = _end_to_end(prediction, goal, seen, fitter, settings)
@@ -316,6 +318,12 @@ def _end_to_end(
     if settings.loss.name in ("b3", "ours"):
         losses["topology"] = terms.topology.mean()
     return losses
+
+
+def _to_fits(prediction: Prediction, fitted: Truth, body: Body, settings: AdaptSettings) -> Tensor:
+    if settings.fit_distance == "plain":
+        return parameter_distance(prediction, fitted).mean()
+    return supervision_loss(prediction, fitted, body, SupervisionWeights()).mean()
 
 
 def _bodies(prediction: Prediction) -> BodyParameters:

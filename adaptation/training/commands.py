@@ -141,6 +141,9 @@ def adapt(
             help="b1 pixels, b2 L_S, b3, ours L_S + L_T; a1 keypoints, a2 with fits, weak ours + keypoints; or labels.",
         ),
     ] = "ours",
+    plain_sums: Annotated[
+        bool, typer.Option("--plain-sums", help="Losses as the paper prints them, not divided by areas or weighted.")
+    ] = False,
     mask_kind: Annotated[
         str, typer.Option("--mask-kind", help="Of a folder of crops: truth, subtracted or degraded.")
     ] = "subtracted",
@@ -178,6 +181,9 @@ def adapt(
         # Baselines stay what they are in the paper.
         pixels = base.loss.pixel_weight if loss == "ours" else 0.0
         changes["loss"] = replace(base.loss, name=loss, pixel_weight=pixels)
+    if plain_sums:
+        changes["loss"] = replace(changes.get("loss", base.loss), normalise=False)
+        changes["fit_distance"] = "plain"
     changes |= {name: value for name, value in (("steps", steps), ("rate", rate)) if value is not None}
     programs.adapt_network(
         model,

@@ -16,7 +16,7 @@ from adaptation.errors import UserError
 from adaptation.keypoints import keypoint_loss, simulated_keypoints
 from adaptation.losses import LOSS_NAMES, LossSettings
 from adaptation.regressor import Prediction
-from adaptation.supervision import SupervisionWeights, Truth, supervision_loss, truth_of
+from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
 from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, adapt, choose_parameters, split_by_clip
 from adaptation.training.evaluate import evaluate
 from adaptation.training.pretrain import PretrainSettings, mirror, pretrain
@@ -54,6 +54,21 @@ def test_perfect_predictions_have_no_loss(source: Domain, body: Body) -> None:
     assert loss.shape == (24,) and loss.max() < 1e-4
     worse = Prediction(truth.rotations.roll(1, 0), truth.betas, truth.camera)
     assert supervision_loss(worse, truth, body, SupervisionWeights()).mean() > 0.05
+
+
+def test_plain_distance_of_parameters(source: Domain) -> None:
+    truth = truth_of(source)
+    camera, betas = truth.camera.clone(), truth.betas.clone()
+    camera[:, 1] += 3
+    betas[:, 7] -= 4
+    turned = truth.rotations.clone()
+    turned[:, 5] = -turned[:, 5]  # moves it by 2 sqrt(3) in the Frobenius norm
+    prediction = Prediction(turned.requires_grad_(), betas, camera)
+    distance = parameter_distance(prediction, truth)
+    torch.testing.assert_close(distance, torch.full((24,), (9 + 16 + 12.0) ** 0.5))
+    exact = Prediction(truth.rotations.clone().requires_grad_(), truth.betas, truth.camera)
+    (grad,) = torch.autograd.grad(parameter_distance(exact, truth).sum(), exact.rotations)
+    assert not grad.any()
 
 
 def test_mirrored_truth_is_the_mirrored_body(source: Domain, body: Body) -> None:
@@ -99,6 +114,16 @@ def test_adaptation_runs_with_every_loss(name: str, source: Domain, target: Doma
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     trained = torch.cat([value.flatten().double() for value in state["network"].values()])
     assert torch.isfinite(trained).all() and not torch.equal(trained, before)
+
+
+def test_adaptation_runs_with_the_papers_sums(target: Domain, body: Body, tmp_path: Path) -> None:
+    settings = replace(ADAPT, loss=LossSettings(normalise=False), fit_distance="plain", steps=4, check_every=4)
+    states = []
+    for name, chosen in (("plain", settings), ("weighted", replace(settings, fit_distance="weighted"))):
+        adapt(tiny_network(), target, body, chosen, tmp_path / name)
+        state = torch.load(tmp_path / name / "state.pt", weights_only=True)
+        states.append(torch.cat([value.flatten().double() for value in state["network"].values()]))
+    assert torch.isfinite(states[0]).all() and not torch.equal(*states)
 
 
 def with_keypoints(domain: Domain) -> Domain:
