@@ -153,6 +153,13 @@ class Domain:
         for name, array in {"images": images, "masks": masks, **labels}.items():
             if array.shape != wanted[name]:
                 raise UserError(f"{folder}: {name} must have shape {wanted[name]}, got {array.shape}")
+            kind = {"images": np.uint8, "masks": np.uint8, "clip": np.int64}.get(name, np.float32)
+            if array.dtype != kind:
+                raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
+            if name not in ("images", "masks") and not np.isfinite(array).all():
+                raise UserError(f"{folder}: {name} has numbers that are not finite")
+        if count and masks[0].max() > 1:  # the others are left on disk
+            raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
         return cls(images, masks, **labels)
 
 

@@ -159,7 +159,7 @@ def adapt(
     averaged = copy.deepcopy(network)
     best, waited, start = (-1.0, copy.deepcopy(network.state_dict())), 0, 0
     run = Run(folder, {"adapt": asdict(settings), **(describe or {})}, overwrite=overwrite)
-    if state := run.load():
+    if state := run.load(network):
         network.load_state_dict(state["network"])
         averaged.load_state_dict(state["averaged"])
         for name, optimizer in optimizers.items():
@@ -268,9 +268,13 @@ class FitStore:
         self, index: Tensor, fitter: Fitter, goal: SilhouetteTarget, prediction: Prediction, steps: int
     ) -> Truth:
         """Fit from predictions, and give the better of these fits and those stored."""
+        _bodies(prediction)
         camera = prediction.camera.detach()
         start = BodyParameters(prediction.pose.detach(), prediction.betas.detach(), camera)
-        fitted = fitter.fit(goal, start, steps=steps)
+        try:
+            fitted = fitter.fit(goal, start, steps=steps)
+        except FloatingPointError as error:
+            raise UserError(f"a fit diverged ({error}); the state of the last save is the last good one") from None
         judged = fitter.evaluate(fitted, goal)
         loss = (judged.loss + fitter.settings.prior_end * judged.prior).cpu()
         flat = torch.cat([fitted.pose.flatten(1), fitted.betas, fitted.camera], dim=1).cpu()
@@ -286,7 +290,13 @@ class FitStore:
         return {"parameters": self._parameters, "loss": self._loss}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """From a save."""
+        """From a save.
+
+        Raises:
+            UserError: it is of another number of images.
+        """
+        if state["loss"].shape != self._loss.shape:
+            raise UserError(f"the saved fits are of {len(state['loss'])} images, not of {len(self._loss)}")
         self._parameters, self._loss = state["parameters"], state["loss"]
 
 

@@ -118,15 +118,17 @@ def pretrain(
     """Train a source regressor on labelled crops."""
     from adaptation.training import programs
     from adaptation.training.pretrain import PRECISIONS
+    from adaptation.training.runs import resumable
 
     chosen = _preset(preset)
     changes: dict[str, Any] = {"precision": choice("--precision", precision, PRECISIONS)}
     if steps is not None:
         changes["steps"] = steps
     chosen = replace(chosen, pretrain=replace(chosen.pretrain, **changes))
-    programs.train_source(
-        crops, out, chosen, prior=pose_prior, imagenet=imagenet, device=device, seed=seed, overwrite=overwrite
-    )
+    with resumable(out):
+        programs.train_source(
+            crops, out, chosen, prior=pose_prior, imagenet=imagenet, device=device, seed=seed, overwrite=overwrite
+        )
 
 
 def adapt(
@@ -166,6 +168,7 @@ def adapt(
     from adaptation.losses import LOSS_NAMES
     from adaptation.training import programs
     from adaptation.training.adapt import KEYPOINT_USES
+    from adaptation.training.runs import resumable
 
     base = _preset(preset).adapt
     loss = choice("--loss", loss, (*LOSS_NAMES, *KEYPOINT_USES, "labels"))
@@ -185,20 +188,21 @@ def adapt(
         changes["loss"] = replace(changes.get("loss", base.loss), normalise=False)
         changes["fit_distance"] = "plain"
     changes |= {name: value for name, value in (("steps", steps), ("rate", rate)) if value is not None}
-    programs.adapt_network(
-        model,
-        target,
-        out,
-        replace(base, **changes),
-        options=_options(size, every, device),
-        source=source,
-        test=test,
-        masks=masks,
-        body=body,
-        device=device,
-        overwrite=overwrite,
-        command=shlex.join(["topo-adapt", *sys.argv[1:]]),
-    )
+    with resumable(out):
+        programs.adapt_network(
+            model,
+            target,
+            out,
+            replace(base, **changes),
+            options=_options(size, every, device),
+            source=source,
+            test=test,
+            masks=masks,
+            body=body,
+            device=device,
+            overwrite=overwrite,
+            command=shlex.join(["topo-adapt", *sys.argv[1:]]),
+        )
 
 
 def predict(

@@ -94,7 +94,7 @@ def pretrain(
     optimizer = torch.optim.Adam(parameters, settings.rate)
     run = Run(folder, {"pretrain": asdict(settings), **(describe or {})}, overwrite=overwrite)
     start = 0
-    if state := run.load():
+    if state := run.load(network):
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         start = int(state["step"])

@@ -24,7 +24,7 @@ from adaptation.domains.shifts import low_resolution, night, perturbed
 from adaptation.errors import UserError
 from adaptation.keypoints import KEYPOINT_JOINTS, read_openpose, simulated_keypoints, to_body_joints
 from adaptation.latent_prior import LatentPosePrior
-from adaptation.output import MARKER, result_folder
+from adaptation.output import MARKER, result_folder, writing
 from adaptation.pipeline import FitOptions, FitOutcome, FittedPerson, choose_detections, cut_crops, make_fitter
 from adaptation.poses import sample_poses
 from adaptation.programs import summarise, write_results
@@ -90,10 +90,7 @@ def simulate_keypoints(crops: Path, *, noise: float, missing: float, seed: int) 
 
 
 def _keep_keypoints(domain: Domain, folder: Path, keypoints: npt.NDArray[np.float32]) -> None:
-    try:
-        replace(domain, keypoints=keypoints).save_labels(folder)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+    replace(domain, keypoints=keypoints).save_labels(folder)
     found = (keypoints[:, list(KEYPOINT_JOINTS), 2] > 0).mean()
     Console().print(f"{folder}: keypoints of {len(domain)} crops, {found:.0%} of the joints found", highlight=False)
 
@@ -246,7 +243,10 @@ def adapt_network(
     loaded = load_network(model)
     before = copy.deepcopy(loaded.network)
     shape = Body.load(body) if body else Body.free()
-    replayed = Domain.load(source) if source else None
+    replayed, measured = (Domain.load(folder) if folder else None for folder in (source, test))
+    for folder, labelled in ((source, replayed), (test, measured)):
+        if labelled is not None and labelled.pose is None:
+            raise UserError(f"{folder} has no labels, which --source and --test need")
     if target.is_dir() and (target / "images.npy").exists():
         domain, frames, outcome = Domain.load(target), None, None
     else:
@@ -277,13 +277,14 @@ def adapt_network(
             title = "Bodies before and after adaptation"
             write_results(folder, frames, shape.cpu(), after, options, title=title, command=command)
         summarise(console, out / "bodies", after)
-    measured = Domain.load(test) if test else domain
+    measured = domain if measured is None else measured
     if measured.pose is not None:
         scores = {"before": evaluate(before, measured, shape), "after": evaluate(loaded.network, measured, shape)}
         show_scores(console, scores)
-        scores["after"].write(out)
         comparison = {"protocol": PROTOCOL, **{name: each.summary() for name, each in scores.items()}}
-        (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n")
+        with writing(out):
+            scores["after"].write(out)
+            (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n")
 
 
 def find_crops(

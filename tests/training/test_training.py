@@ -208,6 +208,33 @@ def test_predictions_that_are_not_finite_end_the_run(target: Domain, body: Body,
         adapt(broken, target, body, ADAPT, tmp_path / "run")
 
 
+def test_a_diverging_source_training_keeps_the_last_good_state(source: Domain, body: Body, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the loss is|not finite"):
+        pretrain(tiny_network(), source, body, replace(PRETRAIN, rate=1e30, rise=1, save_every=1), tmp_path / "run")
+    path = tmp_path / "run" / "state.pt"
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        assert all(torch.isfinite(value).all() for value in state["network"].values())
+
+
+def test_fits_that_diverge_end_the_run(
+    target: Domain, body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object, **__: object) -> None:
+        raise FloatingPointError("loss is nan at step 3")
+
+    monkeypatch.setattr("adaptation.fitting.Fitter.fit", diverge)
+    with pytest.raises(UserError, match=r"a fit diverged \(loss is nan at step 3\)"):
+        adapt(tiny_network(), target, body, ADAPT, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2
+
+
+def test_fits_of_another_target_are_not_used(target: Domain, body: Body, tmp_path: Path) -> None:
+    adapt(tiny_network(), target, body, ADAPT, tmp_path / "run")
+    with pytest.raises(UserError, match="saved fits are of 24 images, not of 12"):
+        adapt(tiny_network(), target.take(slice(0, 12)), body, ADAPT, tmp_path / "run")
+
+
 def test_a_diverging_run_keeps_the_last_good_state(target: Domain, body: Body, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"finite|loss is"):
         adapt(tiny_network(), target, body, replace(ADAPT, rate=1e30, steps=50, patience=99), tmp_path / "run")
