@@ -157,7 +157,8 @@ def adapt(
     fits = FitStore(len(target))
     optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in ("silhouette", "topology")}
     averaged = copy.deepcopy(network)
-    best, waited, start = (-1.0, copy.deepcopy(network.state_dict())), 0, 0
+    best, waited, start, looked = (-1.0, copy.deepcopy(network.state_dict())), 0, 0, -1
+    curve: dict[str, list[float]] = {"step": [], "iou": [], "topology": []}
     run = Run(folder, {"adapt": asdict(settings), **(describe or {})}, overwrite=overwrite)
     if state := run.load(network):
         network.load_state_dict(state["network"])
@@ -166,16 +167,19 @@ def adapt(
             optimizer.load_state_dict(state[name])
         fits.load_state_dict(state["fits"])
         best, waited, start = (float(state["best_iou"]), state["best"]), int(state["waited"]), int(state["step"])
+        curve, looked = state["curve"], start
         if progress:
             progress(start)
     labels = truth_of(target) if settings.supervised else None
     source_labels = truth_of(source) if source is not None and settings.replay > 0 else None
 
     for step in range(start, settings.steps + 1):
-        if step % settings.check_every == 0 or step == settings.steps:
+        if step != looked and (step % settings.check_every == 0 or step == settings.steps):
             # The first look, before any step, is what the source model gives: nothing worse is ever kept.
             agreement = agree(averaged, target, judging, fitter, settings.masks, device)
             run.log(step, held_out_iou=agreement.iou, held_out_topology=agreement.topology)
+            for name, value in {"step": step, **asdict(agreement)}.items():
+                curve[name].append(value)
             if agreement.iou > best[0]:
                 best, waited = (agreement.iou, copy.deepcopy(averaged.state_dict())), 0
             else:
@@ -189,12 +193,11 @@ def adapt(
                     "best_iou": best[0],
                     "best": best[1],
                     "waited": waited,
+                    "curve": curve,
                     "step": step,
                 }
             )
-            if waited > settings.patience:
-                break
-        if step == settings.steps:
+        if waited > settings.patience or step == settings.steps:
             break
 
         _set_norm(network, settings.norm)

@@ -172,6 +172,19 @@ def test_adaptation_goes_on_as_if_it_had_not_stopped(target: Domain, body: Body,
         assert torch.equal(states[0]["network"][name], states[1]["network"][name])
 
 
+def test_patience_is_not_shortened_by_a_stop(target: Domain, body: Body, tmp_path: Path) -> None:
+    settings = replace(ADAPT, rate=0.0, patience=2, steps=20)
+    with pytest.raises(Stop):
+        adapt(tiny_network(), target, body, settings, tmp_path / "run", progress=stop_after(5))
+    adapt(tiny_network(), target, body, settings, tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert state["step"] == 6  # looks at 2, 4 and 6 found nothing better than the one at 0
+    assert state["curve"]["step"] == [0, 2, 4, 6]
+    assert len(set(state["curve"]["iou"])) == len(set(state["curve"]["topology"])) == 1
+    adapt(tiny_network(), target, body, settings, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 6
+
+
 def test_adaptation_raises_agreement_on_what_it_sees(target: Domain, body: Body, tmp_path: Path) -> None:
     few = replace(target.take(slice(0, 4)), pose=None, betas=None, camera=None)
     network = tiny_network()
