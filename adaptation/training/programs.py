@@ -32,12 +32,14 @@ from adaptation.progress import Progress
 from adaptation.regressor import Regressor
 from adaptation.tracks import find_people
 from adaptation.training.adapt import AdaptSettings, adapt
+from adaptation.training.adaptation_report import build_adaptation_report, write_adaptation_report
 from adaptation.training.evaluate import PROTOCOL, Scores, evaluate
 from adaptation.training.predict import predict_person
 from adaptation.training.presets import Preset
 from adaptation.training.pretrain import pretrain
 from adaptation.training.prior import PriorSettings, measure_prior, train_prior
 from adaptation.training.processes import is_first, join
+from adaptation.training.runs import STATE, load_state
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 from adaptation.video import Frames, open_frames, open_masks
 
@@ -278,13 +280,33 @@ def adapt_network(
             write_results(folder, frames, shape.cpu(), after, options, title=title, command=command)
         summarise(console, out / "bodies", after)
     measured = domain if measured is None else measured
+    scores = None
     if measured.pose is not None:
-        scores = {"before": evaluate(before, measured, shape), "after": evaluate(loaded.network, measured, shape)}
-        show_scores(console, scores)
-        comparison = {"protocol": PROTOCOL, **{name: each.summary() for name, each in scores.items()}}
+        scores = tuple(evaluate(network, measured, shape, device=device) for network in (before, loaded.network))
+        named = dict(zip(("before", "after"), scores, strict=True))
+        show_scores(console, named)
+        comparison = {"protocol": PROTOCOL, **{name: each.summary() for name, each in named.items()}}
         with writing(out):
-            scores["after"].write(out)
+            scores[1].write(out)
             (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n")
+    report = build_adaptation_report(
+        target=target.name,
+        model=model,
+        domain=domain,
+        adapt=settings,
+        before=before,
+        after=loaded.network,
+        fitter=make_fitter(shape, options),
+        curve=load_state(out / STATE)["curve"],
+        scores=scores,
+        measured=str(test or target),
+        settings=json.loads((out / MARKER).read_text()),
+        command=command,
+    )
+    with result_folder(out / "report", overwrite=True) as folder:
+        write_adaptation_report(folder / "index.html", report)
+        (folder / MARKER).write_text(json.dumps({"command": command}, indent=2) + "\n")
+    console.print(f"report: {out / 'report' / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def find_crops(

@@ -95,6 +95,8 @@ def test_adapting(loss: str, command: Command, work: Path, tmp_path: Path) -> No
     code, output, errors = command(*arguments, "--loss", loss, "--source", work / "source")
     assert code == 0, errors
     assert "adapted weights" in output and (tmp_path / "out" / "adapted.safetensors").exists()
+    html = (tmp_path / "out" / "report" / "index.html").read_text("utf-8")
+    assert "Adaptation to target" in html and f"--loss {loss} " in html and "Joint by joint" in html
     scores = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert scores["before"].keys() == scores["after"].keys() == {"mpjpe", "pa_mpjpe", "iou"}
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
