@@ -30,7 +30,8 @@ def writing(path: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
-        raise UserError(f"cannot write {path}: {cause.strerror or cause}") from error
+        # NumPy's own error counts bytes and gives no reason.
+        raise UserError(f"cannot write {path}: {cause.strerror or f'{cause} (is the disk full?)'}") from error
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class AdaptSettings:
         loss: the silhouette loss and its weights.
         supervised: train on the target's labels instead: the ceiling of what adaptation can reach.
         keypoints: what 2D keypoints of the target are used for, None for nothing. a1: they alone, end to end; a2: a1,
-            and fits to the masks as point sets; weak: beside the silhouette loss.
+            and fits to the masks as point sets; weak: beside the silhouette loss. Masks judge progress in any case.
         keypoint_weight: of their loss; SPIN's, 5 times its common factor of 60.
         masks: which masks of the domain are seen.
         steps: of the network.
