@@ -58,7 +58,7 @@ def test_the_page_shows_what_was_measured(target: Domain, fitter: Fitter, tmp_pa
     assert report.kept == 1 and ("the same on crops set aside", "0.412 → 0.617") in report.summary
     assert ("steps kept of those made", "50 of 100") in report.summary
     assert f"{report.before.iou.mean():.3f} → {report.after.iou.mean():.3f}" in html
-    assert "24 crops of 48 pixels, from degraded masks by the loss b2" in html
+    assert "24 crops of 48 pixels, from degraded masks by the loss b2" in html and "is unchanged" not in html
     assert "Against the labels" in html and "Joint by joint" in html and html.count("left knee") == 1
     assert "adapt.loss.name" in html and "adapt.fit.prior_start" in html
     # Two lines over steps, two sorted ones.
@@ -100,6 +100,7 @@ def test_without_labels_and_with_few_crops(target: Domain, fitter: Fitter, tmp_p
     assert "Against the labels" not in html and "Joint by joint" not in html and " mm" not in html
     assert "from 2D keypoints<" in html
     assert "since all of them are of one recording" in html and "set aside" not in html
+    assert "so that the model is unchanged" in html
 
 
 def test_looking_does_not_depend_on_batches(target: Domain, fitter: Fitter) -> None:

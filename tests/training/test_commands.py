@@ -19,6 +19,7 @@ import torch
 
 from adaptation import cli
 from adaptation.domains.dataset import Domain
+from adaptation.synthetic import ClipSettings, render_clip, write_clip
 from adaptation.training.runs import load_state
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -102,6 +103,31 @@ def test_adapting(loss: str, command: Command, work: Path, tmp_path: Path) -> No
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
     assert settings["supervised"] == (loss == "labels")
     assert settings["keypoints"] == (loss if loss in ("a1", "a2", "weak") else None)
+
+
+def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
+    write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
+    model, options = work / "run" / "model.safetensors", ("--size", 48, "--every", 3)
+    code, output, errors = command("predict", tmp_path / "frames", "--model", model, "--out", tmp_path / "p", *options)
+    assert code == 0 and "2 people" in output, errors
+    arguments = [
+        "adapt",
+        tmp_path / "frames",
+        "--model",
+        model,
+        "--out",
+        tmp_path / "out",
+        "--preset",
+        "tiny",
+        *options,
+    ]
+    code, output, errors = command(*arguments)
+    assert code == 0 and "2 people" in output, errors
+    assert (tmp_path / "out" / "bodies" / "person_02.npz").exists()
+    html = (tmp_path / "out" / "report" / "index.html").read_text("utf-8")
+    assert "Silhouettes, without labels" in html and "Joint by joint" not in html
+    code, _, errors = command(*arguments, "--loss", "a1", "--overwrite")
+    assert code == 2 and "the target has no 2D keypoints" in errors
 
 
 def test_plain_sums_are_an_option(command: Command, work: Path, tmp_path: Path) -> None:
