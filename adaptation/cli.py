@@ -135,12 +135,12 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command; bad input ends in one line and exit code 2."""
+    """Run the command; bad input ends in one line and exit code 2, Ctrl-C in one line and 130."""
     try:
         app()
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print(f"topo-adapt: {error}", style="red", markup=False, highlight=False)
-        sys.exit(2)
+        sys.exit(error.code)
     except SystemExit as stop:
         if stop.code == 130:  # how Typer reports Ctrl-C
             Console(stderr=True).print("topo-adapt: interrupted, nothing was written", style="red")

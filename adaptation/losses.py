@@ -1,8 +1,9 @@
-"""Silhouette losses: the paper's and its baselines, per image and normalised.
+"""Silhouette losses: the paper's and its baselines, per image, normalised or as plain sums.
 
 L_S and L_T are eq. 5 of Kundu et al., NeurIPS 2021, on silhouettes and on their skeletons; B1, B2, B3
-are the baselines of its Table 4. Each sum is divided by the area it runs over, so that a loss is a
-mean distance in pixels (B1: a fraction of the area) whatever the size of the person.
+are the baselines of its Table 4. The paper has plain sums over pixels. Here each sum is divided by the
+area it runs over, unless asked not to be, so that a loss is a mean distance in pixels (B1: a fraction of
+the area) whatever the size of the person.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class LossSettings:
         iterations: thinning steps; must exceed the displacement, in pixels, that the loss is to correct.
         gain: on gradients that reach the silhouette through a distance map. S2D's subgradient leaves half on each
             side of the outline, and a rendered silhouette answers only outside of it.
+        normalise: divide by the numbers of pixels of mask and skeleton. False: the paper's plain sums, that many
+            times as large; the weights of priors beside them must grow as well.
     """
 
     name: LossName = "ours"
@@ -81,6 +84,7 @@ class LossSettings:
     pull_weight: float = 1.0
     iterations: int = 64
     gain: float = 2.0
+    normalise: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,29 +113,30 @@ def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: Loss
 def silhouette_terms(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> SilhouetteTerms:
     """The parts of `silhouette_loss`, which has the same arguments; optimisers of their own may follow each."""
     nothing = torch.zeros_like(target.area)
+    area, length = (target.area, target.length) if settings.normalise else (1.0, 1.0)
     if settings.name == "b1":
-        return SilhouetteTerms(_pixel_loss(silhouette, target), nothing)
+        return SilhouetteTerms(_pixel_sum(silhouette, target.mask) / area, nothing)
     pull, push = mask_chamfer(silhouette, target.mask, target.distance, iterations=settings.iterations)
     pull = _amplify(pull, settings.gain)  # it alone reaches the silhouette through a distance map
-    loss = (settings.pull_weight * pull + push).flatten() / target.area
+    loss = (settings.pull_weight * pull + push).flatten() / area
     if settings.pixel_weight:
-        loss = loss + settings.pixel_weight * _pixel_loss(silhouette, target)
+        loss = loss + settings.pixel_weight * _pixel_sum(silhouette, target.mask) / area
     if settings.name == "b2":
         return SilhouetteTerms(loss, nothing)
     if settings.name == "b3":
         ridges = _amplify(skeleton(silhouette, iterations=settings.iterations), settings.gain)
-        topology = (ridges - target.topology.skeleton).square().sum((1, 2, 3))
+        topology = _pixel_sum(ridges, target.topology.skeleton)
     else:
         topology = _amplify(_topology_loss(silhouette, target, settings), settings.gain)
-    return SilhouetteTerms(loss, settings.topology_weight * topology / target.length)
+    return SilhouetteTerms(loss, settings.topology_weight * topology / length)
 
 
-def _pixel_loss(silhouette: Tensor, target: SilhouetteTarget) -> Tensor:
-    return (silhouette - target.mask).square().sum((1, 2, 3)) / target.area
+def _pixel_sum(image: Tensor, target: Tensor) -> Tensor:
+    return (image - target).square().sum((1, 2, 3))
 
 
 def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
-    """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons."""
+    """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons, always normalised."""
     return _topology_loss(silhouette, target, settings) / target.length
 
 

@@ -17,16 +17,44 @@ MARKER = "settings.json"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into, moved to ``path`` when the block ends without an error, and removed otherwise."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
+def writing(path: Path) -> Iterator[None]:
+    """A block that writes to a path: what the file system refuses, such as on a full disk, is one line for the user.
+
+    Raises:
+        UserError: an operating system's error in the block.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        yield
+    except (OSError, RuntimeError) as error:
+        # torch.save hides a full disk behind an error of its zip writer.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        # NumPy's own error counts bytes and gives no reason.
+        raise UserError(f"cannot write {path}: {cause.strerror or f'{cause} (is the disk full?)'}") from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, moved to ``path`` when the block ends without an error, and removed otherwise.
+
+    Raises:
+        UserError: it cannot be written; what was at ``path`` before is still there.
+    """
+    with writing(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=partial_prefix(path))
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def partial_prefix(path: Path) -> str:
+    """How the names of half-written files start, which a process that was killed leaves behind."""
+    return f".{path.name[:40]}-"
 
 
 @contextmanager

@@ -5,28 +5,25 @@ Every picture is embedded, styles are inline, and nothing is fetched from anywhe
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from jinja2 import Environment, StrictUndefined
 from torch import Tensor
 
 from adaptation import overlay
 from adaptation.body import Body
 from adaptation.camera import project
 from adaptation.crops import Crop
-from adaptation.output import whole_file
 from adaptation.overlay import AFTER, BACKDROP, BEFORE, PALETTE, Image
+from adaptation.page import write_page
 from adaptation.results import PersonResult
 from topokernels import d2t, s2d
 
-_TILE = 224  # pixels of an embedded picture of a body; shown smaller
+TILE = 224  # pixels of an embedded picture of a body; shown smaller
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +243,7 @@ def draw_overview(
     for order, (track, result) in enumerate(people):
         for index in np.flatnonzero(result.frame == frame).tolist():
             box = result.box[index]
-            pixels = _pixels(body, result.pose, result.betas, result.camera, [index], float(box[2]))[0]
+            pixels = body_pixels(body, result.pose, result.betas, result.camera, [index], float(box[2]))[0]
             pixels[:, :2] += torch.as_tensor(box[:2])
             shown.append((float(pixels[:, 1].max()), order, track, pixels * scale))
     # Whoever stands lower in the image is nearer to the camera, and drawn last.
@@ -265,20 +262,7 @@ def write_report(path: Path, report: Report) -> None:
         path: the file; its folder must exist.
         report: what to show.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(png=_png, jpeg=_jpeg)
-    template = resources.files("adaptation") / "templates" / "report.html.j2"
-    html = environment.from_string(template.read_text("utf-8")).render(
-        report=report,
-        before=_css(BEFORE),
-        after=_css(AFTER),
-        backdrop=_css(BACKDROP),
-        curve=_curve,
-        median=lambda values: float(np.median(values)),
-        top=_top,
-    )
-    with whole_file(path) as file:
-        file.write(html.encode())
+    write_page(path, "report.html.j2", report=report, median=lambda values: float(np.median(values)))
 
 
 @torch.no_grad()
@@ -297,13 +281,13 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
     masks = torch.from_numpy(np.stack([crop.mask for crop in shown])).float()[:, None]
     distances = s2d(masks)
     skeletons = d2t(distances, masks)
-    before = _pixels(body, result.start_pose, result.start_betas, result.start_camera, chosen, size)
-    after = _pixels(body, result.pose, result.betas, result.camera, chosen, size)
-    zoom = _TILE / size
+    before = body_pixels(body, result.start_pose, result.start_betas, result.start_camera, chosen, size)
+    after = body_pixels(body, result.pose, result.betas, result.camera, chosen, size)
+    zoom = TILE / size
     rows = []
     for row, (index, crop) in enumerate(zip(chosen, shown, strict=True)):
         mask, distance, skeleton = (part[row, 0].numpy() for part in (masks, distances, skeletons))
-        large = overlay.enlarge(crop.image, _TILE)
+        large = overlay.enlarge(crop.image, TILE)
         rows.append(
             ReportRow(
                 frame=int(result.frame[index]),
@@ -311,9 +295,9 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
                 mask=overlay.picture_mask(mask),
                 distance=overlay.picture_distance(distance),
                 skeleton=overlay.picture_skeleton(skeleton, mask),
-                body_before=_draw(large, before[row] * zoom, body, BEFORE, mask),
-                body_after=_draw(large, after[row] * zoom, body, AFTER, mask),
-                body_turned=_draw_turned(after[row] * zoom, body),
+                body_before=draw_over(large, before[row] * zoom, body, BEFORE, mask),
+                body_after=draw_over(large, after[row] * zoom, body, AFTER, mask),
+                body_turned=draw_turned(after[row] * zoom, body),
                 iou_before=float(result.iou_before[index]),
                 iou_after=float(result.iou_after[index]),
                 loss_before=float(result.loss_before[index]),
@@ -325,7 +309,7 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
 
 
 @torch.no_grad()
-def _pixels(
+def body_pixels(
     body: Body,
     pose: np.ndarray,
     betas: np.ndarray,
@@ -340,17 +324,18 @@ def _pixels(
     return torch.cat([project(vertices, cameras, 2) * (size / 2), depth], dim=-1)
 
 
-def _draw(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:
+def draw_over(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:
+    """A body (V, 3) over an image, with the outline of a mask of the same part of the scene."""
     return overlay.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
 
 
-def _draw_turned(pixels: Tensor, body: Body) -> Image:
+def draw_turned(pixels: Tensor, body: Body) -> Image:
     """The body from its side: turned by a quarter about the vertical, on plain ground."""
-    ground = np.empty((_TILE, _TILE, 3), np.uint8)
+    ground = np.empty((TILE, TILE, 3), np.uint8)
     ground[:] = BACKDROP
     x, y, z = pixels.unbind(-1)
     middle = (z.amin() + z.amax()) / 2
-    turned = torch.stack([_TILE / 2 + (z - middle), y, -x], dim=-1)
+    turned = torch.stack([TILE / 2 + (z - middle), y, -x], dim=-1)
     return overlay.draw_body(ground, turned, body.faces, color=AFTER, alpha=1.0)
 
 
@@ -363,52 +348,3 @@ def _label(image: Image, text: str, centre: tuple[float, float], color: overlay.
     cv2.rectangle(image, (x - 7, y + 7), (x + width + 6, y + 10), color, -1)
     cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.75, (255, 255, 255), 2, cv2.LINE_AA)
     return image
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """A polyline for SVG: runs of consecutive frames, and a dot per frame where there are few."""
-
-    paths: list[str]
-    dots: list[tuple[float, float]]
-
-
-def _curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width: float, height: float) -> _Curve:
-    """Values over frames in a box of width x height, y down."""
-    span = max(int(frames[-1] - frames[0]), 1)
-    x = (frames - frames[0]) / span * width if len(frames) > 1 else np.full(1, width / 2)
-    y = height * (1 - np.clip((values - low) / max(high - low, 1e-9), 0, 1))
-    points = [(round(float(a), 1), round(float(b), 1)) for a, b in zip(x, y, strict=True)]
-    # A gap in the track is not bridged by a line.
-    step = np.diff(frames)
-    usual = float(np.median(step)) if len(step) else 1.0
-    runs = np.split(np.arange(len(frames)), np.flatnonzero(step > 3 * usual) + 1)
-    paths = [" ".join(f"{points[i][0]},{points[i][1]}" for i in run.tolist()) for run in runs if len(run) > 1]
-    return _Curve(paths, points if len(points) <= 60 else [])
-
-
-def _top(*series: np.ndarray) -> float:
-    """A round number that is not below any value."""
-    highest = max(float(values.max()) for values in series)
-    unit = 10.0 ** np.floor(np.log10(max(highest, 1e-3)))
-    return float(unit * next(step for step in (1, 2, 4, 6, 8, 10) if step * unit >= highest * (1 - 1e-9)))
-
-
-def _css(color: overlay.Color) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _png(image: Image) -> str:
-    return _embed(image, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9])
-
-
-def _jpeg(image: Image) -> str:
-    chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    return _embed(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 88, *chroma])
-
-
-def _embed(image: Image, suffix: str, options: list[int]) -> str:
-    """An image as a data URI."""
-    _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    kind = "png" if suffix == ".png" else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

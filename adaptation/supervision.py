@@ -1,14 +1,17 @@
-"""Losses of a prediction against known bodies, as in SPIN: rotations, shape, joints in space and in the image."""
+"""Losses of a prediction against known bodies: SPIN's weighted terms, and the plain norm of Kundu et al."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import roma
 import torch
 from torch import Tensor
 
 from adaptation.body import Body
 from adaptation.camera import project
+from adaptation.domains.dataset import Domain
+from adaptation.errors import UserError
 from adaptation.regressor import Prediction
 
 
@@ -27,6 +30,18 @@ class Truth:
     def to(self, device: str) -> Truth:
         """The same on another device."""
         return Truth(self.rotations.to(device), self.betas.to(device), self.camera.to(device))
+
+
+def truth_of(domain: Domain) -> Truth:
+    """The labels of a domain.
+
+    Raises:
+        UserError: it has none.
+    """
+    if domain.pose is None or domain.betas is None or domain.camera is None:
+        raise UserError("this set of crops has no labels (pose, betas, camera)")
+    rotations = roma.rotvec_to_rotmat(torch.from_numpy(domain.pose))
+    return Truth(rotations, torch.from_numpy(domain.betas), torch.from_numpy(domain.camera))
 
 
 @dataclass(frozen=True)
@@ -62,3 +77,16 @@ def supervision_loss(prediction: Prediction, truth: Truth, body: Body, weights: 
         + weights.betas * (prediction.betas - truth.betas).square().mean(1)
         + guard
     )
+
+
+def parameter_distance(prediction: Prediction, truth: Truth) -> Tensor:
+    """L_Theta as Kundu et al. (NeurIPS 2021) print it: the norm of the difference of all parameters, per image (B,).
+
+    Their parameters are shape, pose latent, and the camera with the global rotation. Fits have no latent, so that the
+    rotations of all 24 joints stand for it. Unlike `supervision_loss` it weighs nothing, and does not see where joints
+    end up.
+    """
+    pairs = (
+        (prediction.rotations, truth.rotations), (prediction.betas, truth.betas), (prediction.camera, truth.camera),
+    )  # fmt: skip
+    return torch.cat([(one - other).flatten(1) for one, other in pairs], dim=1).norm(dim=1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -77,6 +78,8 @@ class Domain:
         pose: (N, 24, 3) axis-angle, joint 0 the global orientation in camera axes.
         betas: (N, 10).
         camera: (N, 3) weak perspective of the crop.
+        keypoints: (N, 24, 3) what a detector says about the joints: x and y in crop pixels, and confidence, 0 where
+            a joint was not found. Not a label: `adaptation.keypoints`.
     """
 
     images: npt.NDArray[np.uint8]
@@ -85,6 +88,7 @@ class Domain:
     pose: npt.NDArray[np.float32] | None = None
     betas: npt.NDArray[np.float32] | None = None
     camera: npt.NDArray[np.float32] | None = None
+    keypoints: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,6 +97,11 @@ class Domain:
     def size(self) -> int:
         """S."""
         return int(self.images.shape[1])
+
+    def take(self, index: npt.NDArray[np.int64] | slice) -> Domain:
+        """Some of the crops, with what is known about them."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Domain(**{name: None if array is None else array[index] for name, array in arrays.items()})
 
     def image_batch(self, index: npt.NDArray[np.int64] | slice) -> Tensor:
         """RGB (B, 3, S, S) in [0, 1]."""
@@ -109,11 +118,15 @@ class Domain:
         for name in ("images", "masks"):
             with whole_file(folder / f"{name}.npy") as file:
                 np.save(file, getattr(self, name))
+        self.save_labels(folder)
+        with whole_file(folder / "domain.json") as file:
+            file.write((json.dumps(settings, indent=2) + "\n").encode())
+
+    def save_labels(self, folder: Path) -> None:
+        """Write again what is known about the crops of a folder, beside images and masks."""
         labels = {name: getattr(self, name) for name in _LABELS if getattr(self, name) is not None}
         with whole_file(folder / "labels.npz") as file:
             np.savez(file, **labels)
-        with whole_file(folder / "domain.json") as file:
-            file.write((json.dumps(settings, indent=2) + "\n").encode())
 
     @classmethod
     def load(cls, folder: Path) -> Domain:
@@ -127,18 +140,26 @@ class Domain:
             masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "labels.npz", allow_pickle=False) as data:
                 labels = {name: data[name] for name in _LABELS if name in data}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise UserError(f"{folder} is not a set of crops: {error}") from None
         count, size = len(images), images.shape[1] if images.ndim == 4 else -1
         wanted: dict[str, tuple[int, ...]] = {
             "images": (count, size, size, 3), "masks": (count, 3, size, size), "clip": (count,),
             "pose": (count, 24, 3), "betas": (count, 10), "camera": (count, 3),
+            "keypoints": (count, 24, 3),
         }  # fmt: skip
         if "clip" not in labels:
             raise UserError(f"{folder} is not a set of crops: labels.npz has no clip")
         for name, array in {"images": images, "masks": masks, **labels}.items():
             if array.shape != wanted[name]:
                 raise UserError(f"{folder}: {name} must have shape {wanted[name]}, got {array.shape}")
+            kind = {"images": np.uint8, "masks": np.uint8, "clip": np.int64}.get(name, np.float32)
+            if array.dtype != kind:
+                raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
+            if name not in ("images", "masks") and not np.isfinite(array).all():
+                raise UserError(f"{folder}: {name} has numbers that are not finite")
+        if count and masks[0].max() > 1:  # the others are left on disk
+            raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
         return cls(images, masks, **labels)
 
 
@@ -176,7 +197,8 @@ def make_domain(settings: DomainSettings, *, workers: int = 1, progress: Callabl
             parts.append(_film(job))
             if progress:
                 progress(FRAMES)
-    return Domain(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Domain)})
+    made = [field.name for field in fields(Domain) if field.name != "keypoints"]
+    return Domain(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in made})
 
 
 def _one_thread() -> None:

@@ -15,7 +15,7 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import roma
@@ -26,18 +26,22 @@ from adaptation.body import Body
 from adaptation.domains.dataset import Domain, MaskKind
 from adaptation.errors import UserError
 from adaptation.fitting import BodyParameters, FitSettings, Fitter
+from adaptation.keypoints import keypoint_loss, keypoints_of
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_terms, topology_agreement
 from adaptation.metrics import silhouette_iou
+from adaptation.point_chamfer import PointFitter
 from adaptation.prior import GaussianPosePrior
 from adaptation.regressor import Prediction
 from adaptation.renderer import make_renderer
-from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
-from adaptation.training.pretrain import truth_of
+from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
 from adaptation.training.runs import Run
 
 Layers = Literal["all", "head", "norm"]
 Norm = Literal["frozen", "adapt"]
+FitDistance = Literal["weighted", "plain"]
+KeypointUse = Literal["a1", "a2", "weak"]
+KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class AdaptSettings:
     Attributes:
         loss: the silhouette loss and its weights.
         supervised: train on the target's labels instead: the ceiling of what adaptation can reach.
+        keypoints: what 2D keypoints of the target are used for, None for nothing. a1: they alone, end to end; a2: a1,
+            and fits to the masks as point sets; weak: beside the silhouette loss. Masks judge progress in any case.
+        keypoint_weight: of their loss; SPIN's, 5 times its common factor of 60.
         masks: which masks of the domain are seen.
         steps: of the network.
         batch: images per step, over all processes.
@@ -55,6 +62,7 @@ class AdaptSettings:
         fit_steps: Adam steps of a fit.
         fit: rates and weights of the fits.
         fit_weight: of the distance to the fits, L_Theta.
+        fit_distance: "weighted", SPIN's terms, or "plain", the norm that the paper prints.
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
         replay: labelled source images seen beside each batch, over all processes.
@@ -69,6 +77,8 @@ class AdaptSettings:
 
     loss: LossSettings = field(default_factory=lambda: LossSettings(pixel_weight=1.0))
     supervised: bool = False
+    keypoints: KeypointUse | None = None
+    keypoint_weight: float = 300.0
     masks: MaskKind = "subtracted"
     steps: int = 1000
     batch: int = 16
@@ -77,6 +87,7 @@ class AdaptSettings:
     fit_steps: int = 10
     fit: FitSettings = field(default_factory=lambda: FitSettings(prior_start=0.003, prior_end=0.003))
     fit_weight: float = 1.0
+    fit_distance: FitDistance = "weighted"
     prior_weight: float = 0.003
     shape_weight: float = 0.01
     replay: int = 4
@@ -128,7 +139,7 @@ def adapt(
         The network with the best weights, in evaluation mode.
 
     Raises:
-        UserError: the target has no masks, or a loss is not finite.
+        UserError: the target has no masks, or no keypoints where they are used; or a loss is not finite.
     """
     for name, count in (("batch", settings.batch), ("replay", settings.replay)):
         if count % world()[1]:
@@ -139,29 +150,36 @@ def adapt(
     body = body.to(device)
     network = share_norms(network.to(device).eval())
     parameters = choose_parameters(network, settings.layers)
-    fitter = Fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
+    keypoints = keypoints_of(target) if settings.keypoints else None
+    fits_every = 0 if settings.keypoints == "a1" else settings.every
+    make_fitter = PointFitter if settings.keypoints == "a2" else Fitter
+    fitter = make_fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
     fits = FitStore(len(target))
     optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in ("silhouette", "topology")}
     averaged = copy.deepcopy(network)
-    best, waited, start = (-1.0, copy.deepcopy(network.state_dict())), 0, 0
+    best, waited, start, looked = (-1.0, copy.deepcopy(network.state_dict())), 0, 0, -1
+    curve: dict[str, list[float]] = {"step": [], "iou": [], "topology": []}
     run = Run(folder, {"adapt": asdict(settings), **(describe or {})}, overwrite=overwrite)
-    if state := run.load():
+    if state := run.load(network):
         network.load_state_dict(state["network"])
         averaged.load_state_dict(state["averaged"])
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(state[name])
         fits.load_state_dict(state["fits"])
         best, waited, start = (float(state["best_iou"]), state["best"]), int(state["waited"]), int(state["step"])
+        curve, looked = state["curve"], start
         if progress:
             progress(start)
     labels = truth_of(target) if settings.supervised else None
     source_labels = truth_of(source) if source is not None and settings.replay > 0 else None
 
     for step in range(start, settings.steps + 1):
-        if step % settings.check_every == 0 or step == settings.steps:
+        if step != looked and (step % settings.check_every == 0 or step == settings.steps):
             # The first look, before any step, is what the source model gives: nothing worse is ever kept.
             agreement = agree(averaged, target, judging, fitter, settings.masks, device)
             run.log(step, held_out_iou=agreement.iou, held_out_topology=agreement.topology)
+            for name, value in {"step": step, **asdict(agreement)}.items():
+                curve[name].append(value)
             if agreement.iou > best[0]:
                 best, waited = (agreement.iou, copy.deepcopy(averaged.state_dict())), 0
             else:
@@ -175,12 +193,11 @@ def adapt(
                     "best_iou": best[0],
                     "best": best[1],
                     "waited": waited,
+                    "curve": curve,
                     "step": step,
                 }
             )
-            if waited > settings.patience:
-                break
-        if step == settings.steps:
+        if waited > settings.patience or step == settings.steps:
             break
 
         _set_norm(network, settings.norm)
@@ -196,12 +213,12 @@ def adapt(
         else:
             masks = target.mask_batch(index.numpy(), settings.masks).to(device)
             goal = fitter.target(masks)
-            if settings.every and step % settings.every == settings.every - 1:
+            if fits_every and step % fits_every == fits_every - 1:
                 fitted = fits.improve(index, fitter, goal, prediction, settings.fit_steps)
-                loss = settings.fit_weight * supervision_loss(prediction, fitted, body, SupervisionWeights()).mean()
-                losses = {"silhouette": loss + regular}
+                losses = {"silhouette": settings.fit_weight * _to_fits(prediction, fitted, body, settings) + regular}
             else:
-                losses = _end_to_end(prediction, goal, fitter, settings)
+                seen = None if keypoints is None else keypoints[index].to(device)
+                losses = _end_to_end(prediction, goal, seen, fitter, settings)
                 losses["silhouette"] = losses["silhouette"] + regular
         _update(losses, optimizers, parameters, step)
         run.log(step, **{f"loss_{name}": loss.item() for name, loss in losses.items()})
@@ -254,9 +271,13 @@ class FitStore:
         self, index: Tensor, fitter: Fitter, goal: SilhouetteTarget, prediction: Prediction, steps: int
     ) -> Truth:
         """Fit from predictions, and give the better of these fits and those stored."""
+        _bodies(prediction)
         camera = prediction.camera.detach()
         start = BodyParameters(prediction.pose.detach(), prediction.betas.detach(), camera)
-        fitted = fitter.fit(goal, start, steps=steps)
+        try:
+            fitted = fitter.fit(goal, start, steps=steps)
+        except FloatingPointError as error:
+            raise UserError(f"a fit diverged ({error}); the state of the last save is the last good one") from None
         judged = fitter.evaluate(fitted, goal)
         loss = (judged.loss + fitter.settings.prior_end * judged.prior).cpu()
         flat = torch.cat([fitted.pose.flatten(1), fitted.betas, fitted.camera], dim=1).cpu()
@@ -272,7 +293,13 @@ class FitStore:
         return {"parameters": self._parameters, "loss": self._loss}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """From a save."""
+        """From a save.
+
+        Raises:
+            UserError: it is of another number of images.
+        """
+        if state["loss"].shape != self._loss.shape:
+            raise UserError(f"the saved fits are of {len(state['loss'])} images, not of {len(self._loss)}")
         self._parameters, self._loss = state["parameters"], state["loss"]
 
 
@@ -290,16 +317,26 @@ def agree(network: nn.Module, domain: Domain, index: Tensor, fitter: Fitter, mas
 
 
 def _end_to_end(
-    prediction: Prediction, goal: SilhouetteTarget, fitter: Fitter, settings: AdaptSettings
+    prediction: Prediction, goal: SilhouetteTarget, keypoints: Tensor | None, fitter: Fitter, settings: AdaptSettings
 ) -> dict[str, Tensor]:
-    silhouette = fitter.silhouette(_bodies(prediction), goal.mask.shape[-1])
-    terms = silhouette_terms(silhouette, goal, settings.loss)
-    regular = settings.prior_weight * fitter.prior.energy(roma.rotmat_to_rotvec(prediction.rotations))
-    regular = regular + settings.shape_weight * prediction.betas.square().sum(1)
-    losses = {"silhouette": (terms.silhouette + regular).mean()}
+    bodies, size = _bodies(prediction), goal.mask.shape[-1]
+    loss = settings.prior_weight * fitter.prior.energy(roma.rotmat_to_rotvec(prediction.rotations))
+    loss = loss + settings.shape_weight * prediction.betas.square().sum(1)
+    if keypoints is not None:
+        loss = loss + settings.keypoint_weight * keypoint_loss(prediction, keypoints, fitter.body, size)
+    if settings.keypoints in ("a1", "a2"):
+        return {"silhouette": loss.mean()}
+    terms = silhouette_terms(fitter.silhouette(bodies, size), goal, settings.loss)
+    losses = {"silhouette": (terms.silhouette + loss).mean()}
     if settings.loss.name in ("b3", "ours"):
         losses["topology"] = terms.topology.mean()
     return losses
+
+
+def _to_fits(prediction: Prediction, fitted: Truth, body: Body, settings: AdaptSettings) -> Tensor:
+    if settings.fit_distance == "plain":
+        return parameter_distance(prediction, fitted).mean()
+    return supervision_loss(prediction, fitted, body, SupervisionWeights()).mean()
 
 
 def _bodies(prediction: Prediction) -> BodyParameters:

@@ -1,4 +1,4 @@
-"""The training commands of ``topo-adapt``: domain, degrade, prior, pretrain, adapt, predict, evaluate, uap."""
+"""The training commands of ``topo-adapt``, from `domain`, which films crops to train on, to `evaluate`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from adaptation.arguments import Device, Out, Overwrite, Seed, choice
+from adaptation.errors import UserError
 
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped in it goes on.")]
 FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
@@ -57,6 +58,34 @@ def degrade(
     programs.degrade(crops, shift, out, delta=delta, overwrite=overwrite)
 
 
+def keypoints(
+    crops: Crops,
+    openpose: Annotated[
+        Path | None, typer.Option("--from", help="Folder of OpenPose's JSON files, one per crop, in their order.")
+    ] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Make them from the labels, with noise.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Write the crops as PNG into this folder, for a detector.")
+    ] = None,
+    noise: Annotated[float, typer.Option("--noise", min=0, help="Of --simulate, standard deviation in pixels.")] = 2.0,
+    missing: Annotated[
+        float, typer.Option("--missing", min=0, max=1, help="Of --simulate, share of joints not found.")
+    ] = 0.1,
+    seed: Seed = 0,
+) -> None:
+    """Give crops 2D keypoints: a detector's, or stand-ins made from the labels."""
+    from adaptation.training import programs
+
+    if sum((openpose is not None, simulate, pictures is not None)) != 1:
+        raise UserError("keypoints wants one of --from FOLDER, --simulate and --pictures FOLDER")
+    if pictures is not None:
+        programs.write_pictures(crops, pictures)
+    elif openpose is not None:
+        programs.read_keypoints(crops, openpose)
+    else:
+        programs.simulate_keypoints(crops, noise=noise, missing=missing, seed=seed)
+
+
 def prior(
     out: FileOut,
     poses: Annotated[Path | None, typer.Option("--poses", help="npz of poses (AMASS); default: sampled ones.")] = None,
@@ -89,15 +118,17 @@ def pretrain(
     """Train a source regressor on labelled crops."""
     from adaptation.training import programs
     from adaptation.training.pretrain import PRECISIONS
+    from adaptation.training.runs import resumable
 
     chosen = _preset(preset)
     changes: dict[str, Any] = {"precision": choice("--precision", precision, PRECISIONS)}
     if steps is not None:
         changes["steps"] = steps
     chosen = replace(chosen, pretrain=replace(chosen.pretrain, **changes))
-    programs.train_source(
-        crops, out, chosen, prior=pose_prior, imagenet=imagenet, device=device, seed=seed, overwrite=overwrite
-    )
+    with resumable(out):
+        programs.train_source(
+            crops, out, chosen, prior=pose_prior, imagenet=imagenet, device=device, seed=seed, overwrite=overwrite
+        )
 
 
 def adapt(
@@ -105,7 +136,16 @@ def adapt(
     target: Annotated[Path, typer.Argument(help="Recording of a static camera, or folder of crops.")],
     out: RunOut,
     preset: PresetOption = "small",
-    loss: Annotated[str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3, ours L_S + L_T, or labels.")] = "ours",
+    loss: Annotated[
+        str,
+        typer.Option(
+            "--loss",
+            help="b1 pixels, b2 L_S, b3, ours L_S + L_T; a1 keypoints, a2 with fits, weak ours + keypoints; or labels.",
+        ),
+    ] = "ours",
+    plain_sums: Annotated[
+        bool, typer.Option("--plain-sums", help="Losses as the paper prints them, not divided by areas or weighted.")
+    ] = False,
     mask_kind: Annotated[
         str, typer.Option("--mask-kind", help="Of a folder of crops: truth, subtracted or degraded.")
     ] = "subtracted",
@@ -123,39 +163,46 @@ def adapt(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Adapt a regressor to a camera from silhouettes alone."""
+    """Adapt a regressor to a camera from silhouettes alone, or from 2D keypoints to compare with."""
     from adaptation.domains.dataset import MASK_KINDS
     from adaptation.losses import LOSS_NAMES
     from adaptation.training import programs
+    from adaptation.training.adapt import KEYPOINT_USES
+    from adaptation.training.runs import resumable
 
     base = _preset(preset).adapt
-    loss = choice("--loss", loss, (*LOSS_NAMES, "labels"))
+    loss = choice("--loss", loss, (*LOSS_NAMES, *KEYPOINT_USES, "labels"))
     changes: dict[str, Any] = {
         "masks": choice("--mask-kind", mask_kind, MASK_KINDS),
         "layers": choice("--layers", layers, ("all", "head", "norm")),
         "norm": choice("--norm", norm, ("frozen", "adapt")),
         "supervised": loss == "labels",
+        "keypoints": loss if loss in KEYPOINT_USES else None,
         "seed": seed,
     }
-    if loss != "labels":
+    if loss in LOSS_NAMES:
         # Baselines stay what they are in the paper.
         pixels = base.loss.pixel_weight if loss == "ours" else 0.0
         changes["loss"] = replace(base.loss, name=loss, pixel_weight=pixels)
+    if plain_sums:
+        changes["loss"] = replace(changes.get("loss", base.loss), normalise=False)
+        changes["fit_distance"] = "plain"
     changes |= {name: value for name, value in (("steps", steps), ("rate", rate)) if value is not None}
-    programs.adapt_network(
-        model,
-        target,
-        out,
-        replace(base, **changes),
-        options=_options(size, every, device),
-        source=source,
-        test=test,
-        masks=masks,
-        body=body,
-        device=device,
-        overwrite=overwrite,
-        command=shlex.join(["topo-adapt", *sys.argv[1:]]),
-    )
+    with resumable(out):
+        programs.adapt_network(
+            model,
+            target,
+            out,
+            replace(base, **changes),
+            options=_options(size, every, device),
+            source=source,
+            test=test,
+            masks=masks,
+            body=body,
+            device=device,
+            overwrite=overwrite,
+            command=shlex.join(["topo-adapt", *sys.argv[1:]]),
+        )
 
 
 def predict(
@@ -213,7 +260,7 @@ def uap(
     programs.uap(model, crops, out, UapSettings(strength=strength, steps=steps, seed=seed), device=device)
 
 
-COMMANDS = (pretrain, prior, adapt, predict, evaluate, uap, domain, degrade)
+COMMANDS = (pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints)
 
 
 def _preset(name: str) -> Any:

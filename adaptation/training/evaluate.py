@@ -16,7 +16,7 @@ from adaptation.body import JOINT_NAMES, Body
 from adaptation.domains.dataset import Domain
 from adaptation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
 from adaptation.renderer import exact_silhouette
-from adaptation.training.pretrain import truth_of
+from adaptation.supervision import truth_of
 
 PROTOCOL = (
     "14 joints as in LSP, taken from the body's 24, its head joint for the top of the head; MPJPE with the pelvises "

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-import roma
 import torch
 from torch import Tensor, nn
 
 from adaptation.body import FLIP_PERMUTATION, Body
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
-from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
+from adaptation.supervision import SupervisionWeights, Truth, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, my_share, share_norms, world
 from adaptation.training.runs import Run
 
@@ -95,7 +94,7 @@ def pretrain(
     optimizer = torch.optim.Adam(parameters, settings.rate)
     run = Run(folder, {"pretrain": asdict(settings), **(describe or {})}, overwrite=overwrite)
     start = 0
-    if state := run.load():
+    if state := run.load(network):
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         start = int(state["step"])
@@ -131,18 +130,6 @@ def pretrain(
 def _rate(settings: PretrainSettings, step: int) -> float:
     rise = min(1.0, (step + 1) / max(settings.rise, 1))
     return settings.rate * rise * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-
-
-def truth_of(domain: Domain) -> Truth:
-    """The labels of a domain.
-
-    Raises:
-        UserError: it has none.
-    """
-    if domain.pose is None or domain.betas is None or domain.camera is None:
-        raise UserError("this set of crops has no labels (pose, betas, camera)")
-    rotations = roma.rotvec_to_rotmat(torch.from_numpy(domain.pose))
-    return Truth(rotations, torch.from_numpy(domain.betas), torch.from_numpy(domain.camera))
 
 
 def _augment(

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -20,8 +22,9 @@ from adaptation.domains.dataset import Domain, DomainSettings, make_domain
 from adaptation.domains.recordings import domain_of_crops
 from adaptation.domains.shifts import low_resolution, night, perturbed
 from adaptation.errors import UserError
+from adaptation.keypoints import KEYPOINT_JOINTS, read_openpose, simulated_keypoints, to_body_joints
 from adaptation.latent_prior import LatentPosePrior
-from adaptation.output import MARKER, result_folder
+from adaptation.output import MARKER, result_folder, writing
 from adaptation.pipeline import FitOptions, FitOutcome, FittedPerson, choose_detections, cut_crops, make_fitter
 from adaptation.poses import sample_poses
 from adaptation.programs import summarise, write_results
@@ -29,12 +32,14 @@ from adaptation.progress import Progress
 from adaptation.regressor import Regressor
 from adaptation.tracks import find_people
 from adaptation.training.adapt import AdaptSettings, adapt
+from adaptation.training.adaptation_report import build_adaptation_report, write_adaptation_report
 from adaptation.training.evaluate import PROTOCOL, Scores, evaluate
 from adaptation.training.predict import predict_person
 from adaptation.training.presets import Preset
 from adaptation.training.pretrain import pretrain
 from adaptation.training.prior import PriorSettings, measure_prior, train_prior
 from adaptation.training.processes import is_first, join
+from adaptation.training.runs import STATE, load_state
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 from adaptation.video import Frames, open_frames, open_masks
 
@@ -59,6 +64,37 @@ def degrade(source: Path, shift: str, out: Path, *, delta: Path | None, overwrit
         shifted = shift_domain(domain, change)
         shifted.save(folder, {"source": str(source), "shift": shift})
         (folder / MARKER).write_text(json.dumps({"source": str(source), "shift": shift}, indent=2) + "\n")
+
+
+def write_pictures(crops: Path, out: Path) -> None:
+    """Write crops as numbered PNG files, for a detector to look at."""
+    images = Domain.load(crops).images
+    with result_folder(out, overwrite=False) as folder:
+        for number, image in enumerate(images):
+            # Not imwrite, which says nothing when the disk is full.
+            _, data = cv2.imencode(".png", cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
+            (folder / f"{number:06d}.png").write_bytes(data.tobytes())
+    Console().print(f"{len(images)} pictures in {out}", highlight=False)
+
+
+def read_keypoints(crops: Path, openpose: Path) -> None:
+    """Keep a detector's keypoints beside the crops that it has seen."""
+    domain, found = Domain.load(crops), to_body_joints(read_openpose(openpose))
+    if len(found) != len(domain):
+        raise UserError(f"{openpose} has {len(found)} JSON files for {len(domain)} crops in {crops}; wanted one each")
+    _keep_keypoints(domain, crops, found)
+
+
+def simulate_keypoints(crops: Path, *, noise: float, missing: float, seed: int) -> None:
+    """Keep keypoints that are made from a set's labels beside its crops."""
+    domain = Domain.load(crops)
+    _keep_keypoints(domain, crops, simulated_keypoints(domain, noise, missing, torch.Generator().manual_seed(seed)))
+
+
+def _keep_keypoints(domain: Domain, folder: Path, keypoints: npt.NDArray[np.float32]) -> None:
+    replace(domain, keypoints=keypoints).save_labels(folder)
+    found = (keypoints[:, list(KEYPOINT_JOINTS), 2] > 0).mean()
+    Console().print(f"{folder}: keypoints of {len(domain)} crops, {found:.0%} of the joints found", highlight=False)
 
 
 Shift = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -209,7 +245,10 @@ def adapt_network(
     loaded = load_network(model)
     before = copy.deepcopy(loaded.network)
     shape = Body.load(body) if body else Body.free()
-    replayed = Domain.load(source) if source else None
+    replayed, measured = (Domain.load(folder) if folder else None for folder in (source, test))
+    for folder, labelled in ((source, replayed), (test, measured)):
+        if labelled is not None and labelled.pose is None:
+            raise UserError(f"{folder} has no labels, which --source and --test need")
     if target.is_dir() and (target / "images.npy").exists():
         domain, frames, outcome = Domain.load(target), None, None
     else:
@@ -240,13 +279,34 @@ def adapt_network(
             title = "Bodies before and after adaptation"
             write_results(folder, frames, shape.cpu(), after, options, title=title, command=command)
         summarise(console, out / "bodies", after)
-    measured = Domain.load(test) if test else domain
+    measured = domain if measured is None else measured
+    scores = None
     if measured.pose is not None:
-        scores = {"before": evaluate(before, measured, shape), "after": evaluate(loaded.network, measured, shape)}
-        show_scores(console, scores)
-        scores["after"].write(out)
-        comparison = {"protocol": PROTOCOL, **{name: each.summary() for name, each in scores.items()}}
-        (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n")
+        scores = tuple(evaluate(network, measured, shape, device=device) for network in (before, loaded.network))
+        named = dict(zip(("before", "after"), scores, strict=True))
+        show_scores(console, named)
+        comparison = {"protocol": PROTOCOL, **{name: each.summary() for name, each in named.items()}}
+        with writing(out):
+            scores[1].write(out)
+            (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n")
+    report = build_adaptation_report(
+        target=target.name,
+        model=model,
+        domain=domain,
+        adapt=settings,
+        before=before,
+        after=loaded.network,
+        fitter=make_fitter(shape, options),
+        curve=load_state(out / STATE)["curve"],
+        scores=scores,
+        measured=str(test or target),
+        settings=json.loads((out / MARKER).read_text()),
+        command=command,
+    )
+    with result_folder(out / "report", overwrite=True) as folder:
+        write_adaptation_report(folder / "index.html", report)
+        (folder / MARKER).write_text(json.dumps({"command": command}, indent=2) + "\n")
+    console.print(f"report: {out / 'report' / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def find_crops(

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch import nn
 
-from adaptation.errors import UserError
-from adaptation.output import MARKER, whole_file
+from adaptation.errors import Interrupted, UserError
+from adaptation.output import MARKER, partial_prefix, whole_file, writing
 from adaptation.training.processes import is_first
 
+STATE = "state.pt"
 State = dict[str, Any]
 
 
@@ -37,35 +45,81 @@ class Run:
             _claim(folder, settings, overwrite=overwrite)
         if dist.is_initialized():
             dist.barrier()
-        self._writer = SummaryWriter(str(folder)) if is_first() else None
+        self._curves = _Curves(folder) if is_first() else None
 
-    def load(self) -> State | None:
+    def load(self, network: nn.Module) -> State | None:
         """The state of the last save, or None for a fresh run.
 
         Raises:
-            UserError: the file is damaged.
+            UserError: the file is damaged, or its ``network`` is another one than this.
         """
-        path = self.folder / "state.pt"
-        return load_state(path) if path.exists() else None
+        path = self.folder / STATE
+        if not path.exists():
+            return None
+        state = load_state(path)
+        saved, own = ({n: v.shape for n, v in weights.items()} for weights in (state["network"], network.state_dict()))
+        if saved != own:
+            raise UserError(f"{path} is of another network; choose another folder, or start anew with --overwrite")
+        return state
 
     def save(self, state: State) -> None:
-        """Replace the saved state; the old one stays until the new one is whole."""
+        """Replace the saved state; the old one stays until the new one is whole.
+
+        Raises:
+            UserError: it cannot be written, or its ``network`` is not finite; the old one stays.
+        """
+        if not all(torch.isfinite(value).all() for value in state["network"].values()):
+            raise UserError(f"the weights are not finite any more; {self.folder / STATE} keeps the last good ones")
         if is_first():
-            with whole_file(self.folder / "state.pt") as file:
+            with whole_file(self.folder / STATE) as file:
                 torch.save(state, file)
-            if self._writer:
-                self._writer.flush()
 
     def log(self, step: int, **values: float) -> None:
         """Points on TensorBoard's curves."""
-        if self._writer:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+        if self._curves:
+            self._curves.add(step, values)
 
     def close(self) -> None:
         """End the curves."""
-        if self._writer:
-            self._writer.close()
+        if self._curves:
+            self._curves.close()
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """A block that runs in a folder.
+
+    Raises:
+        Interrupted: at Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "the same command goes on from its last save" if (folder / STATE).exists() else "nothing was saved yet"
+        raise Interrupted(f"interrupted; {folder}: {kept}") from None
+
+
+class _Curves:
+    """A file of TensorBoard's events. Torch's own writer has a thread, whose errors it prints."""
+
+    def __init__(self, folder: Path) -> None:
+        # TensorBoard reads the files of a run in the order of their names.
+        name = f"events.out.tfevents.{time.time_ns() / 1e9:017.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._path = folder / name
+        with writing(self._path):
+            self._file = self._path.open("wb", buffering=0)
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        points = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=points)))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, event: Event) -> None:
+        with writing(self._path):
+            RecordWriter(self._file).write(event.SerializeToString())
 
 
 def load_state(path: Path) -> State:
@@ -80,8 +134,8 @@ def load_state(path: Path) -> State:
         raise UserError(f"no such file: {path}") from None
     except Exception as error:  # torch.load has no common error of its own
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    if not isinstance(state, dict):
-        raise UserError(f"{path} holds a {type(state).__name__}, not a state")
+    if not isinstance(state, dict) or not isinstance(state.get("network"), dict):
+        raise UserError(f"{path} does not hold the state of a run")
     return state
 
 
@@ -101,12 +155,12 @@ def _claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Non
                 f"{folder} holds a run with other settings ({_difference(marker, settings)}); "
                 "choose another folder, or start anew with --overwrite"
             )
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(marker) as file:
-            file.write((text + "\n").encode())
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
+        for left in folder.glob(f"{partial_prefix(folder / STATE)}*"):
+            left.unlink()  # by a process that was killed while it saved
+    with whole_file(marker) as file:
+        file.write((text + "\n").encode())
 
 
 def _difference(marker: Path, settings: Mapping[str, Any]) -> str:

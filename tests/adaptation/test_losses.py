@@ -1,7 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from adaptation.losses import LOSS_NAMES, LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
+from adaptation.losses import (
+    LOSS_NAMES,
+    LossSettings,
+    SilhouetteTarget,
+    silhouette_loss,
+    silhouette_terms,
+    topology_agreement,
+)
 from topokernels import reference
 from topokernels.reference import straight_through
 
@@ -67,3 +76,26 @@ def test_empty_prediction_still_has_a_finite_loss():
     target = SilhouetteTarget.of(disc(20, 24, 9), iterations=64)
     for name in LOSS_NAMES:
         assert torch.isfinite(silhouette_loss(torch.zeros(1, 1, 48, 48), target, LossSettings(name))).all()
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_plain_sums_are_the_printed_formulas(name):
+    masks, moved = torch.cat([disc(20, 24, 9), disc(26, 22, 8)]), torch.cat([disc(23, 24, 9), disc(26, 26, 7)])
+    target = SilhouetteTarget.of(masks)
+    plain = LossSettings(name, topology_weight=1, pixel_weight=0, normalise=False)
+    terms = silhouette_terms(moved, target, plain)
+    for number in range(2):
+        pred, true = moved[number : number + 1], masks[number : number + 1]
+        l_s = sum(reference.chamfer(pred, true, reference.s2d(1 - pred), reference.s2d(1 - true))).item()
+        skeletons = [reference.d2t(reference.s2d(each), each) for each in (pred, true)]
+        expected = {
+            "b1": ((pred - true).square().sum().item(), 0),
+            "b2": (l_s, 0),
+            "b3": (l_s, (skeletons[0] - skeletons[1]).square().sum().item()),
+            "ours": (l_s, reference.topology_loss(pred, true).item()),
+        }[name]
+        found = terms.silhouette[number].item(), terms.topology[number].item()
+        assert found == pytest.approx(expected, rel=1e-6)
+    usual = silhouette_terms(moved, target, replace(plain, normalise=True))
+    torch.testing.assert_close(usual.silhouette * target.area, terms.silhouette)
+    torch.testing.assert_close(usual.topology * target.length, terms.topology)

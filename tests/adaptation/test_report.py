@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from adaptation import report as reports
+from adaptation import page
 from adaptation.body import Body
 from adaptation.camera import project
 from adaptation.crops import Crop
+from adaptation.errors import UserError
 from adaptation.report import Report, ReportTable, build_report, choose_frame, write_report
 from adaptation.results import PersonResult
 from adaptation.tracks import MaskQuality
@@ -173,16 +174,16 @@ def test_the_overview_is_the_fullest_frame(report: Report, body: Body) -> None:
 
 
 def test_curves_break_at_gaps_and_fill_their_box() -> None:
-    curve = reports._curve(np.array([0, 10, 20, 100]), np.array([0.0, 0.5, 1.0, 2.0]), 0.0, 1.0, 200, 100)
+    curve = page.curve(np.array([0, 10, 20, 100]), np.array([0.0, 0.5, 1.0, 2.0]), 0.0, 1.0, 200, 100)
     assert curve.paths == ["0.0,100.0 20.0,50.0 40.0,0.0"]
     assert curve.dots[-1] == (200.0, 0.0)
-    single = reports._curve(np.array([5]), np.array([0.5]), 0.0, 1.0, 200, 100)
+    single = page.curve(np.array([5]), np.array([0.5]), 0.0, 1.0, 200, 100)
     assert single.paths == [] and single.dots == [(100.0, 50.0)]
 
 
 @pytest.mark.parametrize(("highest", "top"), [(0.0, 0.001), (0.7, 0.8), (1.0, 1.0), (4.1, 6.0), (95.0, 100.0)])
 def test_axes_end_at_round_numbers(highest: float, top: float) -> None:
-    assert reports._top(np.array([0.0, highest])) == pytest.approx(top)
+    assert page.top(np.array([0.0, highest])) == pytest.approx(top)
 
 
 def test_an_empty_report_and_a_single_frame(tmp_path: Path, report: Report, body: Body) -> None:
@@ -202,6 +203,6 @@ def test_a_failed_write_leaves_the_old_report(tmp_path: Path, report: Report, mo
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="disk full"):
         write_report(path, replace(report, people=[]))
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

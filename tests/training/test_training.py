@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from adaptation.body import Body, mirror_pose
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
+from adaptation.keypoints import keypoint_loss, simulated_keypoints
 from adaptation.losses import LOSS_NAMES, LossSettings
 from adaptation.regressor import Prediction
-from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
-from adaptation.training.adapt import AdaptSettings, adapt, choose_parameters, split_by_clip
+from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
+from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, adapt, choose_parameters, split_by_clip
 from adaptation.training.evaluate import evaluate
-from adaptation.training.pretrain import PretrainSettings, mirror, pretrain, truth_of
+from adaptation.training.pretrain import PretrainSettings, mirror, pretrain
 from adaptation.training.processes import batch_of
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 
@@ -55,6 +56,21 @@ def test_perfect_predictions_have_no_loss(source: Domain, body: Body) -> None:
     assert supervision_loss(worse, truth, body, SupervisionWeights()).mean() > 0.05
 
 
+def test_plain_distance_of_parameters(source: Domain) -> None:
+    truth = truth_of(source)
+    camera, betas = truth.camera.clone(), truth.betas.clone()
+    camera[:, 1] += 3
+    betas[:, 7] -= 4
+    turned = truth.rotations.clone()
+    turned[:, 5] = -turned[:, 5]  # moves it by 2 sqrt(3) in the Frobenius norm
+    prediction = Prediction(turned.requires_grad_(), betas, camera)
+    distance = parameter_distance(prediction, truth)
+    torch.testing.assert_close(distance, torch.full((24,), (9 + 16 + 12.0) ** 0.5))
+    exact = Prediction(truth.rotations.clone().requires_grad_(), truth.betas, truth.camera)
+    (grad,) = torch.autograd.grad(parameter_distance(exact, truth).sum(), exact.rotations)
+    assert not grad.any()
+
+
 def test_mirrored_truth_is_the_mirrored_body(source: Domain, body: Body) -> None:
     truth = truth_of(source)
     mirrored = mirror(truth)
@@ -72,7 +88,7 @@ def test_batches_cover_every_sample_once_an_epoch() -> None:
 
 
 def test_pretraining_learns_one_batch_by_heart(source: Domain, body: Body, tmp_path: Path) -> None:
-    few = Domain(**{name: getattr(source, name)[:4] for name in ("images", "masks", "clip", "pose", "betas", "camera")})
+    few = source.take(slice(0, 4))
     settings = PretrainSettings(steps=150, batch=4, rate=3e-3, rise=10, flip=0, channel_noise=0)
     network = tiny_network()
     start = evaluate(copy.deepcopy(network), few, body).summary()
@@ -100,6 +116,51 @@ def test_adaptation_runs_with_every_loss(name: str, source: Domain, target: Doma
     assert torch.isfinite(trained).all() and not torch.equal(trained, before)
 
 
+def test_adaptation_runs_with_the_papers_sums(target: Domain, body: Body, tmp_path: Path) -> None:
+    settings = replace(ADAPT, loss=LossSettings(normalise=False), fit_distance="plain", steps=4, check_every=4)
+    states = []
+    for name, chosen in (("plain", settings), ("weighted", replace(settings, fit_distance="weighted"))):
+        adapt(tiny_network(), target, body, chosen, tmp_path / name)
+        state = torch.load(tmp_path / name / "state.pt", weights_only=True)
+        states.append(torch.cat([value.flatten().double() for value in state["network"].values()]))
+    assert torch.isfinite(states[0]).all() and not torch.equal(*states)
+
+
+def with_keypoints(domain: Domain) -> Domain:
+    return replace(domain, keypoints=simulated_keypoints(domain, 0.5, 0.1, torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize("use", KEYPOINT_USES)
+def test_adaptation_runs_with_keypoints(use: str, target: Domain, body: Body, tmp_path: Path) -> None:
+    settings = replace(ADAPT, keypoints=use, steps=4, patience=99, check_every=4)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="the target has no 2D keypoints"):
+        adapt(tiny_network(), target, body, settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    trained = {}
+    for name, chosen in (("run", settings), ("without", replace(settings, keypoints=None))):
+        adapt(tiny_network(), with_keypoints(target), body, chosen, tmp_path / name)
+        state = torch.load(tmp_path / name / "state.pt", weights_only=True)
+        trained[name] = torch.cat([value.flatten().double() for value in state["network"].values()])
+        # a1 learns from keypoints alone: nothing is fitted.
+        assert torch.isfinite(state["fits"]["loss"]).any().item() == (chosen.keypoints != "a1")
+    assert torch.isfinite(trained["run"]).all() and not torch.equal(trained["run"], trained["without"])
+
+
+def test_keypoints_alone_put_joints_in_their_place(target: Domain, body: Body, tmp_path: Path) -> None:
+    few = with_keypoints(target).take(slice(0, 4))
+    settings = replace(ADAPT, keypoints="a1", steps=60, check_every=60, average=0.0, shape_weight=0.001)
+    network = tiny_network()
+
+    def loss(network: nn.Module) -> float:
+        with torch.no_grad():
+            prediction = network.eval()(few.image_batch(slice(None)))
+        return keypoint_loss(prediction, torch.from_numpy(few.keypoints), body, few.size).mean().item()
+
+    before = loss(network)
+    adapt(network, few, body, settings, tmp_path / "run")
+    assert loss(network) < 0.3 * before
+
+
 def test_adaptation_goes_on_as_if_it_had_not_stopped(target: Domain, body: Body, tmp_path: Path) -> None:
     whole = adapt(tiny_network(), target, body, ADAPT, tmp_path / "whole")
     with pytest.raises(Stop):
@@ -111,11 +172,24 @@ def test_adaptation_goes_on_as_if_it_had_not_stopped(target: Domain, body: Body,
         assert torch.equal(states[0]["network"][name], states[1]["network"][name])
 
 
+def test_patience_is_not_shortened_by_a_stop(target: Domain, body: Body, tmp_path: Path) -> None:
+    settings = replace(ADAPT, rate=0.0, patience=2, steps=20)
+    with pytest.raises(Stop):
+        adapt(tiny_network(), target, body, settings, tmp_path / "run", progress=stop_after(5))
+    adapt(tiny_network(), target, body, settings, tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert state["step"] == 6  # looks at 2, 4 and 6 found nothing better than the one at 0
+    assert state["curve"]["step"] == [0, 2, 4, 6]
+    assert len(set(state["curve"]["iou"])) == len(set(state["curve"]["topology"])) == 1
+    adapt(tiny_network(), target, body, settings, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 6
+
+
 def test_adaptation_raises_agreement_on_what_it_sees(target: Domain, body: Body, tmp_path: Path) -> None:
-    few = Domain(images=target.images[:4], masks=target.masks[:4], clip=np.zeros(4, np.int64))
+    few = replace(target.take(slice(0, 4)), pose=None, betas=None, camera=None)
     network = tiny_network()
     settings = replace(ADAPT, steps=60, batch=4, every=0, average=0.0, check_every=10, prior_weight=0.001, patience=99)
-    labelled = Domain(**{n: getattr(target, n)[:4] for n in ("images", "masks", "clip", "pose", "betas", "camera")})
+    labelled = target.take(slice(0, 4))
     before = evaluate(copy.deepcopy(network), labelled, body).iou.mean()
     adapt(network, few, body, settings, tmp_path / "run")
     assert evaluate(network, labelled, body).iou.mean() > before + 0.1
@@ -145,6 +219,33 @@ def test_predictions_that_are_not_finite_end_the_run(target: Domain, body: Body,
     nn.init.constant_(broken.deccam.bias, float("nan"))
     with pytest.raises(UserError, match="predictions are not finite"):
         adapt(broken, target, body, ADAPT, tmp_path / "run")
+
+
+def test_a_diverging_source_training_keeps_the_last_good_state(source: Domain, body: Body, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the loss is|not finite"):
+        pretrain(tiny_network(), source, body, replace(PRETRAIN, rate=1e30, rise=1, save_every=1), tmp_path / "run")
+    path = tmp_path / "run" / "state.pt"
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        assert all(torch.isfinite(value).all() for value in state["network"].values())
+
+
+def test_fits_that_diverge_end_the_run(
+    target: Domain, body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object, **__: object) -> None:
+        raise FloatingPointError("loss is nan at step 3")
+
+    monkeypatch.setattr("adaptation.fitting.Fitter.fit", diverge)
+    with pytest.raises(UserError, match=r"a fit diverged \(loss is nan at step 3\)"):
+        adapt(tiny_network(), target, body, ADAPT, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2
+
+
+def test_fits_of_another_target_are_not_used(target: Domain, body: Body, tmp_path: Path) -> None:
+    adapt(tiny_network(), target, body, ADAPT, tmp_path / "run")
+    with pytest.raises(UserError, match="saved fits are of 24 images, not of 12"):
+        adapt(tiny_network(), target.take(slice(0, 12)), body, ADAPT, tmp_path / "run")
 
 
 def test_a_diverging_run_keeps_the_last_good_state(target: Domain, body: Body, tmp_path: Path) -> None:

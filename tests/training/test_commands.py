@@ -1,0 +1,257 @@
+"""Every training command once, on the tiny preset, and what happens when one is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from adaptation import cli
+from adaptation.domains.dataset import Domain
+from adaptation.synthetic import ClipSettings, render_clip, write_clip
+from adaptation.training.runs import load_state
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command in this process; its exit code, output and errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["topo-adapt", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        output, errors = capfd.readouterr()
+        return int(stop.value.code or 0), output, errors
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def work(source: Domain, target: Domain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sets of crops and a source model."""
+    folder = tmp_path_factory.mktemp("work")
+    source.save(folder / "source", {})
+    target.save(folder / "target", {})
+    arguments = ["pretrain", folder / "source", "--out", folder / "run", "--preset", "tiny"]
+    done = subprocess.run([sys.executable, "-m", "adaptation.cli", *map(str, arguments)], env=ENVIRONMENT, check=False)
+    assert done.returncode == 0
+    return folder
+
+
+def adapting(work: Path, out: Path) -> list[object]:
+    model = work / "run" / "model.safetensors"
+    return ["adapt", work / "target", "--model", model, "--out", out, "--preset", "tiny", "--size", 48]
+
+
+def test_commands_that_make_sets(command: Command, work: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    assert command("domain", "--out", made, "--count", 12, "--size", 32, "--family", "style")[0] == 0
+    assert Domain.load(made).images.shape == (12, 32, 32, 3)
+    assert command("degrade", made, "--out", tmp_path / "night", "--shift", "night")[0] == 0
+    assert command("keypoints", made, "--simulate", "--noise", 1)[0] == 0
+    assert command("degrade", made, "--out", tmp_path / "lr", "--shift", "lr-32")[0] == 0
+    assert Domain.load(tmp_path / "lr").keypoints is not None and Domain.load(tmp_path / "night").keypoints is None
+    code, _, errors = command("keypoints", made)
+    assert code == 2 and "wants one of --from FOLDER, --simulate and --pictures FOLDER" in errors
+    delta, model = tmp_path / "delta.npy", work / "run" / "model.safetensors"
+    assert command("uap", work / "source", "--model", model, "--out", delta, "--steps", 1)[0] == 0
+    assert command("degrade", work / "target", "--out", tmp_path / "u", "--shift", "uap-8", "--delta", delta)[0] == 0
+
+
+def test_a_prior_and_a_network_with_its_latent(command: Command, work: Path, tmp_path: Path) -> None:
+    prior, run = tmp_path / "prior.safetensors", tmp_path / "run"
+    assert command("prior", "--out", prior, "--steps", 2)[0] == 0
+    assert command("pretrain", work / "source", "--out", run, "--preset", "tiny", "--prior", prior)[0] == 0
+    model, out = run / "model.safetensors", tmp_path / "scores"
+    code, output, _ = command("evaluate", work / "target", "--model", model, "--out", out)
+    assert code == 0 and "PA-MPJPE" in output
+    assert json.loads((out / "scores.json").read_text())["images"] == 24
+
+
+@pytest.mark.parametrize("loss", ["ours", "a1", "a2", "weak", "labels"])
+def test_adapting(loss: str, command: Command, work: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    shutil.copytree(work / "target", target)
+    arguments = adapting(work, tmp_path / "out")
+    arguments[1] = target
+    if loss in ("a1", "a2", "weak"):
+        code, _, errors = command(*arguments, "--loss", loss)
+        assert code == 2 and "the target has no 2D keypoints" in errors and not (tmp_path / "out").exists()
+        assert command("keypoints", target, "--simulate")[0] == 0
+    code, output, errors = command(*arguments, "--loss", loss, "--source", work / "source")
+    assert code == 0, errors
+    assert "adapted weights" in output and (tmp_path / "out" / "adapted.safetensors").exists()
+    html = (tmp_path / "out" / "report" / "index.html").read_text("utf-8")
+    assert "Adaptation to target" in html and f"--loss {loss} " in html and "Joint by joint" in html
+    scores = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert scores["before"].keys() == scores["after"].keys() == {"mpjpe", "pa_mpjpe", "iou"}
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
+    assert settings["supervised"] == (loss == "labels")
+    assert settings["keypoints"] == (loss if loss in ("a1", "a2", "weak") else None)
+
+
+def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
+    write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
+    model, options = work / "run" / "model.safetensors", ("--size", 48, "--every", 3)
+    code, output, errors = command("predict", tmp_path / "frames", "--model", model, "--out", tmp_path / "p", *options)
+    assert code == 0 and "2 people" in output, errors
+    arguments = [
+        "adapt",
+        tmp_path / "frames",
+        "--model",
+        model,
+        "--out",
+        tmp_path / "out",
+        "--preset",
+        "tiny",
+        *options,
+    ]
+    code, output, errors = command(*arguments)
+    assert code == 0 and "2 people" in output, errors
+    assert (tmp_path / "out" / "bodies" / "person_02.npz").exists()
+    html = (tmp_path / "out" / "report" / "index.html").read_text("utf-8")
+    assert "Silhouettes, without labels" in html and "Joint by joint" not in html
+    code, _, errors = command(*arguments, "--loss", "a1", "--overwrite")
+    assert code == 2 and "the target has no 2D keypoints" in errors
+
+
+def test_plain_sums_are_an_option(command: Command, work: Path, tmp_path: Path) -> None:
+    assert command(*adapting(work, tmp_path / "out"), "--loss", "b2", "--plain-sums", "--steps", 1)[0] == 0
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
+    assert settings["loss"]["name"] == "b2" and not settings["loss"]["normalise"]
+    assert settings["fit_distance"] == "plain"
+
+
+def one_line(errors: str) -> str:
+    line = errors.strip()
+    assert line.startswith("topo-adapt: ") and "\n" not in line, errors
+    return line
+
+
+def test_sets_that_cannot_be_adapted_to(command: Command, work: Path, target: Domain, tmp_path: Path) -> None:
+    def refused(bad: Path) -> str:
+        arguments = adapting(work, tmp_path / "out")
+        arguments[1] = bad
+        code, output, errors = command(*arguments)
+        assert code == 2 and output == "" and not (tmp_path / "out").exists()
+        return one_line(errors)
+
+    target.save(tmp_path / "a", {})
+    (tmp_path / "a" / "masks.npy").unlink()
+    assert "not a set of crops" in refused(tmp_path / "a") and "masks.npy" in refused(tmp_path / "a")
+    replace(target, masks=np.zeros_like(target.masks)).save(tmp_path / "b", {})
+    assert "no crop of the target has a mask to learn from" in refused(tmp_path / "b")
+    replace(target, masks=255 * target.masks).save(tmp_path / "c", {})
+    assert "masks must hold 0 and 1, got 255" in refused(tmp_path / "c")
+    replace(target, images=target.images[:, :, :40]).save(tmp_path / "d", {})
+    assert "images must have shape (24, 48, 48, 3), got (24, 48, 40, 3)" in refused(tmp_path / "d")
+    replace(target, images=target.images / np.float32(255)).save(tmp_path / "e", {})
+    assert "images must be uint8, got float32" in refused(tmp_path / "e")
+    replace(target, betas=np.full_like(target.betas, np.nan)).save(tmp_path / "f", {})
+    assert "betas has numbers that are not finite" in refused(tmp_path / "f")
+    target.save(tmp_path / "g", {})
+    (tmp_path / "g" / "labels.npz").write_bytes((tmp_path / "g" / "labels.npz").read_bytes()[:500])
+    assert "not a set of crops" in refused(tmp_path / "g")
+
+
+def test_labels_are_missed_before_the_work_is_done(
+    command: Command, work: Path, target: Domain, tmp_path: Path
+) -> None:
+    replace(target, pose=None, betas=None, camera=None).save(tmp_path / "bare", {})
+    for option in ("--test", "--source"):
+        code, _, errors = command(*adapting(work, tmp_path / "out"), option, tmp_path / "bare")
+        assert code == 2 and "bare has no labels" in one_line(errors) and not (tmp_path / "out").exists()
+    assert command("pretrain", tmp_path / "bare", "--out", tmp_path / "out", "--preset", "tiny")[0] == 2
+
+
+def test_corrupt_weights_are_named(command: Command, work: Path, tmp_path: Path) -> None:
+    model = work / "run" / "model.safetensors"
+    for name, data in (("cut.safetensors", model.read_bytes()[:-100]), ("noise.pt", b"\x80\x02..."), ("empty.pt", b"")):
+        (tmp_path / name).write_bytes(data)
+        arguments = adapting(work, tmp_path / "out")
+        arguments[3] = tmp_path / name
+        code, _, errors = command(*arguments)
+        assert code == 2 and f"{name} cannot be read" in one_line(errors)
+
+
+# Ctrl-C works even where whoever started the tests ignores it. After its second save the run says so and waits for it,
+# or finds the disk full: no file may grow beyond ten kilobytes.
+STOPPED = """
+import signal, sys, resource, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from adaptation import cli
+from adaptation.training import runs
+how, saves, save = sys.argv.pop(1), 0, runs.Run.save
+def announced(self, state):
+    global saves
+    save(self, state)
+    saves += 1
+    if saves == 2 and how == "interrupt":
+        print("saved", flush=True)
+        time.sleep(60)
+    if saves == 2 and how == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
+runs.Run.save = announced
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to others, no limits on files")
+@pytest.mark.parametrize("how", ["interrupt", "full"])
+@pytest.mark.parametrize("program", ["pretrain", "adapt"])
+def test_a_run_that_is_stopped_goes_on(program: str, how: str, command: Command, work: Path, tmp_path: Path) -> None:
+    def arguments(out: Path) -> list[object]:
+        if program == "adapt":
+            return [*adapting(work, out), "--steps", 6]
+        return ["pretrain", work / "source", "--out", out, "--preset", "tiny", "--steps", 6]
+
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, how, *map(str, arguments(out))],
+        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        if how == "interrupt":
+            assert process.stdout is not None and process.stdout.readline() == "saved\n"
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == (130 if how == "interrupt" else 2)
+    wanted = "interrupted; .*the same command goes on" if how == "interrupt" else r"cannot write .*state\.pt: File too"
+    assert re.search(wanted, one_line(errors))
+    assert {path.suffix for path in out.iterdir() if "tfevents" not in path.name} == {".json", ".pt"}
+    assert load_state(out / "state.pt")["step"] == (4 if program == "pretrain" else 2)
+
+    assert command(*arguments(out))[0] == 0
+    assert command(*arguments(tmp_path / "whole"))[0] == 0
+    states = [load_state(folder / "state.pt")["network"] for folder in (out, tmp_path / "whole")]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
+
+
+def test_a_run_is_not_continued_with_another_model(command: Command, work: Path, tmp_path: Path) -> None:
+    assert command(*adapting(work, tmp_path / "out"))[0] == 0
+    state = load_state(tmp_path / "out" / "state.pt")
+    state["network"]["fc1.weight"] = state["network"]["fc1.weight"][:, :-1]
+    torch.save(state, tmp_path / "out" / "state.pt")
+    code, _, errors = command(*adapting(work, tmp_path / "out"))
+    assert code == 2 and "state.pt is of another network" in one_line(errors)
+    (tmp_path / "out" / "state.pt").write_bytes(b"gone")
+    code, _, errors = command(*adapting(work, tmp_path / "out"))
+    assert code == 2 and "state.pt cannot be read" in one_line(errors)
+    assert command(*adapting(work, tmp_path / "out"), "--overwrite")[0] == 0
