@@ -36,9 +36,11 @@ from adaptation.renderer import make_renderer
 from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
 from adaptation.training.runs import Run
+from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
 
 Layers = Literal["all", "head", "norm"]
-Norm = Literal["frozen", "adapt"]
+Norm = Literal["frozen", "target"]
+Optimizers = Literal["joint", "separate"]
 FitDistance = Literal["weighted", "plain"]
 KeypointUse = Literal["a1", "a2", "weak"]
 KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
@@ -46,7 +48,9 @@ KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a regressor is adapted. The paper's constants, where it gives them, are rate 1e-6, batch 16, K = 4, 10.
+    """How a regressor is adapted. The defaults were measured by `adaptation.evidence`.
+
+    The paper's constants, where it gives them, are rate 1e-6, batch 16, K = 4, ten steps per fit, separate optimisers.
 
     Attributes:
         loss: the silhouette loss and its weights.
@@ -57,7 +61,12 @@ class AdaptSettings:
         masks: which masks of the domain are seen.
         steps: of the network.
         batch: images per step, over all processes.
-        rate: learning rate of the network.
+        rate: learning rate of the network at its highest; it decays to zero along a cosine.
+        rise: steps of the linear rise before.
+        precision: of the network's convolutions and matrix products.
+        optimizers: "joint", one of the sum of all losses, or the paper's "separate" ones of L_S and L_T. Adam's steps
+            do not shrink with the loss: a second optimiser moves the network as far as the first at any weight of L_T.
+        silhouette_weight: of all that the target's masks say, end to end, beside replay.
         every: K; one step in K learns from fits. 0: none does.
         fit_steps: Adam steps of a fit.
         fit: rates and weights of the fits.
@@ -67,7 +76,9 @@ class AdaptSettings:
         shape_weight: of the squared shape coefficients end to end.
         replay: labelled source images seen beside each batch, over all processes.
         layers: which of them train: all, the head, or the scales and shifts of the norms alone.
-        norm: whether the statistics of the batch norms stay the source's or follow the target.
+        norm: statistics of the batch norms. "target": each batch's own while it trains, the target's afterwards, as in
+            AdaBN (Li et al., "Revisiting batch normalization for practical domain adaptation", 2016). "frozen": the
+            source's.
         average: decay per step of the averaged weights that are evaluated and kept; 0 averages nothing.
         hold_out: share of the target's clips that are set aside to judge progress.
         check_every: steps between two looks at them; the state is saved then.
@@ -75,14 +86,18 @@ class AdaptSettings:
         seed: of everything random.
     """
 
-    loss: LossSettings = field(default_factory=lambda: LossSettings(pixel_weight=1.0))
+    loss: LossSettings = field(default_factory=lambda: LossSettings(topology_weight=0.1, iterations=12))
     supervised: bool = False
     keypoints: KeypointUse | None = None
     keypoint_weight: float = 300.0
     masks: MaskKind = "subtracted"
-    steps: int = 1000
-    batch: int = 16
-    rate: float = 3e-5
+    steps: int = 600
+    batch: int = 32
+    rate: float = 2e-4
+    rise: int = 50
+    precision: Precision = "float32"
+    optimizers: Optimizers = "joint"
+    silhouette_weight: float = 0.2
     every: int = 4
     fit_steps: int = 10
     fit: FitSettings = field(default_factory=lambda: FitSettings(prior_start=0.003, prior_end=0.003))
@@ -90,9 +105,9 @@ class AdaptSettings:
     fit_distance: FitDistance = "weighted"
     prior_weight: float = 0.003
     shape_weight: float = 0.01
-    replay: int = 4
+    replay: int = 16
     layers: Layers = "all"
-    norm: Norm = "frozen"
+    norm: Norm = "target"
     average: float = 0.99
     hold_out: float = 0.1
     check_every: int = 50
@@ -149,13 +164,15 @@ def adapt(
         raise UserError("no crop of the target has a mask to learn from")
     body = body.to(device)
     network = share_norms(network.to(device).eval())
+    channels_last(network)
     parameters = choose_parameters(network, settings.layers)
     keypoints = keypoints_of(target) if settings.keypoints else None
     fits_every = 0 if settings.keypoints == "a1" else settings.every
     make_fitter = PointFitter if settings.keypoints == "a2" else Fitter
     fitter = make_fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
     fits = FitStore(len(target))
-    optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in ("silhouette", "topology")}
+    names = ("all",) if settings.optimizers == "joint" else ("silhouette", "topology")
+    optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in names}
     averaged = copy.deepcopy(network)
     best, waited, start, looked = (-1.0, copy.deepcopy(network.state_dict())), 0, 0, -1
     curve: dict[str, list[float]] = {"step": [], "iou": [], "topology": []}
@@ -200,10 +217,12 @@ def adapt(
         if waited > settings.patience or step == settings.steps:
             break
 
-        _set_norm(network, settings.norm)
+        for group in (group for optimizer in optimizers.values() for group in optimizer.param_groups):
+            group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
         index = training[my_share(batch_of(step, settings.batch, len(training), settings.seed))]
         images = target.image_batch(index.numpy()).to(device)
-        prediction = network(images)
+        _set_norm(network, settings.norm, keep=True)
+        prediction = predict_in(settings.precision, network, images)
         regular = torch.zeros((), device=device)
         if source is not None and source_labels is not None:
             regular = _replay(network, source, source_labels, body, settings, step, device)
@@ -220,9 +239,13 @@ def adapt(
                 seen = None if keypoints is None else keypoints[index].to(device)
                 losses = _end_to_end(prediction, goal, seen, fitter, settings)
                 losses["silhouette"] = losses["silhouette"] + regular
-        _update(losses, optimizers, parameters, step)
         run.log(step, **{f"loss_{name}": loss.item() for name, loss in losses.items()})
-        _average(averaged, network, settings.average)
+        if settings.optimizers == "joint":
+            losses = {"all": sum(losses.values(), start=torch.zeros((), device=device))}
+        _update(losses, optimizers, parameters, step)
+        network.eval()
+        # At first the average reaches back over a tenth of the steps only, so that it soon forgets the source.
+        _average(averaged, network, min(settings.average, (step + 1) / (step + 10)))
         if progress:
             progress(1)
     run.close()
@@ -325,11 +348,11 @@ def _end_to_end(
     if keypoints is not None:
         loss = loss + settings.keypoint_weight * keypoint_loss(prediction, keypoints, fitter.body, size)
     if settings.keypoints in ("a1", "a2"):
-        return {"silhouette": loss.mean()}
+        return {"silhouette": settings.silhouette_weight * loss.mean()}
     terms = silhouette_terms(fitter.silhouette(bodies, size), goal, settings.loss)
-    losses = {"silhouette": (terms.silhouette + loss).mean()}
+    losses = {"silhouette": settings.silhouette_weight * (terms.silhouette + loss).mean()}
     if settings.loss.name in ("b3", "ours"):
-        losses["topology"] = terms.topology.mean()
+        losses["topology"] = settings.silhouette_weight * terms.topology.mean()
     return losses
 
 
@@ -354,7 +377,8 @@ def _replay(
     network: nn.Module, source: Domain, truth: Truth, body: Body, settings: AdaptSettings, step: int, device: str
 ) -> Tensor:
     index = my_share(batch_of(step, settings.replay, len(source), settings.seed + 1))
-    prediction = network(source.image_batch(index.numpy()).to(device))
+    _set_norm(network, settings.norm, keep=False)
+    prediction = predict_in(settings.precision, network, source.image_batch(index.numpy()).to(device))
     return supervision_loss(prediction, truth.select(index).to(device), body, SupervisionWeights()).mean()
 
 
@@ -375,10 +399,13 @@ def _update(
         optimizers[name].step()
 
 
-def _set_norm(network: nn.Module, norm: Norm) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.train(norm == "adapt")
+def _set_norm(network: nn.Module, norm: Norm, *, keep: bool) -> None:
+    """Let batch norms use a batch's own statistics, and keep them for later or not."""
+    if norm == "target":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train()
+                module.momentum = 0.1 if keep else 0.0
 
 
 @torch.no_grad()

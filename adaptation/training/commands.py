@@ -19,6 +19,9 @@ PresetOption = Annotated[str, typer.Option("--preset", help="tiny (seconds), sma
 Model = Annotated[
     str, typer.Option("--model", help="Weights with SPIN's keys (.safetensors, .pt), or package.module:function.")
 ]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="float32, or bfloat16 where the processor has it: half the time.")
+]
 Crops = Annotated[Path, typer.Argument(help="Folder of crops, as `topo-adapt domain` makes them.")]
 Recording = Annotated[Path, typer.Argument(help="Video file, or folder of frames, of a camera that stands still.")]
 MaskFolder = Annotated[Path | None, typer.Option("--masks", help="Folder of PNG masks instead of subtraction.")]
@@ -108,17 +111,15 @@ def pretrain(
         Path | None, typer.Option("--prior", help="Predict a latent that this prior decodes, not rotations.")
     ] = None,
     imagenet: Annotated[Path | None, typer.Option("--imagenet", help="Start the ResNet from these weights.")] = None,
-    precision: Annotated[
-        str, typer.Option("--precision", help="float32, or bfloat16 where the processor has it: half the time.")
-    ] = "float32",
+    precision: PrecisionOption = "float32",
     device: Device = "cpu",
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a source regressor on labelled crops."""
     from adaptation.training import programs
-    from adaptation.training.pretrain import PRECISIONS
     from adaptation.training.runs import resumable
+    from adaptation.training.steps import PRECISIONS
 
     chosen = _preset(preset)
     changes: dict[str, Any] = {"precision": choice("--precision", precision, PRECISIONS)}
@@ -152,7 +153,8 @@ def adapt(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps; default: the preset's.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate; default: the preset's.")] = None,
     layers: Annotated[str, typer.Option("--layers", help="What trains: all, head or norm.")] = "all",
-    norm: Annotated[str, typer.Option("--norm", help="Batch norm statistics: frozen or adapt.")] = "frozen",
+    norm: Annotated[str, typer.Option("--norm", help="Batch norm statistics: the target's, or frozen.")] = "target",
+    precision: PrecisionOption = "float32",
     source: Annotated[Path | None, typer.Option("--source", help="Labelled crops that are replayed.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
     masks: MaskFolder = None,
@@ -169,13 +171,15 @@ def adapt(
     from adaptation.training import programs
     from adaptation.training.adapt import KEYPOINT_USES
     from adaptation.training.runs import resumable
+    from adaptation.training.steps import PRECISIONS
 
     base = _preset(preset).adapt
     loss = choice("--loss", loss, (*LOSS_NAMES, *KEYPOINT_USES, "labels"))
     changes: dict[str, Any] = {
         "masks": choice("--mask-kind", mask_kind, MASK_KINDS),
         "layers": choice("--layers", layers, ("all", "head", "norm")),
-        "norm": choice("--norm", norm, ("frozen", "adapt")),
+        "norm": choice("--norm", norm, ("target", "frozen")),
+        "precision": choice("--precision", precision, PRECISIONS),
         "supervised": loss == "labels",
         "keypoints": loss if loss in KEYPOINT_USES else None,
         "seed": seed,

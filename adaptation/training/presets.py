@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from adaptation.losses import LossSettings
 from adaptation.training.adapt import AdaptSettings
 from adaptation.training.pretrain import PretrainSettings
 
@@ -45,7 +46,7 @@ def preset(name: PresetName) -> Preset:
             hidden=32,
             grid=1,
             pretrain=PretrainSettings(steps=4, batch=8, save_every=2),
-            adapt=AdaptSettings(steps=4, batch=4, fit_steps=2, check_every=2),
+            adapt=AdaptSettings(steps=4, batch=4, replay=4, fit_steps=2, check_every=2),
         )
     if name == "small":
         return Preset(
@@ -55,7 +56,7 @@ def preset(name: PresetName) -> Preset:
             hidden=256,
             grid=3,
             pretrain=PretrainSettings(steps=6000, batch=64, rate=2e-3),
-            adapt=AdaptSettings(),
+            adapt=AdaptSettings(steps=400, check_every=100),
         )
     return Preset(
         size=224,
@@ -64,5 +65,13 @@ def preset(name: PresetName) -> Preset:
         hidden=1024,
         grid=1,
         pretrain=PretrainSettings(steps=40000, batch=64, rate=1e-4),
-        adapt=AdaptSettings(steps=4000, rate=1e-6),
+        adapt=AdaptSettings(
+            loss=LossSettings(),
+            steps=4000,
+            batch=16,
+            rate=1e-6,
+            optimizers="separate",
+            silhouette_weight=1.0,
+            norm="frozen",
+        ),
     )

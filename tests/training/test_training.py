@@ -173,7 +173,7 @@ def test_adaptation_goes_on_as_if_it_had_not_stopped(target: Domain, body: Body,
 
 
 def test_patience_is_not_shortened_by_a_stop(target: Domain, body: Body, tmp_path: Path) -> None:
-    settings = replace(ADAPT, rate=0.0, patience=2, steps=20)
+    settings = replace(ADAPT, rate=0.0, norm="frozen", patience=2, steps=20)
     with pytest.raises(Stop):
         adapt(tiny_network(), target, body, settings, tmp_path / "run", progress=stop_after(5))
     adapt(tiny_network(), target, body, settings, tmp_path / "run")

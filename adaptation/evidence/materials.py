@@ -1,0 +1,123 @@
+"""What the grids run on: synthetic domains, a source model, and the shifts of the target. All of it is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from adaptation.body import Body
+from adaptation.checkpoints import LoadedNetwork, load_network
+from adaptation.domains.dataset import Domain, DomainSettings, Split, make_domain
+from adaptation.regressor import Regressor
+from adaptation.training.presets import preset
+from adaptation.training.pretrain import pretrain
+from adaptation.training.programs import shift_by_name, shift_domain
+from adaptation.training.steps import Precision
+from adaptation.training.uap import UapSettings, craft, save_perturbation
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is filmed and trained.
+
+    Attributes:
+        train: crops of the source to train on.
+        adapt: crops of a target to adapt to.
+        test: crops of a target to measure on.
+        pretrain_steps: of the source model.
+        other_steps: of the network that the perturbation is crafted on.
+        uap_steps: of crafting.
+        adapt_steps: of an adaptation.
+    """
+
+    train: int = 24000
+    adapt: int = 2400
+    test: int = 600
+    pretrain_steps: int = 6000
+    other_steps: int = 1200
+    uap_steps: int = 200
+    adapt_steps: int = 400
+
+
+QUICK = Scale(train=1200, adapt=480, test=120, pretrain_steps=300, other_steps=60, uap_steps=20, adapt_steps=40)
+SHIFTS = ("lr-96", "lr-52", "lr-32", "uap-4", "uap-8", "uap-16", "night")
+TARGETS = ("style", *SHIFTS)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Where everything lies.
+
+    Attributes:
+        folder: of all of it.
+        scale: of what is made.
+        precision: of training.
+        workers: processes that film.
+    """
+
+    folder: Path
+    scale: Scale
+    precision: Precision
+    workers: int
+
+    def domain(self, family: str, split: Split, say: Say) -> Path:
+        """A filmed domain."""
+        count = {"train": self.scale.train, "adapt": self.scale.adapt, "test": self.scale.test}[split]
+        path = self.folder / "data" / f"{family}-{split}"
+        if not (path / "domain.json").exists():
+            say(f"filming {count} crops of {family}, {split}")
+            settings = DomainSettings(family, split, count, preset("small").size)
+            make_domain(settings, workers=self.workers).save(path, asdict(settings))
+        return path
+
+    def source_model(self, say: Say) -> Path:
+        """The regressor that is adapted."""
+        return self._model("source", self.scale.pretrain_steps, seed=0, say=say)
+
+    def target(self, name: str, split: Split, say: Say) -> Path:
+        """Crops of a target: of the family "style", or of the source's as another camera sees them."""
+        if name == "style":
+            return self.domain("style", split, say)
+        path = self.folder / "data" / f"{name}-{split}"
+        if not (path / "domain.json").exists():
+            delta = self._perturbation(say) if name.startswith("uap") else None
+            source = Domain.load(self.domain("source", split, say))
+            say(f"shifting the source to {name}, {split}")
+            shifted = shift_domain(source, shift_by_name(name, source.size, delta))
+            shifted.save(path, {"source": "source", "split": split, "shift": name})
+        return path
+
+    def _perturbation(self, say: Say) -> Path:
+        path = self.folder / "uap.npy"
+        if not path.exists():
+            model = self._model("other", self.scale.other_steps, seed=1, say=say)
+            network = load_network(str(model)).network
+            say("crafting a universal perturbation on another network")
+            settings = UapSettings(strength=16, steps=self.scale.uap_steps)
+            save_perturbation(path, craft(network, Domain.load(self.domain("source", "train", say)), settings))
+        return path
+
+    def _model(self, name: str, steps: int, *, seed: int, say: Say) -> Path:
+        folder = self.folder / name
+        path = folder / "model.safetensors"
+        if not path.exists():
+            domain = Domain.load(self.domain("source", "train", say))
+            say(f"training the {name} network, {steps} steps")
+            size = preset("small")
+            torch.manual_seed(seed)
+            network = Regressor(size.blocks, size.width, size.hidden, grid=size.grid)
+            settings = replace(size.pretrain, steps=steps, seed=seed, precision=self.precision)
+            pretrain(network, domain, Body.free(), settings, folder)
+            LoadedNetwork(network, ".safetensors", {}, None).save(path)
+        return path
+
+    def describe(self) -> dict[str, object]:
+        """For the record."""
+        source = json.loads((self.folder / "data" / "source-train" / "domain.json").read_text())
+        return {**asdict(self.scale), "train": source["count"], "precision": self.precision}
