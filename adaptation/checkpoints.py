@@ -21,6 +21,8 @@ from adaptation.latent_prior import LATENT, LatentPosePrior
 from adaptation.output import whole_file
 from adaptation.regressor import Regressor
 
+SHIPPED = {"small": Path(__file__).with_name("assets") / "source_small.safetensors"}
+"""Regressors that come with the package, by the name that stands for their file."""
 _PRIOR = "prior."
 _INNER = ("model", "state_dict")  # where checkpoints of SPIN and others keep the weights
 
@@ -65,16 +67,16 @@ def load_network(spec: str) -> LoadedNetwork:
     """A regressor by file, or by ``package.module:function``.
 
     Args:
-        spec: a .safetensors, .pt, .pth or .tar file with SPIN's keys, of any width and depth; or a function without
-            arguments that returns a `MeshNetwork` (see `adaptation.regressor.wrap`), imported from the Python path
-            or the current folder.
+        spec: "small", the source model that comes with the package; a .safetensors, .pt, .pth or .tar file with
+            SPIN's keys, of any width and depth; or a function without arguments that returns a `MeshNetwork` (see
+            `adaptation.regressor.wrap`), imported from the Python path or the current folder.
 
     Raises:
         UserError: missing, damaged, or not a regressor; the message says why.
     """
     if re.fullmatch(r"[\w.]+:\w+", spec):
         return LoadedNetwork(_call(spec), ".pt", {}, None)
-    path = Path(spec)
+    path = SHIPPED.get(spec, Path(spec))
     whole = _read(path)
     inner = next((key for key in _INNER if isinstance(whole.get(key), Mapping)), None)
     weights = whole if inner is None else whole[inner]
@@ -130,6 +132,8 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         prior = _prior(weights, path)
     elif numbers != 144:
         raise UserError(f"{path}: decpose must give 144 numbers (rotations) or {LATENT + 6} (latent), got {numbers}")
+    # Files may hold halves, to be small; the network computes as it was trained.
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     network = Regressor(blocks, width, hidden, prior, grid=max(1, math.isqrt(features // (32 * width))))
     own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
     try:

@@ -88,8 +88,8 @@ def fit(
 
 
 @app.command()
-def demo(
-    out: Out = Path("out/demo"),
+def demo_fit(
+    out: Out = Path("out/demo-fit"),
     loss: Loss = "ours",
     steps: Steps = 150,
     renderer: Renderer = "topokernels",

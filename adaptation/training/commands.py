@@ -17,7 +17,10 @@ RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run th
 FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
 PresetOption = Annotated[str, typer.Option("--preset", help="tiny (seconds), small (two CPU cores) or paper (GPU).")]
 Model = Annotated[
-    str, typer.Option("--model", help="Weights with SPIN's keys (.safetensors, .pt), or package.module:function.")
+    str,
+    typer.Option(
+        "--model", help="Weights with SPIN's keys (.safetensors, .pt), package.module:function, or small: shipped."
+    ),
 ]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="float32, or bfloat16 where the processor has it: half the time.")
@@ -264,7 +267,33 @@ def uap(
     programs.uap(model, crops, out, UapSettings(strength=strength, steps=steps, seed=seed), device=device)
 
 
-COMMANDS = (pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints)
+def demo(
+    out: Out = Path("out/demo"),
+    shift: Annotated[
+        str, typer.Option("--shift", help="What the camera does to the crops: lr-96, lr-52, lr-32 or night.")
+    ] = "lr-32",
+    count: Annotated[int, typer.Option("--count", min=24, help="Crops to adapt to.")] = 960,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = 200,
+    precision: PrecisionOption = "float32",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that film.")] = 2,
+    overwrite: Overwrite = False,
+) -> None:
+    """Adapt the shipped regressor to a worse camera from silhouettes alone, and measure it before and after."""
+    from adaptation.training import programs
+    from adaptation.training.demo import DemoSettings, demo
+    from adaptation.training.steps import PRECISIONS
+
+    kind = choice("--precision", precision, PRECISIONS)
+    choice("--shift", shift, tuple(name for name in programs.SHIFTS if not name.startswith("uap")))
+    demo(
+        out,
+        DemoSettings(shift, count, steps, kind, workers),  # type: ignore[arg-type]
+        overwrite=overwrite,
+        command=shlex.join(["topo-adapt", *sys.argv[1:]]),
+    )
+
+
+COMMANDS = (demo, pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints)
 
 
 def _preset(name: str) -> Any:

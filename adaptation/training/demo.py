@@ -1,0 +1,78 @@
+"""The main job from end to end: a camera gets worse, and a regressor adapts to it from silhouettes alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from adaptation.domains.dataset import DomainSettings, Split, make_domain
+from adaptation.errors import UserError
+from adaptation.pipeline import FitOptions
+from adaptation.progress import Progress
+from adaptation.training.presets import preset
+from adaptation.training.programs import adapt_network, shift_by_name, shift_domain
+from adaptation.training.runs import resumable
+from adaptation.training.steps import Precision
+
+_TEST = 240
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What the demonstration does.
+
+    Attributes:
+        shift: what the target's camera does to crops.
+        count: crops of the target; as many of the source are replayed.
+        steps: of the adaptation.
+        precision: of the network.
+        workers: processes that film.
+    """
+
+    shift: str
+    count: int
+    steps: int
+    precision: Precision
+    workers: int
+
+
+def demo(out: Path, settings: DemoSettings, *, overwrite: bool, command: str) -> None:
+    """Film source and target, adapt the shipped source model, and write figures and a report.
+
+    Raises:
+        UserError: ``out`` holds something and ``overwrite`` is not given.
+    """
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise UserError(f"{out} is not empty; choose another folder, or replace what is there with --overwrite")
+    small = preset("small")
+    source = _film(out, "source", "train", settings.count, settings, shifted=False)
+    target = _film(out, settings.shift, "adapt", settings.count, settings, shifted=True)
+    test = _film(out, settings.shift, "test", _TEST, settings, shifted=True)
+    run = out / "run"
+    with resumable(run):
+        adapt_network(
+            "small",
+            target,
+            run,
+            replace(small.adapt, steps=settings.steps, check_every=50, precision=settings.precision),
+            options=FitOptions(size=small.size),
+            source=source,
+            test=test,
+            masks=None,
+            body=None,
+            device="cpu",
+            overwrite=overwrite,
+            command=command,
+        )
+
+
+def _film(out: Path, name: str, split: Split, count: int, settings: DemoSettings, *, shifted: bool) -> Path:
+    """Crops of the source family, as its own camera sees them or as the target's does."""
+    filmed = DomainSettings("source", split, count, preset("small").size)
+    with Progress().task(f"Filming people: {name}, {split}", filmed.count) as update:
+        domain = make_domain(filmed, workers=settings.workers, progress=update.by)
+    if shifted:
+        domain = shift_domain(domain, shift_by_name(settings.shift, domain.size, None))
+    folder = out / f"{name}-{split}"
+    domain.save(folder, {**asdict(filmed), "shift": settings.shift if shifted else None})
+    return folder
