@@ -14,7 +14,7 @@ from adaptation.training.programs import adapt_network, shift_by_name, shift_dom
 from adaptation.training.runs import resumable
 from adaptation.training.steps import Precision
 
-_TEST = 240
+_TEST = 240  # crops to measure on
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def demo(out: Path, settings: DemoSettings, *, overwrite: bool, command: str) ->
     small = preset("small")
     source = _film(out, "source", "train", settings.count, settings, shifted=False)
     target = _film(out, settings.shift, "adapt", settings.count, settings, shifted=True)
-    test = _film(out, settings.shift, "test", _TEST, settings, shifted=True)
+    test = _film(out, settings.shift, "test", min(_TEST, settings.count), settings, shifted=True)
     run = out / "run"
     with resumable(run):
         adapt_network(

@@ -1,0 +1,28 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from adaptation.body import Body
+from adaptation.checkpoints import load_network
+from adaptation.domains.dataset import DomainSettings, make_domain
+from adaptation.errors import UserError
+from adaptation.training.demo import DemoSettings, demo
+from adaptation.training.evaluate import evaluate
+
+
+def test_the_shipped_model_knows_people_it_has_not_seen(body: Body) -> None:
+    strangers = make_domain(DomainSettings("source", "test", 48, 96, seed=5))
+    scores = evaluate(load_network("small").network, strangers, body).summary()
+    assert scores["pa_mpjpe"] < 90  # 63 on 600 others; a mean pose gives 190
+    assert scores["iou"] > 0.55
+
+
+def test_demo_adapts_and_reports(tmp_path: Path) -> None:
+    settings = DemoSettings("lr-32", count=24, steps=2, precision="float32", workers=1)
+    demo(tmp_path / "demo", settings, overwrite=False, command="topo-adapt demo")
+    comparison = json.loads((tmp_path / "demo" / "run" / "comparison.json").read_text())
+    assert comparison["before"]["pa_mpjpe"] > 0
+    assert "<html" in (tmp_path / "demo" / "run" / "report" / "index.html").read_text()
+    with pytest.raises(UserError, match="not empty"):
+        demo(tmp_path / "demo", settings, overwrite=False, command="topo-adapt demo")
