@@ -155,8 +155,16 @@ def adapt(
     ] = "subtracted",
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps; default: the preset's.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate; default: the preset's.")] = None,
+    fits_every: Annotated[
+        int | None,
+        typer.Option(
+            "--fits-every", min=0, help="K: one step in K learns from fits; 0: none does; default: the preset's."
+        ),
+    ] = None,
     layers: Annotated[str, typer.Option("--layers", help="What trains: all, head or norm.")] = "all",
-    norm: Annotated[str, typer.Option("--norm", help="Batch norm statistics: the target's, or frozen.")] = "target",
+    norm: Annotated[
+        str | None, typer.Option("--norm", help="Batch norm statistics: target or frozen; default: the preset's.")
+    ] = None,
     precision: PrecisionOption = "float32",
     source: Annotated[Path | None, typer.Option("--source", help="Labelled crops that are replayed.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
@@ -172,7 +180,7 @@ def adapt(
     from adaptation.domains.dataset import MASK_KINDS
     from adaptation.losses import LOSS_NAMES
     from adaptation.training import programs
-    from adaptation.training.adapt import KEYPOINT_USES
+    from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings
     from adaptation.training.runs import resumable
     from adaptation.training.steps import PRECISIONS
 
@@ -181,20 +189,21 @@ def adapt(
     changes: dict[str, Any] = {
         "masks": choice("--mask-kind", mask_kind, MASK_KINDS),
         "layers": choice("--layers", layers, ("all", "head", "norm")),
-        "norm": choice("--norm", norm, ("target", "frozen")),
+        "norm": choice("--norm", norm, ("target", "frozen")) if norm else base.norm,
         "precision": choice("--precision", precision, PRECISIONS),
         "supervised": loss == "labels",
         "keypoints": loss if loss in KEYPOINT_USES else None,
         "seed": seed,
     }
     if loss in LOSS_NAMES:
-        # Baselines stay what they are in the paper.
-        pixels = base.loss.pixel_weight if loss == "ours" else 0.0
-        changes["loss"] = replace(base.loss, name=loss, pixel_weight=pixels)
+        changes["loss"] = replace(base.loss, name=loss)
+    if loss == "a2":  # its fits are what it adds to a1
+        changes["every"] = base.every or AdaptSettings().every
     if plain_sums:
         changes["loss"] = replace(changes.get("loss", base.loss), normalise=False)
         changes["fit_distance"] = "plain"
-    changes |= {name: value for name, value in (("steps", steps), ("rate", rate)) if value is not None}
+    chosen = {"steps": steps, "rate": rate, "every": fits_every}
+    changes |= {name: value for name, value in chosen.items() if value is not None}
     with resumable(out):
         programs.adapt_network(
             model,

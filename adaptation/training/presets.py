@@ -56,7 +56,7 @@ def preset(name: PresetName) -> Preset:
             hidden=256,
             grid=3,
             pretrain=PretrainSettings(steps=6000, batch=64, rate=2e-3),
-            adapt=AdaptSettings(steps=400, check_every=100),
+            adapt=AdaptSettings(steps=400, check_every=100, every=0),
         )
     return Preset(
         size=224,
