@@ -15,7 +15,7 @@ from torch import Tensor
 from adaptation.body import Body
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
 from adaptation.metrics import silhouette_iou
-from adaptation.prior import GaussianPosePrior, geometric
+from adaptation.prior import PosePrior, geometric
 from adaptation.renderer import Renderer
 
 
@@ -60,10 +60,11 @@ class FitSettings:
         topology_start: weight of the skeleton term at the first step; it grows geometrically to the
             loss's own over 80 % of the steps. Equal to it: constant. Small values help from starts
             more than 40 degrees off, 1 helps where masks do not match the body.
+        prior: which pose prior, as `adaptation.prior.pose_prior` names them, for those who make the fitter.
         prior_start: weight of the pose prior at the first step.
         prior_end: and at the last, geometric in between.
         shape_weight: of the squared shape coefficients.
-        pose_rate: learning rate of pose and orientation, radians.
+        pose_rate: learning rate of the prior's variables of the pose; radians with the Gaussian.
         shape_rate: of the shape coefficients.
         scale_rate: of the logarithm of the camera's scale.
         shift_rate: of the camera's translation, as a fraction of the crop's side.
@@ -72,6 +73,7 @@ class FitSettings:
     loss: LossSettings = field(default_factory=LossSettings)
     steps: int = 150
     topology_start: float = 0.05
+    prior: str = "gaussian"
     prior_start: float = 0.2
     prior_end: float = 0.001
     shape_weight: float = 0.01
@@ -118,13 +120,15 @@ class FitVariables:
     Args:
         start: B bodies.
         settings: with the learning rates.
+        prior: whose variables stand for the pose.
 
     Attributes:
         optimizer: Adam, one group per variable. On CUDA it can be captured in a graph.
     """
 
-    def __init__(self, start: BodyParameters, settings: FitSettings) -> None:
-        self._pose = start.pose.detach().clone().requires_grad_()
+    def __init__(self, start: BodyParameters, settings: FitSettings, prior: PosePrior) -> None:
+        self._prior = prior
+        self._pose = prior.to_variables(start.pose.detach()).detach().clone().requires_grad_()
         self._betas = start.betas.detach().clone().requires_grad_()
         self._log_scale = start.camera[:, :1].detach().clamp(min=1e-3).log().requires_grad_()
         # The image position of the body's origin, so that scale and position do not pull at each other.
@@ -140,7 +144,12 @@ class FitVariables:
     def bodies(self) -> BodyParameters:
         """The bodies and cameras that the variables stand for now."""
         scale = self._log_scale.exp()
-        return BodyParameters(self._pose, self._betas, torch.cat([scale, self._shift / scale], dim=1))
+        pose = self._prior.to_pose(self._pose)
+        return BodyParameters(pose, self._betas, torch.cat([scale, self._shift / scale], dim=1))
+
+    def prior_energy(self) -> Tensor:
+        """Energy (B,) of the poses under the prior."""
+        return self._prior.energy_of(self._pose)
 
 
 class Fitter:
@@ -148,14 +157,12 @@ class Fitter:
 
     Args:
         body: the body model, already on the device that is to be used.
-        prior: of poses.
+        prior: of poses; it also says by which variables a fit changes them.
         renderer: draws soft silhouettes.
         settings: losses, weights and rates.
     """
 
-    def __init__(
-        self, body: Body, prior: GaussianPosePrior, renderer: Renderer, settings: FitSettings | None = None
-    ) -> None:
+    def __init__(self, body: Body, prior: PosePrior, renderer: Renderer, settings: FitSettings | None = None) -> None:
         self.body, self.prior, self.renderer = body, prior, renderer
         self.settings = settings or FitSettings()
 
@@ -175,14 +182,19 @@ class Fitter:
         """The same of posed vertices (B, V, 3)."""
         return self.renderer.silhouette(vertices, self.body.faces, camera, size)
 
+    def variables(self, start: BodyParameters) -> FitVariables:
+        """What a fit from these B bodies changes."""
+        return FitVariables(start, self.settings, self.prior)
+
     def objective(
-        self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
+        self, variables: FitVariables, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
     ) -> Tensor:
         """What a step of the fit descends, per image (B,): the silhouette's loss, the prior and the shape's."""
+        parameters = variables.bodies()
         loss = replace(self.settings.loss, topology_weight=topology_weight)
         data = silhouette_loss(self.silhouette(parameters, target.mask.shape[-1]), target, loss)
         shape = parameters.betas.square().sum(1)
-        return data + prior_weight * self.prior.energy(parameters.pose) + self.settings.shape_weight * shape
+        return data + prior_weight * variables.prior_energy() + self.settings.shape_weight * shape
 
     @torch.no_grad()
     def evaluate(self, parameters: BodyParameters, target: SilhouetteTarget) -> Evaluation:
@@ -219,12 +231,12 @@ class Fitter:
         """
         settings = self.settings
         total = settings.steps if steps is None else steps
-        variables = FitVariables(start, settings)
+        variables = self.variables(start)
         optimizer = variables.optimizer
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(total, 1))
         for step in range(total):
             loss = self.objective(
-                variables.bodies(),
+                variables,
                 target,
                 topology_weight=self._topology_weight(step, total),
                 prior_weight=geometric(settings.prior_start, settings.prior_end, step, total),

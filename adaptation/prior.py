@@ -1,14 +1,34 @@
-"""How usual a pose is: a Gaussian over body poses, and how its weight is annealed."""
+"""How usual a pose is: what fits ask of a pose prior, a Gaussian that is one, and how its weight is annealed."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from adaptation.errors import UserError
+from adaptation.latent_prior import LatentPosePrior
 from adaptation.poses import Kind, sample_poses
+
+
+class PosePrior(Protocol):
+    """How usual poses are, and by which variables a fit changes them."""
+
+    def energy(self, pose: Tensor) -> Tensor:
+        """Of poses (B, 24, 3) axis-angle whose joint 0 does not count, (B,); less is more usual."""
+
+    def to_variables(self, pose: Tensor) -> Tensor:
+        """The variables (B, ...) of poses (B, 24, 3), or of what is nearest to them; a step of Adam suits them all."""
+
+    def to_pose(self, variables: Tensor) -> Tensor:
+        """The poses (B, 24, 3) of variables."""
+
+    def energy_of(self, variables: Tensor) -> Tensor:
+        """The energy (B,) of the poses of variables."""
 
 
 class GaussianPosePrior(torch.nn.Module):
@@ -72,6 +92,18 @@ class GaussianPosePrior(torch.nn.Module):
         """The same as `energy`."""
         return self.energy(pose)
 
+    def to_variables(self, pose: Tensor) -> Tensor:
+        """The pose itself."""
+        return pose
+
+    def to_pose(self, variables: Tensor) -> Tensor:
+        """The variables themselves."""
+        return variables
+
+    def energy_of(self, variables: Tensor) -> Tensor:
+        """The same as `energy`."""
+        return self.energy(variables)
+
     def mean_pose(self) -> Tensor:
         """The most usual pose, (24, 3), joint 0 zero."""
         return torch.cat([self.mean.new_zeros(1, 3), self.mean.view(23, 3)])
@@ -86,6 +118,21 @@ def _default() -> tuple[Tensor, Tensor]:
     kinds = [kind for kind, share in _SHARES.items() for _ in range(share)]
     prior = GaussianPosePrior.fit(sample_poses(4000, torch.Generator().manual_seed(0), kinds))
     return prior.mean, prior.precision_root
+
+
+def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
+    """A pose prior by name: "gaussian", "latent", which ships, or a file that `topo-adapt prior` has made.
+
+    Raises:
+        UserError: none of these, or the file is damaged.
+    """
+    if name == "gaussian":
+        return GaussianPosePrior.default().to(device)
+    if name == "latent":
+        return LatentPosePrior.default().to(device)
+    if not Path(name).exists():
+        raise UserError(f"no pose prior {name!r}: wanted gaussian, latent or a file of `topo-adapt prior`")
+    return LatentPosePrior.load(Path(name)).to(device)
 
 
 def geometric(start: float, end: float, step: int, steps: int) -> float:
