@@ -114,6 +114,21 @@ class LatentPosePrior(nn.Module):
             return cls.load(path)
 
     @classmethod
+    def named(cls, name: str) -> LatentPosePrior:
+        """The one that ships, "latent", or that of a file.
+
+        Raises:
+            UserError: no such file, or not a pose prior.
+        """
+        if name == "latent":
+            return cls.default()
+        if not Path(name).exists():
+            raise UserError(
+                f"no pose prior {name!r}: it is neither a name that is known nor a file of `topo-adapt prior`"
+            )
+        return cls.load(Path(name))
+
+    @classmethod
     def load(cls, path: Path) -> LatentPosePrior:
         """Read such a file, frozen.
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from adaptation.errors import UserError
 from adaptation.latent_prior import LatentPosePrior
 from adaptation.poses import Kind, sample_poses
 
@@ -128,11 +126,7 @@ def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
     """
     if name == "gaussian":
         return GaussianPosePrior.default().to(device)
-    if name == "latent":
-        return LatentPosePrior.default().to(device)
-    if not Path(name).exists():
-        raise UserError(f"no pose prior {name!r}: wanted gaussian, latent or a file of `topo-adapt prior`")
-    return LatentPosePrior.load(Path(name)).to(device)
+    return LatentPosePrior.named(name).to(device)
 
 
 def geometric(start: float, end: float, step: int, steps: int) -> float:

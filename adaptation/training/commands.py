@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptation.arguments import Device, Out, Overwrite, Seed, choice
+from adaptation.arguments import Device, Out, Overwrite, Prior, Seed, choice
 from adaptation.errors import UserError
 
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped in it goes on.")]
@@ -105,7 +105,7 @@ def pretrain(
     preset: PresetOption = "small",
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps; default: the preset's.")] = None,
     pose_prior: Annotated[
-        Path | None, typer.Option("--prior", help="Predict a latent that this prior decodes, not rotations.")
+        str | None, typer.Option("--prior", help="Predict a latent, not rotations: latent, or a file of `prior`.")
     ] = None,
     imagenet: Annotated[Path | None, typer.Option("--imagenet", help="Start the ResNet from these weights.")] = None,
     precision: Annotated[
@@ -153,6 +153,7 @@ def adapt(
     rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate; default: the preset's.")] = None,
     layers: Annotated[str, typer.Option("--layers", help="What trains: all, head or norm.")] = "all",
     norm: Annotated[str, typer.Option("--norm", help="Batch norm statistics: frozen or adapt.")] = "frozen",
+    pose_prior: Prior = "gaussian",
     source: Annotated[Path | None, typer.Option("--source", help="Labelled crops that are replayed.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
     masks: MaskFolder = None,
@@ -178,6 +179,7 @@ def adapt(
         "norm": choice("--norm", norm, ("frozen", "adapt")),
         "supervised": loss == "labels",
         "keypoints": loss if loss in KEYPOINT_USES else None,
+        "fit": replace(base.fit, prior=pose_prior),
         "seed": seed,
     }
     if loss in LOSS_NAMES:
