@@ -64,7 +64,7 @@ class FitSettings:
         prior_start: weight of the pose prior at the first step.
         prior_end: and at the last, geometric in between.
         shape_weight: of the squared shape coefficients.
-        pose_rate: learning rate of the prior's variables of the pose; radians with the Gaussian.
+        pose_rate: learning rate of pose and orientation, radians.
         shape_rate: of the shape coefficients.
         scale_rate: of the logarithm of the camera's scale.
         shift_rate: of the camera's translation, as a fraction of the crop's side.
@@ -120,15 +120,13 @@ class FitVariables:
     Args:
         start: B bodies.
         settings: with the learning rates.
-        prior: whose variables stand for the pose.
 
     Attributes:
         optimizer: Adam, one group per variable. On CUDA it can be captured in a graph.
     """
 
-    def __init__(self, start: BodyParameters, settings: FitSettings, prior: PosePrior) -> None:
-        self._prior = prior
-        self._pose = prior.to_variables(start.pose.detach()).detach().clone().requires_grad_()
+    def __init__(self, start: BodyParameters, settings: FitSettings) -> None:
+        self._pose = start.pose.detach().clone().requires_grad_()
         self._betas = start.betas.detach().clone().requires_grad_()
         self._log_scale = start.camera[:, :1].detach().clamp(min=1e-3).log().requires_grad_()
         # The image position of the body's origin, so that scale and position do not pull at each other.
@@ -144,12 +142,7 @@ class FitVariables:
     def bodies(self) -> BodyParameters:
         """The bodies and cameras that the variables stand for now."""
         scale = self._log_scale.exp()
-        pose = self._prior.to_pose(self._pose)
-        return BodyParameters(pose, self._betas, torch.cat([scale, self._shift / scale], dim=1))
-
-    def prior_energy(self) -> Tensor:
-        """Energy (B,) of the poses under the prior."""
-        return self._prior.energy_of(self._pose)
+        return BodyParameters(self._pose, self._betas, torch.cat([scale, self._shift / scale], dim=1))
 
 
 class Fitter:
@@ -157,7 +150,7 @@ class Fitter:
 
     Args:
         body: the body model, already on the device that is to be used.
-        prior: of poses; it also says by which variables a fit changes them.
+        prior: of poses.
         renderer: draws soft silhouettes.
         settings: losses, weights and rates.
     """
@@ -182,19 +175,14 @@ class Fitter:
         """The same of posed vertices (B, V, 3)."""
         return self.renderer.silhouette(vertices, self.body.faces, camera, size)
 
-    def variables(self, start: BodyParameters) -> FitVariables:
-        """What a fit from these B bodies changes."""
-        return FitVariables(start, self.settings, self.prior)
-
     def objective(
-        self, variables: FitVariables, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
+        self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
     ) -> Tensor:
         """What a step of the fit descends, per image (B,): the silhouette's loss, the prior and the shape's."""
-        parameters = variables.bodies()
         loss = replace(self.settings.loss, topology_weight=topology_weight)
         data = silhouette_loss(self.silhouette(parameters, target.mask.shape[-1]), target, loss)
         shape = parameters.betas.square().sum(1)
-        return data + prior_weight * variables.prior_energy() + self.settings.shape_weight * shape
+        return data + prior_weight * self.prior.energy(parameters.pose) + self.settings.shape_weight * shape
 
     @torch.no_grad()
     def evaluate(self, parameters: BodyParameters, target: SilhouetteTarget) -> Evaluation:
@@ -231,12 +219,12 @@ class Fitter:
         """
         settings = self.settings
         total = settings.steps if steps is None else steps
-        variables = self.variables(start)
+        variables = FitVariables(start, settings)
         optimizer = variables.optimizer
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(total, 1))
         for step in range(total):
             loss = self.objective(
-                variables,
+                variables.bodies(),
                 target,
                 topology_weight=self._topology_weight(step, total),
                 prior_weight=geometric(settings.prior_start, settings.prior_end, step, total),

@@ -5,10 +5,10 @@ makes what it gives spread like uniform noise over the cube (Makhzani et al., "A
 autoencoders", 2015), a second one makes what the decoder gives for such noise look like poses. So any
 phi is a plausible pose, and every usual pose has a phi.
 
-Fits change u, with phi = erf(u / sqrt 2): uniform phi are standard normal u, so that |u|^2 is an energy
-as the squared Mahalanobis distance to a Gaussian is. They also change the rest, a rotation of each joint
-after the decoded one, as likely as what decoding leaves of usual poses: without it fits cannot follow a
-silhouette closely.
+As an energy, which fits descend, it is that of phi and of what phi cannot say: phi = erf(u / sqrt 2) makes
+uniform phi of standard normal u, so that |u|^2 is to u what the squared Mahalanobis distance is to a
+Gaussian; the rests are the rotations between a pose and the decoded one. Fits that change u in place of
+the pose end worse, with the rests or without: from the same starts more of them stay in wrong poses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from adaptation.rotations import matrix_to_rot6d, rot6d_to_matrix, rotvec_to_mat
 LATENT = 32
 _NUMBERS = 23 * 6
 _FORMAT = "topo-adapt pose prior 1"
-UNIT = 2.0
 # What is left of a joint's rotation in usual poses after encoding and decoding, root mean square.
 _DEVIATION = math.radians(8)
 # Of |phi|, whose u would be infinite at 1: 3.5 standard deviations.
@@ -71,30 +70,20 @@ class LatentPosePrior(nn.Module):
         """The same as `decode`."""
         return self.decode(phi)
 
-    def to_variables(self, pose: Tensor) -> Tensor:
-        """Global orientation, u and rests, (B, 3 + 32 + 69), of poses (B, 24, 3) axis-angle.
+    def energy(self, pose: Tensor) -> Tensor:
+        """|u|^2 + |rests|^2 / (8 degrees)^2: about one per component of u and one per joint for usual poses.
 
-        u is in units of ``UNIT``, so that one learning rate suits all.
+        Args:
+            pose: (B, 24, 3) axis-angle; joint 0 is ignored.
+
+        Returns:
+            (B,).
         """
         rotations = rotvec_to_matrix(pose[:, 1:])
         phi = self.encode(rotations).clamp(-_EDGE, _EDGE)
-        rest = roma.rotmat_to_rotvec(self.decode(phi).mT @ rotations)
-        return torch.cat([pose[:, 0], math.sqrt(2) / UNIT * torch.erfinv(phi), rest.flatten(1)], dim=1)
-
-    def to_pose(self, variables: Tensor) -> Tensor:
-        """Poses (B, 24, 3) of such variables."""
-        orientation, u, rest = variables.split([3, LATENT, 69], dim=1)
-        rotations = self.decode(torch.erf(UNIT / math.sqrt(2) * u)) @ rotvec_to_matrix(rest.view(-1, 23, 3))
-        return torch.cat([orientation[:, None], roma.rotmat_to_rotvec(rotations)], dim=1)
-
-    def energy_of(self, variables: Tensor) -> Tensor:
-        """|u|^2 + |rests|^2 / (8 degrees)^2, (B,): about one per component of u and per joint for usual poses."""
-        _, u, rest = variables.split([3, LATENT, 69], dim=1)
-        return UNIT**2 * u.square().sum(1) + rest.square().sum(1) / _DEVIATION**2
-
-    def energy(self, pose: Tensor) -> Tensor:
-        """The same, (B,), of poses (B, 24, 3); joint 0 is ignored."""
-        return self.energy_of(self.to_variables(pose))
+        u = math.sqrt(2) * torch.erfinv(phi)
+        rests = roma.rotmat_to_rotvec(self.decode(phi).mT @ rotations)
+        return u.square().sum(1) + rests.square().sum((1, 2)) / _DEVIATION**2
 
     def frozen(self) -> LatentPosePrior:
         """This prior, without gradients to its weights."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaptation.camera import project
 from adaptation.errors import UserError
-from adaptation.fitting import BodyParameters, Evaluation, Fitter, FitVariables
+from adaptation.fitting import BodyParameters, Evaluation, Fitter
 from adaptation.losses import SilhouetteTarget
 
 MASK_POINTS = 512
@@ -66,12 +66,11 @@ class PointFitter(Fitter):
     """Fits bodies to masks by `point_chamfer` of their vertices, in place of the losses on silhouettes."""
 
     def objective(
-        self, variables: FitVariables, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
+        self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
     ) -> Tensor:
         """Per image (B,): the point sets' distance, the prior and the shape's; the topology has no part in it."""
-        parameters = variables.bodies()
         shape = parameters.betas.square().sum(1)
-        prior = prior_weight * variables.prior_energy()
+        prior = prior_weight * self.prior.energy(parameters.pose)
         return self._distance(parameters, target) + prior + self.settings.shape_weight * shape
 
     @torch.no_grad()

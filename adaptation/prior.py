@@ -14,19 +14,10 @@ from adaptation.poses import Kind, sample_poses
 
 
 class PosePrior(Protocol):
-    """How usual poses are, and by which variables a fit changes them."""
+    """How usual poses are."""
 
     def energy(self, pose: Tensor) -> Tensor:
-        """Of poses (B, 24, 3) axis-angle whose joint 0 does not count, (B,); less is more usual."""
-
-    def to_variables(self, pose: Tensor) -> Tensor:
-        """The variables (B, ...) of poses (B, 24, 3), or of what is nearest to them; a step of Adam suits them all."""
-
-    def to_pose(self, variables: Tensor) -> Tensor:
-        """The poses (B, 24, 3) of variables."""
-
-    def energy_of(self, variables: Tensor) -> Tensor:
-        """The energy (B,) of the poses of variables."""
+        """Of poses (B, 24, 3) axis-angle, whose joint 0 does not count, (B,); less is more usual."""
 
 
 class GaussianPosePrior(torch.nn.Module):
@@ -89,18 +80,6 @@ class GaussianPosePrior(torch.nn.Module):
     def forward(self, pose: Tensor) -> Tensor:
         """The same as `energy`."""
         return self.energy(pose)
-
-    def to_variables(self, pose: Tensor) -> Tensor:
-        """The pose itself."""
-        return pose
-
-    def to_pose(self, variables: Tensor) -> Tensor:
-        """The variables themselves."""
-        return variables
-
-    def energy_of(self, variables: Tensor) -> Tensor:
-        """The same as `energy`."""
-        return self.energy(variables)
 
     def mean_pose(self) -> Tensor:
         """The most usual pose, (24, 3), joint 0 zero."""

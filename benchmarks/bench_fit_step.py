@@ -25,7 +25,7 @@ from timing import Call
 from torch import Tensor
 
 from adaptation.errors import UserError
-from adaptation.fitting import BodyParameters, Fitter
+from adaptation.fitting import BodyParameters, Fitter, FitVariables
 from adaptation.losses import SilhouetteTarget, silhouette_loss
 from adaptation.poses import perturb
 from adaptation.prior import GaussianPosePrior
@@ -54,11 +54,11 @@ class Scene:
         self.target = fitter.target(masks)
         pose = perturb(truth.pose.cpu(), (10, 30), torch.Generator().manual_seed(1)).to(device)
         self.start = BodyParameters(pose, truth.betas, truth.camera)
-        self.variables = fitter.variables(self.start)
+        self.variables = FitVariables(self.start, fitter.settings)
 
     def objective(self) -> Tensor:
         """What is descended."""
-        return self.fitter.objective(self.variables, self.target, **WEIGHTS).sum()
+        return self.fitter.objective(self.variables.bodies(), self.target, **WEIGHTS).sum()
 
     def step(self) -> None:
         """The whole step."""
@@ -75,7 +75,7 @@ class StackedScene(Scene):
         bodies, target, settings = self.variables.bodies(), self.target, self.fitter.settings
         silhouette = self.fitter.silhouette(bodies, self.size)
         loss = stacked_loss(silhouette, target, settings.loss.iterations)
-        prior = WEIGHTS["prior_weight"] * self.variables.prior_energy()
+        prior = WEIGHTS["prior_weight"] * self.fitter.prior.energy(bodies.pose)
         return (loss + prior + settings.shape_weight * bodies.betas.square().sum(1)).sum()
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import roma
 import torch
 from torch import Tensor
 
@@ -11,9 +11,9 @@ from adaptation.body import Body
 from adaptation.camera import fit_camera_to_bbox, mask_bounds
 from adaptation.errors import UserError
 from adaptation.fitting import BodyParameters, FitSettings, Fitter
-from adaptation.latent_prior import LATENT, UNIT, LatentPosePrior
+from adaptation.latent_prior import LatentPosePrior
 from adaptation.poses import facing, perturb, sample_poses, walking
-from adaptation.prior import GaussianPosePrior, PosePrior, pose_prior
+from adaptation.prior import GaussianPosePrior, pose_prior
 from adaptation.renderer import make_renderer
 from adaptation.rotations import angle_between, rotvec_to_matrix
 
@@ -33,24 +33,16 @@ def poses() -> Tensor:
     return poses
 
 
-def test_variables_stand_for_the_pose(latent: LatentPosePrior, poses: Tensor) -> None:
-    for each in (poses, perturb(poses, (20, 40), torch.Generator().manual_seed(0))):
-        variables = latent.to_variables(each)
-        assert variables.shape == (300, 3 + LATENT + 69)
-        again = latent.to_pose(variables)
-        assert torch.equal(again[:, 0], each[:, 0])
-        apart = angle_between(rotvec_to_matrix(again), rotvec_to_matrix(each))
-        assert apart.max() < 2e-3
-
-
-def test_energy_of_what_the_prior_makes_is_that_of_a_normal_distribution(latent: LatentPosePrior) -> None:
-    phi = 2 * torch.rand(500, LATENT, generator=torch.Generator().manual_seed(0)) - 1
-    u = 2**0.5 * torch.erfinv(phi)
-    variables = torch.cat([torch.zeros(500, 3), u / UNIT, torch.zeros(500, 69)], dim=1)
-    torch.testing.assert_close(latent.energy_of(variables), u.square().sum(1))
-    assert latent.energy_of(variables).mean().item() == pytest.approx(LATENT, rel=0.05)
-    made = rotvec_to_matrix(latent.to_pose(variables)[:, 1:])
-    assert angle_between(made, latent.decode(phi)).max() < 2e-3
+def test_energy_of_what_the_prior_makes(latent: LatentPosePrior, poses: Tensor) -> None:
+    """Near |u|^2: nothing else can be said by the decoder, but the encoder need not find the same phi."""
+    phi = latent.encode(rotvec_to_matrix(poses[:, 1:]))
+    rotations = latent.decode(phi)
+    made = torch.cat([torch.zeros(300, 1, 3), roma.rotmat_to_rotvec(rotations)], dim=1)
+    found = latent.encode(rotations)
+    u = 2**0.5 * torch.erfinv(found.clamp(-0.9995, 0.9995))
+    rests = angle_between(latent.decode(found), rotations).rad2deg() / 8
+    torch.testing.assert_close(latent.energy(made), u.square().sum(1) + rests.square().sum(1), rtol=1e-3, atol=1e-2)
+    assert rests.square().sum(1).mean() < 5
 
 
 def test_energy_tells_usual_from_unusual_poses(latent: LatentPosePrior, poses: Tensor) -> None:
@@ -64,29 +56,22 @@ def test_energy_tells_usual_from_unusual_poses(latent: LatentPosePrior, poses: T
     torch.testing.assert_close(latent.energy(turned), latent.energy(poses))
 
 
-def test_a_rest_of_eight_degrees_counts_as_one(latent: LatentPosePrior) -> None:
-    variables = torch.zeros(1, 3 + LATENT + 69)
-    variables[0, 3 + LATENT + 6] = torch.tensor(8.0).deg2rad()
-    assert latent.energy_of(variables).item() == pytest.approx(1.0, rel=1e-5)
-    straight, bent = (rotvec_to_matrix(latent.to_pose(each)) for each in (0 * variables, variables))
-    apart = angle_between(straight, bent)[0].rad2deg()
-    assert apart[3].item() == pytest.approx(8, abs=0.05) and apart.sum().item() == pytest.approx(8, abs=0.5)
+def test_a_joint_that_never_moves_counts_by_its_angle(latent: LatentPosePrior, poses: Tensor) -> None:
+    bent = poses[:50].clone()
+    bent[:, 22, 0] = torch.tensor(16.0).deg2rad()  # a hand: phi cannot say it
+    rise = latent.energy(bent) - latent.energy(poses[:50])
+    assert rise.mean().item() == pytest.approx((16 / 8) ** 2, abs=1.5)
 
 
 def test_gradients_are_finite(latent: LatentPosePrior, poses: Tensor) -> None:
-    variables = latent.to_variables(poses)
-    variables[0] = 0
-    variables[1, 3:] = 40.0
-    variables.requires_grad_()
-    (latent.to_pose(variables).square().sum() + latent.energy_of(variables).sum()).backward()
-    assert variables.grad is not None and torch.isfinite(variables.grad).all()
     pose = torch.cat([poses[:2], torch.zeros(1, 24, 3), 3 * torch.ones(1, 24, 3)]).requires_grad_()
     latent.energy(pose).sum().backward()
-    assert pose.grad is not None and torch.isfinite(pose.grad).all() and pose.grad[0].any()
+    assert pose.grad is not None and torch.isfinite(pose.grad).all()
+    assert pose.grad[:, 1:].flatten(1).any(1).all() and not pose.grad[:, 0].any()
     assert all(parameter.grad is None for parameter in latent.parameters())
 
 
-def test_a_fit_in_the_latent(free_body: Body, latent: LatentPosePrior) -> None:
+def test_a_fit_with_the_latent_prior(free_body: Body, latent: LatentPosePrior) -> None:
     fitter = Fitter(free_body, latent, make_renderer(), FitSettings(steps=30))
     pose = walking(torch.tensor([0.1, 0.6]))
     pose[:, 0] = facing(torch.tensor([1.0, -0.5]), pitch=0.17)
@@ -101,8 +86,6 @@ def test_a_fit_in_the_latent(free_body: Body, latent: LatentPosePrior) -> None:
     assert (after.loss < 0.7 * before.loss).all() and (after.iou > before.iou + 0.15).all()
     assert (after.prior < 0.5 * before.prior).all()
     torch.testing.assert_close(before.prior, latent.energy(wrong))
-    stayed = fitter.fit(target, start, steps=0)
-    torch.testing.assert_close(free_body(stayed.pose, betas).joints, free_body(wrong, betas).joints, atol=2e-3, rtol=0)
 
 
 def test_priors_by_name(latent: LatentPosePrior, tmp_path: Path) -> None:
@@ -120,28 +103,3 @@ def test_priors_by_name(latent: LatentPosePrior, tmp_path: Path) -> None:
             pose_prior(str(path))
     with pytest.raises(UserError, match="no pose prior 'gausian'"):
         pose_prior("gausian")
-
-
-def test_an_energy_of_the_users_own_can_be_fitted_with(free_body: Body) -> None:
-    class Still:
-        """Any pose is as good as any other."""
-
-        def energy(self, pose: Tensor) -> Tensor:
-            return 0 * pose.sum((1, 2))
-
-        def to_variables(self, pose: Tensor) -> Tensor:
-            return 2 * pose
-
-        def to_pose(self, variables: Tensor) -> Tensor:
-            return variables / 2
-
-        def energy_of(self, variables: Tensor) -> Tensor:
-            return self.energy(variables)
-
-    prior: PosePrior = Still()
-    fitter = Fitter(free_body, prior, make_renderer(), replace(FitSettings(), steps=3))
-    pose = walking(torch.tensor([0.3]))
-    pose[:, 0] = facing(torch.tensor([0.4]))
-    start = BodyParameters(pose, torch.zeros(1, 10), torch.tensor([[0.9, 0.0, 0.3]]))
-    fitted = fitter.fit(fitter.target(fitter.silhouette(start, SIZE).roll(3, dims=3)), start)
-    assert fitted.pose.shape == (1, 24, 3) and not torch.equal(fitted.pose, pose)
