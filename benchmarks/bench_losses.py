@@ -6,9 +6,8 @@ by one pixel (clothing, background subtraction). Every loss fits the same pairs 
 
     python benchmarks/bench_losses.py --out benchmarks/results
 
-writes losses.json and losses.md. `--prior
-latent` fits with the latent pose prior. The row "recording" is what `topo-adapt fit` runs: ours with a pixel term and
-weaker priors.
+writes losses.json and losses.md. The row "recording" is what `topo-adapt fit` runs: ours with a pixel term and
+weaker priors. `--prior latent` fits with another pose prior.
 """
 
 from __future__ import annotations
