@@ -71,7 +71,9 @@ class LatentPosePrior(nn.Module):
         return self.decode(phi)
 
     def energy(self, pose: Tensor) -> Tensor:
-        """|u|^2 + |rests|^2 / (8 degrees)^2: about one per component of u and one per joint for usual poses.
+        """(|u|^2 + |rests|^2 / (8 degrees)^2) / 2, about 27 for usual poses.
+
+        Half the squares, a negative log-likelihood, so that weights that suit `GaussianPosePrior` suit this one.
 
         Args:
             pose: (B, 24, 3) axis-angle; joint 0 is ignored.
@@ -83,7 +85,7 @@ class LatentPosePrior(nn.Module):
         phi = self.encode(rotations).clamp(-_EDGE, _EDGE)
         u = math.sqrt(2) * torch.erfinv(phi)
         rests = roma.rotmat_to_rotvec(self.decode(phi).mT @ rotations)
-        return u.square().sum(1) + rests.square().sum((1, 2)) / _DEVIATION**2
+        return (u.square().sum(1) + rests.square().sum((1, 2)) / _DEVIATION**2) / 2
 
     def frozen(self) -> LatentPosePrior:
         """This prior, without gradients to its weights."""
