@@ -12,6 +12,7 @@ from adaptation.errors import UserError
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must not exist yet.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Prior = Annotated[str, typer.Option("--prior", help="Of poses: gaussian, latent, or a file of `topo-adapt prior`.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 
 

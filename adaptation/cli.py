@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adaptation.arguments import Device, Out, Overwrite, Seed, choice
+from adaptation.arguments import Device, Out, Overwrite, Prior, Seed, choice
 from adaptation.errors import UserError
 from adaptation.training.commands import COMMANDS
 
@@ -46,6 +46,7 @@ def fit(
     ] = None,
     loss: Loss = "ours",
     steps: Steps = 150,
+    prior: Prior = "gaussian",
     size: Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops in pixels.")] = 112,
     min_height: Annotated[int, typer.Option("--min-height", min=8, help="Least height of a person in pixels.")] = 40,
     renderer: Renderer = "topokernels",
@@ -73,6 +74,7 @@ def fit(
             method=choice("--method", method, METHODS),
             loss=choice("--loss", loss, LOSS_NAMES),
             steps=steps,
+            prior=prior,
             size=size,
             min_height=min_height,
             renderer=choice("--renderer", renderer, BACKENDS),
@@ -92,6 +94,7 @@ def demo_fit(
     out: Out = Path("out/demo-fit"),
     loss: Loss = "ours",
     steps: Steps = 150,
+    prior: Prior = "gaussian",
     renderer: Renderer = "topokernels",
     device: Device = "cpu",
     threads: Threads = None,
@@ -111,6 +114,7 @@ def demo_fit(
         options=programs.options(
             loss=choice("--loss", loss, LOSS_NAMES),
             steps=steps,
+            prior=prior,
             renderer=choice("--renderer", renderer, BACKENDS),
             device=device,
             seed=seed,

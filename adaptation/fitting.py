@@ -15,7 +15,7 @@ from torch import Tensor
 from adaptation.body import Body
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
 from adaptation.metrics import silhouette_iou
-from adaptation.prior import GaussianPosePrior, geometric
+from adaptation.prior import PosePrior, geometric
 from adaptation.renderer import Renderer
 
 
@@ -60,6 +60,7 @@ class FitSettings:
         topology_start: weight of the skeleton term at the first step; it grows geometrically to the
             loss's own over 80 % of the steps. Equal to it: constant. Small values help from starts
             more than 40 degrees off, 1 helps where masks do not match the body.
+        prior: which pose prior, as `adaptation.prior.pose_prior` names them, for those who make the fitter.
         prior_start: weight of the pose prior at the first step.
         prior_end: and at the last, geometric in between.
         shape_weight: of the squared shape coefficients.
@@ -72,6 +73,7 @@ class FitSettings:
     loss: LossSettings = field(default_factory=LossSettings)
     steps: int = 150
     topology_start: float = 0.05
+    prior: str = "gaussian"
     prior_start: float = 0.2
     prior_end: float = 0.001
     shape_weight: float = 0.01
@@ -153,9 +155,7 @@ class Fitter:
         settings: losses, weights and rates.
     """
 
-    def __init__(
-        self, body: Body, prior: GaussianPosePrior, renderer: Renderer, settings: FitSettings | None = None
-    ) -> None:
+    def __init__(self, body: Body, prior: PosePrior, renderer: Renderer, settings: FitSettings | None = None) -> None:
         self.body, self.prior, self.renderer = body, prior, renderer
         self.settings = settings or FitSettings()
 

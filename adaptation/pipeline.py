@@ -18,7 +18,7 @@ from adaptation.camera import crop_to_frame, project
 from adaptation.crops import Crop, make_crop
 from adaptation.errors import UserError
 from adaptation.fitting import FitSettings, Fitter
-from adaptation.prior import GaussianPosePrior
+from adaptation.prior import pose_prior
 from adaptation.progress import Progress
 from adaptation.renderer import BackendName, make_renderer
 from adaptation.results import PersonResult
@@ -134,7 +134,7 @@ def make_fitter(body: Body, options: FitOptions) -> Fitter:
         body = body.to(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {options.device!r} cannot be used: {str(error).splitlines()[0]}") from None
-    prior = GaussianPosePrior.default().to(device)
+    prior = pose_prior(options.fit.prior, device)
     return Fitter(body, prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
 
 

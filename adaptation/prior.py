@@ -1,14 +1,23 @@
-"""How usual a pose is: a Gaussian over body poses, and how its weight is annealed."""
+"""How usual a pose is: what fits ask of a pose prior, a Gaussian that is one, and how its weight is annealed."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from adaptation.latent_prior import LatentPosePrior
 from adaptation.poses import Kind, sample_poses
+
+
+class PosePrior(Protocol):
+    """How usual poses are."""
+
+    def energy(self, pose: Tensor) -> Tensor:
+        """Of poses (B, 24, 3) axis-angle, whose joint 0 does not count, (B,); less is more usual."""
 
 
 class GaussianPosePrior(torch.nn.Module):
@@ -86,6 +95,17 @@ def _default() -> tuple[Tensor, Tensor]:
     kinds = [kind for kind, share in _SHARES.items() for _ in range(share)]
     prior = GaussianPosePrior.fit(sample_poses(4000, torch.Generator().manual_seed(0), kinds))
     return prior.mean, prior.precision_root
+
+
+def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
+    """A pose prior by name: "gaussian", "latent", which ships, or a file that `topo-adapt prior` has made.
+
+    Raises:
+        UserError: none of these, or the file is damaged.
+    """
+    if name == "gaussian":
+        return GaussianPosePrior.default().to(device)
+    return LatentPosePrior.named(name).to(device)
 
 
 def geometric(start: float, end: float, step: int, steps: int) -> float:

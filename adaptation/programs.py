@@ -29,9 +29,9 @@ from adaptation.tracks import TrackSettings
 from adaptation.video import Frames, open_frames, open_masks
 
 
-def options(*, loss: str, steps: int, min_height: int = 40, **rest: Any) -> FitOptions:
+def options(*, loss: str, steps: int, prior: str = "gaussian", min_height: int = 40, **rest: Any) -> FitOptions:
     """The settings of a run from the command line's."""
-    fit_settings = recording_settings(loss, steps)
+    fit_settings = dataclasses.replace(recording_settings(loss, steps), prior=prior)
     return FitOptions(fit=fit_settings, tracks=TrackSettings(min_height=min_height), **rest)
 
 

@@ -7,7 +7,7 @@ by one pixel (clothing, background subtraction). Every loss fits the same pairs 
     python benchmarks/bench_losses.py --out benchmarks/results
 
 writes losses.json and losses.md. The row "recording" is what `topo-adapt fit` runs: ours with a pixel term and
-weaker priors.
+weaker priors. `--prior latent` fits with another pose prior.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from adaptation.fitting import BodyParameters, FitSettings, Fitter
 from adaptation.losses import LOSS_NAMES, LossSettings
 from adaptation.metrics import mpjpe, pa_mpjpe, silhouette_iou
 from adaptation.poses import facing, perturb, sample_poses
-from adaptation.prior import GaussianPosePrior
+from adaptation.prior import pose_prior
 from adaptation.programs import recording_settings
 from adaptation.renderer import exact_silhouette, make_renderer
 from adaptation.synthetic import render_clip
@@ -120,11 +120,12 @@ def main() -> None:
     parser.add_argument("--bodies", nargs="+", default=["clip", "sampled"], choices=["clip", "sampled"])
     parser.add_argument("--masks", nargs="+", default=["exact", "dilated"], choices=["exact", "dilated", "eroded"])
     parser.add_argument("--losses", nargs="+", default=[*LOSS_NAMES, "recording"])
+    parser.add_argument("--prior", default="gaussian", help="of poses: gaussian, latent, or a file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder for losses.json and losses.md")
     args = parser.parse_args()
 
-    body, prior, renderer = Body.free(), GaussianPosePrior.default(), make_renderer()
+    body, prior, renderer = Body.free(), pose_prior(args.prior), make_renderer()
     rows = []
     for bodies in args.bodies:
         generator = torch.Generator().manual_seed(args.seed)

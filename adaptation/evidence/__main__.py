@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -52,9 +51,7 @@ def main(
 
 def machine() -> dict[str, str]:
     """Where the figures come from."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
     return {
-        "commit": commit.strip() or "unknown",
         "processor": platform.processor() or platform.machine(),
         "python": platform.python_version(),
         "torch": version("torch"),

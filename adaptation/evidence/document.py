@@ -77,13 +77,15 @@ def _losses(record: Record, target: str) -> dict[str, float]:
 
 def _protocol(record: Record) -> str:
     scale, machine = record["materials"], record["machine"]
+    commits = ", ".join(sorted({row["commit"] for row in record["cells"]}))
     seeds = len({row["seed"] for row in record["cells"]})
     return (
         f"One source regressor, trained for {scale['pretrain_steps']} steps on {scale['train']} labelled crops of the "
-        f"source, is adapted to {scale['adapt']} crops of each target with masks from background subtraction, and "
+        f"source, is adapted to {scale['adapt']} crops of each target with masks from background subtraction (made from "
+        f"the frames before a shift degrades them), and "
         f"measured on {scale['test']} others, of other people in other places. Seeds per cell: {seeds}. "
         f"Behind ±: half of a 95 % interval over the clips of the test set, not over seeds. {PROTOCOL}.\n\n"
-        f"Measured at commit {machine['commit']}, Python {machine['python']}, torch {machine['torch']}, "
+        f"Measured at commit {commits}, Python {machine['python']}, torch {machine['torch']}, "
         f"{scale['precision']}. Any row again: "
         "`python -m adaptation.evidence --work DIR --targets TARGET --methods 'METHOD'`."
     )

@@ -30,7 +30,7 @@ from adaptation.keypoints import keypoint_loss, keypoints_of
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_terms, topology_agreement
 from adaptation.metrics import silhouette_iou
 from adaptation.point_chamfer import PointFitter
-from adaptation.prior import GaussianPosePrior
+from adaptation.prior import pose_prior
 from adaptation.regressor import Prediction
 from adaptation.renderer import make_renderer
 from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
@@ -169,7 +169,7 @@ def adapt(
     keypoints = keypoints_of(target) if settings.keypoints else None
     fits_every = 0 if settings.keypoints == "a1" else settings.every
     make_fitter = PointFitter if settings.keypoints == "a2" else Fitter
-    fitter = make_fitter(body, GaussianPosePrior.default().to(device), make_renderer(), _fit_settings(settings))
+    fitter = make_fitter(body, pose_prior(settings.fit.prior, device), make_renderer(), _fit_settings(settings))
     fits = FitStore(len(target))
     names = ("all",) if settings.optimizers == "joint" else ("silhouette", "topology")
     optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in names}

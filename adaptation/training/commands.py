@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptation.arguments import Device, Out, Overwrite, Seed, choice
+from adaptation.arguments import Device, Out, Overwrite, Prior, Seed, choice
 from adaptation.errors import UserError
 
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped in it goes on.")]
@@ -111,7 +111,7 @@ def pretrain(
     preset: PresetOption = "small",
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps; default: the preset's.")] = None,
     pose_prior: Annotated[
-        Path | None, typer.Option("--prior", help="Predict a latent that this prior decodes, not rotations.")
+        str | None, typer.Option("--prior", help="Predict a latent, not rotations: latent, or a file of `prior`.")
     ] = None,
     imagenet: Annotated[Path | None, typer.Option("--imagenet", help="Start the ResNet from these weights.")] = None,
     precision: PrecisionOption = "float32",
@@ -166,6 +166,7 @@ def adapt(
         str | None, typer.Option("--norm", help="Batch norm statistics: target or frozen; default: the preset's.")
     ] = None,
     precision: PrecisionOption = "float32",
+    pose_prior: Prior = "gaussian",
     source: Annotated[Path | None, typer.Option("--source", help="Labelled crops that are replayed.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
     masks: MaskFolder = None,
@@ -193,6 +194,7 @@ def adapt(
         "precision": choice("--precision", precision, PRECISIONS),
         "supervised": loss == "labels",
         "keypoints": loss if loss in KEYPOINT_USES else None,
+        "fit": replace(base.fit, prior=pose_prior),
         "seed": seed,
     }
     if loss in LOSS_NAMES:

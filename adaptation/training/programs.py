@@ -27,6 +27,7 @@ from adaptation.latent_prior import LatentPosePrior
 from adaptation.output import MARKER, result_folder, writing
 from adaptation.pipeline import FitOptions, FitOutcome, FittedPerson, choose_detections, cut_crops, make_fitter
 from adaptation.poses import sample_poses
+from adaptation.prior import pose_prior
 from adaptation.programs import summarise, write_results
 from adaptation.progress import Progress
 from adaptation.regressor import Regressor
@@ -178,7 +179,7 @@ def train_source(
     out: Path,
     preset: Preset,
     *,
-    prior: Path | None,
+    prior: str | None,
     imagenet: Path | None,
     device: str,
     seed: int,
@@ -189,7 +190,7 @@ def train_source(
     domain = Domain.load(source)
     settings = replace(preset.pretrain, seed=seed)
     torch.manual_seed(seed)
-    decoder = LatentPosePrior.load(prior) if prior else None
+    decoder = LatentPosePrior.named(prior) if prior else None
     network = Regressor(preset.blocks, preset.width, preset.hidden, decoder, preset.grid)
     if imagenet:
         load_imagenet(network, imagenet)
@@ -242,6 +243,7 @@ def adapt_network(
     """
     join(device)
     console = Console()
+    pose_prior(settings.fit.prior)  # first: what is wrong with it is to be said at once
     loaded = load_network(model)
     before = copy.deepcopy(loaded.network)
     shape = Body.load(body) if body else Body.free()

@@ -132,6 +132,21 @@ def test_results_are_replaced_only_when_asked(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_fitting_with_a_latent_prior(
+    recording_folder: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, file = tmp_path / "out", tmp_path / "prior.safetensors"
+    file.write_bytes(b"not weights")
+    arguments = ["fit", str(recording_folder), "--out", str(out), *QUICK, "--prior"]
+    assert "is not a pose prior" in refused(*arguments, file)
+    assert "no pose prior 'gauss'" in refused(*arguments, "gauss")
+    monkeypatch.setattr(sys, "argv", ["topo-adapt", *arguments, "latent"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0 and (out / "person_01.npz").exists()
+    assert json.loads((out / "settings.json").read_text())["options"]["fit"]["prior"] == "latent"
+
+
 def test_failing_command_as_a_process(tmp_path: Path) -> None:
     done = run("fit", tmp_path / "no.avi", "--out", tmp_path / "new" / "out")
     assert done.returncode == 2 and done.stdout == ""

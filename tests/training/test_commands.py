@@ -83,6 +83,18 @@ def test_a_prior_and_a_network_with_its_latent(command: Command, work: Path, tmp
     assert json.loads((out / "scores.json").read_text())["images"] == 24
 
 
+def test_adapting_with_a_latent_prior(command: Command, work: Path, tmp_path: Path) -> None:
+    prior, out = tmp_path / "prior.safetensors", tmp_path / "out"
+    assert command("prior", "--out", prior, "--steps", 1)[0] == 0
+    code, _, errors = command(*adapting(work, out), "--prior", prior)
+    assert code == 0, errors
+    assert json.loads((out / "settings.json").read_text())["adapt"]["fit"]["prior"] == str(prior)
+    code, _, errors = command(*adapting(work, out), "--prior", "latent")
+    assert code == 2 and "holds a run with other settings" in errors
+    code, _, errors = command(*adapting(work, tmp_path / "no"), "--prior", "laten")
+    assert code == 2 and "no pose prior 'laten'" in errors and not (tmp_path / "no").exists()
+
+
 @pytest.mark.parametrize("loss", ["ours", "a1", "a2", "weak", "labels"])
 def test_adapting(loss: str, command: Command, work: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"

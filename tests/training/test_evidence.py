@@ -14,14 +14,14 @@ def record_of(errors: dict[str, tuple[float, float]], seeds: int = 1) -> dict[st
     def cell(method: str, seed: int) -> dict[str, object]:
         pa, mp = errors[method]
         return {
-            "target": "lr-32", "method": method, "seed": seed, "seconds": 90.0, "settings": None,
+            "target": "lr-32", "method": method, "seed": seed, "seconds": 90.0, "commit": "abc", "settings": None,
             "pa_mpjpe": {"mean": pa + seed, "half_interval": 4.0},
             "mpjpe": {"mean": mp, "half_interval": 6.0},
             "iou": {"mean": 0.5, "half_interval": 0.01},
         }  # fmt: skip
 
     scale = {"pretrain_steps": 7, "train": 24, "adapt": 12, "test": 36, "precision": "float32"}
-    machine = {"commit": "abc", "processor": "x", "python": "3.11", "torch": "2.13"}
+    machine = {"processor": "x", "python": "3.11", "torch": "2.13"}
     return {"machine": machine, "materials": scale, "cells": [cell(m, s) for m in errors for s in range(seeds)]}
 
 
