@@ -81,8 +81,8 @@ def _protocol(record: Record) -> str:
     seeds = len({row["seed"] for row in record["cells"]})
     return (
         f"One source regressor, trained for {scale['pretrain_steps']} steps on {scale['train']} labelled crops of the "
-        f"source, is adapted to {scale['adapt']} crops of each target with masks from background subtraction (made from "
-        f"the frames before a shift degrades them), and "
+        f"source, is adapted to {scale['adapt']} crops of each target with masks from background subtraction, "
+        "found in the frames before a shift degrades them, and "
         f"measured on {scale['test']} others, of other people in other places. Seeds per cell: {seeds}. "
         f"Behind ±: half of a 95 % interval over the clips of the test set, not over seeds. {PROTOCOL}.\n\n"
         f"Measured at commit {commits}, Python {machine['python']}, torch {machine['torch']}, "
