@@ -1,4 +1,4 @@
-# make demo | make test | make bench | make lint | make sanitize
+# make demo | make test | make bench | make evidence | make lint | make sanitize
 # Everything runs in a virtual environment of its own, $(VENV), made on first use.
 
 PYTHON ?= python3
@@ -7,7 +7,7 @@ OUT ?= out/demo
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(shell find csrc topokernels adaptation tools -type f -not -name '*.so' -not -path '*/__pycache__/*')
 
-.PHONY: install test demo bench lint sanitize clean
+.PHONY: install test demo bench evidence lint sanitize clean
 
 install: $(VENV)/installed
 
@@ -35,6 +35,12 @@ bench: install
 	for op in s2d d2t chamfer topology_loss; do $(BIN)/python benchmarks/bench_$$op.py --device cpu --out out/bench || exit 1; done
 	TOPO_SIMD_LEVEL=avx2 $(BIN)/python benchmarks/bench_s2d.py --device cpu --masks inward outward --out out/bench
 	$(BIN)/python benchmarks/bars.py out/bench
+
+# Every method on every kind of shift, and docs/evidence.md from it; hours on 2 cores, stops and goes on at any cell.
+# QUICK=--quick runs the same on little data.
+evidence: $(VENV)/dev
+	$(BIN)/python -m adaptation.evidence --work out/evidence --precision bfloat16 $(QUICK) \
+		$(if $(QUICK),--out out/evidence/evidence.json,--out benchmarks/results/evidence.json --document docs/evidence.md)
 
 $(VENV)/dev: $(VENV)/installed
 	$(BIN)/pip install --quiet -c constraints.txt '.[dev]'

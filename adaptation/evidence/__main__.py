@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 
 from adaptation.arguments import choice
-from adaptation.evidence.cells import METHODS, TARGETS, grid, run_cells
+from adaptation.evidence.cells import METHODS, grid, run_cells
 from adaptation.evidence.document import write_document
-from adaptation.evidence.materials import QUICK, Materials, Scale
+from adaptation.evidence.materials import QUICK, TARGETS, Materials, Scale
 from adaptation.training.steps import PRECISIONS
 
 

@@ -18,7 +18,7 @@ import torch
 from adaptation.body import Body
 from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain
-from adaptation.evidence.materials import TARGETS, Materials, Say
+from adaptation.evidence.materials import Materials, Say
 from adaptation.losses import LOSS_NAMES, LossName
 from adaptation.output import whole_file
 from adaptation.training.adapt import AdaptSettings, adapt
@@ -35,6 +35,7 @@ METHODS = {
     "ours": "L_S and L_T",
     "ours, fits": "the same, one step in four from fits (Algorithm 1)",
     "ours, separate": "the same as ours, with the paper's separate optimisers",
+    "ours, no replay": "the same as ours, without the source's labels",
     "labels": "full supervision on the target, the ceiling",
 }
 
@@ -64,6 +65,8 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         return replace(settings, rate=0.0, replay=0, steps=min(settings.steps, 60))
     if cell.method == "replay":
         return replace(settings, silhouette_weight=0.0)
+    if cell.method == "ours, no replay":
+        return replace(settings, replay=0)
     if cell.method == "ours, fits":
         return replace(settings, every=4)
     if cell.method == "ours, separate":
@@ -144,6 +147,3 @@ def _nothing(_text: str) -> None:
 def grid(targets: list[str], methods: list[str], seeds: int) -> list[Cell]:
     """All combinations, the cheapest seeds first."""
     return [Cell(target, method, seed) for seed in range(seeds) for target in targets for method in methods]
-
-
-__all__ = ["METHODS", "TARGETS", "Cell", "grid", "run_cells"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adaptation.evidence.cells import METHODS
+from adaptation.evidence.materials import TARGETS
 from adaptation.training.evaluate import PROTOCOL
 
 Record = dict[str, Any]
@@ -23,7 +24,8 @@ def write_document(record_path: Path, path: Path) -> None:
     record: Record = json.loads(record_path.read_text())
     picture = path.parent / "pictures" / "evidence.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    targets = list(dict.fromkeys(row["target"] for row in record["cells"]))
+    run = {row["target"] for row in record["cells"]}
+    targets = [name for name in TARGETS if name in run]
     plot(record, targets, picture)
     parts = [
         "# Does silhouette topology recover pose?",
