@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from adaptation.arguments import choice
-from adaptation.evidence.cells import METHODS, grid, run_cells
+from adaptation.evidence.cells import METHODS, finished, grid, run_cells
 from adaptation.evidence.document import write_document
 from adaptation.evidence.materials import QUICK, TARGETS, Materials, Scale
 from adaptation.training.steps import PRECISIONS
@@ -24,6 +24,7 @@ def main(
     methods: Annotated[str, typer.Option("--methods", help="Separated by semicolons.")] = ";".join(METHODS),
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds per cell.")] = 1,
     quick: Annotated[bool, typer.Option("--quick", help="The same on little data, within 20 minutes.")] = False,
+    gather: Annotated[bool, typer.Option("--gather", help="Run nothing; write what has run so far.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Adaptations side by side, a thread each.")] = 2,
     precision: Annotated[str, typer.Option("--precision", help="float32 or bfloat16.")] = "float32",
     out: Annotated[Path, typer.Option("--out", help="JSON file to write.")] = Path("evidence.json"),
@@ -39,7 +40,10 @@ def main(
     def say(text: str) -> None:
         console.print(text, highlight=False)
 
-    rows = run_cells(grid(chosen, ways, seeds), materials, jobs=jobs, say=say)
+    cells = grid(chosen, ways, seeds)
+    if not gather:
+        run_cells(cells, materials, jobs=jobs, say=say)
+    rows = finished(cells, materials)
     record = {"machine": machine(), "materials": materials.describe(), "cells": rows}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=1) + "\n")

@@ -77,8 +77,14 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
     return settings
 
 
-def run_cells(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> list[dict[str, Any]]:
-    """Run what has not run yet, and give what came out of all of them."""
+def finished(cells: list[Cell], materials: Materials) -> list[dict[str, Any]]:
+    """What came out of those cells that have run."""
+    files = (materials.folder / "cells" / f"{cell.name}.json" for cell in cells)
+    return [json.loads(file.read_text()) for file in files if file.exists()]
+
+
+def run_cells(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> None:
+    """Run what has not run yet."""
     folder = materials.folder / "cells"
     folder.mkdir(parents=True, exist_ok=True)
     for target in dict.fromkeys(cell.target for cell in cells):
@@ -90,7 +96,6 @@ def run_cells(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_one_thread) as pool:
         for line in pool.map(_run, open_cells, [materials] * len(open_cells)):
             say(line)
-    return [json.loads((folder / f"{cell.name}.json").read_text()) for cell in cells]
 
 
 def commit() -> str:
