@@ -36,7 +36,7 @@ METHODS = {
     "ours, fits": "the same, one step in four from fits (Algorithm 1)",
     "ours, separate": "the same as ours, with the paper's separate optimisers",
     "ours, no replay": "the same as ours, without the source's labels",
-    "labels": "full supervision on the target, the ceiling",
+    "labels": "full supervision on the target, at a higher rate: the ceiling",
 }
 
 

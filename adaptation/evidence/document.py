@@ -145,6 +145,7 @@ def plot(record: Record, targets: list[str], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(1.2 + 2.4 * len(targets), 4), constrained_layout=True)
     colors = plt.get_cmap("viridis")(np.linspace(0.0, 0.92, len(methods)))
     width = 0.84 / len(methods)
+    named: set[str] = set()
     for number, method in enumerate(methods):
         for place, target in enumerate(targets):
             rows = rows_of(record, target, method)
@@ -156,8 +157,9 @@ def plot(record: Record, targets: list[str], path: Path) -> None:
                     yerr=float(np.mean([row["pa_mpjpe"]["half_interval"] for row in rows])),
                     error_kw={"lw": 0.8, "ecolor": "0.35"},
                     color=colors[number],
-                    label=method if place == 0 else None,
+                    label=None if method in named else method,
                 )
+                named.add(method)
     axes.set_xticks(range(len(targets)), targets)
     axes.set_ylabel("PA-MPJPE, mm (less is better)")
     axes.spines[["top", "right"]].set_visible(False)
