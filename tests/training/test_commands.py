@@ -48,7 +48,8 @@ def work(source: Domain, target: Domain, tmp_path_factory: pytest.TempPathFactor
     source.save(folder / "source", {})
     target.save(folder / "target", {})
     arguments = ["pretrain", folder / "source", "--out", folder / "run", "--preset", "tiny"]
-    done = subprocess.run([sys.executable, "-m", "adaptation.cli", *map(str, arguments)], env=ENVIRONMENT, check=False)
+    command = [sys.executable, "-m", "adaptation.cli", *map(str, arguments)]
+    done = subprocess.run(command, env=ENVIRONMENT, cwd=folder, check=False)  # the source folder hides the package
     assert done.returncode == 0
     return folder
 
