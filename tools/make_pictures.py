@@ -1,4 +1,4 @@
-"""Make docs/demo.jpg from the results of `topo-adapt demo --out DIR`: python tools/make_pictures.py DIR."""
+"""Make docs/demo.jpg from the results of `topo-adapt demo-fit --out DIR`: python tools/make_pictures.py DIR."""
 
 from __future__ import annotations
 
