@@ -236,7 +236,7 @@ def test_a_run_that_is_stopped_goes_on(program: str, how: str, command: Command,
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-c", STOPPED, how, *map(str, arguments(out))],
-        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=ENVIRONMENT, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         if how == "interrupt":
