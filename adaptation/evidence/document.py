@@ -46,7 +46,11 @@ def rows_of(record: Record, target: str, method: str) -> list[Row]:
 def mean_of(record: Record, target: str, method: str, measure: str) -> float | None:
     """Mean over seeds; None where the cell was not run."""
     rows = rows_of(record, target, method)
-    return float(np.mean([row[measure]["mean"] for row in rows])) if rows else None
+    return _mean(rows, measure) if rows else None
+
+
+def _mean(rows: list[Row], measure: str, part: str = "mean") -> float:
+    return float(np.mean([row[measure][part] for row in rows]))
 
 
 def _answer(record: Record, targets: list[str]) -> str:
@@ -89,7 +93,8 @@ def _protocol(record: Record) -> str:
         f"Behind ±: half of a 95 % interval over the clips of the test set, not over seeds. {PROTOCOL}.\n\n"
         f"Measured at commit {commits}, Python {machine['python']}, torch {machine['torch']}, "
         f"{scale['precision']}. Any row again: "
-        "`python -m adaptation.evidence --work DIR --targets TARGET --methods 'METHOD'`."
+        f"`python -m adaptation.evidence --work DIR --precision {scale['precision']} --targets TARGET "
+        "--methods 'METHOD'`."
     )
 
 
@@ -106,8 +111,8 @@ def _table(record: Record, target: str) -> str:
         rows = rows_of(record, target, method)
         if not rows:
             continue
-        pa, mp, iou = (float(np.mean([row[m]["mean"] for row in rows])) for m in ("pa_mpjpe", "mpjpe", "iou"))
-        half = float(np.mean([row["pa_mpjpe"]["half_interval"] for row in rows]))
+        pa, mp, iou = (_mean(rows, measure) for measure in ("pa_mpjpe", "mpjpe", "iou"))
+        half = _mean(rows, "pa_mpjpe", "half_interval")
         spread = f" (seeds {np.std([row['pa_mpjpe']['mean'] for row in rows], ddof=1):.1f})" if len(rows) > 1 else ""
         first, first_mp = before["pa_mpjpe"], before["mpjpe"]
         changes = ["", ""]
@@ -152,9 +157,9 @@ def plot(record: Record, targets: list[str], path: Path) -> None:
             if rows:
                 axes.bar(
                     place - 0.42 + (number + 0.5) * width,
-                    float(np.mean([row["pa_mpjpe"]["mean"] for row in rows])),
+                    _mean(rows, "pa_mpjpe"),
                     0.92 * width,
-                    yerr=float(np.mean([row["pa_mpjpe"]["half_interval"] for row in rows])),
+                    yerr=_mean(rows, "pa_mpjpe", "half_interval"),
                     error_kw={"lw": 0.8, "ecolor": "0.35"},
                     color=colors[number],
                     label=None if method in named else method,
