@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from adaptation.domains.dataset import Domain, DomainSettings, Split, make_domai
 from adaptation.regressor import Regressor
 from adaptation.training.presets import preset
 from adaptation.training.pretrain import pretrain
-from adaptation.training.programs import shift_by_name, shift_domain
+from adaptation.training.programs import SHIFTS, shift_by_name, shift_domain
 from adaptation.training.steps import Precision
 from adaptation.training.uap import UapSettings, craft, save_perturbation
 
@@ -46,7 +45,6 @@ class Scale:
 
 
 QUICK = Scale(train=1200, adapt=480, test=120, pretrain_steps=300, other_steps=60, uap_steps=20, adapt_steps=40)
-SHIFTS = ("lr-96", "lr-52", "lr-32", "uap-4", "uap-8", "uap-16", "night")
 TARGETS = ("style", *SHIFTS)
 
 
@@ -119,5 +117,4 @@ class Materials:
 
     def describe(self) -> dict[str, object]:
         """For the record."""
-        source = json.loads((self.folder / "data" / "source-train" / "domain.json").read_text())
-        return {**asdict(self.scale), "train": source["count"], "precision": self.precision}
+        return {**asdict(self.scale), "precision": self.precision}

@@ -1,7 +1,7 @@
 """Algorithm 1 of Kundu et al. (NeurIPS 2021): adapt a regressor to a camera from silhouettes alone.
 
 Of every K steps, K - 1 train the network end to end on L_S and L_T of the silhouettes that it
-predicts, with an optimiser for each. The last one fits bodies to the masks, starting from the
+predicts, with one optimiser for both or one for each. The last one fits bodies to the masks, starting from the
 network's predictions, and trains the network on the fits: where the end-to-end gradient is stuck,
 the fit may not be. As in SPIN, the best fit so far of every image is kept.
 

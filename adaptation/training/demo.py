@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from adaptation.domains.dataset import DomainSettings, Split, make_domain
+from adaptation.domains.dataset import DomainSettings, Split
 from adaptation.errors import UserError
 from adaptation.pipeline import FitOptions
-from adaptation.progress import Progress
 from adaptation.training.presets import preset
-from adaptation.training.programs import adapt_network, shift_by_name, shift_domain
+from adaptation.training.programs import adapt_network, film, shift_by_name, shift_domain
 from adaptation.training.runs import resumable
 from adaptation.training.steps import Precision
 
@@ -69,8 +68,7 @@ def demo(out: Path, settings: DemoSettings, *, overwrite: bool, command: str) ->
 def _film(out: Path, name: str, split: Split, count: int, settings: DemoSettings, *, shifted: bool) -> Path:
     """Crops of the source family, as its own camera sees them or as the target's does."""
     filmed = DomainSettings("source", split, count, preset("small").size)
-    with Progress().task(f"Filming people: {name}, {split}", filmed.count) as update:
-        domain = make_domain(filmed, workers=settings.workers, progress=update.by)
+    domain = film(filmed, settings.workers, f"Filming people: {name}, {split}")
     if shifted:
         domain = shift_domain(domain, shift_by_name(settings.shift, domain.size, None))
     folder = out / f"{name}-{split}"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from adaptation.body import Body
 from adaptation.checkpoints import LoadedNetwork, load_imagenet, load_network
-from adaptation.domains.dataset import Domain, DomainSettings, make_domain
+from adaptation.domains.dataset import FRAMES, Domain, DomainSettings, make_domain
 from adaptation.domains.recordings import domain_of_crops
 from adaptation.domains.shifts import low_resolution, night, perturbed
 from adaptation.errors import UserError
@@ -50,11 +50,16 @@ SHIFTS = ("lr-96", "lr-52", "lr-32", "uap-4", "uap-8", "uap-16", "night")
 def domain(settings: DomainSettings, out: Path, *, workers: int, overwrite: bool) -> None:
     """Film a synthetic domain and write it as a folder of crops."""
     with result_folder(out, overwrite=overwrite) as folder:
-        with Progress().task("Filming", settings.clips * 12) as update:
-            made = make_domain(settings, workers=workers, progress=update.by)
+        made = film(settings, workers, "Filming")
         made.save(folder, asdict(settings))
         (folder / MARKER).write_text(json.dumps(asdict(settings), indent=2) + "\n")
     Console().print(f"{len(made)} crops of {settings.size} px in {out}", highlight=False)
+
+
+def film(settings: DomainSettings, workers: int, title: str) -> Domain:
+    """Film a domain under a progress bar."""
+    with Progress().task(title, settings.clips * FRAMES) as update:
+        return make_domain(settings, workers=workers, progress=update.by)
 
 
 def degrade(source: Path, shift: str, out: Path, *, delta: Path | None, overwrite: bool) -> None:
