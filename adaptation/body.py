@@ -125,6 +125,11 @@ class Body(torch.nn.Module):
         """V."""
         return self._weights.shape[1]
 
+    @property
+    def skinning_weights(self) -> Tensor:
+        """(V, 24) share of each joint in the motion of each vertex."""
+        return self._weights.T
+
     def forward(self, pose: Tensor, betas: Tensor) -> BodyOutput:
         """Pose bodies.
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from topokernels import s2d, skeleton, topology_loss
+from topokernels._registration import BackwardMode
 from topokernels.mask_chamfer import mask_chamfer
 from topokernels.topology_loss import TargetTopology, target_topology
 
@@ -68,6 +69,7 @@ class LossSettings:
 
     Attributes:
         name: b1 pixel L2; b2 L_S; b3 L_S and pixel L2 of the skeletons; ours L_S and L_T.
+        distance_weight: of L_S; 0 leaves L_T alone.
         topology_weight: of the skeleton term.
         pixel_weight: of b1 added to the others.
         pull_weight: of the terms that pull the body to parts of the mask it misses; 1 in the paper.
@@ -76,15 +78,18 @@ class LossSettings:
             side of the outline, and a rendered silhouette answers only outside of it.
         normalise: divide by the numbers of pixels of mask and skeleton. False: the paper's plain sums, that many
             times as large; the weights of priors beside them must grow as well.
+        backward: of distance maps and skeletons, as `topokernels.s2d` explains it.
     """
 
     name: LossName = "ours"
+    distance_weight: float = 1.0
     topology_weight: float = 0.5
     pixel_weight: float = 0.0
     pull_weight: float = 1.0
     iterations: int = 64
     gain: float = 2.0
     normalise: bool = True
+    backward: BackwardMode = "subgradient"
 
 
 @dataclass(frozen=True)
@@ -116,16 +121,18 @@ def silhouette_terms(silhouette: Tensor, target: SilhouetteTarget, settings: Los
     area, length = (target.area, target.length) if settings.normalise else (1.0, 1.0)
     if settings.name == "b1":
         return SilhouetteTerms(_pixel_sum(silhouette, target.mask) / area, nothing)
-    pull, push = mask_chamfer(silhouette, target.mask, target.distance, iterations=settings.iterations)
+    pull, push = mask_chamfer(
+        silhouette, target.mask, target.distance, iterations=settings.iterations, backward=settings.backward
+    )
     pull = _amplify(pull, settings.gain)  # it alone reaches the silhouette through a distance map
-    loss = (settings.pull_weight * pull + push).flatten() / area
+    loss = settings.distance_weight * (settings.pull_weight * pull + push).flatten() / area
     if settings.pixel_weight:
         loss = loss + settings.pixel_weight * _pixel_sum(silhouette, target.mask) / area
     if settings.name == "b2":
         return SilhouetteTerms(loss, nothing)
     if settings.name == "b3":
-        ridges = _amplify(skeleton(silhouette, iterations=settings.iterations), settings.gain)
-        topology = _pixel_sum(ridges, target.topology.skeleton)
+        ridges = skeleton(silhouette, iterations=settings.iterations, backward=settings.backward)
+        topology = _pixel_sum(_amplify(ridges, settings.gain), target.topology.skeleton)
     else:
         topology = _amplify(_topology_loss(silhouette, target, settings), settings.gain)
     return SilhouetteTerms(loss, settings.topology_weight * topology / length)
@@ -147,6 +154,7 @@ def _topology_loss(silhouette: Tensor, target: SilhouetteTarget, settings: LossS
         pull_weight=settings.pull_weight,
         reduction="none",
         iterations=settings.iterations,
+        backward=settings.backward,
     ).flatten()
 
 

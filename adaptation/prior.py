@@ -61,9 +61,13 @@ class GaussianPosePrior(torch.nn.Module):
         return cls(flat.mean(dim=0).float(), root.float())
 
     @classmethod
-    def default(cls) -> GaussianPosePrior:
-        """Of sampled poses, mostly walking and standing (`sample_poses`); always the same."""
-        return cls(*_default())
+    def default(cls, without: Kind | None = None) -> GaussianPosePrior:
+        """Of sampled poses, mostly walking and standing (`sample_poses`); always the same.
+
+        Args:
+            without: a kind of poses that the examples lack.
+        """
+        return cls(*_default(without))
 
     def energy(self, pose: Tensor) -> Tensor:
         """Squared Mahalanobis distance: about one per component that moves in the examples.
@@ -90,9 +94,9 @@ class GaussianPosePrior(torch.nn.Module):
 _SHARES: dict[Kind, int] = {"walking": 3, "standing": 2, "sitting": 1, "reaching": 1, "arms_up": 1}
 
 
-@lru_cache(maxsize=1)
-def _default() -> tuple[Tensor, Tensor]:
-    kinds = [kind for kind, share in _SHARES.items() for _ in range(share)]
+@lru_cache
+def _default(without: Kind | None) -> tuple[Tensor, Tensor]:
+    kinds = [kind for kind, share in _SHARES.items() for _ in range(share) if kind != without]
     prior = GaussianPosePrior.fit(sample_poses(4000, torch.Generator().manual_seed(0), kinds))
     return prior.mean, prior.precision_root
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from adaptation.body import Body
 from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain
-from adaptation.evidence.materials import Materials, Say
+from adaptation.evidence.materials import Materials, Say, commit, nothing, one_thread
 from adaptation.losses import LOSS_NAMES, LossName
 from adaptation.output import whole_file
 from adaptation.training.adapt import AdaptSettings, adapt
@@ -93,24 +90,13 @@ def run_cells(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -
     materials.source_model(say)
     open_cells = [cell for cell in cells if not (folder / f"{cell.name}.json").exists()]
     # Not forked: a child would inherit the locks of threads that it does not have.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=one_thread) as pool:
         for line in pool.map(_run, open_cells, [materials] * len(open_cells)):
             say(line)
 
 
-def commit() -> str:
-    """The commit of the working folder, short."""
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return git.stdout.strip() or "unknown"
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
 def _run(cell: Cell, materials: Materials) -> str:
-    body, quiet = Body.free(), _nothing
+    body, quiet = Body.free(), nothing
     network = load_network(str(materials.source_model(quiet))).network
     test = Domain.load(materials.target(cell.target, "test", quiet))
     settings, begun = settings_of(cell, materials), time.time()
@@ -143,10 +129,6 @@ def _spread(values: npt.NDArray[np.float32], clip: npt.NDArray[np.int64]) -> dic
 def _line(scores: Scores) -> str:
     row = scores.summary()
     return f"PA-MPJPE {row['pa_mpjpe']:.1f}, MPJPE {row['mpjpe']:.1f}, IoU {row['iou']:.3f}"
-
-
-def _nothing(_text: str) -> None:
-    pass
 
 
 def grid(targets: list[str], methods: list[str], seeds: int) -> list[Cell]:

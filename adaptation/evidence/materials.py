@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import torch
 
 from adaptation.body import Body
@@ -33,6 +35,8 @@ class Scale:
         other_steps: of the network that the perturbation is crafted on.
         uap_steps: of crafting.
         adapt_steps: of an adaptation.
+        pairs: bodies and starts per cell of the fitting grid.
+        fit_steps: of a fit there.
     """
 
     train: int = 24000
@@ -42,9 +46,21 @@ class Scale:
     other_steps: int = 1200
     uap_steps: int = 200
     adapt_steps: int = 400
+    pairs: int = 200
+    fit_steps: int = 150
 
 
-QUICK = Scale(train=1200, adapt=480, test=120, pretrain_steps=300, other_steps=60, uap_steps=20, adapt_steps=40)
+QUICK = Scale(
+    train=1200,
+    adapt=480,
+    test=120,
+    pretrain_steps=300,
+    other_steps=60,
+    uap_steps=20,
+    adapt_steps=40,
+    pairs=20,
+    fit_steps=40,
+)
 TARGETS = ("style", *SHIFTS)
 
 
@@ -118,3 +134,19 @@ class Materials:
     def describe(self) -> dict[str, object]:
         """For the record."""
         return {**asdict(self.scale), "precision": self.precision}
+
+
+def commit() -> str:
+    """The commit of the working folder, short."""
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return git.stdout.strip() or "unknown"
+
+
+def one_thread() -> None:
+    """What a process of a pool begins with: its neighbours use the other cores."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def nothing(_text: str) -> None:
+    """Says nothing."""
