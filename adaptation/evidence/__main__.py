@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -12,45 +13,69 @@ import typer
 from rich.console import Console
 
 from adaptation.arguments import choice
-from adaptation.evidence.cells import METHODS, finished, grid, run_cells
+from adaptation.errors import UserError
+from adaptation.evidence.cells import adaptation_grid, run_adaptations
 from adaptation.evidence.document import write_document
-from adaptation.evidence.materials import QUICK, TARGETS, Materials, Scale
+from adaptation.evidence.fits import fit_grid, run_fits
+from adaptation.evidence.materials import QUICK, Materials, Scale
 from adaptation.training.steps import PRECISIONS
 
 
 def main(
     work: Annotated[Path, typer.Option("--work", help="Folder for domains, networks and runs, about 4 GB.")],
-    targets: Annotated[str, typer.Option("--targets", help="Separated by commas.")] = ",".join(TARGETS),
-    methods: Annotated[str, typer.Option("--methods", help="Separated by semicolons.")] = ";".join(METHODS),
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds per cell.")] = 1,
+    only: Annotated[
+        str, typer.Option("--only", help="Cells to run, as 'adapt/style/*', 'adapt/*/ours/0' or 'fit/medium/b?'.")
+    ] = "*",
     quick: Annotated[bool, typer.Option("--quick", help="The same on little data, within 20 minutes.")] = False,
     gather: Annotated[bool, typer.Option("--gather", help="Run nothing; write what has run so far.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Adaptations side by side, a thread each.")] = 2,
-    precision: Annotated[str, typer.Option("--precision", help="float32 or bfloat16.")] = "float32",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cells side by side, a thread each.")] = 2,
+    precision: Annotated[str, typer.Option("--precision", help="Of networks: float32 or bfloat16.")] = "float32",
     out: Annotated[Path, typer.Option("--out", help="JSON file to write.")] = Path("evidence.json"),
     document: Annotated[Path | None, typer.Option("--document", help="Markdown to write from it.")] = None,
 ) -> None:
-    """Adapt one source regressor to every target with every method, measure on labelled crops, and write tables."""
-    chosen = [choice("--targets", name.strip(), TARGETS) for name in targets.split(",")]
-    ways = [choice("--methods", name.strip(), tuple(METHODS)) for name in methods.split(";")]
+    """Adapt one source regressor to every target with every method, fit bodies without one, and write tables."""
     console = Console()
-    kind = choice("--precision", precision, PRECISIONS)
-    materials = Materials(work, QUICK if quick else Scale(), kind, jobs)
+    try:
+        kind = choice("--precision", precision, PRECISIONS)
+        materials = Materials(work, QUICK if quick else Scale(), kind, jobs)
+        adaptations, fits = adaptation_grid(quick=quick), fit_grid()
+        if not gather:
+            chosen = {cell.name for cell in [*adaptations, *fits] if fnmatchcase(cell.name, only)}
+            if not chosen:
+                raise UserError(f"--only: no cell is named like {only!r}; names are like adapt/style/ours/0")
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False)
+            def say(text: str) -> None:
+                console.print(text, highlight=False, markup=False)
 
-    cells = grid(chosen, ways, seeds)
-    if not gather:
-        run_cells(cells, materials, jobs=jobs, say=say)
-    rows = finished(cells, materials)
-    record = {"machine": machine(), "materials": materials.describe(), "cells": rows}
+            run_adaptations([cell for cell in adaptations if cell.name in chosen], materials, jobs=jobs, say=say)
+            run_fits([cell for cell in fits if cell.name in chosen], materials, jobs=jobs, say=say)
+        record = {
+            "machine": machine(),
+            "materials": materials.describe(),
+            "adaptations": [materials.result(cell.name) for cell in adaptations if materials.has_run(cell.name)],
+            "fits": [materials.result(cell.name) for cell in fits if materials.has_run(cell.name)],
+        }
+        if not record["adaptations"] and not record["fits"]:
+            raise UserError(f"{work}: nothing has run yet")
+    except UserError as error:
+        console.print(f"error: {error}", style="red", highlight=False, markup=False)
+        raise typer.Exit(2) from None
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n")
-    console.print(f"{out}: {len(rows)} cells")
+    out.write_text(dumps(record))
+    done = ", ".join(f"{len(rows)} {part}" for part, rows in record.items() if isinstance(rows, list))
+    console.print(f"{out}: {done}")
     if document:
         write_document(out, document)
         console.print(document)
+
+
+def dumps(record: dict[str, object]) -> str:
+    """JSON with one cell per line, so that a version control system shows which have changed."""
+    parts = []
+    for name, value in record.items():
+        lines = "[\n" + ",\n".join(f"  {json.dumps(row)}" for row in value) + "\n ]" if isinstance(value, list) else ""
+        parts.append(f' "{name}": {lines or json.dumps(value)}')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def machine() -> dict[str, str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +13,12 @@ import numpy.typing as npt
 from adaptation.body import Body
 from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain
-from adaptation.evidence.materials import Materials, Say, commit, nothing, one_thread
+from adaptation.evidence.materials import Materials, Say, nothing, one_thread
 from adaptation.losses import LOSS_NAMES, LossName
-from adaptation.output import whole_file
 from adaptation.training.adapt import AdaptSettings, adapt
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
+from adaptation.training.programs import SHIFTS
 
 METHODS = {
     "source-only": "the source model as it is",
@@ -35,6 +33,8 @@ METHODS = {
     "ours, no replay": "the same as ours, without the source's labels",
     "labels": "full supervision on the target, at a higher rate: the ceiling",
 }
+SHIFT_METHODS = ("source-only", "norms", "ours", "labels")
+SEEDS = 3  # on "style"; one on shifts of the image
 
 
 @dataclass(frozen=True, order=True)
@@ -47,8 +47,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For files."""
-        return f"{self.target}_{self.method.replace(', ', '-')}_{self.seed}"
+        """Of files and of the command line."""
+        return f"adapt/{self.target}/{self.method}/{self.seed}"
 
 
 def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
@@ -74,24 +74,26 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
     return settings
 
 
-def finished(cells: list[Cell], materials: Materials) -> list[dict[str, Any]]:
-    """What came out of those cells that have run."""
-    files = (materials.folder / "cells" / f"{cell.name}.json" for cell in cells)
-    return [json.loads(file.read_text()) for file in files if file.exists()]
+def adaptation_grid(*, quick: bool = False) -> list[Cell]:
+    """All cells, one seed of everything first."""
+    seeds = 1 if quick else SEEDS
+    style = [Cell("style", method, seed) for seed in range(seeds) for method in METHODS]
+    shifts = [Cell(target, method, 0) for target in SHIFTS for method in SHIFT_METHODS]
+    return sorted(style + shifts, key=lambda cell: cell.seed)
 
 
-def run_cells(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> None:
+def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> None:
     """Run what has not run yet."""
-    folder = materials.folder / "cells"
-    folder.mkdir(parents=True, exist_ok=True)
-    for target in dict.fromkeys(cell.target for cell in cells):
+    todo = [cell for cell in cells if not materials.has_run(cell.name)]
+    if not todo:
+        return
+    for target in dict.fromkeys(cell.target for cell in todo):
         materials.target(target, "adapt", say)
         materials.target(target, "test", say)
     materials.source_model(say)
-    open_cells = [cell for cell in cells if not (folder / f"{cell.name}.json").exists()]
     # Not forked: a child would inherit the locks of threads that it does not have.
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=one_thread) as pool:
-        for line in pool.map(_run, open_cells, [materials] * len(open_cells)):
+        for line in pool.map(_run, todo, [materials] * len(todo)):
             say(line)
 
 
@@ -109,28 +111,19 @@ def _run(cell: Cell, materials: Materials) -> str:
     scores = evaluate(network, test, body)
     result = {
         **asdict(cell),
-        **{name: _spread(getattr(scores, name), test.clip) for name in ("mpjpe", "pa_mpjpe", "iou")},
+        **{name: _by_clip(getattr(scores, name), test.clip) for name in ("mpjpe", "pa_mpjpe", "iou")},
         "seconds": round(seconds, 1),
-        "commit": commit(),
         "settings": None if cell.method == "source-only" else asdict(settings),
     }
-    with whole_file(materials.folder / "cells" / f"{cell.name}.json") as file:
-        file.write((json.dumps(result, indent=1) + "\n").encode())
+    materials.keep(cell.name, result)
     return f"{cell.name}: {_line(scores)}, {seconds:.0f} s"
 
 
-def _spread(values: npt.NDArray[np.float32], clip: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Mean over images, and half of its 95 % confidence interval; images of a clip are not independent, clips are."""
-    means = np.array([values[clip == number].mean() for number in np.unique(clip)])
-    half = 1.96 * means.std(ddof=1) / np.sqrt(len(means)) if len(means) > 1 else float("nan")
-    return {"mean": round(float(values.mean()), 4), "half_interval": round(float(half), 4)}
+def _by_clip(values: npt.NDArray[np.float32], clip: npt.NDArray[np.int64]) -> list[float]:
+    """Means of clips, all equally long: images of one clip are not independent, clips are."""
+    return [round(float(values[clip == number].mean()), 4) for number in np.unique(clip)]
 
 
 def _line(scores: Scores) -> str:
     row = scores.summary()
     return f"PA-MPJPE {row['pa_mpjpe']:.1f}, MPJPE {row['mpjpe']:.1f}, IoU {row['iou']:.3f}"
-
-
-def grid(targets: list[str], methods: list[str], seeds: int) -> list[Cell]:
-    """All combinations, the cheapest seeds first."""
-    return [Cell(target, method, seed) for seed in range(seeds) for target in targets for method in methods]

@@ -7,13 +7,12 @@ poses of all kinds, seen from all sides, whole; exact masks of 112 px; the Gauss
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,11 +22,10 @@ from torch import Tensor
 from adaptation.body import JOINT_NAMES, Body
 from adaptation.camera import fit_camera_to_bbox, project
 from adaptation.domains.dataset import Domain, MaskKind
-from adaptation.evidence.materials import Materials, Say, commit, nothing, one_thread
+from adaptation.evidence.materials import Materials, Say, nothing, one_thread
 from adaptation.fitting import BodyParameters, FitSettings, Fitter
 from adaptation.losses import LossSettings, SilhouetteTarget
 from adaptation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
-from adaptation.output import whole_file
 from adaptation.point_chamfer import PointFitter
 from adaptation.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.prior import GaussianPosePrior, PosePrior, pose_prior
@@ -121,8 +119,8 @@ class FitCell:
 
     @property
     def name(self) -> str:
-        """For files."""
-        return f"fit_{self.condition}_{self.loss}".replace(", ", "-").replace(" ", "_")
+        """Of files and of the command line."""
+        return f"fit/{self.condition}/{self.loss}"
 
 
 def fit_grid() -> list[FitCell]:
@@ -143,20 +141,14 @@ class Pairs:
 
 def run_fits(cells: list[FitCell], materials: Materials, *, jobs: int, say: Say) -> None:
     """Run what has not run yet."""
-    folder = materials.folder / "cells"
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = [cell for cell in cells if not (folder / f"{cell.name}.json").exists()]
+    todo = [cell for cell in cells if not materials.has_run(cell.name)]
+    if not todo:
+        return
     if any(CONDITIONS[cell.condition].filmed for cell in todo):
         materials.domain("style", "test", say)
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=one_thread) as pool:
         for line in pool.map(_run, todo, [materials] * len(todo)):
             say(line)
-
-
-def finished_fits(cells: list[FitCell], materials: Materials) -> list[dict[str, Any]]:
-    """What came out of those that have run."""
-    files = (materials.folder / "cells" / f"{cell.name}.json" for cell in cells)
-    return [json.loads(file.read_text()) for file in files if file.exists()]
 
 
 def _run(cell: FitCell, materials: Materials) -> str:
@@ -184,10 +176,8 @@ def _run(cell: FitCell, materials: Materials) -> str:
         "converged": round((flat < CONVERGED).float().mean().item(), 4),
         "iou": round(silhouette_iou(drawn, pairs.masks).mean().item(), 4),
         "seconds": round(seconds, 1),
-        "commit": commit(),
     }
-    with whole_file(materials.folder / "cells" / f"{cell.name}.json") as file:
-        file.write((json.dumps(row) + "\n").encode())
+    materials.keep(cell.name, row)
     return f"{cell.name}: PA-MPJPE {row['start']:.1f} to {errors.mean():.1f}, IoU {row['iou']:.3f}, {seconds:.0f} s"
 
 

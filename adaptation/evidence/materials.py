@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -13,6 +15,8 @@ import torch
 from adaptation.body import Body
 from adaptation.checkpoints import LoadedNetwork, load_network
 from adaptation.domains.dataset import Domain, DomainSettings, Split, make_domain
+from adaptation.errors import UserError
+from adaptation.output import whole_file
 from adaptation.regressor import Regressor
 from adaptation.training.presets import preset
 from adaptation.training.pretrain import pretrain
@@ -130,6 +134,32 @@ class Materials:
             pretrain(network, domain, Body.free(), settings, folder)
             LoadedNetwork(network, ".safetensors", {}, None).save(path)
         return path
+
+    def has_run(self, cell: str) -> bool:
+        """Whether the result of a cell is there."""
+        return self._file(cell).exists()
+
+    def result(self, cell: str) -> dict[str, Any]:
+        """Of a cell that has run.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        try:
+            result: dict[str, Any] = json.loads(self._file(cell).read_bytes())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self._file(cell)} cannot be read; delete it to run it again: {error}") from None
+        return result
+
+    def keep(self, cell: str, result: dict[str, Any]) -> None:
+        """Store the result of a cell."""
+        path = self._file(cell)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            file.write((json.dumps({"cell": cell, **result, "commit": commit()}) + "\n").encode())
+
+    def _file(self, cell: str) -> Path:
+        return self.folder / "cells" / f"{cell}.json"
 
     def describe(self) -> dict[str, object]:
         """For the record."""

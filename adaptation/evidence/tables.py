@@ -1,0 +1,192 @@
+"""The tables of docs/evidence.md. Every number in them is computed from the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from adaptation.evidence.cells import METHODS
+from adaptation.evidence.fits import BACKWARDS, CONDITIONS, LOSS_TEXTS, LOSSES
+from adaptation.evidence.materials import TARGETS
+from adaptation.evidence.statistics import Estimate, Numbers, differ, estimate, paired
+
+Row = dict[str, Any]
+
+# PA-MPJPE and MPJPE that the paper's adaptation removes on its own data, in percent, where it gives them.
+PAPER = {"style": (29.0, None), "lr-32": (10.5, 25.0), "uap-16": (13.0, 23.0)}
+SIGNIFICANT = 0.01
+
+
+class Adaptations:
+    """What the adaptation grid measured.
+
+    Args:
+        rows: of the record, one per target, method and seed, with the mean of each clip of the test set.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self.targets = [name for name in TARGETS if any(row["target"] == name for row in rows)]
+        self.methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+
+    def methods_of(self, target: str) -> list[str]:
+        """Those that were run on a target."""
+        return [name for name in self.methods if self.of(target, name)]
+
+    def of(self, target: str, method: str) -> list[Row]:
+        """The seeds of a cell; none where it was not run."""
+        return [row for row in self.rows if row["target"] == target and row["method"] == method]
+
+    def clips(self, target: str, method: str, measure: str = "pa_mpjpe") -> Numbers | None:
+        """Means of the test set's clips over the seeds, or None where the cell was not run."""
+        rows = self.of(target, method)
+        return np.mean([row[measure] for row in rows], axis=0) if rows else None
+
+    def mean(self, target: str, method: str, measure: str = "pa_mpjpe") -> float | None:
+        """Over clips and seeds."""
+        clips = self.clips(target, method, measure)
+        return None if clips is None else float(clips.mean())
+
+    def change(self, target: str, method: str, measure: str = "pa_mpjpe") -> float | None:
+        """Percent of the source model's error."""
+        before, after = self.mean(target, "source-only", measure), self.mean(target, method, measure)
+        return None if before is None or after is None else 100 * (after - before) / before
+
+    def gap(self, target: str, method: str) -> float | None:
+        """Percent of what labels gain; None where labels gain nothing."""
+        before, after, best = (self.mean(target, name) for name in ("source-only", method, "labels"))
+        if before is None or after is None or best is None or best >= before:
+            return None
+        return 100 * (before - after) / (before - best)
+
+    def against(self, target: str, method: str, other: str) -> Estimate | None:
+        """PA-MPJPE of a method less another's, in pairs of clips."""
+        first, second = self.clips(target, method), self.clips(target, other)
+        return None if first is None or second is None else paired(first, second)
+
+
+def method_table(grid: Adaptations, target: str) -> str:
+    """All methods on one target."""
+    lines = [
+        "| method | PA-MPJPE mm | change | of the gap | less `ours`, mm | MPJPE mm | change | IoU | minutes |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for method in grid.methods:
+        rows, clips = grid.of(target, method), grid.clips(target, method)
+        if clips is None:
+            continue
+        seeds = [np.mean(row["pa_mpjpe"]) for row in rows]
+        spread = f" ({np.std(seeds, ddof=1):.1f})" if len(seeds) > 1 else ""
+        start = method == "source-only"
+        lines.append(
+            f"| {method} | {estimate(clips)}{spread} "
+            f"| {'' if start else _percent(grid.change(target, method))} "
+            f"| {'' if start else _share(grid.gap(target, method))} "
+            f"| {'' if method == 'ours' else _difference(grid.against(target, method, 'ours'))} "
+            f"| {grid.mean(target, method, 'mpjpe'):.1f} "
+            f"| {'' if start else _percent(grid.change(target, method, 'mpjpe'))} "
+            f"| {grid.mean(target, method, 'iou'):.3f} | {np.mean([row['seconds'] for row in rows]) / 60:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str]) -> str:
+    """PA-MPJPE and MPJPE of the most important methods on every target."""
+    methods = [name for name in methods if name in grid.methods]
+    lines = [
+        f"| target | {' | '.join(methods)} | ours, change | paper, change |",
+        f"|---|{'---:|' * (len(methods) + 2)}",
+    ]
+    for target in targets:
+        cells = []
+        for method in methods:
+            clips, flat = grid.clips(target, method), grid.mean(target, method, "mpjpe")
+            cells.append("" if clips is None else f"{estimate(clips)} / {flat:.0f}")
+        ours = f"{_percent(grid.change(target, 'ours'))} / {_percent(grid.change(target, 'ours', 'mpjpe'))}"
+        lines.append(f"| {target} | {' | '.join(cells)} | {ours} | {_paper(target)} |")
+    return "\n".join(lines)
+
+
+def fit_table(rows: Sequence[Row]) -> str:
+    """PA-MPJPE of every loss under every condition."""
+    lines = [
+        f"| condition | start | {' | '.join(LOSSES)} |",
+        f"|---|---:|{'---:|' * len(LOSSES)}",
+    ]
+    for condition in CONDITIONS:
+        found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in rows if row["condition"] == condition}
+        found = {loss: errors for loss, errors in found.items() if loss in LOSSES}
+        if not found:
+            continue
+        best = min(found, key=lambda loss: found[loss].mean())
+        cells = []
+        for loss in LOSSES:
+            if loss not in found:
+                cells.append("")
+                continue
+            text = str(estimate(found[loss]))
+            if loss != "ours" and "ours" in found and differ(found[loss], found["ours"]) < SIGNIFICANT:
+                text += " \\*"
+            cells.append(f"**{text}**" if loss == best else text)
+        start = next(row["start"] for row in rows if row["condition"] == condition)
+        lines.append(f"| {condition} | {start:.0f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def convergence_table(rows: Sequence[Row]) -> str:
+    """Share of fits that converge, and IoU with the mask that was fitted."""
+    lines = [f"| condition | {' | '.join(LOSSES)} |", f"|---|{'---:|' * len(LOSSES)}"]
+    for condition in CONDITIONS:
+        found = {row["loss"]: row for row in rows if row["condition"] == condition}
+        if not found.keys() & LOSSES.keys():
+            continue
+        cells = [
+            f"{100 * found[loss]['converged']:.0f} % / {found[loss]['iou']:.2f}" if loss in found else ""
+            for loss in LOSSES
+        ]
+        lines.append(f"| {condition} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def backward_table(rows: Sequence[Row]) -> str:
+    """The two backwards."""
+    lines = [
+        "| loss, backward | start | PA-MPJPE mm | converged | IoU | seconds per fit |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        if row["loss"] in BACKWARDS:
+            lines.append(
+                f"| {row['loss']} | {row['start']:.0f} | {estimate(np.array(row['pa_mpjpe']))} "
+                f"| {100 * row['converged']:.0f} % | {row['iou']:.2f} | {row['seconds'] / row['pairs']:.2f} |"
+            )
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def fit_legend() -> str:
+    """What conditions and losses are."""
+    conditions = [f"- **{name}**: {condition.text}." for name, condition in CONDITIONS.items()]
+    losses = [f"- **{name}**: {text}." for name, text in LOSS_TEXTS.items()]
+    return "\n".join([*conditions, "", *losses])
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:+.1f} %"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} %"
+
+
+def _difference(value: Estimate | None) -> str:
+    if value is None:
+        return ""
+    return f"{value.mean:+.1f}" if np.isnan(value.half) else f"{value.mean:+.1f} ± {value.half:.1f}"
+
+
+def _paper(target: str) -> str:
+    if target not in PAPER:
+        return ""
+    return " / ".join("" if value is None else f"-{value:g} %" for value in PAPER[target]).removesuffix(" / ")
