@@ -21,8 +21,10 @@ from adaptation.errors import UserError
 from adaptation.evidence.cells import Cell
 from adaptation.evidence.failures import Failures, failure_picture, find_failures, predict, run_failures
 from adaptation.evidence.materials import Materials, Scale
+from adaptation.evidence.recording import recording_picture, run_recording
 from adaptation.fitting import BodyParameters
 from adaptation.poses import facing, standing, walking
+from adaptation.synthetic import ClipSettings, render_clip, write_clip
 
 SIZE = 96
 CAMERA = (0.9, 0.0, 0.1)  # a whole body in the crop
@@ -193,3 +195,19 @@ def test_counts_and_picture_of_a_cell(materials: Materials, body: Body) -> None:
     picture = cv2.imread(str(path))
     assert picture.shape[0] > 200 and picture.shape[1] > 900 and picture.std() > 10
     assert said == []  # nothing was made again
+
+
+def test_a_recording(materials: Materials, tmp_path: Path) -> None:
+    write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
+    frames, said = tmp_path / "frames", []
+    with pytest.raises(UserError, match="not a set of crops"):
+        recording_picture(frames, materials, tmp_path / "recording.jpg")
+    record = run_recording(frames, materials, said.append)
+    assert record["tracks"] == 2 and record["settings"]["loss"]["name"] == "ours"
+    assert 0 < record["aside"]["crops"] < record["all"]["crops"] and record["all"]["iou_before"] > 0.2
+    assert len(said) == 2
+    assert run_recording(frames, materials, said.append) == record
+    assert len(said) == 2  # nothing was done again
+    recording_picture(frames, materials, tmp_path / "recording.jpg")
+    picture = cv2.imread(str(tmp_path / "recording.jpg"))
+    assert (picture > 250).mean() > 0.5  # bodies on white, and no footage
