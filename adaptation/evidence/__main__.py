@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +17,10 @@ from adaptation.arguments import choice
 from adaptation.errors import UserError
 from adaptation.evidence.cells import adaptation_grid, run_adaptations
 from adaptation.evidence.document import write_document
+from adaptation.evidence.failures import failure_grid, run_failures
 from adaptation.evidence.fits import fit_grid, run_fits
 from adaptation.evidence.materials import QUICK, Materials, Scale
+from adaptation.evidence.recording import run_recording
 from adaptation.training.steps import PRECISIONS
 
 
@@ -26,6 +29,7 @@ def main(
     only: Annotated[
         str, typer.Option("--only", help="Cells to run, as 'adapt/style/*', 'adapt/*/ours/0' or 'fit/medium/b?'.")
     ] = "*",
+    video: Annotated[Path | None, typer.Option("--video", help="Of a static camera: adapt to it, too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The same on little data, within 20 minutes.")] = False,
     gather: Annotated[bool, typer.Option("--gather", help="Run nothing; write what has run so far.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cells side by side, a thread each.")] = 2,
@@ -38,9 +42,9 @@ def main(
     try:
         kind = choice("--precision", precision, PRECISIONS)
         materials = Materials(work, QUICK if quick else Scale(), kind, jobs)
-        adaptations, fits = adaptation_grid(quick=quick), fit_grid()
+        adaptations, fits, failures = adaptation_grid(quick=quick), fit_grid(), failure_grid()
         if not gather:
-            chosen = {cell.name for cell in [*adaptations, *fits] if fnmatchcase(cell.name, only)}
+            chosen = {cell.name for cell in [*adaptations, *fits, *failures] if fnmatchcase(cell.name, only)}
             if not chosen:
                 raise UserError(f"--only: no cell is named like {only!r}; names are like adapt/style/ours/0")
 
@@ -49,11 +53,16 @@ def main(
 
             run_adaptations([cell for cell in adaptations if cell.name in chosen], materials, jobs=jobs, say=say)
             run_fits([cell for cell in fits if cell.name in chosen], materials, jobs=jobs, say=say)
+            run_failures([cell for cell in failures if cell.name in chosen], materials, say)
+            if video:
+                run_recording(video, materials, say)
         record = {
             "machine": machine(),
             "materials": materials.describe(),
             "adaptations": [materials.result(cell.name) for cell in adaptations if materials.has_run(cell.name)],
             "fits": [materials.result(cell.name) for cell in fits if materials.has_run(cell.name)],
+            "failures": [materials.result(cell.name) for cell in failures if materials.has_run(cell.name)],
+            "recordings": materials.results("recording"),
         }
         if not record["adaptations"] and not record["fits"]:
             raise UserError(f"{work}: nothing has run yet")
@@ -66,6 +75,8 @@ def main(
     console.print(f"{out}: {done}")
     if document:
         write_document(out, document)
+        for picture in (work / "pictures").glob("*.jpg"):
+            shutil.copy(picture, document.parent / "pictures" / picture.name)
         console.print(document)
 
 

@@ -19,9 +19,11 @@ from adaptation.evidence.tables import (
     Adaptations,
     backward_table,
     convergence_table,
+    failure_table,
     fit_legend,
     fit_table,
     method_table,
+    recording_table,
     shift_table,
 )
 from adaptation.training.evaluate import PROTOCOL
@@ -47,6 +49,8 @@ def write_document(record_path: Path, path: Path) -> None:
         _protocol(record, grid),
         *_adaptations(record, grid),
         *_fits(record),
+        *_failures(record),
+        *_recordings(record),
         _methods(grid),
     ]
     path.write_text("\n\n".join(part for part in parts if part) + "\n")
@@ -164,6 +168,45 @@ def _fits(record: Record) -> list[str]:
         backward_table(rows),
         fit_legend(),
     ]
+
+
+def _failures(record: Record) -> list[str]:
+    parts = []
+    for row in record["failures"]:
+        picture = f"![The worst cases on {row['target']}](pictures/failures-{row['target']}.jpg)"
+        parts += [
+            f"### On `{row['target']}`",
+            f"{row['images']} images, measured at commit {row['commit']}; again: "
+            f"`{COMMAND} --only '{row['cell']}'` after `adapt/{row['target']}/ours/0`.",
+            failure_table(row),
+            picture if row["picture"] else "",
+        ]
+    if not parts:
+        return []
+    return [
+        "## Failures",
+        "How many images fail, out of those in which it could show: sides exchanged are not counted where the body "
+        "faces the wrong way, depth only where a limb agrees in 2D, hidden arms only where a wrist lies before or "
+        "behind the trunk. A model that is further off has fewer images in which some kinds could show. "
+        "Definitions: `adaptation/evidence/failures.py`.",
+        *parts,
+    ]
+
+
+def _recordings(record: Record) -> list[str]:
+    parts = ["## Real footage without labels"] if record["recordings"] else []
+    for row in record["recordings"]:
+        name = Path(row["video"]).stem
+        parts += [
+            f"`{row['video']}`, {row['tracks']} tracks, the model that ships, {row['settings']['steps']} steps, "
+            f"{row['seconds'] / 60:.1f} minutes on one thread; measured at commit {row['commit']}; again: "
+            f"`{COMMAND} --video {row['video']} --precision {row['settings']['precision']} --only 'failures/*'`. "
+            "Tracks set aside are not learnt from, but decide which weights are kept.",
+            recording_table(row),
+            "Grey: the masks that were found; above: the bodies before, after, and after from their side.",
+            f"![Bodies before and after](pictures/recording-{name}.jpg)",
+        ]
+    return parts
 
 
 def _methods(grid: Adaptations) -> str:

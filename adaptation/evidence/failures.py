@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,14 +93,42 @@ TITLES = {
 }
 
 
-def run_failures(materials: Materials, cell: Cell, say: Say) -> dict[str, Any]:
-    """Failures on a target's test set by the source model and by the one that a cell adapted, for the record."""
-    body, domain = Body.free(), Domain.load(materials.target(cell.target, "test", say))
-    before, after = (
-        find_failures(predict(network, domain), domain, body).counts() for network in networks_of(materials, cell, say)
-    )
-    place = {"target": cell.target, "method": cell.method, "seed": cell.seed, "images": len(domain)}
-    return {**place, "before": before, "after": after}
+@dataclass(frozen=True)
+class FailureCell:
+    """Failures on a target, before adaptation and after that with "ours", the first seed."""
+
+    target: str
+
+    @property
+    def name(self) -> str:
+        """Of files and of the command line."""
+        return f"failures/{self.target}"
+
+    @property
+    def adaptation(self) -> Cell:
+        """The run whose failures are counted."""
+        return Cell(self.target, "ours", 0)
+
+
+def failure_grid() -> list[FailureCell]:
+    """All cells."""
+    return [FailureCell("style"), FailureCell("lr-32")]
+
+
+def run_failures(cells: list[FailureCell], materials: Materials, say: Say) -> None:
+    """Count what has not been counted yet, where the adaptation has run, and draw the worst."""
+    for cell in cells:
+        if materials.has_run(cell.name) or not materials.has_run(cell.adaptation.name):
+            continue
+        body, domain = Body.free(), Domain.load(materials.target(cell.target, "test", say))
+        before, after = (predict(network, domain) for network in networks_of(materials, cell.adaptation, say))
+        counts = [find_failures(bodies, domain, body).counts() for bodies in (before, after)]
+        rows = _rows(before, after, domain, body)
+        if rows:
+            write_sheet(materials.picture(f"failures-{cell.target}"), rows, label_width=_LABEL)
+        place = {"target": cell.target, "images": len(domain), "picture": bool(rows)}
+        materials.keep(cell.name, {**place, "before": counts[0], "after": counts[1]})
+        say(f"{cell.name}: {', '.join(f'{kind} {n} of {m}' for kind, (n, m) in counts[1].items())}")
 
 
 def networks_of(materials: Materials, cell: Cell, say: Say) -> tuple[nn.Module, nn.Module]:
@@ -226,18 +252,11 @@ def _truth(domain: Domain) -> BodyParameters:
     return BodyParameters(truth.rotations, truth.betas, truth.camera)
 
 
-def failure_picture(materials: Materials, cell: Cell, path: Path, say: Say) -> None:
-    """Write a JPEG of the worst cases of each kind after a cell's adaptation.
-
-    A row per case: the crop, the mask found in it, and the bodies before, after and in truth, each over the exact mask
-    and from its side.
-    """
-    body, domain = Body.free(), Domain.load(materials.target(cell.target, "test", say))
-    before, after = (predict(network, domain) for network in networks_of(materials, cell, say))
-    write_sheet(path, _rows(before, after, domain, body), label_width=_LABEL)
-
-
 def _rows(before: BodyParameters, after: BodyParameters, domain: Domain, body: Body) -> list[SheetRow]:
+    """The worst cases of each kind after an adaptation, a row each.
+
+    The crop, the mask found in it, and the bodies before, after and in truth, over the exact mask and from their side.
+    """
     found = [find_failures(bodies, domain, body) for bodies in (before, after)]
     counts = [each.counts() for each in found]
     columns = ["crop", "mask found", "before", "from its side", "after", "from its side", "truth", "from its side"]

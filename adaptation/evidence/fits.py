@@ -38,6 +38,10 @@ CONVERGED = 0.02  # mean 2D error of joints, as a share of the crop's side
 MaskMaker = Literal["exact", "dilated", "eroded", "clothes", "hidden"]
 PriorName = Literal["gaussian", "latent", "other kinds", "none"]
 
+_RENDERED = ("b1", "b2", "b3", "L_T", "ours", "ours + pixels", "b2 + pixels")
+_ALL = (*_RENDERED, "points")  # points take ten times as long
+_FEW = ("b1", "b2", "ours", "ours + pixels")
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -51,6 +55,7 @@ class Condition:
         cut: share of the person's height that lies below the crop.
         same_build: whether everybody has the start's shape.
         prior: of poses.
+        losses: that are compared.
     """
 
     text: str
@@ -60,10 +65,11 @@ class Condition:
     cut: float = 0.0
     same_build: bool = False
     prior: PriorName = "gaussian"
+    losses: tuple[str, ...] = _RENDERED
 
 
 CONDITIONS = {
-    "medium": Condition("limbs off by 20 to 40 degrees"),
+    "medium": Condition("limbs off by 20 to 40 degrees", losses=_ALL),
     "small": Condition("limbs off by 10 to 20 degrees", degrees=(10, 20)),
     "large": Condition("limbs off by 40 to 70 degrees", degrees=(40, 70)),
     "same build": Condition("everybody has the shape of the start", same_build=True),
@@ -73,13 +79,16 @@ CONDITIONS = {
     "occluded": Condition("a post of a third of the person's width hides what is behind it", masks="hidden"),
     "truncated": Condition("the lowest quarter of the person lies outside of the image", cut=0.25),
     "filmed, exact": Condition("crops of `style`, 96 px, exact masks", filmed="truth"),
-    "filmed, subtracted": Condition("the same crops, masks from background subtraction", filmed="subtracted"),
+    "filmed, subtracted": Condition(
+        "the same crops, masks from background subtraction", filmed="subtracted", losses=_ALL
+    ),
     "prior of other kinds": Condition(
         "the prior has seen poses of all kinds but the fitted one's, of walking, standing, sitting, ...",
         prior="other kinds",
+        losses=_FEW,
     ),
-    "latent prior": Condition("the shipped auto-encoder in place of the Gaussian", prior="latent"),
-    "no prior": Condition("no prior", prior="none"),
+    "latent prior": Condition("the shipped auto-encoder in place of the Gaussian", prior="latent", losses=_FEW),
+    "no prior": Condition("no prior", prior="none", losses=_FEW),
 }
 
 LOSSES: dict[str, LossSettings] = {
@@ -125,7 +134,7 @@ class FitCell:
 
 def fit_grid() -> list[FitCell]:
     """All cells."""
-    cells = [FitCell(condition, loss) for condition in CONDITIONS for loss in LOSSES]
+    cells = [FitCell(condition, loss) for condition in CONDITIONS for loss in CONDITIONS[condition].losses]
     return cells + [FitCell("medium", loss) for loss in BACKWARDS]
 
 

@@ -158,6 +158,16 @@ class Materials:
         with whole_file(path) as file:
             file.write((json.dumps({"cell": cell, **result, "commit": commit()}) + "\n").encode())
 
+    def results(self, kind: str) -> list[dict[str, Any]]:
+        """Of all cells of a kind that have run, in the order of their names."""
+        return [self.result(f"{kind}/{path.stem}") for path in sorted((self.folder / "cells" / kind).glob("*.json"))]
+
+    def picture(self, name: str) -> Path:
+        """Where a picture for the document goes."""
+        path = self.folder / "pictures" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def _file(self, cell: str) -> Path:
         return self.folder / "cells" / f"{cell}.json"
 

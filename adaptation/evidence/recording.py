@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +16,14 @@ from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import MARGIN, MASK_KINDS, Domain
 from adaptation.domains.recordings import domain_of_crops
 from adaptation.evidence.cells import Cell, settings_of
-from adaptation.evidence.materials import Materials, Say, commit
+from adaptation.evidence.materials import Materials, Say
 from adaptation.evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
-from adaptation.output import whole_file
 from adaptation.overlay import AFTER, BEFORE
 from adaptation.pipeline import FitOptions, make_fitter
 from adaptation.training.adapt import AdaptSettings, adapt, split_by_clip
 from adaptation.training.adaptation_report import Seen, see
 from adaptation.training.presets import preset
 from adaptation.training.programs import find_crops
-from adaptation.training.runs import STATE, load_state
 from adaptation.video import open_frames
 
 _MODEL = "small"
@@ -64,56 +60,39 @@ class Looks:
         }
 
 
-def run_recording(video: Path, materials: Materials, say: Say) -> dict[str, Any]:
+def run_recording(video: Path, materials: Materials, say: Say) -> None:
     """Adapt the shipped source model to a recording, with the method "ours", and measure agreement with its masks.
 
-    What was done before is not repeated: ``recordings`` in the folder of the materials keeps crops, run and result.
+    What was done before is not repeated: ``recordings`` in the folder of the materials keeps crops and run.
 
     The tracks set aside are not learnt from, but decide which step's weights are kept; somebody who is lost and found
-    again has several tracks.
-
-    Returns:
-        For the record: "all" and "aside" as `Looks.agreement` gives them, the second None where there is one track.
+    again has several tracks. The picture shows bodies before and after over the masks that were found, crops of the
+    tracks set aside first.
     """
-    folder = _folder(video, materials)
-    file = folder / "result.json"
-    if not file.exists():
-        body, settings = Body.free(), _settings(video, materials)
-        domain = _crops(video, folder, body, say)
-        source = Domain.load(materials.domain("source", "train", say))
-        network, begun = load_network(_MODEL).network, time.time()
-        say(f"adapting to {len(domain)} crops of {video.name}")
-        adapt(network, domain, body, settings, folder / "run", source=source, describe={"video": video.name})
-        seconds = time.time() - begun
-        looks = _looks(domain, body, settings, network)
-        result = {
-            "video": video.name,
-            "every": _OPTIONS.every,
-            "tracks": len(np.unique(domain.clip)),
-            "all": looks.agreement(np.ones_like(looks.aside)),
-            "aside": looks.agreement(looks.aside),
-            "seconds": round(seconds, 1),
-            "commit": commit(),
-            "settings": asdict(settings),
-        }
-        with whole_file(file) as stream:
-            stream.write((json.dumps(result, indent=1) + "\n").encode())
-    return json.loads(file.read_text())
-
-
-def recording_picture(video: Path, materials: Materials, path: Path) -> None:
-    """Write a JPEG of bodies before and after, over the masks that were found; not a pixel of the footage is in it.
-
-    Crops of the tracks set aside come first, evenly spread, then others. `run_recording` must have run.
-
-    Raises:
-        UserError: it has not.
-    """
-    folder, body = _folder(video, materials), Body.free()
-    domain, network = Domain.load(folder / "crops"), load_network(_MODEL).network
-    network.load_state_dict(load_state(folder / "run" / STATE)["best"])
-    looks = _looks(domain, body, _settings(video, materials), network)
-    write_sheet(path, _rows(looks, domain, body), label_width=_LABEL)
+    name = f"recording/{video.stem}"
+    if materials.has_run(name):
+        return
+    folder, body, settings = _folder(video, materials), Body.free(), _settings(video, materials)
+    domain = _crops(video, folder, body, say)
+    source = Domain.load(materials.domain("source", "train", say))
+    network, begun = load_network(_MODEL).network, time.time()
+    say(f"adapting to {len(domain)} crops of {video.name}")
+    adapt(network, domain, body, settings, folder / "run", source=source, describe={"video": video.name})
+    seconds = time.time() - begun
+    looks = _looks(domain, body, settings, network)
+    # Not a pixel of the footage is in the picture: it can be shown where the footage may not.
+    write_sheet(materials.picture(f"recording-{video.stem}"), _rows(looks, domain, body), label_width=_LABEL)
+    result = {
+        "video": video.name,
+        "every": _OPTIONS.every,
+        "tracks": len(np.unique(domain.clip)),
+        "all": looks.agreement(np.ones_like(looks.aside)),
+        "aside": looks.agreement(looks.aside),
+        "seconds": round(seconds, 1),
+        "settings": asdict(settings),
+    }
+    materials.keep(name, result)
+    say(f"{name}: IoU {result['all']}")
 
 
 def _folder(video: Path, materials: Materials) -> Path:

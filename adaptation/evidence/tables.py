@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from adaptation.evidence.cells import METHODS
+from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import BACKWARDS, CONDITIONS, LOSS_TEXTS, LOSSES
 from adaptation.evidence.materials import TARGETS
 from adaptation.evidence.statistics import Estimate, Numbers, differ, estimate, paired
@@ -163,6 +164,27 @@ def backward_table(rows: Sequence[Row]) -> str:
                 f"| {100 * row['converged']:.0f} % | {row['iou']:.2f} | {row['seconds'] / row['pairs']:.2f} |"
             )
     return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def failure_table(row: Row) -> str:
+    """Counts of every kind of failure before and after."""
+    lines = ["| failure | before | after |", "|---|---:|---:|"]
+    for kind, title in TITLES.items():
+        before, after = (f"{count} of {out_of}" for count, out_of in (row["before"][kind], row["after"][kind]))
+        lines.append(f"| {title} | {before} | {after} |")
+    return "\n".join(lines)
+
+
+def recording_table(row: Row) -> str:
+    """Agreement with the masks of a recording."""
+    lines = ["| crops | | IoU before | IoU after | better on |", "|---|---:|---:|---:|---:|"]
+    for name, key in (("all", "all"), ("set aside", "aside")):
+        if (part := row[key]) is not None:
+            lines.append(
+                f"| {name} | {part['crops']} | {part['iou_before']:.3f} | {part['iou_after']:.3f} "
+                f"| {100 * part['rose']:.0f} % |"
+            )
+    return "\n".join(lines)
 
 
 def fit_legend() -> str:

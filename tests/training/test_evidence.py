@@ -10,6 +10,7 @@ import torch
 from adaptation.body import Body
 from adaptation.evidence.cells import Cell, run_adaptations, settings_of
 from adaptation.evidence.document import write_document
+from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
 from adaptation.evidence.materials import Materials, Scale
 from adaptation.evidence.statistics import differ, estimate, paired
@@ -33,7 +34,7 @@ def record_of(errors: dict[str, tuple[float, float]], target: str = "style", see
     scale = {"pretrain_steps": 7, "train": 24, "adapt": 12, "test": 36, "precision": "float32"}
     machine = {"processor": "x", "python": "3.11", "torch": "2.13"}
     cells = [cell(m, s) for m in errors for s in range(seeds)]
-    return {"machine": machine, "materials": scale, "adaptations": cells, "fits": []}
+    return {"machine": machine, "materials": scale, "adaptations": cells, "fits": [], "failures": [], "recordings": []}
 
 
 def written(record: dict[str, object], folder: Path) -> str:
@@ -83,6 +84,23 @@ def test_fits_are_compared_in_pairs(tmp_path: Path) -> None:
     assert f"{losses['b1'].mean():.1f} ± {1.96 * losses['b1'].std(ddof=1) / 40**0.5:.1f} \\*" in row
     assert row.count("\\*") == 1  # b2 has the same distribution
     assert "| medium | 50 % / 0.80 |" in text
+
+
+def test_failures_and_recordings_have_their_tables(tmp_path: Path) -> None:
+    record = record_of({"source-only": (200.0, 400.0)})
+    counts = {kind: [3, 9] for kind in TITLES}
+    record["failures"] = [
+        {"cell": "failures/style", "target": "style", "images": 9, "picture": True, "commit": "abc",
+         "before": counts, "after": {**counts, "legs_swapped": [1, 8]}}
+    ]  # fmt: skip
+    every = {"crops": 12, "iou_before": 0.5, "iou_after": 0.625, "rose": 0.9}
+    record["recordings"] = [
+        {"cell": "recording/hall", "video": "hall.avi", "tracks": 3, "all": every, "aside": None, "seconds": 90.0,
+         "settings": {"steps": 40, "precision": "float32"}, "commit": "abc"}
+    ]  # fmt: skip
+    text = written(record, tmp_path)
+    assert "| legs swapped | 3 of 9 | 1 of 8 |" in text and "(pictures/failures-style.jpg)" in text
+    assert "| all | 12 | 0.500 | 0.625 | 90 % |" in text and "set aside |" not in text
 
 
 def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from adaptation.body import FLIP_PERMUTATION, JOINT_NAMES, Body
 from adaptation.checkpoints import LoadedNetwork
 from adaptation.domains.dataset import MASK_KINDS, Domain
 from adaptation.errors import UserError
-from adaptation.evidence.cells import Cell
-from adaptation.evidence.failures import Failures, failure_picture, find_failures, predict, run_failures
+from adaptation.evidence.failures import FailureCell, Failures, find_failures, predict, run_failures
 from adaptation.evidence.materials import Materials, Scale
-from adaptation.evidence.recording import recording_picture, run_recording
+from adaptation.evidence.recording import run_recording
 from adaptation.fitting import BodyParameters
 from adaptation.poses import facing, standing, walking
 from adaptation.synthetic import ClipSettings, render_clip, write_clip
@@ -177,37 +176,38 @@ def materials(source: Domain, target: Domain, tmp_path: Path) -> Materials:
     return Materials(tmp_path, TINY, "float32", 1)
 
 
-def test_counts_and_picture_of_a_cell(materials: Materials, body: Body) -> None:
-    cell, said = Cell("style", "ours", 0), []
-    with pytest.raises(UserError, match="no such file"):
-        run_failures(materials, cell, said.append)
+def test_failures_are_counted_where_an_adaptation_has_run(materials: Materials, body: Body) -> None:
+    cell, said = FailureCell("style"), []
+    run_failures([cell], materials, said.append)
+    assert not materials.has_run(cell.name) and said == []
     adapted = tiny_network(1).eval()
     torch.nn.init.normal_(adapted.decpose.weight, std=0.1)
-    run = materials.folder / "runs" / cell.name
+    run = materials.folder / "runs" / cell.adaptation.name
     run.mkdir(parents=True)
     torch.save({"network": tiny_network(2).state_dict(), "best": adapted.state_dict()}, run / "state.pt")
-    record = run_failures(materials, cell, said.append)
+    materials.keep(cell.adaptation.name, {})
+    run_failures([cell], materials, said.append)
+    record = materials.result(cell.name)
     test = Domain.load(materials.folder / "data" / "style-test")
     assert record["images"] == 24 and record["before"].keys() == {kind.name for kind in fields(Failures)}
-    assert record["after"] == find_failures(predict(adapted, test), test, body).counts() != record["before"]
-    path = materials.folder / "failures.jpg"
-    failure_picture(materials, cell, path, said.append)
-    picture = cv2.imread(str(path))
+    counts = find_failures(predict(adapted, test), test, body).counts()
+    assert record["after"] == {kind: list(numbers) for kind, numbers in counts.items()} != record["before"]
+    picture = cv2.imread(str(materials.picture("failures-style")))
     assert picture.shape[0] > 200 and picture.shape[1] > 900 and picture.std() > 10
-    assert said == []  # nothing was made again
+    assert len(said) == 1
+    run_failures([cell], materials, said.append)
+    assert len(said) == 1  # nothing was counted again
 
 
 def test_a_recording(materials: Materials, tmp_path: Path) -> None:
     write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
-    frames, said = tmp_path / "frames", []
-    with pytest.raises(UserError, match="not a set of crops"):
-        recording_picture(frames, materials, tmp_path / "recording.jpg")
-    record = run_recording(frames, materials, said.append)
+    said: list[str] = []
+    run_recording(tmp_path / "frames", materials, said.append)
+    record = materials.result("recording/frames")
     assert record["tracks"] == 2 and record["settings"]["loss"]["name"] == "ours"
     assert 0 < record["aside"]["crops"] < record["all"]["crops"] and record["all"]["iou_before"] > 0.2
-    assert len(said) == 2
-    assert run_recording(frames, materials, said.append) == record
-    assert len(said) == 2  # nothing was done again
-    recording_picture(frames, materials, tmp_path / "recording.jpg")
-    picture = cv2.imread(str(tmp_path / "recording.jpg"))
+    assert len(said) == 3
+    run_recording(tmp_path / "frames", materials, said.append)
+    assert len(said) == 3  # nothing was done again
+    picture = cv2.imread(str(materials.picture("recording-frames")))
     assert (picture > 250).mean() > 0.5  # bodies on white, and no footage
