@@ -31,9 +31,11 @@ METHODS = {
     "ours, fits": "the same, one step in four from fits (Algorithm 1)",
     "ours, separate": "the same as ours, with the paper's separate optimisers",
     "ours, no replay": "the same as ours, without the source's labels",
+    "a1": "2D keypoints alone, of a detector trained on the source alone, which meets the same shift",
+    "a2": "the same, and one step in four from fits to the masks as point sets",
     "labels": "full supervision on the target, at a higher rate: the ceiling",
 }
-SHIFT_METHODS = ("source-only", "norms", "ours", "labels")
+SHIFT_METHODS = ("source-only", "norms", "a1", "a2", "ours", "labels")
 SEEDS = 3  # on "style"; one on shifts of the image
 
 
@@ -68,6 +70,10 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         return replace(settings, every=4)
     if cell.method == "ours, separate":
         return replace(settings, optimizers="separate")
+    if cell.method == "a1":
+        return replace(settings, keypoints="a1")
+    if cell.method == "a2":
+        return replace(settings, keypoints="a2", every=4)
     if cell.method == "labels":
         # Labels bear a higher rate than masks: at the masks' own they would reach less.
         return replace(settings, supervised=True, rate=5e-4)
@@ -90,6 +96,9 @@ def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: 
     for target in dict.fromkeys(cell.target for cell in todo):
         materials.target(target, "adapt", say)
         materials.target(target, "test", say)
+    for cell in todo:
+        if settings_of(cell, materials).keypoints:
+            materials.keypoints(cell.target, say)
     materials.source_model(say)
     # Not forked: a child would inherit the locks of threads that it does not have.
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=one_thread) as pool:

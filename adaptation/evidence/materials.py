@@ -16,6 +16,7 @@ from adaptation.body import Body
 from adaptation.checkpoints import LoadedNetwork, load_network
 from adaptation.domains.dataset import Domain, DomainSettings, Split, make_domain
 from adaptation.errors import UserError
+from adaptation.evidence.detector import DetectorSettings, KeypointDetector, detect, detector_quality, train_detector
 from adaptation.output import whole_file
 from adaptation.regressor import Regressor
 from adaptation.training.presets import preset
@@ -38,6 +39,7 @@ class Scale:
         pretrain_steps: of the source model.
         other_steps: of the network that the perturbation is crafted on.
         uap_steps: of crafting.
+        detector_steps: of the keypoint detector.
         adapt_steps: of an adaptation.
         pairs: bodies and starts per cell of the fitting grid.
         fit_steps: of a fit there.
@@ -49,6 +51,7 @@ class Scale:
     pretrain_steps: int = 6000
     other_steps: int = 1200
     uap_steps: int = 200
+    detector_steps: int = 2000
     adapt_steps: int = 400
     pairs: int = 200
     fit_steps: int = 150
@@ -61,6 +64,7 @@ QUICK = Scale(
     pretrain_steps=300,
     other_steps=60,
     uap_steps=20,
+    detector_steps=300,
     adapt_steps=40,
     pairs=20,
     fit_steps=40,
@@ -109,6 +113,31 @@ class Materials:
             say(f"shifting the source to {name}, {split}")
             shifted = shift_domain(source, shift_by_name(name, source.size, delta))
             shifted.save(path, {"source": "source", "split": split, "shift": name})
+        return path
+
+    def detector(self, say: Say) -> Path:
+        """The keypoint detector, trained on the source alone."""
+        path = self.folder / "detector.safetensors"
+        if not path.exists():
+            domain = Domain.load(self.domain("source", "train", say))
+            say(f"training the keypoint detector, {self.scale.detector_steps} steps")
+            settings = DetectorSettings(steps=self.scale.detector_steps, precision=self.precision)
+            train_detector(domain, settings).save(path)
+        return path
+
+    def keypoints(self, name: str, say: Say) -> Path:
+        """The crops of a target to adapt to, with what the detector finds in them; how good that is, is kept too."""
+        path = self.target(name, "adapt", say)
+        record = self.folder / "keypoints" / f"{name}.json"
+        domain = Domain.load(path)
+        if domain.keypoints is None or not record.exists():
+            network = KeypointDetector.load(self.detector(say))
+            say(f"detecting keypoints in {name}")
+            domain = replace(domain, keypoints=detect(network, domain, precision=self.precision))
+            domain.save_labels(path)
+            record.parent.mkdir(exist_ok=True)
+            with whole_file(record) as file:
+                file.write((json.dumps(asdict(detector_quality(domain)), indent=1) + "\n").encode())
         return path
 
     def _perturbation(self, say: Say) -> Path:
