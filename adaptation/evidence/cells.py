@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +34,11 @@ METHODS = {
     "ours, no replay": "the same as ours, without the source's labels",
     "a1": "2D keypoints alone, of a detector trained on the source alone, which meets the same shift",
     "a2": "the same, and one step in four from fits to the masks as point sets",
+    "a1, norms": "the same as a1, but the detector's batch norms follow the target, as the regressor's do",
+    "a2, norms": "the same as a2, from the keypoints of that detector",
     "labels": "full supervision on the target, at a higher rate: the ceiling",
 }
-SHIFT_METHODS = ("source-only", "norms", "a1", "a2", "ours", "labels")
+SHIFT_METHODS = ("source-only", "norms", "a1", "a2", "a1, norms", "a2, norms", "ours", "labels")
 SEEDS = 3  # on "style"; one on shifts of the image
 
 
@@ -70,9 +73,9 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         return replace(settings, every=4)
     if cell.method == "ours, separate":
         return replace(settings, optimizers="separate")
-    if cell.method == "a1":
+    if cell.method in ("a1", "a1, norms"):
         return replace(settings, keypoints="a1")
-    if cell.method == "a2":
+    if cell.method in ("a2", "a2, norms"):
         return replace(settings, keypoints="a2", every=4)
     if cell.method == "labels":
         # Labels bear a higher rate than masks: at the masks' own they would reach less.
@@ -98,12 +101,16 @@ def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: 
         materials.target(target, "test", say)
     for cell in todo:
         if settings_of(cell, materials).keypoints:
-            materials.keypoints(cell.target, say)
+            _keypoints(cell, materials, say)
     materials.source_model(say)
     # Not forked: a child would inherit the locks of threads that it does not have.
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=one_thread) as pool:
         for line in pool.map(_run, todo, [materials] * len(todo)):
             say(line)
+
+
+def _keypoints(cell: Cell, materials: Materials, say: Say) -> Path:
+    return materials.keypoints(cell.target, say, norms=cell.method.endswith(", norms"))
 
 
 def _run(cell: Cell, materials: Materials) -> str:
@@ -113,6 +120,8 @@ def _run(cell: Cell, materials: Materials) -> str:
     settings, begun = settings_of(cell, materials), time.time()
     if cell.method != "source-only":
         target = Domain.load(materials.target(cell.target, "adapt", quiet))
+        if settings.keypoints:
+            target = replace(target, keypoints=np.load(_keypoints(cell, materials, quiet)))
         source = Domain.load(materials.domain("source", "train", quiet))
         run = materials.folder / "runs" / cell.name
         network = adapt(network, target, body, settings, run, source=source)

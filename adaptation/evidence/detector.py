@@ -12,6 +12,7 @@ network gives the joint to be there, which is what the confidence says.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,6 +196,21 @@ def train_detector(domain: Domain, settings: DetectorSettings) -> KeypointDetect
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def follow_norms(network: KeypointDetector, domain: Domain) -> KeypointDetector:
+    """A copy whose batch norms have the statistics of a domain's images (AdaBN), which takes no labels."""
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches
+            module.train()
+    # Mixed, so that no batch is of one clip.
+    for index in torch.randperm(len(domain), generator=torch.Generator().manual_seed(0)).split(64):
+        network(domain.image_batch(index.numpy()))
     return network.eval()
 
 

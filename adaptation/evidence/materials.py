@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 
 from adaptation.body import Body
 from adaptation.checkpoints import LoadedNetwork, load_network
 from adaptation.domains.dataset import Domain, DomainSettings, Split, make_domain
 from adaptation.errors import UserError
-from adaptation.evidence.detector import DetectorSettings, KeypointDetector, detect, detector_quality, train_detector
+from adaptation.evidence.detector import (
+    DetectorSettings,
+    KeypointDetector,
+    detect,
+    detector_quality,
+    follow_norms,
+    train_detector,
+)
 from adaptation.output import whole_file
 from adaptation.regressor import Regressor
 from adaptation.training.presets import preset
@@ -125,19 +133,27 @@ class Materials:
             train_detector(domain, settings).save(path)
         return path
 
-    def keypoints(self, name: str, say: Say) -> Path:
-        """The crops of a target to adapt to, with what the detector finds in them; how good that is, is kept too."""
-        path = self.target(name, "adapt", say)
-        record = self.folder / "keypoints" / f"{name}.json"
-        domain = Domain.load(path)
-        if domain.keypoints is None or not record.exists():
+    def keypoints(self, name: str, say: Say, *, norms: bool) -> Path:
+        """What the detector finds in the crops of a target to adapt to: (N, 24, 3), with its quality beside it.
+
+        Args:
+            name: of the target.
+            say: what is done.
+            norms: whether the detector's batch norms follow the target.
+        """
+        path = self.folder / "keypoints" / f"{name}{'-norms' if norms else ''}.npy"
+        if not path.exists():
+            domain = Domain.load(self.target(name, "adapt", say))
             network = KeypointDetector.load(self.detector(say))
-            say(f"detecting keypoints in {name}")
-            domain = replace(domain, keypoints=detect(network, domain, precision=self.precision))
-            domain.save_labels(path)
-            record.parent.mkdir(exist_ok=True)
-            with whole_file(record) as file:
-                file.write((json.dumps(asdict(detector_quality(domain)), indent=1) + "\n").encode())
+            say(f"detecting keypoints in {path.stem}")
+            network = follow_norms(network, domain) if norms else network
+            keypoints = detect(network, domain, precision=self.precision)
+            quality = detector_quality(replace(domain, keypoints=keypoints))
+            path.parent.mkdir(exist_ok=True)
+            with whole_file(path.with_suffix(".json")) as file:
+                file.write((json.dumps(asdict(quality), indent=1) + "\n").encode())
+            with whole_file(path) as file:
+                np.save(file, keypoints)
         return path
 
     def _perturbation(self, say: Say) -> Path:

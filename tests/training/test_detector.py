@@ -19,6 +19,7 @@ from adaptation.evidence.detector import (
     augment,
     detect,
     detector_quality,
+    follow_norms,
     heatmap_loss,
     read_peaks,
     train_detector,
@@ -159,21 +160,32 @@ def test_the_detector_is_trained_once_on_the_source(source: Domain, tmp_path: Pa
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
+def test_norms_that_follow_undo_a_change_of_light(source: Domain, trained: KeypointDetector) -> None:
+    dim = replace(source, images=(source.images // 4 + 120).astype(np.uint8))
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    followed = follow_norms(trained, dim)
+    assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
+    plain, better = (detector_quality(replace(dim, keypoints=detect(each, dim))) for each in (trained, followed))
+    assert better.pck > plain.pck + 0.1
+
+
 def test_keypoints_are_made_once_and_adapted_to(source: Domain, trained: KeypointDetector, tmp_path: Path) -> None:
     for name in ("source-train", "style-adapt", "style-test"):
         source.save(tmp_path / "data" / name, {})
     trained.save(tmp_path / "detector.safetensors")
     materials, said = Materials(tmp_path, replace(QUICK, pretrain_steps=1, adapt_steps=4), "float32", 1), []
-    cells = [Cell("style", method, 0) for method in ("a1", "a2")]
-    assert [settings_of(cell, materials).every for cell in cells] == [0, 4]
+    cells = [Cell("style", method, 0) for method in ("a1", "a2", "a2, norms")]
+    assert [settings_of(cell, materials).every for cell in cells] == [0, 4, 4]
     run_adaptations(cells, materials, jobs=1, say=said.append)
-    assert said.count("detecting keypoints in style") == 1
-    domain = Domain.load(tmp_path / "data" / "style-adapt")
-    assert domain.keypoints is not None and np.array_equal(domain.pose, source.pose)
-    assert np.array_equal(domain.keypoints, detect(trained, source))
-    quality = json.loads((tmp_path / "keypoints" / "style.json").read_text())
-    assert quality == asdict(detector_quality(domain))
-    assert [materials.result(cell.name)["settings"]["keypoints"] for cell in cells] == ["a1", "a2"]
+    assert [line for line in said if "detecting" in line] == [
+        "detecting keypoints in style", "detecting keypoints in style-norms"
+    ]  # fmt: skip
+    for name, network in (("style", trained), ("style-norms", follow_norms(trained, source))):
+        keypoints = np.load(tmp_path / "keypoints" / f"{name}.npy")
+        assert np.array_equal(keypoints, detect(network, source))
+        quality = json.loads((tmp_path / "keypoints" / f"{name}.json").read_text())
+        assert quality == asdict(detector_quality(replace(source, keypoints=keypoints)))
+    assert [materials.result(cell.name)["settings"]["keypoints"] for cell in cells] == ["a1", "a2", "a2"]
     said.clear()
-    materials.keypoints("style", said.append)
+    materials.keypoints("style", said.append, norms=False)
     assert said == []
