@@ -60,6 +60,7 @@ def main(
             "machine": machine(),
             "materials": materials.describe(),
             "adaptations": [materials.result(cell.name) for cell in adaptations if materials.has_run(cell.name)],
+            "detector": materials.detector_quality(),
             "fits": [materials.result(cell.name) for cell in fits if materials.has_run(cell.name)],
             "failures": [materials.result(cell.name) for cell in failures if materials.has_run(cell.name)],
             "recordings": materials.results("recording"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptation.evidence.cells import METHODS
+from adaptation.evidence.cells import METHODS, SHIFT_METHODS
 from adaptation.evidence.fits import CONDITIONS
 from adaptation.evidence.plots import plot_adaptations
 from adaptation.evidence.statistics import differ
@@ -19,6 +19,7 @@ from adaptation.evidence.tables import (
     Adaptations,
     backward_table,
     convergence_table,
+    detector_table,
     failure_table,
     fit_legend,
     fit_table,
@@ -31,8 +32,8 @@ from adaptation.training.evaluate import PROTOCOL
 Record = dict[str, Any]
 Row = dict[str, Any]
 
+START = "source-only"
 COMMAND = "python -m adaptation.evidence --work DIR"
-SHIFT_METHODS = ("source-only", "norms", "a1", "a2", "ours", "labels")
 
 
 def write_document(record_path: Path, path: Path) -> None:
@@ -59,13 +60,13 @@ def write_document(record_path: Path, path: Path) -> None:
 def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
     """Three sentences: how much it helps, how near that is to labels and to the paper, and what L_T adds."""
     changes = [
-        f"{change:+.0f} % on `{target}` ({grid.mean(target, 'source-only'):.0f} to {grid.mean(target, 'ours'):.0f} mm)"
+        f"{change:+.0f} % on `{target}` ({grid.mean(target, START):.0f} to {grid.mean(target, 'recipe'):.0f} mm)"
         for target in grid.targets
-        if (change := grid.change(target, "ours")) is not None
+        if (change := grid.change(target, "recipe")) is not None
     ]
-    gaps = [f"{gap:.0f} % on `{target}`" for target in grid.targets if (gap := grid.gap(target, "ours")) is not None]
+    gaps = [f"{gap:.0f} % on `{target}`" for target in grid.targets if (gap := grid.gap(target, "recipe")) is not None]
     sentences = [
-        f"Adapting a regressor from silhouettes alone, with L_S and L_T, changes its PA-MPJPE by {', '.join(changes)}.",
+        f"Adapting a regressor from silhouettes alone changes its PA-MPJPE by {', '.join(changes)}.",
         f"Of what full supervision on the same crops gains, that is {', '.join(gaps)}{_bar(grid)}." if gaps else "",
         _topology(grid, fits),
     ]
@@ -74,7 +75,7 @@ def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
 
 def _bar(grid: Adaptations) -> str:
     wanted, _ = PAPER["style"]
-    change, labels = grid.change("style", "ours"), grid.change("style", "labels")
+    change, labels = grid.change("style", "recipe"), grid.change("style", "labels")
     if change is None or labels is None:
         return ""
     if change <= -wanted:
@@ -88,7 +89,7 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
         gain = grid.against(target, "ours", "b2")
         if gain is not None:
             parts.append(f"{gain.mean:+.1f} ± {gain.half:.1f} mm on `{target}`")
-    in_networks = f"Beside L_S alone, L_T changes that by {', '.join(parts)}" if parts else ""
+    in_networks = f"Beside L_S alone, L_T changes PA-MPJPE by {', '.join(parts)}" if parts else ""
     better, worse, count = 0, 0, 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}
@@ -132,6 +133,12 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
             "## Shifts of the image",
             "PA-MPJPE / MPJPE, millimetres. " + _rerun(grid, shifts, precision),
             shift_table(grid, shifts, SHIFT_METHODS),
+        ]
+    if record["detector"]:
+        parts += [
+            "The keypoints of A1 and A2, against labels that no adaptation sees; `-norms`: with the detector's batch "
+            "norms following the target:",
+            detector_table(record["detector"]),
         ]
     others = [target for target in shifts if len(set(grid.methods_of(target)) - set(SHIFT_METHODS)) > 0]
     for target in others:
@@ -177,7 +184,7 @@ def _failures(record: Record) -> list[str]:
         parts += [
             f"### On `{row['target']}`",
             f"{row['images']} images, measured at commit {row['commit']}; again: "
-            f"`{COMMAND} --only '{row['cell']}'` after `adapt/{row['target']}/ours/0`.",
+            f"`{COMMAND} --only '{row['cell']}'` after `adapt/{row['target']}/recipe/0`.",
             failure_table(row),
             picture if row["picture"] else "",
         ]

@@ -60,7 +60,7 @@ class Scale:
     other_steps: int = 1200
     uap_steps: int = 200
     detector_steps: int = 2000
-    adapt_steps: int = 400
+    adapt_steps: int = 300
     pairs: int = 200
     fit_steps: int = 150
 
@@ -155,6 +155,11 @@ class Materials:
             with whole_file(path) as file:
                 np.save(file, keypoints)
         return path
+
+    def detector_quality(self) -> dict[str, Any]:
+        """How good the keypoints of each target are, of those that were detected."""
+        files = sorted((self.folder / "keypoints").glob("*.json"))
+        return {path.stem: json.loads(path.read_bytes()) for path in files}
 
     def _perturbation(self, say: Say) -> Path:
         path = self.folder / "uap.npy"

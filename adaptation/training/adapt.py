@@ -27,7 +27,7 @@ from adaptation.domains.dataset import Domain, MaskKind
 from adaptation.errors import UserError
 from adaptation.fitting import BodyParameters, FitSettings, Fitter
 from adaptation.keypoints import keypoint_loss, keypoints_of
-from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_terms, topology_agreement
+from adaptation.losses import LossName, LossSettings, SilhouetteTarget, silhouette_terms, topology_agreement
 from adaptation.metrics import silhouette_iou
 from adaptation.point_chamfer import PointFitter
 from adaptation.prior import pose_prior
@@ -86,7 +86,9 @@ class AdaptSettings:
         seed: of everything random.
     """
 
-    loss: LossSettings = field(default_factory=lambda: LossSettings(topology_weight=0.1, iterations=12))
+    loss: LossSettings = field(
+        default_factory=lambda: LossSettings(topology_weight=0.1, pixel_weight=4.0, iterations=12)
+    )
     supervised: bool = False
     keypoints: KeypointUse | None = None
     keypoint_weight: float = 300.0
@@ -97,13 +99,13 @@ class AdaptSettings:
     rise: int = 50
     precision: Precision = "float32"
     optimizers: Optimizers = "joint"
-    silhouette_weight: float = 0.2
+    silhouette_weight: float = 0.05
     every: int = 4
     fit_steps: int = 10
-    fit: FitSettings = field(default_factory=lambda: FitSettings(prior_start=0.003, prior_end=0.003))
+    fit: FitSettings = field(default_factory=lambda: FitSettings(prior="latent", prior_start=0.003, prior_end=0.003))
     fit_weight: float = 1.0
     fit_distance: FitDistance = "weighted"
-    prior_weight: float = 0.003
+    prior_weight: float = 0.02
     shape_weight: float = 0.01
     replay: int = 16
     layers: Layers = "all"
@@ -113,6 +115,17 @@ class AdaptSettings:
     check_every: int = 50
     patience: int = 6
     seed: int = 0
+
+
+def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
+    """The same settings with another loss.
+
+    Baselines have no pixels beside them. b1, a share of pixels, counts four times as much as distances in pixels: at
+    one weight it would be the weaker for that alone.
+    """
+    pixels = settings.loss.pixel_weight if name == "ours" else 0.0
+    weight = settings.silhouette_weight * (4 if name == "b1" else 1)
+    return replace(settings, loss=replace(settings.loss, name=name, pixel_weight=pixels), silhouette_weight=weight)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptation.arguments import Device, Out, Overwrite, Prior, Seed, choice
+from adaptation.arguments import Device, Out, Overwrite, Seed, choice
 from adaptation.errors import UserError
 
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped in it goes on.")]
@@ -144,7 +144,8 @@ def adapt(
         str,
         typer.Option(
             "--loss",
-            help="b1 pixels, b2 L_S, b3, ours L_S + L_T; a1 keypoints, a2 with fits, weak ours + keypoints; or labels.",
+            help="b1 pixels, b2 L_S, b3, ours L_S + L_T + pixels; a1 keypoints, a2 with fits, weak ours + keypoints; "
+            "or labels.",
         ),
     ] = "ours",
     plain_sums: Annotated[
@@ -166,7 +167,9 @@ def adapt(
         str | None, typer.Option("--norm", help="Batch norm statistics: target or frozen; default: the preset's.")
     ] = None,
     precision: PrecisionOption = "float32",
-    pose_prior: Prior = "gaussian",
+    pose_prior: Annotated[
+        str | None, typer.Option("--prior", help="Of poses: gaussian, latent, or a file; default: the preset's.")
+    ] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Labelled crops that are replayed.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
     masks: MaskFolder = None,
@@ -181,7 +184,7 @@ def adapt(
     from adaptation.domains.dataset import MASK_KINDS
     from adaptation.losses import LOSS_NAMES
     from adaptation.training import programs
-    from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings
+    from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, with_loss
     from adaptation.training.runs import resumable
     from adaptation.training.steps import PRECISIONS
 
@@ -194,15 +197,15 @@ def adapt(
         "precision": choice("--precision", precision, PRECISIONS),
         "supervised": loss == "labels",
         "keypoints": loss if loss in KEYPOINT_USES else None,
-        "fit": replace(base.fit, prior=pose_prior),
+        "fit": replace(base.fit, prior=pose_prior or base.fit.prior),
         "seed": seed,
     }
     if loss in LOSS_NAMES:
-        changes["loss"] = replace(base.loss, name=loss)
+        base = with_loss(base, loss)
     if loss == "a2":  # its fits are what it adds to a1
         changes["every"] = base.every or AdaptSettings().every
     if plain_sums:
-        changes["loss"] = replace(changes.get("loss", base.loss), normalise=False)
+        changes["loss"] = replace(base.loss, normalise=False)
         changes["fit_distance"] = "plain"
     chosen = {"steps": steps, "rate": rate, "every": fits_every}
     changes |= {name: value for name, value in chosen.items() if value is not None}

@@ -56,7 +56,7 @@ def preset(name: PresetName) -> Preset:
             hidden=256,
             grid=3,
             pretrain=PretrainSettings(steps=6000, batch=64, rate=2e-3),
-            adapt=AdaptSettings(steps=400, check_every=100, every=0),
+            adapt=AdaptSettings(steps=300, check_every=100, every=0),
         )
     return Preset(
         size=224,
@@ -72,6 +72,7 @@ def preset(name: PresetName) -> Preset:
             rate=1e-6,
             optimizers="separate",
             silhouette_weight=1.0,
+            prior_weight=0.003,
             norm="frozen",
         ),
     )

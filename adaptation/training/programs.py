@@ -128,14 +128,14 @@ def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
 
 
 def shift_domain(domain: Domain, change: Shift) -> Domain:
-    """All images of a set, shifted; masks and labels stay."""
+    """All images of a set, shifted; masks and labels stay, keypoints go: they were found in other images."""
     generator = torch.Generator().manual_seed(0)
     images = np.empty_like(domain.images)
     for index in torch.arange(len(domain)).split(256):
         part = index.numpy()
         shifted = change(domain.image_batch(part), domain.mask_batch(part), generator)
         images[part] = (255 * shifted).round().byte().permute(0, 2, 3, 1).numpy()
-    return replace(domain, images=images)
+    return replace(domain, images=images, keypoints=None)
 
 
 def prior(out: Path, settings: PriorSettings, *, poses: Path | None) -> None:
