@@ -52,7 +52,7 @@ class BodyParameters:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a fit runs. The defaults were measured by benchmarks/bench_losses.py.
+    """How a fit runs. The defaults were measured by `adaptation.evidence`.
 
     Attributes:
         loss: which silhouette loss, with its weights.

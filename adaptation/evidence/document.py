@@ -24,6 +24,7 @@ from adaptation.evidence.tables import (
     fit_legend,
     fit_table,
     method_table,
+    recipe_table,
     recording_table,
     shift_table,
 )
@@ -49,6 +50,7 @@ def write_document(record_path: Path, path: Path) -> None:
         f"![PA-MPJPE by method and target](pictures/{picture.name})",
         _protocol(record, grid),
         *_adaptations(record, grid),
+        *_recipe(grid),
         *_fits(record),
         *_failures(record),
         *_recordings(record),
@@ -153,6 +155,19 @@ def _rerun(grid: Adaptations, targets: Sequence[str], precision: str) -> str:
         f"Measured at commit {', '.join(commits)}; again: `{COMMAND} --precision {precision} --only '{cells}'`, "
         "one row with `adapt/TARGET/METHOD/*`."
     )
+
+
+def _recipe(grid: Adaptations) -> list[str]:
+    rows = [row["settings"] for row in grid.rows if row["method"] == "recipe"]
+    if not rows:
+        return []
+    return [
+        "## The recipe",
+        "What `topo-adapt adapt` does by default at the size `small`; `AdaptSettings` in "
+        "`adaptation/training/adapt.py` explains each. A row above that is named after the recipe differs from it in "
+        "one of these.",
+        recipe_table(rows[0]),
+    ]
 
 
 def _fits(record: Record) -> list[str]:

@@ -118,6 +118,28 @@ def detector_table(quality: Mapping[str, Row]) -> str:
     return "\n".join(lines)
 
 
+def recipe_table(settings: Mapping[str, Any]) -> str:
+    """The settings of an adaptation that the method is made of."""
+    loss = settings["loss"]
+    rows = {
+        "weights of L_S, L_T and pixels": f"{loss['distance_weight']:g}, {loss['topology_weight']:g}, "
+        f"{loss['pixel_weight']:g}; all of them times {settings['silhouette_weight']:g} beside the replayed labels",
+        "weight of pull against push": f"{loss['pull_weight']:g}",
+        "normalisation": "by the areas of mask and skeleton" if loss["normalise"] else "none, plain sums",
+        "cap of distances": f"{loss['iterations']} pixels",
+        "backward, gain": f"{loss['backward']}, {loss['gain']:g}",
+        "pose prior, weight": f"{settings['fit']['prior']}, {settings['prior_weight']:g}",
+        "weight of squared shape coefficients": f"{settings['shape_weight']:g}",
+        "steps, batch, replayed": f"{settings['steps']}, {settings['batch']}, {settings['replay']}",
+        "rate, rise": f"{settings['rate']:g} along a cosine, {settings['rise']} steps",
+        "batch norms": settings["norm"],
+        "optimisers": settings["optimizers"],
+        "steps that learn from fits": f"one in {settings['every']}" if settings["every"] else "none",
+        "averaged weights": f"{settings['average']:g}",
+    }
+    return "\n".join(["| setting | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
 def fit_table(rows: Sequence[Row]) -> str:
     """PA-MPJPE of every loss under every condition."""
     lines = [

@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def record_of(errors: dict[str, tuple[float, float]], target: str = "style", see
         pa, mp = errors[method]
         return {
             "cell": f"adapt/{target}/{method}/{seed}", "target": target, "method": method, "seed": seed,
-            "seconds": 90.0, "commit": "abc", "settings": None, "iou": [0.5, 0.5],
+            "seconds": 90.0, "commit": "abc", "settings": asdict(preset("small").adapt), "iou": [0.5, 0.5],
             "pa_mpjpe": [pa + seed - 2, pa + seed + 2], "mpjpe": [mp, mp],
         }  # fmt: skip
 
@@ -68,6 +68,7 @@ def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
     assert "L_T changes PA-MPJPE by -10.0 ± 0.0 mm on `style`" in text
     assert "| ours | 120.0 ± 3.9 | -40.0 % | 80 % | +10.0 ± 0.0 | 300.0 | -25.0 % | 0.500 | 1.5 |" in text
     assert "| recipe | 110.0 ± 3.9 | -45.0 % | 90 % |  |" in text
+    assert "| cap of distances | 12 pixels |" in text
     assert (tmp_path / "pictures" / "evidence.png").stat().st_size > 1000
 
 
