@@ -62,11 +62,11 @@ def write_document(record_path: Path, path: Path) -> None:
 def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
     """Three sentences: how much it helps, how near that is to labels and to the paper, and what L_T adds."""
     changes = [
-        f"{change:+.0f} % on `{target}` ({grid.mean(target, START):.0f} to {grid.mean(target, 'recipe'):.0f} mm)"
+        f"{change:+.0f} % on `{target}` ({grid.mean(target, START):.0f} to {grid.mean(target, 'ours'):.0f} mm)"
         for target in grid.targets
-        if (change := grid.change(target, "recipe")) is not None
+        if (change := grid.change(target, "ours")) is not None
     ]
-    gaps = [f"{gap:.0f} % on `{target}`" for target in grid.targets if (gap := grid.gap(target, "recipe")) is not None]
+    gaps = [f"{gap:.0f} % on `{target}`" for target in grid.targets if (gap := grid.gap(target, "ours")) is not None]
     sentences = [
         f"Adapting a regressor from silhouettes alone changes its PA-MPJPE by {', '.join(changes)}.",
         f"Of what full supervision on the same crops gains, that is {', '.join(gaps)}{_bar(grid)}." if gaps else "",
@@ -77,7 +77,7 @@ def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
 
 def _bar(grid: Adaptations) -> str:
     wanted, _ = PAPER["style"]
-    change, labels = grid.change("style", "recipe"), grid.change("style", "labels")
+    change, labels = grid.change("style", "ours"), grid.change("style", "labels")
     if change is None or labels is None:
         return ""
     if change <= -wanted:
@@ -158,13 +158,13 @@ def _rerun(grid: Adaptations, targets: Sequence[str], precision: str) -> str:
 
 
 def _recipe(grid: Adaptations) -> list[str]:
-    rows = [row["settings"] for row in grid.rows if row["method"] == "recipe"]
+    rows = [row["settings"] for row in grid.rows if row["method"] == "ours"]
     if not rows:
         return []
     return [
         "## The recipe",
         "What `topo-adapt adapt` does by default at the size `small`; `AdaptSettings` in "
-        "`adaptation/training/adapt.py` explains each. A row above that is named after the recipe differs from it in "
+        "`adaptation/training/adapt.py` explains each. A row above that is named after ours differs from it in "
         "one of these.",
         recipe_table(rows[0]),
     ]
@@ -199,7 +199,7 @@ def _failures(record: Record) -> list[str]:
         parts += [
             f"### On `{row['target']}`",
             f"{row['images']} images, measured at commit {row['commit']}; again: "
-            f"`{COMMAND} --only '{row['cell']}'` after `adapt/{row['target']}/recipe/0`.",
+            f"`{COMMAND} --only '{row['cell']}'` after `adapt/{row['target']}/ours/0`.",
             failure_table(row),
             picture if row["picture"] else "",
         ]

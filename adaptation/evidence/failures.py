@@ -95,7 +95,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class FailureCell:
-    """Failures on a target, before adaptation and after that with the recipe, the first seed."""
+    """Failures on a target, before adaptation and after that with "ours", the first seed."""
 
     target: str
 
@@ -107,7 +107,7 @@ class FailureCell:
     @property
     def adaptation(self) -> Cell:
         """The run whose failures are counted."""
-        return Cell(self.target, "recipe", 0)
+        return Cell(self.target, "ours", 0)
 
 
 def failure_grid() -> list[FailureCell]:

@@ -61,7 +61,7 @@ class Looks:
 
 
 def run_recording(video: Path, materials: Materials, say: Say) -> None:
-    """Adapt the shipped source model to a recording, with the recipe, and measure agreement with its masks.
+    """Adapt the shipped source model to a recording, with "ours", and measure agreement with its masks.
 
     What was done before is not repeated: ``recordings`` in the folder of the materials keeps crops and run.
 
@@ -100,7 +100,7 @@ def _folder(video: Path, materials: Materials) -> Path:
 
 
 def _settings(video: Path, materials: Materials) -> AdaptSettings:
-    return settings_of(Cell(video.stem, "recipe", 0), materials)
+    return settings_of(Cell(video.stem, "ours", 0), materials)
 
 
 def _crops(video: Path, folder: Path, body: Body, say: Say) -> Domain:

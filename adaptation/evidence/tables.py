@@ -71,7 +71,7 @@ class Adaptations:
 def method_table(grid: Adaptations, target: str) -> str:
     """All methods on one target."""
     lines = [
-        "| method | PA-MPJPE mm | change | of the gap | less recipe, mm | MPJPE mm | change | IoU | minutes |",
+        "| method | PA-MPJPE mm | change | of the gap | less ours, mm | MPJPE mm | change | IoU | minutes |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for method in grid.methods:
@@ -85,7 +85,7 @@ def method_table(grid: Adaptations, target: str) -> str:
             f"| {method} | {estimate(clips)}{spread} "
             f"| {'' if start else _percent(grid.change(target, method))} "
             f"| {'' if start else _share(grid.gap(target, method))} "
-            f"| {'' if method == 'recipe' else _difference(grid.against(target, method, 'recipe'))} "
+            f"| {'' if method == 'ours' else _difference(grid.against(target, method, 'ours'))} "
             f"| {grid.mean(target, method, 'mpjpe'):.1f} "
             f"| {'' if start else _percent(grid.change(target, method, 'mpjpe'))} "
             f"| {grid.mean(target, method, 'iou'):.3f} | {np.mean([row['seconds'] for row in rows]) / 60:.1f} |"
@@ -97,7 +97,7 @@ def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str
     """PA-MPJPE and MPJPE of the most important methods on every target."""
     methods = [name for name in methods if name in grid.methods]
     lines = [
-        f"| target | {' | '.join(methods)} | recipe, change | paper, change |",
+        f"| target | {' | '.join(methods)} | ours, change | paper, change |",
         f"|---|{'---:|' * (len(methods) + 2)}",
     ]
     for target in targets:
@@ -105,7 +105,7 @@ def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str
         for method in methods:
             clips, flat = grid.clips(target, method), grid.mean(target, method, "mpjpe")
             cells.append("" if clips is None else f"{estimate(clips)} / {flat:.0f}")
-        changes = (_percent(grid.change(target, "recipe", measure)) for measure in ("pa_mpjpe", "mpjpe"))
+        changes = (_percent(grid.change(target, "ours", measure)) for measure in ("pa_mpjpe", "mpjpe"))
         lines.append(f"| {target} | {' | '.join(cells)} | {' / '.join(changes)} | {_paper(target)} |")
     return "\n".join(lines)
 

@@ -86,9 +86,7 @@ class AdaptSettings:
         seed: of everything random.
     """
 
-    loss: LossSettings = field(
-        default_factory=lambda: LossSettings(topology_weight=0.1, pixel_weight=4.0, iterations=12)
-    )
+    loss: LossSettings = field(default_factory=lambda: LossSettings(topology_weight=0.1, iterations=12))
     supervised: bool = False
     keypoints: KeypointUse | None = None
     keypoint_weight: float = 300.0
@@ -120,12 +118,11 @@ class AdaptSettings:
 def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
     """The same settings with another loss.
 
-    Baselines have no pixels beside them. b1, a share of pixels, counts four times as much as distances in pixels: at
-    one weight it would be the weaker for that alone.
+    b1, a share of pixels, counts four times as much as distances in pixels: at one weight it would be the weaker for
+    that alone.
     """
-    pixels = settings.loss.pixel_weight if name == "ours" else 0.0
     weight = settings.silhouette_weight * (4 if name == "b1" else 1)
-    return replace(settings, loss=replace(settings.loss, name=name, pixel_weight=pixels), silhouette_weight=weight)
+    return replace(settings, loss=replace(settings.loss, name=name), silhouette_weight=weight)
 
 
 @dataclass(frozen=True)

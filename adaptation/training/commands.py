@@ -144,8 +144,7 @@ def adapt(
         str,
         typer.Option(
             "--loss",
-            help="b1 pixels, b2 L_S, b3, ours L_S + L_T + pixels; a1 keypoints, a2 with fits, weak ours + keypoints; "
-            "or labels.",
+            help="b1 pixels, b2 L_S, b3, ours L_S + L_T; a1 keypoints, a2 with fits, weak ours + keypoints; or labels.",
         ),
     ] = "ours",
     plain_sums: Annotated[

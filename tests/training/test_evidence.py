@@ -59,21 +59,20 @@ def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
         "source-only": (200.0, 400.0),
         "b2": (130.0, 310.0),
         "ours": (120.0, 300.0),
-        "recipe": (110.0, 290.0),
         "labels": (100.0, 200.0),
     }
     text = written(record_of(errors), tmp_path)
-    assert "-45 % on `style` (200 to 110 mm)" in text
-    assert "that is 90 % on `style`; the paper's 29 % on a shift of looks are reached" in text
+    assert "-40 % on `style` (200 to 120 mm)" in text
+    assert "that is 80 % on `style`; the paper's 29 % on a shift of looks are reached" in text
     assert "L_T changes PA-MPJPE by -10.0 ± 0.0 mm on `style`" in text
-    assert "| ours | 120.0 ± 3.9 | -40.0 % | 80 % | +10.0 ± 0.0 | 300.0 | -25.0 % | 0.500 | 1.5 |" in text
-    assert "| recipe | 110.0 ± 3.9 | -45.0 % | 90 % |  |" in text
+    assert "| ours | 120.0 ± 3.9 | -40.0 % | 80 % |  | 300.0 | -25.0 % | 0.500 | 1.5 |" in text
+    assert "| b2 | 130.0 ± 3.9 | -35.0 % | 70 % | +10.0 ± 0.0 |" in text
     assert "| cap of distances | 12 pixels |" in text
     assert (tmp_path / "pictures" / "evidence.png").stat().st_size > 1000
 
 
 def test_what_is_missed_is_said(tmp_path: Path) -> None:
-    errors = {"source-only": (200.0, 400.0), "recipe": (190.0, 300.0), "labels": (180.0, 200.0)}
+    errors = {"source-only": (200.0, 400.0), "ours": (190.0, 300.0), "labels": (180.0, 200.0)}
     assert "are not reached, nor with labels (-10 %)" in written(record_of(errors), tmp_path)
 
 
@@ -83,7 +82,7 @@ def test_seeds_are_averaged_and_their_spread_is_shown(tmp_path: Path) -> None:
 
 
 def test_shifts_share_a_table_with_the_papers_figures(tmp_path: Path) -> None:
-    text = written(record_of({"source-only": (200.0, 400.0), "recipe": (120.0, 300.0)}, target="lr-32"), tmp_path)
+    text = written(record_of({"source-only": (200.0, 400.0), "ours": (120.0, 300.0)}, target="lr-32"), tmp_path)
     assert "| lr-32 | 200.0 ± 3.9 / 400 | 120.0 ± 3.9 / 300 | -40.0 % / -25.0 % | -10.5 % / -25 % |" in text
 
 
@@ -127,25 +126,28 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
     def settings(method: str) -> AdaptSettings:
         return settings_of(Cell("style", method, 0), materials)
 
-    assert settings("recipe") == replace(preset("small").adapt, steps=1)  # what users get
-    assert settings("b2").loss.name == "b2" and settings("b2").loss.pixel_weight == 0
-    assert settings("ours").loss == replace(settings("recipe").loss, pixel_weight=0)
-    assert settings("recipe, fits").every == 4
-    assert settings("recipe, gaussian").fit.prior == "gaussian"
+    assert settings("ours") == replace(preset("small").adapt, steps=1)  # what users get
+    assert settings("b2").loss.name == "b2" and settings("ours").loss.name == "ours"
+    assert (
+        settings("ours, pixels").loss.pixel_weight
+        == settings("b1").silhouette_weight / settings("ours").silhouette_weight
+    )
+    assert settings("ours, fits").every == 4
+    assert settings("ours, gaussian").fit.prior == "gaussian"
     assert settings("labels").supervised
     assert settings("replay").silhouette_weight == 0
-    same = {"recipe", "recipe, here", "source-only"}
-    assert all(settings(method) != settings("recipe") for method in METHODS if method not in same)
+    same = {"ours", "ours, here", "source-only"}
+    assert all(settings(method) != settings("ours") for method in METHODS if method not in same)
 
 
 @pytest.mark.parametrize("target", ["style", "uap-16"])
 def test_a_grid_runs_once(tmp_path: Path, target: str) -> None:
     materials, said = Materials(tmp_path, TINY, "float32", 1), []
-    cells = [Cell(target, method, 0) for method in ("source-only", "recipe")]
+    cells = [Cell(target, method, 0) for method in ("source-only", "ours")]
     assert not any(materials.has_run(cell.name) for cell in cells)
     run_adaptations(cells, materials, jobs=1, say=said.append)
     rows = [materials.result(cell.name) for cell in cells]
-    assert [row["method"] for row in rows] == ["source-only", "recipe"]
+    assert [row["method"] for row in rows] == ["source-only", "ours"]
     assert all(min(row["pa_mpjpe"]) > 0 for row in rows)
     assert rows[1]["settings"]["loss"]["name"] == "ours"
     said.clear()
