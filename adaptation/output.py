@@ -87,13 +87,24 @@ def result_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
         _replace(target, partial)
         made = []
     except OSError as error:
-        raise UserError(f"cannot write {error.filename or out}: {error.strerror or error}") from error
+        raise UserError(
+            _seen(f"cannot write {error.filename or out}: {error.strerror or error}", partial, out)
+        ) from error
+    except UserError as error:
+        if partial is None or str(partial) not in str(error):
+            raise
+        raise UserError(_seen(str(error), partial, out)) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
         for folder in made:  # innermost first
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _seen(text: str, partial: Path | None, out: Path) -> str:
+    """A message that names the results' folder, not the hidden one that is being filled."""
+    return text.replace(str(partial), str(out))
 
 
 def _check_free(target: Path, out: Path, *, overwrite: bool) -> None:

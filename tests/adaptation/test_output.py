@@ -22,6 +22,16 @@ def test_nothing_is_left_of_a_failure(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [UserError("{}/a.npz: no space"), OSError(28, "No space left", "{}/a.npz")])
+def test_messages_name_the_folder_that_was_asked_for(tmp_path, error):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="out/a.npz") as raised, result_folder(out, overwrite=False) as folder:
+        if isinstance(error, UserError):
+            raise UserError(str(error).format(folder))
+        raise OSError(error.errno, error.strerror, error.filename.format(folder))
+    assert f"{out}/a.npz" in str(raised.value)
+
+
 def test_interruption_keeps_the_earlier_results(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
