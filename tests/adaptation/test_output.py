@@ -25,7 +25,7 @@ def test_nothing_is_left_of_a_failure(tmp_path):
 @pytest.mark.parametrize("error", [UserError("{}/a.npz: no space"), OSError(28, "No space left", "{}/a.npz")])
 def test_messages_name_the_folder_that_was_asked_for(tmp_path, error):
     out = tmp_path / "out"
-    with pytest.raises(UserError, match="out/a.npz") as raised, result_folder(out, overwrite=False) as folder:
+    with pytest.raises(UserError, match=r"out/a\.npz") as raised, result_folder(out, overwrite=False) as folder:
         if isinstance(error, UserError):
             raise UserError(str(error).format(folder))
         raise OSError(error.errno, error.strerror, error.filename.format(folder))
