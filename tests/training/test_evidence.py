@@ -62,8 +62,8 @@ def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
         "labels": (100.0, 200.0),
     }
     text = written(record_of(errors), tmp_path)
-    assert "-40 % on `style` (200 to 120 mm)" in text
-    assert "that is 80 % on `style`; the paper's 29 % on a shift of looks are reached" in text
+    assert "changes its PA-MPJPE by -40 % on people of another look (200 to 120 mm)." in text
+    assert "that is 80 % on `style`; the paper's 29 % on another look are reached" in text
     assert "L_T changes PA-MPJPE by -10.0 ± 0.0 mm on `style`" in text
     assert "| ours | 120.0 ± 3.9 | -40.0 % | 80 % |  | 300.0 | -25.0 % | 0.500 | 1.5 |" in text
     assert "| b2 | 130.0 ± 3.9 | -35.0 % | 70 % | +10.0 ± 0.0 |" in text
@@ -73,7 +73,7 @@ def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
 
 def test_what_is_missed_is_said(tmp_path: Path) -> None:
     errors = {"source-only": (200.0, 400.0), "ours": (190.0, 300.0), "labels": (180.0, 200.0)}
-    assert "are not reached, nor with labels (-10 %)" in written(record_of(errors), tmp_path)
+    assert "are not reached, nor by labels (-10 %)" in written(record_of(errors), tmp_path)
 
 
 def test_seeds_are_averaged_and_their_spread_is_shown(tmp_path: Path) -> None:
