@@ -40,6 +40,7 @@ METHODS = {
     "ours, gaussian": "ours with a Gaussian in place of the latent prior",
     "ours, no prior": "ours without a pose prior",
     "ours, exact masks": "ours with the true silhouettes in place of those from background subtraction",
+    "ours, poor masks": "ours with masks that have holes, bites, lost parts, shadows, and are too wide or too narrow",
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
     "labels": "full supervision on the target, at a higher rate: the ceiling",
 }
@@ -47,7 +48,7 @@ LOSSES = {"b1", "b2", "b3", "ours"}
 SEVERAL = ("b1", "b2", "b3", "ours", "ours, pixels", "ours, here", "labels")
 SEEDS = 3
 """Of the methods above on "style"; one of all else."""
-SHIFT_METHODS = ("source-only", "norms", "a1", "a1, norms", "a2, norms", "ours", "labels")
+SHIFT_METHODS = ("source-only", "norms", "a1", "a1, norms", "a2, norms", "ours", "ours, poor masks", "labels")
 
 
 @dataclass(frozen=True, order=True)
@@ -81,6 +82,7 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         "ours, separate": {"optimizers": "separate"},
         "ours, heavy": {"silhouette_weight": 4 * base.silhouette_weight},
         "ours, exact masks": {"masks": "truth"},
+        "ours, poor masks": {"masks": "degraded"},
         "ours, no replay": {"replay": 0},
         "ours, gaussian": {"fit": replace(base.fit, prior="gaussian")},
         "ours, no prior": {"prior_weight": 0.0},
