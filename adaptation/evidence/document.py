@@ -145,8 +145,8 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
     if shifts:
         parts += [
             "## Shifts of the image",
-            "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before the shift, which is "
-            "fair where the network's input is perturbed and kind elsewhere: with poor masks says what worse ones would "
+            "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before it, which is "
+            "fair where the network's input is perturbed and kind elsewhere: poor masks say what worse ones would "
             "do. " + _rerun(grid, shifts, precision),
             shift_table(grid, shifts, SHIFT_METHODS),
         ]
