@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from adaptation.point_chamfer import PointFitter
 from adaptation.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.prior import GaussianPosePrior, PosePrior, pose_prior
 from adaptation.renderer import exact_silhouette, make_renderer
+from topokernels._registration import BackwardMode
 
 SIZE = 112
 _BARE = ("head", "wrist", "hand", "ankle", "foot")
@@ -111,10 +112,8 @@ LOSS_TEXTS = {
     "points": "chamfer of point sets: the body's vertices and 512 pixels of the mask",
 }
 # Gradients of both backwards are scaled to one size per image, or the literal one would drown the prior.
-BACKWARDS = {
-    f"{name}, {backward}": replace(LOSSES[name], backward=backward)
-    for name in ("b2", "ours")
-    for backward in ("literal", "subgradient")
+BACKWARDS: dict[str, LossSettings] = {
+    f"ours, {backward}": replace(LOSSES["ours"], backward=backward) for backward in get_args(BackwardMode)
 }
 
 
