@@ -64,9 +64,7 @@ def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
     gaps = [f"{gap:.0f} % on `{target}`" for target in grid.targets if (gap := grid.gap(target, "ours")) is not None]
     sentences = [
         f"Adapting a regressor from silhouettes alone changes its PA-MPJPE by {_changes(grid)}.",
-        f"Of what labels of the same crops gain in as many steps, that is {', '.join(gaps)}{_bar(grid)}."
-        if gaps
-        else "",
+        f"That is {', '.join(gaps)} of what labels of the same crops gain{_bar(grid)}." if gaps else "",
         _topology(grid, fits),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
