@@ -305,8 +305,8 @@ def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyParame
 
 def _fitter(cell: FitCell, body: Body, prior: PosePrior, steps: int) -> Fitter:
     settings = FitSettings(loss={**LOSSES, **BACKWARDS}[cell.loss], steps=steps)
-    if cell.loss == "b1":
-        # Its gradient is weaker than those of distances; under their prior it would do worse.
+    if cell.loss == "b1" or cell.loss in BACKWARDS:
+        # Gradients of b1's size are weaker than those of distances; under their prior they would do worse.
         settings = replace(settings, prior_start=0.02, prior_end=0.0005)
     if CONDITIONS[cell.condition].prior == "none":
         settings = replace(settings, prior_start=0.0, prior_end=0.0)
