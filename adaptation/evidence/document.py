@@ -144,7 +144,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
         parts += [
             "## Shifts of the image",
             "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before the shift, which "
-            "is fair where the network's input is perturbed and kind elsewhere; poor masks say what worse ones would do. "
+            "is fair where the network's input is perturbed and kind elsewhere; poor masks say what worse ones do. "
             "Blank: not run. " + _rerun(grid, shifts, precision),
             shift_table(grid, shifts, SHIFT_METHODS),
         ]
