@@ -177,7 +177,7 @@ def _recipe(grid: Adaptations) -> list[str]:
         "## The recipe",
         "What `topo-adapt adapt` does by default at the size `small`; `AdaptSettings` in "
         "`adaptation/training/adapt.py` explains each. A row above that is named after ours differs from it in "
-        "one of these. Weights and prior were chosen by looking at the test parts of `style` and `lr-32`, with one seed; "
+        "one of these. Weights and prior were chosen by looking at the test parts of `style` and `lr-32`, one seed; "
         "the other targets had no say.",
         recipe_table(rows[0]),
     ]
