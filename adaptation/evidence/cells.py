@@ -16,6 +16,7 @@ from adaptation.body import Body
 from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain, Split
 from adaptation.evidence.materials import Materials, Say, nothing, one_thread
+from adaptation.losses import LOSS_NAMES
 from adaptation.training.adapt import AdaptSettings, adapt, with_loss
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
@@ -44,7 +45,6 @@ METHODS = {
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
     "labels": "full supervision on the target, at a higher rate: the ceiling",
 }
-LOSSES = {"b1", "b2", "b3", "ours"}
 SEVERAL = ("b1", "b2", "b3", "ours", "ours, pixels", "ours, here", "labels")
 SEEDS = 3
 """Of the methods above on "style"; one of all else."""
@@ -70,7 +70,7 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
     """How a cell adapts."""
     base = preset("small").adapt
     settings = replace(base, steps=materials.scale.adapt_steps, seed=cell.seed, precision=materials.precision)
-    if cell.method in LOSSES:
+    if cell.method in LOSS_NAMES:
         return with_loss(settings, cell.method)
     changes: dict[str, dict[str, Any]] = {
         "norms": {"rate": 0.0, "replay": 0, "steps": min(settings.steps, 60)},

@@ -32,7 +32,7 @@ from adaptation.output import whole_file
 from adaptation.regressor import IMAGE_MEAN, IMAGE_STD
 from adaptation.resnet import EXPANSION, ResNet
 from adaptation.training.processes import batch_of
-from adaptation.training.steps import Precision, channels_last, warm_cosine
+from adaptation.training.steps import Precision, channels_last, run_in, warm_cosine
 
 Floats = npt.NDArray[np.float32]
 
@@ -190,7 +190,7 @@ def train_detector(domain: Domain, settings: DetectorSettings) -> KeypointDetect
         index = batch_of(step, settings.batch, len(domain), settings.seed)
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         images, wanted = augment(domain.image_batch(index.numpy()), places[index], settings, generator)
-        loss = heatmap_loss(_logits(network, images, settings.precision), wanted, settings.spread)
+        loss = heatmap_loss(run_in(settings.precision, network, images), wanted, settings.spread)
         if not torch.isfinite(loss):
             raise UserError(f"the detector's loss is {loss.item()} at step {step}")
         optimizer.zero_grad()
@@ -234,8 +234,8 @@ def detect(
     found = []
     for index in torch.arange(len(domain)).split(64):
         batch = domain.image_batch(index.numpy())
-        heat = _heatmaps(_logits(network, batch, precision))
-        heat = (heat + _heatmaps(_logits(network, batch.flip(3), precision)).flip(3)[:, _MIRRORED]) / 2
+        heat = _heatmaps(run_in(precision, network, batch))
+        heat = (heat + _heatmaps(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
         keypoints = torch.zeros(len(batch), len(JOINT_NAMES), 3)
         keypoints[:, joints] = read_peaks(heat)
         found.append(torch.where(keypoints[..., 2:] < least, 0, keypoints))
@@ -326,13 +326,6 @@ def augment(
     colour = 1 + settings.light / 2 * spread(count, 3, 1, 1)
     grey = images.mean((1, 2, 3), keepdim=True)
     return ((grey + contrast * (images - grey) + brightness) * colour).clamp(0, 1), places
-
-
-def _logits(network: KeypointDetector, images: Tensor, precision: Precision) -> Tensor:
-    images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        logits: Tensor = network(images)
-    return logits
 
 
 def _heatmaps(logits: Tensor) -> Tensor:

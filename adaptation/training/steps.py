@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,15 +24,20 @@ def channels_last(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def predict_in(precision: Precision, network: nn.Module, images: Tensor) -> Prediction:
-    """A prediction with convolutions and matrix products in a precision.
+def run_in(precision: Precision, network: nn.Module, images: Tensor) -> Any:
+    """What a network gives, with convolutions and matrix products in a precision.
 
     Args:
         precision: bfloat16 takes about half the time on processors that have it.
-        network: a `MeshNetwork`, laid out by `channels_last`.
+        network: laid out by `channels_last`.
         images: (B, 3, S, S).
     """
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        prediction: Prediction = network(images)
+        return network(images)
+
+
+def predict_in(precision: Precision, network: nn.Module, images: Tensor) -> Prediction:
+    """The prediction of a `MeshNetwork`; arguments as for `run_in`."""
+    prediction: Prediction = run_in(precision, network, images)
     return prediction
