@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from adaptation.body import Body
+from adaptation.camera import project
 from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss, topology_agreement
 from adaptation.metrics import silhouette_iou
 from adaptation.prior import PosePrior, geometric
@@ -169,7 +170,12 @@ class Fitter:
         The gradient is that of the renderer's soft silhouette. Its own values, cut at 0.5, would be wider than the
         body: the coverages of the many small faces along an outline add up.
         """
-        return self.draw(self.body(parameters.pose, parameters.betas).vertices, parameters.camera, size)
+        return self.seen(parameters, size)[0]
+
+    def seen(self, parameters: BodyParameters, size: int) -> tuple[Tensor, Tensor]:
+        """The same, and the joints (B, 24, 2) in pixels."""
+        posed = self.body(parameters.pose, parameters.betas)
+        return self.draw(posed.vertices, parameters.camera, size), project(posed.joints, parameters.camera, size)
 
     def draw(self, vertices: Tensor, camera: Tensor, size: int) -> Tensor:
         """The same of posed vertices (B, V, 3)."""
@@ -180,16 +186,17 @@ class Fitter:
     ) -> Tensor:
         """What a step of the fit descends, per image (B,): the silhouette's loss, the prior and the shape's."""
         loss = replace(self.settings.loss, topology_weight=topology_weight)
-        data = silhouette_loss(self.silhouette(parameters, target.mask.shape[-1]), target, loss)
+        silhouette, joints = self.seen(parameters, target.mask.shape[-1])
+        data = silhouette_loss(silhouette, target, loss, joints)
         shape = parameters.betas.square().sum(1)
         return data + prior_weight * self.prior.energy(parameters.pose) + self.settings.shape_weight * shape
 
     @torch.no_grad()
     def evaluate(self, parameters: BodyParameters, target: SilhouetteTarget) -> Evaluation:
         """Losses and IoU, without gradients."""
-        silhouette = self.silhouette(parameters, target.mask.shape[-1])
+        silhouette, joints = self.seen(parameters, target.mask.shape[-1])
         return Evaluation(
-            loss=silhouette_loss(silhouette, target, self.settings.loss),
+            loss=silhouette_loss(silhouette, target, self.settings.loss, joints),
             topology=topology_agreement(silhouette, target, self.settings.loss),
             iou=silhouette_iou(silhouette, target.mask),
             prior=self.prior.energy(parameters.pose),

@@ -1,7 +1,8 @@
 """Silhouette losses: the paper's and its baselines, per image, normalised or as plain sums.
 
 L_S and L_T are eq. 5 of Kundu et al., NeurIPS 2021, on silhouettes and on their skeletons; B1, B2, B3
-are the baselines of its Table 4. The paper has plain sums over pixels. Here each sum is divided by the
+are the baselines of its Table 4; L_B, on the bones of the body, is this project's (`adaptation.bones`).
+The paper has plain sums over pixels. Here each sum is divided by the
 area it runs over, unless asked not to be, so that a loss is a mean distance in pixels (B1: a fraction of
 the area) whatever the size of the person.
 """
@@ -14,11 +15,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from adaptation.bones import bone_distance
+from adaptation.pixel_points import pixel_points
 from topokernels import s2d, skeleton, topology_loss
 from topokernels._registration import BackwardMode
 from topokernels.mask_chamfer import mask_chamfer
 from topokernels.topology_loss import TargetTopology, target_topology
 
+RIDGE_POINTS = 192
 LossName = Literal["b1", "b2", "b3", "ours"]
 LOSS_NAMES: tuple[LossName, ...] = ("b1", "b2", "b3", "ours")
 
@@ -31,6 +35,7 @@ class SilhouetteTarget:
         mask: (B, 1, H, W) of 0 and 1.
         distance: (B, 1, H, W) distance out of the mask.
         topology: skeleton and distance out of it, (B, 1, H, W) each.
+        ridge: (B, 192, 2) pixels of the skeleton, as `pixel_points` takes them.
         area: (B,) pixels of the mask, at least 1.
         length: (B,) pixels of the skeleton, at least 1.
     """
@@ -38,6 +43,7 @@ class SilhouetteTarget:
     mask: Tensor
     distance: Tensor
     topology: TargetTopology
+    ridge: Tensor
     area: Tensor
     length: Tensor
 
@@ -49,6 +55,7 @@ class SilhouetteTarget:
             mask=mask,
             distance=s2d(1 - mask, iterations=iterations),
             topology=topology,
+            ridge=pixel_points(topology.skeleton, RIDGE_POINTS),
             area=mask.sum((1, 2, 3)).clamp(min=1),
             length=topology.skeleton.sum((1, 2, 3)).clamp(min=1),
         )
@@ -60,7 +67,9 @@ class SilhouetteTarget:
     def select(self, index: Tensor) -> SilhouetteTarget:
         """The images of an index (N,)."""
         topology = TargetTopology(*(part[index] for part in self.topology))
-        return SilhouetteTarget(self.mask[index], self.distance[index], topology, self.area[index], self.length[index])
+        return SilhouetteTarget(
+            self.mask[index], self.distance[index], topology, self.ridge[index], self.area[index], self.length[index]
+        )
 
 
 @dataclass(frozen=True)
@@ -68,9 +77,10 @@ class LossSettings:
     """Which loss, and its weights.
 
     Attributes:
-        name: b1 pixel L2; b2 L_S; b3 L_S and pixel L2 of the skeletons; ours L_S and L_T.
+        name: b1 pixel L2; b2 L_S; b3 L_S and pixel L2 of the skeletons; ours L_S, L_T and L_B.
         distance_weight: of L_S; 0 leaves L_T alone.
-        topology_weight: of the skeleton term.
+        topology_weight: of what compares skeletons.
+        bone_weight: of L_B beside L_T, the sum of which has the weight before; 0 in the paper.
         pixel_weight: of b1 added to the others.
         pull_weight: of the terms that pull the body to parts of the mask it misses; 1 in the paper.
         iterations: thinning steps; must exceed the displacement, in pixels, that the loss is to correct.
@@ -84,6 +94,7 @@ class LossSettings:
     name: LossName = "ours"
     distance_weight: float = 1.0
     topology_weight: float = 0.5
+    bone_weight: float = 0.0
     pixel_weight: float = 0.0
     pull_weight: float = 1.0
     iterations: int = 64
@@ -100,22 +111,30 @@ class SilhouetteTerms:
     topology: Tensor
 
 
-def silhouette_loss(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
+def silhouette_loss(
+    silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings, joints: Tensor | None = None
+) -> Tensor:
     """Loss per image.
 
     Args:
         silhouette: (B, 1, H, W) of 0 and 1, with a straight-through gradient where one is wanted.
         target: of the same size.
         settings: which loss.
+        joints: (B, 24, 2) of the body, projected, in pixels; L_B needs them.
 
     Returns:
         (B,).
+
+    Raises:
+        ValueError: L_B has a weight and there are no joints.
     """
-    terms = silhouette_terms(silhouette, target, settings)
+    terms = silhouette_terms(silhouette, target, settings, joints)
     return terms.silhouette + terms.topology
 
 
-def silhouette_terms(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> SilhouetteTerms:
+def silhouette_terms(
+    silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings, joints: Tensor | None = None
+) -> SilhouetteTerms:
     """The parts of `silhouette_loss`, which has the same arguments; optimisers of their own may follow each."""
     nothing = torch.zeros_like(target.area)
     area, length = (target.area, target.length) if settings.normalise else (1.0, 1.0)
@@ -135,6 +154,11 @@ def silhouette_terms(silhouette: Tensor, target: SilhouetteTarget, settings: Los
         topology = _pixel_sum(_amplify(ridges, settings.gain), target.topology.skeleton)
     else:
         topology = _amplify(_topology_loss(silhouette, target, settings), settings.gain)
+        if settings.bone_weight:
+            if joints is None:
+                raise ValueError("bone_weight needs the joints of the body")
+            bones = bone_distance(joints, target.ridge, farthest=settings.iterations + 1)
+            topology = topology + settings.bone_weight * bones * target.length
     return SilhouetteTerms(loss, settings.topology_weight * topology / length)
 
 

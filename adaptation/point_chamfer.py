@@ -16,32 +16,23 @@ from adaptation.camera import project
 from adaptation.errors import UserError
 from adaptation.fitting import BodyParameters, Evaluation, Fitter
 from adaptation.losses import SilhouetteTarget
+from adaptation.pixel_points import pixel_points
 
 MASK_POINTS = 512
 
 
 def mask_points(mask: Tensor, count: int = MASK_POINTS) -> Tensor:
-    """Pixels of masks as points.
-
-    Args:
-        mask: (B, 1, H, W) of 0 and 1.
-        count: points per mask: its pixels row by row, evenly thinned, or repeated where there are fewer.
-
-    Returns:
-        (B, count, 2) x and y of pixel centres.
+    """`pixel_points` of masks (B, 1, H, W), none of which may be empty.
 
     Raises:
-        UserError: a mask is empty.
+        UserError: one is.
     """
-    width = mask.shape[-1]
-    chosen = []
-    for number, line in enumerate(mask.flatten(1)):
-        pixels = line.nonzero().flatten()
-        if len(pixels) == 0:
-            raise UserError(f"mask {number} of the batch is empty: it has no points to compare with")
-        chosen.append(pixels[torch.arange(count, device=pixels.device) * len(pixels) // count])
-    index = torch.stack(chosen)
-    return torch.stack([index % width, index // width], dim=-1) + 0.5
+    points = pixel_points(mask, count)
+    empty = points[:, 0, 0].isnan()
+    if empty.any():
+        number = int(empty.nonzero()[0])
+        raise UserError(f"mask {number} of the batch is empty: it has no points to compare with")
+    return points
 
 
 def point_chamfer(points: Tensor, target: Tensor) -> Tensor:

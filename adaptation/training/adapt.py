@@ -359,7 +359,8 @@ def _end_to_end(
         loss = loss + settings.keypoint_weight * keypoint_loss(prediction, keypoints, fitter.body, size)
     if settings.keypoints in ("a1", "a2"):
         return {"silhouette": settings.silhouette_weight * loss.mean()}
-    terms = silhouette_terms(fitter.silhouette(bodies, size), goal, settings.loss)
+    silhouette, joints = fitter.seen(bodies, size)
+    terms = silhouette_terms(silhouette, goal, settings.loss, joints)
     losses = {"silhouette": settings.silhouette_weight * (terms.silhouette + loss).mean()}
     if settings.loss.name in ("b3", "ours"):
         losses["topology"] = settings.silhouette_weight * terms.topology.mean()
