@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import re
 import sys
 from collections.abc import Mapping
@@ -120,7 +119,6 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
     try:
         width, hidden = weights["conv1.weight"].shape[0], weights["fc1.weight"].shape[0]
         numbers = weights["decpose.weight"].shape[0]
-        features = weights["fc1.weight"].shape[1] - numbers - 13
     except (KeyError, AttributeError):
         raise UserError(f"{path} is not a regressor with SPIN's keys (conv1, layer1, ..., fc1, decpose)") from None
     blocks = [
@@ -134,7 +132,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         raise UserError(f"{path}: decpose must give 144 numbers (rotations) or {LATENT + 6} (latent), got {numbers}")
     # Files may hold halves, to be small; the network computes as it was trained.
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
-    network = Regressor(blocks, width, hidden, prior, grid=max(1, math.isqrt(features // (32 * width))))
+    network = Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
     own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
     try:
         network.load_state_dict(own)

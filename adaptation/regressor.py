@@ -4,6 +4,9 @@ The form is HMR's (Kanazawa et al., CVPR 2018) as in SPIN, without its dropout: 
 head that corrects a mean estimate three times. State-dict keys are SPIN's, so that its checkpoints
 load. The pose is either SPIN's 24 rotations of six numbers, or, as in Kundu et al. (NeurIPS 2021), a
 latent phi = tanh(z) in [-1, 1]^32 that a frozen pose prior decodes, beside the global rotation.
+
+A small network does not learn from averaged features where limbs are. One with heatmaps looks for each joint first, and
+its head sees where the joints are and the features there, as integral regression does (Sun et al., ECCV 2018).
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from adaptation.body import Body, BodyOutput
-from adaptation.resnet import ResNet
+from adaptation.heatmaps import expected_places
+from adaptation.resnet import FeaturePyramid, ResNet
 from adaptation.rotations import Layout, rot6d_to_matrix
 
 LATENT = 32
@@ -34,12 +38,14 @@ class Prediction:
         betas: (B, 10).
         camera: (B, 3) weak perspective (s, tx, ty) over the crop.
         latent: (B, 32) phi in [-1, 1], where the regressor has one.
+        heatmaps: (B, 24, H, W) logits of where the joints are, where the regressor has them.
     """
 
     rotations: Tensor
     betas: Tensor
     camera: Tensor
     latent: Tensor | None = None
+    heatmaps: Tensor | None = None
 
     def body(self, model: Body) -> BodyOutput:
         """Vertices and joints of these bodies."""
@@ -71,7 +77,7 @@ class Regressor(ResNet):
         hidden: units of the head's two layers; 1024 in SPIN.
         decoder: of the latent; None for SPIN's rotations. It belongs to the caller: its weights are neither
             trained nor saved here.
-        grid: cells per side over which features are averaged; 1 in SPIN.
+        heatmaps: whether the head sees joints found by heatmaps too, and has rectifiers. SPIN's does not.
         rounds: corrections of the mean estimate.
     """
 
@@ -87,14 +93,16 @@ class Regressor(ResNet):
         width: int = 64,
         hidden: int = 1024,
         decoder: PoseDecoder | None = None,
-        grid: int = 1,
+        heatmaps: bool = False,
         rounds: int = 3,
     ) -> None:
-        super().__init__(blocks, width, grid)
+        super().__init__(blocks, width)
         self._decoder = (decoder,)  # in a tuple, so that a module is not registered as part of this one
         self.rounds = rounds
         numbers = 24 * 6 if decoder is None else LATENT + 6
-        self.fc1 = nn.Linear(self.channels + numbers + 13, hidden)
+        self.joints = JointFinder(self.channels[1:]) if heatmaps else None
+        features = self.channels[-1] + (self.joints.features if self.joints else 0)
+        self.fc1 = nn.Linear(features + numbers + 13, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
         self.decpose = nn.Linear(hidden, numbers)
         self.decshape = nn.Linear(hidden, 10)
@@ -119,18 +127,54 @@ class Regressor(ResNet):
 
     def forward(self, images: Tensor) -> Prediction:
         """Crops (B, 3, S, S), RGB in [0, 1], to bodies and cameras."""
-        features = self.features((images - self.mean) / self.std)
+        stages = self.stages((images - self.mean) / self.std)
+        features, heatmaps, bend = stages[-1].mean((2, 3)), None, nn.Identity()
+        if self.joints is not None:
+            heatmaps, found = self.joints(stages[1:])
+            features, bend = torch.cat([features.float(), found], dim=1), nn.ReLU()
         count = len(images)
         pose, betas, camera = (mean.expand(count, -1) for mean in (self.init_pose, self.init_shape, self.init_cam))
         for _ in range(self.rounds):
-            x = self.fc2(self.fc1(torch.cat([features, pose, betas, camera], dim=1)))
+            x = bend(self.fc2(bend(self.fc1(torch.cat([features, pose, betas, camera], dim=1)))))
             pose, betas, camera = pose + self.decpose(x), betas + self.decshape(x), camera + self.deccam(x)
         decoder = self.decoder
         if decoder is None:
-            return Prediction(rot6d_to_matrix(pose.view(count, 24, 6)), betas, camera)
+            return Prediction(rot6d_to_matrix(pose.view(count, 24, 6)), betas, camera, heatmaps=heatmaps)
         latent = torch.tanh(pose[:, :LATENT])
         whole = rot6d_to_matrix(pose[:, None, LATENT:])
-        return Prediction(torch.cat([whole, decoder(latent)], dim=1), betas, camera, latent)
+        return Prediction(torch.cat([whole, decoder(latent)], dim=1), betas, camera, latent, heatmaps)
+
+
+class JointFinder(nn.Module):
+    """A heatmap per joint over a feature pyramid, and what the pyramid holds at the joints.
+
+    Args:
+        stages: channels of the ResNet's stages, fine to coarse.
+
+    Attributes:
+        features: numbers that it gives per image.
+    """
+
+    _PYRAMID = 48
+    _LOCAL = 16
+
+    def __init__(self, stages: Sequence[int]) -> None:
+        super().__init__()
+        self.pyramid = FeaturePyramid(stages, self._PYRAMID)
+        self.maps = nn.Conv2d(self._PYRAMID, 24, 1)
+        self.local = nn.Conv2d(self._PYRAMID, self._LOCAL, 1)
+        self.features = 24 * (2 + self._LOCAL)
+
+    def forward(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """What the stages give to logits (B, 24, H, W), and places and local features (B, features) in float32."""
+        merged = self.pyramid(stages)
+        logits, local = self.maps(merged).float(), self.local(merged).float()
+        shares = logits.flatten(2).softmax(2).view_as(logits)
+        # Sums over cells want float32: places are finer than eight bits.
+        with torch.autocast(logits.device.type, enabled=False):
+            there = torch.einsum("bjhw,bchw->bjc", shares, local)
+            places = expected_places(shares)
+        return logits, torch.cat([places.flatten(1), there.flatten(1)], dim=1)
 
 
 PoseForm = Literal["matrix", "axis_angle", "rot6d"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -40,17 +39,18 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Features of an image: (B, 3, S, S) to (B, 32 * width * grid^2), averaged over the cells of a grid.
+    """Features of an image.
 
     Args:
         blocks: bottlenecks per stage; (3, 4, 6, 3) is ResNet-50.
         width: channels of the first stage's 3x3 convolutions; 64 is ResNet-50.
-        grid: cells per side; 1 is ResNet-50. More keep where things are, from which small networks learn faster.
+
+    Attributes:
+        channels: of each stage.
     """
 
-    def __init__(self, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64, grid: int = 1) -> None:
+    def __init__(self, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64) -> None:
         super().__init__()
-        self.grid = grid
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -62,16 +62,41 @@ class ResNet(nn.Module):
                 layers.append(Bottleneck(channels, width << stage, stride))
                 channels = (width << stage) * EXPANSION
             setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
-        self.channels = channels * grid**2
+        self.channels = [(width << stage) * EXPANSION for stage in range(len(blocks))]
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(module, Bottleneck):
                 nn.init.zeros_(module.bn3.weight)  # blocks start as identities
 
-    def features(self, images: Tensor) -> Tensor:
-        """(B, 3, S, S), normalised, to (B, channels)."""
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, S, S), normalised, to what each stage gives, (B, channels, S / 4, S / 4) to (..., S / 32, S / 32)."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(images))))
+        given = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
-        return torch.flatten(F.adaptive_avg_pool2d(x, self.grid), 1)
+            given.append(x)
+        return given
+
+
+class FeaturePyramid(nn.Module):
+    """Stages of a ResNet joined from coarse to fine (Lin et al., CVPR 2017).
+
+    Args:
+        stages: channels of each, fine to coarse.
+        channels: of the result.
+    """
+
+    def __init__(self, stages: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(wide, channels, 1) for wide in stages)
+        self.smooth = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, stages: Sequence[Tensor]) -> Tensor:
+        """What the stages give to (B, channels, H, W) at the finest one's resolution."""
+        sides: list[Tensor] = [lateral(x) for lateral, x in zip(self.laterals, stages, strict=True)]
+        merged = sides.pop()
+        for side in reversed(sides):
+            merged = side + F.interpolate(merged, size=side.shape[-2:], mode="bilinear", align_corners=False)
+        return F.relu(self.norm(self.smooth(merged)))

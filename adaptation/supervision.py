@@ -1,4 +1,7 @@
-"""Losses of a prediction against known bodies: SPIN's weighted terms, and the plain norm of Kundu et al."""
+"""Losses of a prediction against known bodies: SPIN's weighted terms, and the plain norm of Kundu et al.
+
+Where a regressor has heatmaps, they are supervised beside SPIN's terms.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from adaptation.body import Body
 from adaptation.camera import project
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
+from adaptation.heatmaps import heatmap_loss
 from adaptation.regressor import Prediction
+
+_SPREAD = 0.6  # cells
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,14 @@ class SupervisionWeights:
         joints: squared distance in space, metres, the pelvis held.
         rotations: squared differences of rotation matrices.
         betas: squared differences.
+        heatmaps: divergence from Gaussians around the projected joints.
     """
 
     keypoints: float = 5.0
     joints: float = 5.0
     rotations: float = 1.0
     betas: float = 0.02
+    heatmaps: float = 0.2
 
 
 def supervision_loss(prediction: Prediction, truth: Truth, body: Body, weights: SupervisionWeights) -> Tensor:
@@ -70,13 +78,17 @@ def supervision_loss(prediction: Prediction, truth: Truth, body: Body, weights: 
     space = (joints - joints[:, :1]) - (wanted - wanted[:, :1])
     # SPIN's guard: a scale near zero or below it makes any projection fit.
     guard = torch.exp(-10 * prediction.camera[:, 0]).square()
-    return (
+    loss = (
         weights.keypoints * keypoints.square().mean((1, 2))
         + weights.joints * space.square().mean((1, 2))
         + weights.rotations * (prediction.rotations - truth.rotations).square().mean((1, 2, 3))
         + weights.betas * (prediction.betas - truth.betas).square().mean(1)
         + guard
     )
+    if prediction.heatmaps is None:
+        return loss
+    places = project(wanted, truth.camera, prediction.heatmaps.shape[-1])
+    return loss + weights.heatmaps * heatmap_loss(prediction.heatmaps, places, _SPREAD).mean(1)
 
 
 def parameter_distance(prediction: Prediction, truth: Truth) -> Tensor:

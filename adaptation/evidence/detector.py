@@ -27,12 +27,14 @@ from torch import Tensor, nn
 from adaptation.body import FLIP_PERMUTATION, JOINT_NAMES
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
+from adaptation.heatmaps import heatmap_loss
 from adaptation.keypoints import KEYPOINT_JOINTS, simulated_keypoints
 from adaptation.output import whole_file
 from adaptation.regressor import IMAGE_MEAN, IMAGE_STD
-from adaptation.resnet import EXPANSION, ResNet
+from adaptation.resnet import FeaturePyramid, ResNet
 from adaptation.training.processes import batch_of
 from adaptation.training.steps import Precision, channels_last, run_in, warm_cosine
+from adaptation.training.warp import warp
 
 Floats = npt.NDArray[np.float32]
 
@@ -111,27 +113,14 @@ class KeypointDetector(ResNet):
 
     def __init__(self, width: int = 16, channels: int = 48) -> None:
         super().__init__(_BLOCKS, width)
-        self.laterals = nn.ModuleList(nn.Conv2d((width << stage) * EXPANSION, channels, 1) for stage in range(4))
-        self.head = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, len(KEYPOINT_JOINTS), 1),
-        )
+        self.pyramid = FeaturePyramid(self.channels, channels)
+        self.maps = nn.Conv2d(channels, len(KEYPOINT_JOINTS), 1)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Crops (B, 3, S, S), RGB in [0, 1], to logits (B, 13, S / 4, S / 4)."""
-        x = self.maxpool(F.relu(self.bn1(self.conv1((images - self.mean) / self.std))))
-        sides = []
-        for stage, lateral in zip((self.layer1, self.layer2, self.layer3, self.layer4), self.laterals, strict=True):
-            x = stage(x)
-            sides.append(lateral(x))
-        merged: Tensor = sides.pop()
-        for side in reversed(sides):
-            merged = side + F.interpolate(merged, size=side.shape[-2:], mode="bilinear", align_corners=False)
-        logits: Tensor = self.head(merged)
+        logits: Tensor = self.maps(self.pyramid(self.stages((images - self.mean) / self.std)))
         return logits
 
     def save(self, path: Path) -> None:
@@ -139,7 +128,7 @@ class KeypointDetector(ResNet):
         meta = {
             "format": _FORMAT,
             "width": str(self.conv1.out_channels),
-            "channels": str(self.laterals[0].out_channels),
+            "channels": str(self.maps.in_channels),
         }
         weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         with whole_file(path) as file:
@@ -190,7 +179,9 @@ def train_detector(domain: Domain, settings: DetectorSettings) -> KeypointDetect
         index = batch_of(step, settings.batch, len(domain), settings.seed)
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         images, wanted = augment(domain.image_batch(index.numpy()), places[index], settings, generator)
-        loss = heatmap_loss(run_in(settings.precision, network, images), wanted, settings.spread)
+        inside = ((wanted > 0) & (wanted < domain.size)).all(2).sum()
+        losses = heatmap_loss(run_in(settings.precision, network, images), wanted / STRIDE, settings.spread)
+        loss = losses.sum() / inside.clamp(min=1)
         if not torch.isfinite(loss):
             raise UserError(f"the detector's loss is {loss.item()} at step {step}")
         optimizer.zero_grad()
@@ -259,24 +250,6 @@ def detector_quality(domain: Domain) -> DetectorQuality:
     return DetectorQuality(median, float(found.mean()), float((found & (away < 0.05)).mean()))
 
 
-def heatmap_loss(logits: Tensor, places: Tensor, spread: float) -> Tensor:
-    """Cross-entropy of heatmaps to Gaussians around joints, averaged over the joints that lie in their crop.
-
-    Args:
-        logits: (B, 13, H, H).
-        places: (B, 13, 2) x and y in crop pixels.
-        spread: standard deviation in cells.
-    """
-    side = logits.shape[-1]
-    centres = torch.arange(side) + 0.5
-    away = (places[..., None] / STRIDE - centres) / spread
-    lines = torch.softmax(-away.square() / 2, dim=-1)
-    target = lines[:, :, 1, :, None] * lines[:, :, 0, None, :]
-    entropy = -(target.flatten(2) * logits.float().flatten(2).log_softmax(2)).sum(2)
-    inside = ((places > 0) & (places < side * STRIDE)).all(2)
-    return (entropy * inside).sum() / inside.sum().clamp(min=1)
-
-
 def read_peaks(heat: Tensor) -> Tensor:
     """Where heatmaps (B, J, H, H) that sum to 1 are highest.
 
@@ -306,13 +279,7 @@ def augment(
     sign = torch.where(flip, -1.0, 1.0)
     zoom = 1 + settings.scale * spread(count)
     shift = 2 * settings.move * spread(count, 2)
-    # The crop being [-1, 1]^2, a point p comes to zoom (+-p + shift).
-    inverse = torch.zeros(count, 2, 3)
-    inverse[:, 0, 0], inverse[:, 1, 1] = sign / zoom, 1 / zoom
-    inverse[:, :, 2] = -shift
-    inverse[:, 0, 2] *= sign
-    grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
-    images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    images = warp(images, flip, zoom, shift)
     flipped = torch.where(flip[:, None, None], places[:, _MIRRORED], places) * (2 / size) - 1
     flipped = flipped * torch.stack([sign, torch.ones(count)], dim=1)[:, None]
     places = (zoom[:, None, None] * (flipped + shift[:, None]) + 1) * (size / 2)

@@ -22,7 +22,7 @@ class Preset:
         blocks: of the ResNet.
         width: of the ResNet.
         hidden: units of the head.
-        grid: cells per side over which features are averaged.
+        heatmaps: whether it looks for joints with heatmaps.
         pretrain: settings of the source training.
         adapt: settings of the adaptation.
     """
@@ -31,7 +31,7 @@ class Preset:
     blocks: tuple[int, int, int, int]
     width: int
     hidden: int
-    grid: int
+    heatmaps: bool
     pretrain: PretrainSettings
     adapt: AdaptSettings
 
@@ -44,7 +44,7 @@ def preset(name: PresetName) -> Preset:
             blocks=(1, 1, 1, 1),
             width=4,
             hidden=32,
-            grid=1,
+            heatmaps=False,
             pretrain=PretrainSettings(steps=4, batch=8, save_every=2),
             adapt=AdaptSettings(steps=4, batch=4, replay=4, fit_steps=2, check_every=2),
         )
@@ -54,8 +54,8 @@ def preset(name: PresetName) -> Preset:
             blocks=(2, 2, 2, 2),
             width=24,
             hidden=256,
-            grid=3,
-            pretrain=PretrainSettings(steps=6000, batch=64, rate=2e-3),
+            heatmaps=True,
+            pretrain=PretrainSettings(steps=8000, batch=64, rate=2e-3),
             adapt=AdaptSettings(steps=300, check_every=100, every=0),
         )
     return Preset(
@@ -63,7 +63,7 @@ def preset(name: PresetName) -> Preset:
         blocks=(3, 4, 6, 3),
         width=64,
         hidden=1024,
-        grid=1,
+        heatmaps=False,
         pretrain=PretrainSettings(steps=40000, batch=64, rate=1e-4),
         adapt=AdaptSettings(
             loss=LossSettings(),

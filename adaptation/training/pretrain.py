@@ -16,6 +16,7 @@ from adaptation.supervision import SupervisionWeights, Truth, supervision_loss, 
 from adaptation.training.processes import average_gradients, batch_of, my_share, share_norms, world
 from adaptation.training.runs import Run
 from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
+from adaptation.training.warp import warp
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class PretrainSettings:
         largest_gradient: norm that gradients are cut to; the camera's scale may start near zero, where they explode.
         weights: of the losses.
         flip: share of images that are mirrored.
+        zoom: images are enlarged or shrunk by up to this,
+        move: and moved by up to this share of their side.
         channel_noise: colour channels are multiplied by 1 +- this, as in SPIN.
         precision: of convolutions and matrix products. bfloat16 takes about half the time on processors that have it.
         seed: of everything random.
@@ -43,6 +46,8 @@ class PretrainSettings:
     largest_gradient: float = 1.0
     weights: SupervisionWeights = field(default_factory=SupervisionWeights)
     flip: float = 0.5
+    zoom: float = 0.15
+    move: float = 0.06
     channel_noise: float = 0.2
     precision: Precision = "float32"
     seed: int = 0
@@ -100,7 +105,7 @@ def pretrain(
             group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
         index = my_share(batch_of(step, settings.batch, len(domain), settings.seed))
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
-        images, wanted = _augment(domain.image_batch(index.numpy()), truth.select(index), settings, generator)
+        images, wanted = augment(domain.image_batch(index.numpy()), truth.select(index), settings, generator)
         prediction = predict_in(settings.precision, network, images.to(device))
         loss = supervision_loss(prediction, wanted.to(device), body, settings.weights).mean()
         if not torch.isfinite(loss):
@@ -120,23 +125,29 @@ def pretrain(
     return network.eval()
 
 
-def _augment(
+def augment(
     images: Tensor, truth: Truth, settings: PretrainSettings, generator: torch.Generator
 ) -> tuple[Tensor, Truth]:
-    """Mirror some images, and change the gain of their colour channels."""
+    """Mirror some images, move and scale all, and change the gain of their colour channels."""
     _, count = world()
     # Drawn for the whole batch, so that any number of processes sees the same.
     rank_slice = my_share(torch.arange(count * len(images)))
-    flip = (torch.rand(count * len(images), generator=generator) < settings.flip)[rank_slice]
-    noise = torch.rand(count * len(images), 3, 1, 1, generator=generator)[rank_slice]
-    images = torch.where(flip[:, None, None, None], images.flip(3), images)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(count * len(images), *shape, generator=generator)[rank_slice]
+
+    flip = draw() < settings.flip
+    noise = draw(3, 1, 1)
+    zoom = 1 + settings.zoom * (2 * draw() - 1)
+    shift = 2 * settings.move * (2 * draw(2) - 1)
+    images = warp(images, flip, zoom, shift)
     images = (images * (1 + settings.channel_noise * (2 * noise - 1))).clamp(0, 1)
     mirrored = mirror(truth)
-    return images, Truth(
-        torch.where(flip[:, None, None, None], mirrored.rotations, truth.rotations),
-        truth.betas,
-        torch.where(flip[:, None], mirrored.camera, truth.camera),
-    )
+    rotations = torch.where(flip[:, None, None, None], mirrored.rotations, truth.rotations)
+    camera = torch.where(flip[:, None], mirrored.camera, truth.camera)
+    # Shares of half a side become metres by the camera's scale before it is multiplied.
+    camera = torch.cat([camera[:, :1] * zoom[:, None], camera[:, 1:] + shift / camera[:, :1]], dim=1)
+    return images, Truth(rotations, truth.betas, camera)
 
 
 def mirror(truth: Truth) -> Truth:

@@ -196,7 +196,7 @@ def train_source(
     settings = replace(preset.pretrain, seed=seed)
     torch.manual_seed(seed)
     decoder = LatentPosePrior.named(prior) if prior else None
-    network = Regressor(preset.blocks, preset.width, preset.hidden, decoder, preset.grid)
+    network = Regressor(preset.blocks, preset.width, preset.hidden, decoder, preset.heatmaps)
     if imagenet:
         load_imagenet(network, imagenet)
     describe = {
@@ -205,7 +205,7 @@ def train_source(
             "blocks": preset.blocks,
             "width": preset.width,
             "hidden": preset.hidden,
-            "grid": preset.grid,
+            "heatmaps": preset.heatmaps,
             "prior": str(prior),
         },
     }

@@ -20,7 +20,6 @@ from adaptation.evidence.detector import (
     detect,
     detector_quality,
     follow_norms,
-    heatmap_loss,
     read_peaks,
     train_detector,
 )
@@ -79,19 +78,6 @@ def test_peaks_are_read_to_a_fraction_of_a_cell() -> None:
     assert (peaks[[0, 2], :2] - places[[0, 2]]).abs().max() < 0.2
     assert peaks[[0, 2], 2].min() > 0.98
     assert peaks[1, 2] == pytest.approx(0.4 + 0.6 * 25 / 24**2, abs=0.01)
-
-
-def test_the_loss_is_least_at_the_gaussian_around_the_joint() -> None:
-    places = torch.tensor([[20.0, 33.0], [41.3, 50.9]])
-    heat = gaussians(places, 24, 0.75)
-    logits = heat.clamp(min=1e-30).log()[None]
-    best = heatmap_loss(logits, places[None], 0.75)
-    entropy = -torch.special.xlogy(heat, heat).sum((1, 2)).mean()
-    torch.testing.assert_close(best, entropy)
-    assert heatmap_loss(logits, places[None] + 2, 0.75) > best + 0.1
-    outside = torch.tensor([[20.0, 33.0], [-8.0, 50.0]])
-    alone = heatmap_loss(logits[:, :1], places[None, :1], 0.75)
-    torch.testing.assert_close(heatmap_loss(logits, outside[None], 0.75), alone)
 
 
 def test_joints_move_with_the_image() -> None:

@@ -10,12 +10,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from adaptation.body import Body
+from adaptation.camera import project
 from adaptation.checkpoints import LoadedNetwork, load_imagenet, load_network
 from adaptation.errors import UserError
+from adaptation.heatmaps import expected_places, heatmap_loss
 from adaptation.latent_prior import LatentPosePrior
 from adaptation.poses import facing
 from adaptation.regressor import Regressor, wrap
 from adaptation.rotations import matrix_to_rot6d
+from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
 
 
 def images(count: int = 2) -> Tensor:
@@ -62,11 +65,42 @@ def test_latent_head_stays_in_the_cube_and_leaves_the_prior_alone() -> None:
     assert not [name for name in network.state_dict() if "prior" in name or "decoder" in name]
 
 
+def test_a_regressor_with_heatmaps_sees_where_joints_are(body: Body) -> None:
+    torch.manual_seed(0)
+    network = Regressor((1, 1, 1, 1), 4, 32, heatmaps=True).eval()
+    assert network.joints is not None
+    prediction = network(images())
+    assert prediction.heatmaps is not None and prediction.heatmaps.shape == (2, 24, 6, 6)
+    stages = network.stages((images() - network.mean) / network.std)
+    logits, found = network.joints(stages[1:])
+    torch.testing.assert_close(logits, prediction.heatmaps)
+    shares = logits.flatten(2).softmax(2).view_as(logits)
+    torch.testing.assert_close(found[:, :48].view(2, 24, 2), expected_places(shares))
+    assert found.shape == (2, network.joints.features)
+
+
+def test_heatmaps_are_supervised_where_there_are_any(body: Body) -> None:
+    torch.manual_seed(0)
+    network = Regressor((1, 1, 1, 1), 4, 32, heatmaps=True).eval()
+    prediction = network(images())
+    truth = Truth(prediction.rotations.detach(), prediction.betas.detach(), prediction.camera.detach())
+    with_maps, without = (
+        supervision_loss(prediction, truth, body, SupervisionWeights(heatmaps=weight)) for weight in (0.2, 0.0)
+    )
+    places = project(body.joints(truth.rotations, truth.betas), truth.camera, 6)
+    assert prediction.heatmaps is not None
+    expected = 0.2 * heatmap_loss(prediction.heatmaps, places, 0.6).mean(1)
+    torch.testing.assert_close(with_maps - without, expected)
+    with_maps.sum().backward()
+    assert network.joints is not None and network.joints.maps.weight.grad is not None
+    assert network.joints.maps.weight.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
-@pytest.mark.parametrize("latent", [False, True])
-def test_checkpoints_come_back(suffix: str, latent: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("latent", "heatmaps"), [(False, False), (True, False), (False, True)])
+def test_checkpoints_come_back(suffix: str, latent: bool, heatmaps: bool, tmp_path: Path) -> None:
     prior = LatentPosePrior(16).frozen() if latent else None
-    network = Regressor((1, 2, 1, 1), 4, 24, prior).eval()
+    network = Regressor((1, 2, 1, 1), 4, 24, prior, heatmaps=heatmaps).eval()
     path = tmp_path / f"model{suffix}"
     LoadedNetwork(network, suffix, {}, None).save(path)
     loaded = load_network(str(path))

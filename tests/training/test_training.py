@@ -10,7 +10,8 @@ import torch
 from networks import tiny_network
 from torch import Tensor, nn
 
-from adaptation.body import Body, mirror_pose
+from adaptation.body import JOINT_NAMES, Body, mirror_pose
+from adaptation.camera import project
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
 from adaptation.keypoints import keypoint_loss, simulated_keypoints
@@ -19,7 +20,7 @@ from adaptation.regressor import Prediction
 from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
 from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, adapt, choose_parameters, split_by_clip
 from adaptation.training.evaluate import evaluate
-from adaptation.training.pretrain import PretrainSettings, mirror, pretrain
+from adaptation.training.pretrain import PretrainSettings, augment, mirror, pretrain
 from adaptation.training.processes import batch_of
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 
@@ -80,6 +81,31 @@ def test_mirrored_truth_is_the_mirrored_body(source: Domain, body: Body) -> None
     torch.testing.assert_close(joints, expected, atol=1e-5, rtol=0)
 
 
+def test_labels_move_with_the_image(source: Domain, body: Body) -> None:
+    truth, size = truth_of(source), source.size
+
+    def places(labels: Truth) -> Tensor:
+        return project(body.joints(labels.rotations, labels.betas), labels.camera, size)
+
+    # A dot where the head is, which is its own mirror image.
+    head, centres = JOINT_NAMES.index("head"), torch.arange(size) + 0.5
+    inner = ((places(truth)[:, head] - size / 2).abs() < size / 3).all(1)
+    truth = truth.select(inner)
+    away = places(truth)[:, head, None] - centres[None, :, None]
+    dots = torch.exp(-(away[:, None, :, 0].square() + away[:, :, None, 1].square()) / 8)
+    images, moved = augment(
+        dots[:, None].expand(-1, 3, -1, -1),
+        truth,
+        PretrainSettings(channel_noise=0, zoom=0.2, move=0.1),
+        torch.Generator().manual_seed(0),
+    )
+    shares = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True)
+    seen = torch.stack([shares.sum(1) @ centres, shares.sum(2) @ centres], dim=1)
+    assert len(seen) > 4
+    assert (seen - places(moved)[:, head]).abs().max() < 0.5
+    assert (seen - places(truth)[:, head]).abs().max() > 3
+
+
 def test_batches_cover_every_sample_once_an_epoch() -> None:
     seen = torch.cat([batch_of(step, 4, 10, seed=3) for step in range(5)])
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
@@ -89,7 +115,7 @@ def test_batches_cover_every_sample_once_an_epoch() -> None:
 
 def test_pretraining_learns_one_batch_by_heart(source: Domain, body: Body, tmp_path: Path) -> None:
     few = source.take(slice(0, 4))
-    settings = PretrainSettings(steps=150, batch=4, rate=3e-3, rise=10, flip=0, channel_noise=0)
+    settings = PretrainSettings(steps=150, batch=4, rate=3e-3, rise=10, flip=0, zoom=0, move=0, channel_noise=0)
     network = tiny_network()
     start = evaluate(copy.deepcopy(network), few, body).summary()
     pretrain(network, few, body, settings, tmp_path / "run")

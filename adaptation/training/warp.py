@@ -1,0 +1,28 @@
+"""Mirrored, enlarged and moved images, for training."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def warp(images: Tensor, flip: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
+    """Mirror, move and scale images; the crop being [-1, 1]^2, a point p comes to zoom (+-p + shift).
+
+    Args:
+        images: (B, 3, S, S).
+        flip: (B,) whether to mirror left and right.
+        zoom: (B,) factors.
+        shift: (B, 2) x and y.
+
+    Returns:
+        (B, 3, S, S); beyond an edge its pixels go on.
+    """
+    sign = torch.where(flip, -1.0, 1.0)
+    inverse = torch.zeros(len(images), 2, 3)
+    inverse[:, 0, 0], inverse[:, 1, 1] = sign / zoom, 1 / zoom
+    inverse[:, :, 2] = -shift
+    inverse[:, 0, 2] *= sign
+    grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
