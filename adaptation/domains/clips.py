@@ -42,7 +42,9 @@ class Clip:
     projection: Tensor
 
 
-def sample_clip(family: LookFamily, body: Body, dresser: Dresser, frames: int, height: int, rng: Rng) -> Clip:
+def sample_clip(
+    family: LookFamily, body: Body, dresser: Dresser, frames: int, height: int, rng: Rng, camera: Rng
+) -> Clip:
     """Film a person of a family.
 
     Args:
@@ -51,22 +53,23 @@ def sample_clip(family: LookFamily, body: Body, dresser: Dresser, frames: int, h
         dresser: of that body.
         frames: T, at least 8, from which background subtraction learns the empty scene.
         height: H of the frames in pixels; they are 1.5 times as wide.
-        rng: source of all randomness.
+        rng: source of all randomness of the person,
+        camera: and of the camera and its place; the same object where every clip has a camera of its own.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     width = height * 3 // 2
     betas = 0.7 * torch.randn(10, generator=generator).clamp(-2, 2)
     betas[:3] += torch.tensor(family.shape_mean)
-    pose = _poses(family, frames, generator, rng)
+    pose = _poses(family, frames, generator, rng, camera)
     with torch.no_grad():
         posed = body(pose, betas.expand(frames, -1))
     projection = _places(posed.vertices, height, width, rng)
     pixels = posed.vertices * projection[:, None, :1]
     pixels[..., :2] += projection[:, None, 1:]
 
-    look = sample_look(family, rng)
-    scene = np.asarray(np.rint(np.clip(family.background(rng, height, width), 0, 255)), np.uint8)
-    noise = float(rng.uniform(*family.noise))
+    look = sample_look(family, rng, camera)
+    scene = np.asarray(np.rint(np.clip(family.background(camera, height, width), 0, 255)), np.uint8)
+    noise = float(camera.uniform(*family.noise))
     images = np.empty((frames, height, width, 3), np.uint8)
     truth = np.zeros((frames, height, width), bool)
     for t in range(frames):
@@ -84,7 +87,7 @@ def sample_clip(family: LookFamily, body: Body, dresser: Dresser, frames: int, h
     return Clip(images, truth, subtracted, pose, betas, projection)
 
 
-def _poses(family: LookFamily, count: int, generator: torch.Generator, rng: Rng) -> Tensor:
+def _poses(family: LookFamily, count: int, generator: torch.Generator, rng: Rng, camera: Rng) -> Tensor:
     """Half of the clips show somebody walking, the others poses of all kinds."""
     yaw = torch.full((count,), float(rng.uniform(-math.pi, math.pi)))
     if rng.random() < 0.5:
@@ -96,7 +99,7 @@ def _poses(family: LookFamily, count: int, generator: torch.Generator, rng: Rng)
     else:
         pose = sample_poses(count, generator)
         yaw = yaw + 2 * math.pi * torch.rand(count, generator=generator)
-    pitch = math.radians(float(rng.uniform(*family.pitch)))
+    pitch = math.radians(float(camera.uniform(*family.pitch)))
     pose[:, 0] = facing(yaw, pitch=pitch, roll=0.03 * torch.randn(count, generator=generator))
     return pose
 

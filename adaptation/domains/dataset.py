@@ -26,7 +26,7 @@ from adaptation.body import Body
 from adaptation.clothes import Dresser
 from adaptation.crops import resample
 from adaptation.domains.clips import Clip, sample_clip
-from adaptation.domains.looks import SOURCE, STYLE, LookFamily
+from adaptation.domains.looks import SITE, SOURCE, STYLE, LookFamily
 from adaptation.domains.masks import degraded
 from adaptation.errors import UserError
 from adaptation.output import whole_file
@@ -35,7 +35,7 @@ Split = Literal["train", "adapt", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MaskKind = Literal["truth", "subtracted", "degraded"]
 MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
-FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE}
+FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE, "site": SITE}
 
 FRAMES = 12  # per clip: enough for the median of the empty scene
 MARGIN = 0.2  # around the person, as a fraction of the longer side, as in adaptation.crops
@@ -47,8 +47,8 @@ class DomainSettings:
     """What a set is made of.
 
     Attributes:
-        family: of looks, "source" or "style".
-        split: "train", "adapt" or "test"; no two share a person, a pose or a scene.
+        family: of looks, "source", "style", or "site", which is "style" before one camera.
+        split: "train", "adapt" or "test"; no two share a person, a pose or, but for "site", a scene.
         count: crops, rounded up to whole clips of 12.
         size: side of the crops in pixels.
         seed: of everything random.
@@ -218,7 +218,9 @@ def _film(job: tuple[DomainSettings, int]) -> Domain:
     body, dresser = _BODY["free"]
     family = list(FAMILIES).index(settings.family)
     rng = np.random.default_rng([settings.seed, family, SPLITS.index(settings.split), number])
-    clip = sample_clip(FAMILIES[settings.family], body, dresser, FRAMES, round(_HEIGHT * settings.size), rng)
+    looks = FAMILIES[settings.family]
+    camera = np.random.default_rng([settings.seed, family]) if looks.one_camera else rng
+    clip = sample_clip(looks, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
     return _cut(clip, number, settings.size, rng)
 
 

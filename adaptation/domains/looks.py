@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ class LookFamily:
         pitch: how far cameras look down, degrees.
         shape_mean: of the first three shape coefficients: size, weight, build.
         noise: standard deviation of the sensor's noise, grey levels.
+        one_camera: whether all people pass before one camera, whose scene, light, pitch and noise stay.
     """
 
     hues: tuple[float, float]
@@ -47,6 +48,7 @@ class LookFamily:
     pitch: tuple[float, float]
     shape_mean: tuple[float, float, float]
     noise: tuple[float, float]
+    one_camera: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +66,8 @@ class Look:
     ambient: float
 
 
-def sample_look(family: LookFamily, rng: Rng) -> Look:
-    """A person's look."""
+def sample_look(family: LookFamily, rng: Rng, camera: Rng) -> Look:
+    """A person's look, from randomness of the person's and of the camera's."""
 
     def cloth(patterns: tuple[Pattern, ...]) -> Cloth:
         first, second = _color(family, rng), _color(family, rng)
@@ -81,8 +83,8 @@ def sample_look(family: LookFamily, rng: Rng) -> Look:
         long_sleeves=bool(rng.random() < 0.5),
         short_trousers=bool(rng.random() < 0.25),
     )
-    light = np.array([rng.uniform(*family.light_sides), rng.uniform(-1.2, -0.3), -1.0], np.float32)
-    return Look(outfit, light, float(rng.uniform(*family.ambient)))
+    light = np.array([camera.uniform(*family.light_sides), camera.uniform(-1.2, -0.3), -1.0], np.float32)
+    return Look(outfit, light, float(camera.uniform(*family.ambient)))
 
 
 def _color(family: LookFamily, rng: Rng) -> Color:
@@ -161,6 +163,7 @@ STYLE = LookFamily(
     shape_mean=(-0.6, 0.8, 0.5),
     noise=(1.5, 4.0),
 )
+SITE = replace(STYLE, one_camera=True)
 
 
 def sensor(picture: Image, noise: float, rng: Rng) -> Image:

@@ -35,7 +35,9 @@ Size = Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the
 
 def domain(
     out: Out,
-    family: Annotated[str, typer.Option("--family", help="source or style; they share no look.")] = "source",
+    family: Annotated[
+        str, typer.Option("--family", help="source; style: no look in common; site: style, one camera per --seed.")
+    ] = "source",
     split: Annotated[str, typer.Option("--split", help="train, adapt or test; they share nobody.")] = "train",
     count: Annotated[int, typer.Option("--count", min=1, help="Crops, rounded up to clips of 12.")] = 1200,
     size: Annotated[int, typer.Option("--size", min=32, max=512, help="Side of the crops in pixels.")] = 96,
