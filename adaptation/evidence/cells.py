@@ -46,8 +46,9 @@ METHODS = {
     "labels": "full supervision on the target, at a higher rate: the ceiling",
 }
 SEVERAL = ("b1", "b2", "b3", "ours", "ours, pixels", "ours, here", "labels")
+SITE_METHODS = ("source-only", "norms", "replay", "b1", "b2", "b3", "ours", "labels")
 SEEDS = 3
-"""Of the methods above on "style"; one of all else."""
+"""Of "site", and of the methods above on "style"; one of all else."""
 STRONGEST = ("lr-32", "uap-16", "night")
 SHIFT_METHODS = ("source-only", "norms", "a1", "a1, norms", "a2, norms", "ours", "ours, poor masks", "labels")
 
@@ -64,6 +65,10 @@ class Cell:
     def name(self) -> str:
         """Of files and of the command line."""
         return f"adapt/{self.target}/{self.method}/{self.seed}"
+
+
+HOME = Cell("source", "source-only", 0)
+"""The source model where it was trained, which no adaptation to another look can be expected to beat by much."""
 
 
 def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
@@ -99,7 +104,9 @@ def adaptation_grid(*, quick: bool = False) -> list[Cell]:
     targets = STRONGEST if quick else SHIFTS
     shifts = [Cell(target, method, 0) for target in targets for method in SHIFT_METHODS]
     seeds = range(1, 1 if quick else SEEDS)
-    return [*style, *shifts, *(Cell("style", method, seed) for seed in seeds for method in SEVERAL)]
+    more = [Cell("style", method, seed) for seed in seeds for method in SEVERAL]
+    more += [Cell("site", method, seed) for seed in seeds for method in SITE_METHODS]
+    return [HOME, *style, *(Cell("site", method, 0) for method in SITE_METHODS), *shifts, *more]
 
 
 def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> None:
@@ -107,9 +114,10 @@ def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: 
     todo = [cell for cell in cells if not materials.has_run(cell.name)]
     if not todo:
         return
-    for target in dict.fromkeys(cell.target for cell in todo):
-        materials.target(target, "adapt", say)
-        materials.target(target, "test", say)
+    for cell in todo:
+        materials.target(cell.target, "test", say, seed=cell.seed)
+        if cell.method != "source-only":
+            materials.target(cell.target, "adapt", say, seed=cell.seed)
     for cell in todo:
         if settings_of(cell, materials).keypoints:
             _keypoints(cell, materials, say)
@@ -127,11 +135,11 @@ def _keypoints(cell: Cell, materials: Materials, say: Say) -> Path:
 def _run(cell: Cell, materials: Materials) -> str:
     body, quiet = Body.free(), nothing
     network = load_network(str(materials.source_model(quiet))).network
-    test = Domain.load(materials.target(cell.target, "test", quiet))
+    test = Domain.load(materials.target(cell.target, "test", quiet, seed=cell.seed))
     settings, begun = settings_of(cell, materials), time.time()
     if cell.method != "source-only":
         split: Split = "test" if cell.method.endswith(", here") else "adapt"
-        target = Domain.load(materials.target(cell.target, split, quiet))
+        target = Domain.load(materials.target(cell.target, split, quiet, seed=cell.seed))
         if settings.keypoints:
             target = replace(target, keypoints=np.load(_keypoints(cell, materials, quiet)))
         source = Domain.load(materials.domain("source", "train", quiet))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptation.evidence.cells import METHODS, SHIFT_METHODS
+from adaptation.evidence.cells import HOME, METHODS, SHIFT_METHODS
 from adaptation.evidence.fits import CONDITIONS
 from adaptation.evidence.plots import plot_adaptations
 from adaptation.evidence.statistics import differ
@@ -137,6 +137,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
         parts += [
             "## Another look",
             "`style`: people, clothes, backgrounds, light and camera heights that the source does not have. "
+            + _home(grid)
             + _rerun(grid, ["style"], precision),
             method_table(grid, "style"),
         ]
@@ -158,6 +159,18 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
     for target in others:
         parts += [f"### {target}", method_table(grid, target)]
     return parts
+
+
+def _home(grid: Adaptations) -> str:
+    home, flat = (grid.mean(HOME.target, HOME.method, measure) for measure in ("pa_mpjpe", "mpjpe"))
+    if home is None or flat is None:
+        return ""
+    away = grid.mean("style", START)
+    further = f", {100 * (away - home) / away:.0f} % less than here" if away else ""
+    return (
+        f"At home, on people and places of the source that it has not seen, the source model has {home:.1f} mm"
+        f"{further} (MPJPE {flat:.1f}). "
+    )
 
 
 def _rerun(grid: Adaptations, targets: Sequence[str], precision: str) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from adaptation.body import Body
 from adaptation.checkpoints import LoadedNetwork, load_network
-from adaptation.domains.dataset import Domain, DomainSettings, Split, make_domain
+from adaptation.domains.dataset import FAMILIES, Domain, DomainSettings, Split, make_domain
 from adaptation.errors import UserError
 from adaptation.evidence.detector import (
     DetectorSettings,
@@ -56,7 +56,7 @@ class Scale:
     train: int = 24000
     adapt: int = 2400
     test: int = 600
-    pretrain_steps: int = 6000
+    pretrain_steps: int = 8000
     other_steps: int = 1200
     uap_steps: int = 200
     detector_steps: int = 2000
@@ -77,7 +77,7 @@ QUICK = Scale(
     pairs=20,
     fit_steps=40,
 )
-TARGETS = ("style", *SHIFTS)
+TARGETS = ("style", "site", *SHIFTS)
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ class Materials:
     precision: Precision
     workers: int
 
-    def domain(self, family: str, split: Split, say: Say) -> Path:
+    def domain(self, family: str, split: Split, say: Say, *, seed: int = 0) -> Path:
         """A filmed domain."""
         count = {"train": self.scale.train, "adapt": self.scale.adapt, "test": self.scale.test}[split]
-        path = self.folder / "data" / f"{family}-{split}"
+        path = self.folder / "data" / (f"{family}-{seed}-{split}" if seed else f"{family}-{split}")
         if not (path / "domain.json").exists():
             say(f"filming {count} crops of {family}, {split}")
-            settings = DomainSettings(family, split, count, preset("small").size)
+            settings = DomainSettings(family, split, count, preset("small").size, seed)
             make_domain(settings, workers=self.workers).save(path, asdict(settings))
         return path
 
@@ -110,10 +110,17 @@ class Materials:
         """The regressor that is adapted."""
         return self._model("source", self.scale.pretrain_steps, seed=0, say=say)
 
-    def target(self, name: str, split: Split, say: Say) -> Path:
-        """Crops of a target: of the family "style", or of the source's as another camera sees them."""
-        if name == "style":
-            return self.domain("style", split, say)
+    def target(self, name: str, split: Split, say: Say, *, seed: int = 0) -> Path:
+        """Crops of a family, or of the source's as another camera sees them.
+
+        Args:
+            name: of the family or shift.
+            split: which part.
+            say: what is done.
+            seed: of a cell; every one of "site" is another camera, elsewhere it does not matter.
+        """
+        if name in FAMILIES:
+            return self.domain(name, split, say, seed=seed if name == "site" else 0)
         path = self.folder / "data" / f"{name}-{split}"
         if not (path / "domain.json").exists():
             delta = self._perturbation(say) if name.startswith("uap") else None
@@ -179,7 +186,7 @@ class Materials:
             say(f"training the {name} network, {steps} steps")
             size = preset("small")
             torch.manual_seed(seed)
-            network = Regressor(size.blocks, size.width, size.hidden, grid=size.grid)
+            network = Regressor(size.blocks, size.width, size.hidden, heatmaps=size.heatmaps)
             settings = replace(size.pretrain, steps=steps, seed=seed, precision=self.precision)
             pretrain(network, domain, Body.free(), settings, folder)
             LoadedNetwork(network, ".safetensors", {}, None).save(path)
