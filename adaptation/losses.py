@@ -82,7 +82,8 @@ class LossSettings:
         topology_weight: of what compares skeletons.
         bone_weight: of L_B beside L_T, the sum of which has the weight before; 0 in the paper.
         pixel_weight: of b1 added to the others.
-        pull_weight: of the terms that pull the body to parts of the mask it misses; 1 in the paper.
+        pull_weight: of the terms that pull the body to parts of the mask it misses; 1 in the paper. Background
+            subtraction loses more of a person than it adds, and what it lost pushes limbs away from where they are.
         iterations: thinning steps; must exceed the displacement, in pixels, that the loss is to correct.
         gain: on gradients that reach the silhouette through a distance map. S2D's subgradient leaves half on each
             side of the outline, and a rendered silhouette answers only outside of it.

@@ -39,9 +39,9 @@ CONVERGED = 0.02  # mean 2D error of joints, as a share of the crop's side
 MaskMaker = Literal["exact", "dilated", "clothes", "hidden"]
 PriorName = Literal["gaussian", "latent", "other kinds", "none"]
 
-_RENDERED = ("b1", "b2", "b3", "L_T", "ours", "ours + pixels")
+_RENDERED = ("b1", "b2", "b3", "L_T", "ours", "ours + pixels", "ours + bones", "ours + both")
 _ALL = (*_RENDERED, "b2 + pixels", "points")  # points take ten times as long
-_FEW = ("b1", "b2", "ours", "ours + pixels")
+_FEW = ("b1", "b2", "ours", "ours + pixels", "ours + both")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ LOSSES: dict[str, LossSettings] = {
     "L_T": LossSettings(distance_weight=0.0, topology_weight=1.0),
     "ours": LossSettings(),
     "ours + pixels": LossSettings(pixel_weight=3.0),
+    "ours + bones": LossSettings(bone_weight=4.0),
+    "ours + both": LossSettings(pixel_weight=3.0, bone_weight=4.0),
     "b2 + pixels": LossSettings(name="b2", pixel_weight=3.0),
     "points": LossSettings(),
 }
@@ -108,6 +110,8 @@ LOSS_TEXTS = {
     "L_T": "L_T alone",
     "ours": "L_S and half of L_T",
     "ours + pixels": "the same and three times b1",
+    "ours + bones": "L_S, half of L_T, and twice L_B, from the mask's skeleton to the body's bones",
+    "ours + both": "the same with bones and pixels, as `topo-adapt fit` does",
     "b2 + pixels": "L_S and three times b1",
     "points": "chamfer of point sets: the body's vertices and 512 pixels of the mask",
 }
