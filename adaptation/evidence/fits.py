@@ -29,6 +29,7 @@ from adaptation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
 from adaptation.point_chamfer import PointFitter
 from adaptation.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.prior import GaussianPosePrior, PosePrior, pose_prior
+from adaptation.programs import recording_settings
 from adaptation.renderer import exact_silhouette, make_renderer
 from topokernels._registration import BackwardMode
 
@@ -39,9 +40,9 @@ CONVERGED = 0.02  # mean 2D error of joints, as a share of the crop's side
 MaskMaker = Literal["exact", "dilated", "clothes", "hidden"]
 PriorName = Literal["gaussian", "latent", "other kinds", "none"]
 
-_RENDERED = ("b1", "b2", "b3", "L_T", "ours", "ours + pixels", "ours + bones", "ours + both")
+_RENDERED = ("b1", "b2", "b3", "L_T", "ours", "ours + pixels", "ours + pull", "ours + bones", "recipe")
 _ALL = (*_RENDERED, "b2 + pixels", "points")  # points take ten times as long
-_FEW = ("b1", "b2", "ours", "ours + pixels", "ours + both")
+_FEW = ("b1", "b2", "ours", "ours + pixels", "recipe")
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ LOSSES: dict[str, LossSettings] = {
     "L_T": LossSettings(distance_weight=0.0, topology_weight=1.0),
     "ours": LossSettings(),
     "ours + pixels": LossSettings(pixel_weight=3.0),
-    "ours + bones": LossSettings(bone_weight=4.0),
-    "ours + both": LossSettings(pixel_weight=3.0, bone_weight=4.0),
+    "ours + pull": LossSettings(pull_weight=3.0),
+    "ours + bones": LossSettings(bone_weight=2.0),
+    "recipe": recording_settings("ours", 1).loss,
     "b2 + pixels": LossSettings(name="b2", pixel_weight=3.0),
     "points": LossSettings(),
 }
@@ -110,8 +112,9 @@ LOSS_TEXTS = {
     "L_T": "L_T alone",
     "ours": "L_S and half of L_T",
     "ours + pixels": "the same and three times b1",
-    "ours + bones": "L_S, half of L_T, and twice L_B, from the mask's skeleton to the body's bones",
-    "ours + both": "the same with bones and pixels, as `topo-adapt fit` does",
+    "ours + pull": "L_S and half of L_T, in which pull counts three times as much as push",
+    "ours + bones": "L_S, half of L_T, and L_B, from the mask's skeleton to the body's bones",
+    "recipe": "all of these: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
     "b2 + pixels": "L_S and three times b1",
     "points": "chamfer of point sets: the body's vertices and 512 pixels of the mask",
 }

@@ -86,7 +86,9 @@ class AdaptSettings:
         seed: of everything random.
     """
 
-    loss: LossSettings = field(default_factory=lambda: LossSettings(topology_weight=0.1, pull_weight=5.0, iterations=12))
+    loss: LossSettings = field(
+        default_factory=lambda: LossSettings(topology_weight=0.1, pull_weight=5.0, iterations=12)
+    )
     supervised: bool = False
     keypoints: KeypointUse | None = None
     keypoint_weight: float = 300.0
