@@ -71,6 +71,16 @@ def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
     assert (tmp_path / "pictures" / "evidence.png").stat().st_size > 1000
 
 
+def test_a_site_has_a_table_of_its_own(tmp_path: Path) -> None:
+    look = record_of({"source-only": (200.0, 400.0), "ours": (190.0, 300.0), "labels": (180.0, 200.0)})
+    site = record_of({"source-only": (200.0, 400.0), "ours": (100.0, 300.0)}, "site", seeds=2)
+    text = written({**look, "adaptations": [*look["adaptations"], *site["adaptations"]]}, tmp_path)  # type: ignore[misc]
+    assert "by -5 % on people of another look (200 to 190 mm) and by -50 % where they pass before one camera" in text
+    assert "are not reached, nor by labels (-10 %), but on `site` they are." in text
+    assert text.index("## Another site") < text.index("| ours | 100.5 ± ")
+    assert "## Shifts of the image" not in text
+
+
 def test_what_is_missed_is_said(tmp_path: Path) -> None:
     errors = {"source-only": (200.0, 400.0), "ours": (190.0, 300.0), "labels": (180.0, 200.0)}
     assert "are not reached, nor by labels (-10 %)" in written(record_of(errors), tmp_path)
@@ -140,7 +150,7 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
     assert all(settings(method) != settings("ours") for method in METHODS if method not in same)
 
 
-@pytest.mark.parametrize("target", ["style", "uap-16"])
+@pytest.mark.parametrize("target", ["style", "site", "uap-16"])
 def test_a_grid_runs_once(tmp_path: Path, target: str) -> None:
     materials, said = Materials(tmp_path, TINY, "float32", 1), []
     cells = [Cell(target, method, 0) for method in ("source-only", "ours")]
