@@ -151,7 +151,8 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
             "## Another site",
             "`site`: the people of `style` before one camera, which is what a deployment has: those that are measured "
             "are others than those that are adapted to, the place, light and camera are the same. Each seed is another "
-            "camera. " + _rerun(grid, ["site"], precision),
+            "camera; changes, shares and differences are of the cameras that both methods have seen. "
+            + _rerun(grid, ["site"], precision),
             method_table(grid, "site"),
         ]
     if shifts:

@@ -40,31 +40,43 @@ class Adaptations:
         """The seeds of a cell; none where it was not run."""
         return [row for row in self.rows if row["target"] == target and row["method"] == method]
 
-    def clips(self, target: str, method: str, measure: str = "pa_mpjpe") -> Numbers | None:
-        """Means of the test set's clips over the seeds, or None where the cell was not run."""
-        rows = self.of(target, method)
+    def clips(
+        self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
+    ) -> Numbers | None:
+        """Means of the test set's clips over the seeds, or those given, or None where the cell was not run."""
+        rows = [row for row in self.of(target, method) if seeds is None or row["seed"] in seeds]
         return np.mean([row[measure] for row in rows], axis=0) if rows else None
 
-    def mean(self, target: str, method: str, measure: str = "pa_mpjpe") -> float | None:
+    def mean(self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None) -> float | None:
         """Over clips and seeds."""
-        clips = self.clips(target, method, measure)
+        clips = self.clips(target, method, measure, seeds)
         return None if clips is None else float(clips.mean())
+
+    def shared(self, target: str, *methods: str) -> set[int] | None:
+        """Seeds that methods are compared on: of "site", whose seeds are cameras, those that all of them have seen."""
+        if target != "site":
+            return None
+        return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in methods))
 
     def change(self, target: str, method: str, measure: str = "pa_mpjpe") -> float | None:
         """Percent of the source model's error."""
-        before, after = self.mean(target, "source-only", measure), self.mean(target, method, measure)
+        seeds = self.shared(target, "source-only", method)
+        before, after = (self.mean(target, name, measure, seeds) for name in ("source-only", method))
         return None if before is None or after is None else 100 * (after - before) / before
 
     def gap(self, target: str, method: str) -> float | None:
         """Percent of what labels gain; None where labels gain nothing."""
-        before, after, best = (self.mean(target, name) for name in ("source-only", method, "labels"))
+        names = ("source-only", method, "labels")
+        seeds = self.shared(target, *names)
+        before, after, best = (self.mean(target, name, seeds=seeds) for name in names)
         if before is None or after is None or best is None or best >= before:
             return None
         return 100 * (before - after) / (before - best)
 
     def against(self, target: str, method: str, other: str) -> Estimate | None:
         """PA-MPJPE of a method less another's, in pairs of clips."""
-        first, second = self.clips(target, method), self.clips(target, other)
+        seeds = self.shared(target, method, other)
+        first, second = (self.clips(target, name, seeds=seeds) for name in (method, other))
         return None if first is None or second is None else paired(first, second)
 
 
