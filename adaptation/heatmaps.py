@@ -30,6 +30,11 @@ def _gaussian(place: Tensor, cells: int, spread: float) -> Tensor:
     return torch.softmax(-away.square() / 2, dim=-1)
 
 
+def heatmap_shares(logits: Tensor) -> Tensor:
+    """Logits (B, J, H, W) to heatmaps of sum 1, in float32."""
+    return logits.float().flatten(2).softmax(2).view(logits.shape)
+
+
 def expected_places(shares: Tensor) -> Tensor:
     """Mean places under heatmaps.
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptation.body import Body, BodyOutput
-from adaptation.heatmaps import expected_places
+from adaptation.heatmaps import expected_places, heatmap_shares
 from adaptation.resnet import FeaturePyramid, ResNet
 from adaptation.rotations import Layout, rot6d_to_matrix
 
@@ -169,7 +169,7 @@ class JointFinder(nn.Module):
         """What the stages give to logits (B, 24, H, W), and places and local features (B, features) in float32."""
         merged = self.pyramid(stages)
         logits, local = self.maps(merged).float(), self.local(merged).float()
-        shares = logits.flatten(2).softmax(2).view_as(logits)
+        shares = heatmap_shares(logits)
         # Sums over cells want float32: places are finer than eight bits.
         with torch.autocast(logits.device.type, enabled=False):
             there = torch.einsum("bjhw,bchw->bjc", shares, local)

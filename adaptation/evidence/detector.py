@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from adaptation.body import FLIP_PERMUTATION, JOINT_NAMES
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
-from adaptation.heatmaps import heatmap_loss
+from adaptation.heatmaps import heatmap_loss, heatmap_shares
 from adaptation.keypoints import KEYPOINT_JOINTS, simulated_keypoints
 from adaptation.output import whole_file
 from adaptation.regressor import IMAGE_MEAN, IMAGE_STD
@@ -225,8 +225,8 @@ def detect(
     found = []
     for index in torch.arange(len(domain)).split(64):
         batch = domain.image_batch(index.numpy())
-        heat = _heatmaps(run_in(precision, network, batch))
-        heat = (heat + _heatmaps(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
+        heat = heatmap_shares(run_in(precision, network, batch))
+        heat = (heat + heatmap_shares(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
         keypoints = torch.zeros(len(batch), len(JOINT_NAMES), 3)
         keypoints[:, joints] = read_peaks(heat)
         found.append(torch.where(keypoints[..., 2:] < least, 0, keypoints))
@@ -293,7 +293,3 @@ def augment(
     colour = 1 + settings.light / 2 * spread(count, 3, 1, 1)
     grey = images.mean((1, 2, 3), keepdim=True)
     return ((grey + contrast * (images - grey) + brightness) * colour).clamp(0, 1), places
-
-
-def _heatmaps(logits: Tensor) -> Tensor:
-    return logits.float().flatten(2).softmax(2).view(logits.shape)

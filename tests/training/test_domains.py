@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from adaptation.body import Body
-from adaptation.domains.dataset import MASK_KINDS, Domain, DomainSettings, Split, make_domain
+from adaptation.domains.dataset import FAMILIES, MASK_KINDS, Domain, DomainSettings, Split, make_domain
 from adaptation.domains.looks import SOURCE, STYLE
 from adaptation.domains.masks import degraded
 from adaptation.domains.shifts import low_resolution, night, perturbed
@@ -53,6 +53,7 @@ def test_nobody_is_in_two_sets(source: Domain, other: DomainSettings) -> None:
 
 
 def test_families_share_no_look() -> None:
+    assert set(FAMILIES) == {"source", "style", "site"}
     assert not set(SOURCE.patterns) & set(STYLE.patterns)
     assert SOURCE.background is not STYLE.background
     assert SOURCE.hues[1] <= STYLE.hues[0] and STYLE.hues[1] <= 1 + SOURCE.hues[0]
