@@ -19,6 +19,7 @@ from adaptation.evidence.cells import adaptation_grid, run_adaptations
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import failure_grid, run_failures
 from adaptation.evidence.fits import fit_grid, run_fits
+from adaptation.evidence.known import take_over
 from adaptation.evidence.materials import QUICK, Materials, Scale
 from adaptation.evidence.recording import run_recording
 from adaptation.training.steps import PRECISIONS
@@ -29,6 +30,10 @@ def main(
     only: Annotated[
         str, typer.Option("--only", help="Cells to run, as 'adapt/style/*', 'adapt/*/ours/0' or 'fit/medium/b?'.")
     ] = "*",
+    known: Annotated[
+        Path | None,
+        typer.Option("--known", help="Earlier JSON file: what today's settings would give again is not run again."),
+    ] = None,
     video: Annotated[Path | None, typer.Option("--video", help="Of a static camera: adapt to it, too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The same on little data, within 20 minutes.")] = False,
     gather: Annotated[bool, typer.Option("--gather", help="Run nothing; write what has run so far.")] = False,
@@ -43,6 +48,8 @@ def main(
         kind = choice("--precision", precision, PRECISIONS)
         materials = Materials(work, QUICK if quick else Scale(), kind, jobs)
         adaptations, fits, failures = adaptation_grid(quick=quick), fit_grid(), failure_grid()
+        if known:
+            console.print(f"{known}: took over {take_over(known, adaptations, fits, materials)} cells")
         if not gather:
             chosen = {cell.name for cell in [*adaptations, *fits, *failures] if fnmatchcase(cell.name, only)}
             if not chosen:

@@ -25,7 +25,7 @@ from adaptation.training.programs import SHIFTS
 METHODS = {
     "source-only": "the source model as it is",
     "norms": "only the statistics of batch norms follow the target (AdaBN)",
-    "replay": "the same, and the source's labels go on training",
+    "replay": "the same, and labelled people of the source train on in the target's look",
     "a1": "2D keypoints of a detector trained on the source alone, which meets the same shift",
     "a1, norms": "the same, and the detector's batch norms follow the target, as the regressor's do",
     "a2, norms": "the same, and one step in four from fits to the masks as point sets",
@@ -38,6 +38,7 @@ METHODS = {
     "ours, separate": "ours with the paper's separate optimisers",
     "ours, heavy": "ours with four times the weight of L_S and L_T beside the replayed labels",
     "ours, no replay": "ours without the source's labels",
+    "ours, source's look": "ours with the source's labelled crops as they are",
     "ours, gaussian": "ours with a Gaussian in place of the latent prior",
     "ours, no prior": "ours without a pose prior",
     "ours, exact masks": "ours with the true silhouettes in place of those from background subtraction",
@@ -66,6 +67,11 @@ class Cell:
         """Of files and of the command line."""
         return f"adapt/{self.target}/{self.method}/{self.seed}"
 
+    @property
+    def adapts(self) -> bool:
+        """Whether anything is adapted; if not, the source model is measured as it is."""
+        return self.method != "source-only"
+
 
 HOME = Cell("source", "source-only", 0)
 """The source model where it was trained, which no adaptation to another look can be expected to beat by much."""
@@ -90,6 +96,7 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         "ours, exact masks": {"masks": "truth"},
         "ours, poor masks": {"masks": "degraded"},
         "ours, no replay": {"replay": 0},
+        "ours, source's look": {"replay_look": "source"},
         "ours, gaussian": {"fit": replace(base.fit, prior="gaussian")},
         "ours, no prior": {"prior_weight": 0.0},
         # Labels bear a higher rate than masks: at the masks' own they would reach less.
@@ -116,7 +123,7 @@ def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: 
         return
     for cell in todo:
         materials.target(cell.target, "test", say, seed=cell.seed)
-        if cell.method != "source-only":
+        if cell.adapts:
             materials.target(cell.target, "adapt", say, seed=cell.seed)
     for cell in todo:
         if settings_of(cell, materials).keypoints:
@@ -137,7 +144,7 @@ def _run(cell: Cell, materials: Materials) -> str:
     network = load_network(str(materials.source_model(quiet))).network
     test = Domain.load(materials.target(cell.target, "test", quiet, seed=cell.seed))
     settings, begun = settings_of(cell, materials), time.time()
-    if cell.method != "source-only":
+    if cell.adapts:
         split: Split = "test" if cell.method.endswith(", here") else "adapt"
         target = Domain.load(materials.target(cell.target, split, quiet, seed=cell.seed))
         if settings.keypoints:
@@ -151,7 +158,7 @@ def _run(cell: Cell, materials: Materials) -> str:
         **asdict(cell),
         **{name: _by_clip(getattr(scores, name), test.clip) for name in ("mpjpe", "pa_mpjpe", "iou")},
         "seconds": round(seconds, 1),
-        "settings": None if cell.method == "source-only" else asdict(settings),
+        "settings": asdict(settings) if cell.adapts else None,
     }
     materials.keep(cell.name, result)
     return f"{cell.name}: {_line(scores)}, {seconds:.0f} s"

@@ -122,13 +122,14 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
 
 def _protocol(record: Record, grid: Adaptations) -> str:
     scale, machine = record["materials"], record["machine"]
+    steps = scale["pretrain_steps"]
+    origin = f"trained for {steps} steps" if steps else "the one that ships as `small`"
     return (
-        f"One source regressor, trained for {scale['pretrain_steps']} steps on {scale['train']} labelled crops of the "
-        f"source, is adapted to {scale['adapt']} crops of each target with masks from background subtraction, "
-        "found in the frames before a shift degrades them, and "
-        f"measured on {scale['test']} others, of other people in other places. Behind ±: half of a 95 % interval over "
-        "the clips of the test set (fits: over pairs); in brackets: standard deviation over seeds, where there are "
-        f"several. {PROTOCOL}.\n\n"
+        f"One source regressor, {origin}, is adapted to {scale['adapt']} crops of each target with masks from "
+        "background subtraction, found in the frames before a shift degrades them, beside "
+        f"{scale['train']} labelled crops of the source, and measured on {scale['test']} others, of other people in "
+        "other places. Behind ±: half of a 95 % interval over the clips of the test set (fits: over pairs); in "
+        f"brackets: standard deviation over seeds, where there are several. {PROTOCOL}.\n\n"
         f"Python {machine['python']}, torch {machine['torch']}, {machine['processor']}. `make evidence` runs all of "
         "it; the command of a part stands before it. Runs that are finished are kept in the folder and not repeated."
     )

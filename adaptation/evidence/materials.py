@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from adaptation.body import Body
-from adaptation.checkpoints import LoadedNetwork, load_network
+from adaptation.checkpoints import SHIPPED, LoadedNetwork, load_network
 from adaptation.domains.dataset import FAMILIES, Domain, DomainSettings, Split, make_domain
 from adaptation.errors import UserError
 from adaptation.evidence.detector import (
@@ -44,7 +44,7 @@ class Scale:
         train: crops of the source to train on.
         adapt: crops of a target to adapt to.
         test: crops of a target to measure on.
-        pretrain_steps: of the source model.
+        pretrain_steps: of the source model; 0: it is the one that ships.
         other_steps: of the network that the perturbation is crafted on.
         uap_steps: of crafting.
         detector_steps: of the keypoint detector.
@@ -56,7 +56,7 @@ class Scale:
     train: int = 24000
     adapt: int = 2400
     test: int = 600
-    pretrain_steps: int = 8000
+    pretrain_steps: int = 0
     other_steps: int = 1200
     uap_steps: int = 200
     detector_steps: int = 2000
@@ -108,6 +108,8 @@ class Materials:
 
     def source_model(self, say: Say) -> Path:
         """The regressor that is adapted."""
+        if self.scale.pretrain_steps == 0:
+            return SHIPPED["small"]
         return self._model("source", self.scale.pretrain_steps, seed=0, say=say)
 
     def target(self, name: str, split: Split, say: Say, *, seed: int = 0) -> Path:
@@ -209,11 +211,11 @@ class Materials:
         return result
 
     def keep(self, cell: str, result: dict[str, Any]) -> None:
-        """Store the result of a cell."""
+        """Store the result of a cell; its commit is that of the working folder, unless it names one."""
         path = self._file(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
-            file.write((json.dumps({"cell": cell, **result, "commit": commit()}) + "\n").encode())
+            file.write((json.dumps({"cell": cell, "commit": commit(), **result}) + "\n").encode())
 
     def results(self, kind: str) -> list[dict[str, Any]]:
         """Of all cells of a kind that have run, in the order of their names."""

@@ -36,12 +36,14 @@ from adaptation.renderer import make_renderer
 from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
 from adaptation.training.runs import Run
+from adaptation.training.staging import Stage, random_turns
 from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
 
 Layers = Literal["all", "head", "norm"]
 Norm = Literal["frozen", "target"]
 Optimizers = Literal["joint", "separate"]
 FitDistance = Literal["weighted", "plain"]
+ReplayLook = Literal["source", "target"]
 KeypointUse = Literal["a1", "a2", "weak"]
 KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
 
@@ -75,6 +77,8 @@ class AdaptSettings:
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
         replay: labelled source images seen beside each batch, over all processes.
+        replay_look: "target": their people are shown in the target's places and colours, as
+            `adaptation.training.staging` tells; "source": as they are.
         layers: which of them train: all, the head, or the scales and shifts of the norms alone.
         norm: statistics of the batch norms. "target": each batch's own while it trains, the target's afterwards, as in
             AdaBN (Li et al., "Revisiting batch normalization for practical domain adaptation", 2016). "frozen": the
@@ -108,6 +112,7 @@ class AdaptSettings:
     prior_weight: float = 0.02
     shape_weight: float = 0.01
     replay: int = 16
+    replay_look: ReplayLook = "target"
     layers: Layers = "all"
     norm: Norm = "target"
     average: float = 0.99
@@ -200,7 +205,7 @@ def adapt(
         if progress:
             progress(start)
     labels = truth_of(target) if settings.supervised else None
-    source_labels = truth_of(source) if source is not None and settings.replay > 0 else None
+    replay = None if source is None or settings.replay == 0 else Replay(source, target, training, settings)
 
     for step in range(start, settings.steps + 1):
         if step != looked and (step % settings.check_every == 0 or step == settings.steps):
@@ -236,8 +241,8 @@ def adapt(
         _set_norm(network, settings.norm, keep=True)
         prediction = predict_in(settings.precision, network, images)
         regular = torch.zeros((), device=device)
-        if source is not None and source_labels is not None:
-            regular = _replay(network, source, source_labels, body, settings, step, device)
+        if replay is not None:
+            regular = replay.loss(network, body, step, device)
         if labels is not None:
             loss = supervision_loss(prediction, labels.select(index).to(device), body, SupervisionWeights()).mean()
             losses = {"silhouette": loss + regular}
@@ -386,13 +391,40 @@ def _bodies(prediction: Prediction) -> BodyParameters:
     return BodyParameters(prediction.rotations, prediction.betas, prediction.camera)
 
 
-def _replay(
-    network: nn.Module, source: Domain, truth: Truth, body: Body, settings: AdaptSettings, step: int, device: str
-) -> Tensor:
-    index = my_share(batch_of(step, settings.replay, len(source), settings.seed + 1))
-    _set_norm(network, settings.norm, keep=False)
-    prediction = predict_in(settings.precision, network, source.image_batch(index.numpy()).to(device))
-    return supervision_loss(prediction, truth.select(index).to(device), body, SupervisionWeights()).mean()
+class Replay:
+    """Labelled source crops that are learnt from beside the target's.
+
+    Args:
+        source: labelled.
+        target: whose look they may be shown in.
+        places: crops of the target that have masks and are not set aside.
+        settings: of the adaptation.
+
+    Raises:
+        UserError: the source has no labels, or crops of another size than the target's.
+    """
+
+    def __init__(self, source: Domain, target: Domain, places: Tensor, settings: AdaptSettings) -> None:
+        self._source, self._truth = source, truth_of(source)
+        self._places, self._settings = places, settings
+        self._stage = Stage.of(source, target, settings.masks) if settings.replay_look == "target" else None
+
+    def loss(self, network: nn.Module, body: Body, step: int, device: str) -> Tensor:
+        """Of a network on a step's crops, scalar."""
+        settings = self._settings
+        people = my_share(batch_of(step, settings.replay, len(self._source), settings.seed + 1))
+        if self._stage is None:
+            images = self._source.image_batch(people.numpy())
+        else:
+            places = my_share(batch_of(step, settings.replay, len(self._places), settings.seed + 2))
+            # Drawn for the whole batch, so that any number of processes sees the same.
+            generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
+            turns = my_share(random_turns(settings.replay, generator))
+            images = self._stage.show(people, self._places[places], turns)
+        _set_norm(network, settings.norm, keep=False)
+        prediction = predict_in(settings.precision, network, images.to(device))
+        truth = self._truth.select(people).to(device)
+        return supervision_loss(prediction, truth, body, SupervisionWeights()).mean()
 
 
 def _update(

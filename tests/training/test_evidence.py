@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from adaptation.body import Body
+from adaptation.errors import UserError
 from adaptation.evidence.cells import METHODS, Cell, run_adaptations, settings_of
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
+from adaptation.evidence.known import take_over
 from adaptation.evidence.materials import Materials, Scale
 from adaptation.evidence.statistics import differ, estimate, paired
 from adaptation.metrics import pa_mpjpe, silhouette_iou
@@ -164,6 +166,30 @@ def test_a_grid_runs_once(tmp_path: Path, target: str) -> None:
     run_adaptations(cells, materials, jobs=1, say=said.append)
     assert [materials.result(cell.name) for cell in cells] == rows
     assert said == []  # nothing was filmed, trained or adapted again
+
+
+def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) -> None:
+    first, second = (Materials(tmp_path / name, TINY, "float32", 1) for name in ("first", "second"))
+    cells, fit = [Cell("style", method, 0) for method in ("source-only", "norms", "ours")], FitCell("medium", "ours")
+    for cell in cells[1:]:
+        first.keep(cell.name, {"settings": asdict(settings_of(cell, first)), "commit": "abc"})
+    first.keep(cells[0].name, {"settings": None, "commit": "abc"})
+    first.keep(fit.name, {"pairs": 5, "commit": "abc"})
+    rows = [first.result(cell.name) for cell in cells]
+    rows[1]["settings"]["rate"] = 7.0
+    record = {"materials": {"test": 12, "fit_steps": 2}, "adaptations": rows, "fits": [first.result(fit.name)]}
+    (tmp_path / "known.json").write_text(json.dumps(record))
+    assert take_over(tmp_path / "known.json", cells, [fit], second) == 3
+    assert [second.has_run(cell.name) for cell in cells] == [True, False, True]
+    assert second.result(fit.name)["commit"] == "abc"
+    assert take_over(tmp_path / "known.json", cells, [fit], second) == 0
+    record["materials"]["test"] = record["materials"]["fit_steps"] = 99
+    (tmp_path / "known.json").write_text(json.dumps(record))
+    third = Materials(tmp_path / "third", TINY, "float32", 1)
+    assert take_over(tmp_path / "known.json", cells, [fit], third) == 0
+    (tmp_path / "known.json").write_text("[]")
+    with pytest.raises(UserError, match=r"known\.json is not a record of earlier evidence"):
+        take_over(tmp_path / "known.json", cells, [fit], third)
 
 
 def test_cells_of_fits_run_once(tmp_path: Path) -> None:

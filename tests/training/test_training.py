@@ -142,6 +142,17 @@ def test_adaptation_runs_with_every_loss(name: str, source: Domain, target: Doma
     assert torch.isfinite(trained).all() and not torch.equal(trained, before)
 
 
+def test_replayed_people_are_shown_in_either_look(source: Domain, target: Domain, body: Body, tmp_path: Path) -> None:
+    states = []
+    for look in ("source", "target", "target again"):
+        settings = replace(ADAPT, steps=2, replay_look=look.split()[0])  # type: ignore[arg-type]
+        adapt(tiny_network(), target, body, settings, tmp_path / look, source=source)
+        state = torch.load(tmp_path / look / "state.pt", weights_only=True)["network"]
+        states.append(torch.cat([value.flatten().double() for value in state.values()]))
+    assert torch.equal(states[1], states[2])
+    assert not torch.equal(states[0], states[1])
+
+
 def test_adaptation_runs_with_the_papers_sums(target: Domain, body: Body, tmp_path: Path) -> None:
     settings = replace(ADAPT, loss=LossSettings(normalise=False), fit_distance="plain", steps=4, check_every=4)
     states = []
