@@ -44,7 +44,7 @@ METHODS = {
     "ours, exact masks": "ours with the true silhouettes in place of those from background subtraction",
     "ours, poor masks": "ours with masks that have holes, bites, lost parts, shadows, and are too wide or too narrow",
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
-    "labels": "full supervision on the target, at a higher rate: the ceiling",
+    "labels": "full supervision on the target: the ceiling",
 }
 SEVERAL = ("b1", "b2", "b3", "ours", "ours, pixels", "ours, here", "labels")
 SITE_METHODS = ("source-only", "norms", "replay", "b1", "b2", "b3", "ours", "labels")
@@ -99,8 +99,7 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         "ours, source's look": {"replay_look": "source"},
         "ours, gaussian": {"fit": replace(base.fit, prior="gaussian")},
         "ours, no prior": {"prior_weight": 0.0},
-        # Labels bear a higher rate than masks: at the masks' own they would reach less.
-        "labels": {"supervised": True, "rate": 5e-4},
+        "labels": {"supervised": True},
     }
     return replace(settings, **changes.get(cell.method, {}))
 

@@ -60,7 +60,7 @@ class Scale:
     other_steps: int = 1200
     uap_steps: int = 200
     detector_steps: int = 2000
-    adapt_steps: int = 300
+    adapt_steps: int = 600
     pairs: int = 200
     fit_steps: int = 150
 

@@ -143,6 +143,7 @@ def recipe_table(settings: Mapping[str, Any]) -> str:
         "pose prior, weight": f"{settings['fit']['prior']}, {settings['prior_weight']:g}",
         "weight of squared shape coefficients": f"{settings['shape_weight']:g}",
         "steps, batch, replayed": f"{settings['steps']}, {settings['batch']}, {settings['replay']}",
+        "replayed people": f"in the {settings['replay_look']}'s places and colours",
         "rate, rise": f"{settings['rate']:g} along a cosine, {settings['rise']} steps",
         "batch norms": settings["norm"],
         "optimisers": settings["optimizers"],

@@ -56,7 +56,7 @@ def preset(name: PresetName) -> Preset:
             hidden=256,
             heatmaps=True,
             pretrain=PretrainSettings(steps=8000, batch=64, rate=2e-3),
-            adapt=AdaptSettings(steps=300, check_every=100, every=0),
+            adapt=AdaptSettings(steps=600, rate=5e-4, replay=32, check_every=100, every=0),
         )
     return Preset(
         size=224,
@@ -73,6 +73,7 @@ def preset(name: PresetName) -> Preset:
             optimizers="separate",
             silhouette_weight=1.0,
             prior_weight=0.003,
+            replay_look="source",
             norm="frozen",
         ),
     )
