@@ -36,7 +36,7 @@ from adaptation.renderer import make_renderer
 from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
 from adaptation.training.runs import Run
-from adaptation.training.staging import Stage, random_turns
+from adaptation.training.staging import Stage
 from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
 
 Layers = Literal["all", "head", "norm"]
@@ -417,10 +417,7 @@ class Replay:
             images = self._source.image_batch(people.numpy())
         else:
             places = my_share(batch_of(step, settings.replay, len(self._places), settings.seed + 2))
-            # Drawn for the whole batch, so that any number of processes sees the same.
-            generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
-            turns = my_share(random_turns(settings.replay, generator))
-            images = self._stage.show(people, self._places[places], turns)
+            images = self._stage.show(people, self._places[places])
         _set_norm(network, settings.norm, keep=False)
         prediction = predict_in(settings.precision, network, images.to(device))
         truth = self._truth.select(people).to(device)

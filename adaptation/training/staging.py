@@ -3,11 +3,9 @@
 Labelled source crops that are replayed keep a network from forgetting, but they show other places, other clothes and
 another camera. Silhouettes of both domains tell people from places, so that a person of the source, with its labels,
 can stand where one of the target stood (as Dwibedi et al., "Cut, paste and learn", ICCV 2017, make training sets): the
-target's person is erased; the source's takes its colours; and is as sharp as the target's camera draws.
-
-Colours are carried over by the linear map that changes least (Pitie and Kokaram, "The linear Monge-Kantorovitch linear
-colour mapping", CVMP 2007), and more often by any other that gives the same mean and covariance: hair that is darker
-than the face at home may be lighter at the target, and a network that has learnt so sees a face at the back of a head.
+target's person is erased; the source's takes its colours, by the linear map that carries one mean and covariance to the
+other and changes least (Pitie and Kokaram, "The linear Monge-Kantorovitch linear colour mapping", CVMP 2007); and is as
+sharp as the target's camera draws.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from torch import Tensor
 from adaptation.domains.dataset import Domain, MaskKind
 from adaptation.errors import UserError
 
-TURNED = 0.7  # share of people whose colours are carried over by a random map
 _AROUND = 3  # pixels around a mask that are erased with it
 _MEASURED = 256  # crops that the camera's blur is found on
 
@@ -57,18 +54,17 @@ class Stage:
         blur = camera_blur(*(domain.image_batch(_spread(len(domain))) for domain in (source, target)))
         return cls(source, target, masks, blur)
 
-    def show(self, people: Tensor, places: Tensor, turns: Tensor) -> Tensor:
+    def show(self, people: Tensor, places: Tensor) -> Tensor:
         """Crops of the source, by index (B,), in places of the target's, by index (B,); (B, 3, S, S).
 
         Args:
             people: crops of the source. One without a mask stays as it is.
             places: crops of the target, with masks.
-            turns: (B, 3, 3) of colours, as `random_turns` draws them.
         """
         images = self.source.image_batch(people.numpy())
         masks = self.source.mask_batch(people.numpy(), "truth")
         scenes = self.target.image_batch(places.numpy())
-        shown = stage(images, masks, scenes, self.target.mask_batch(places.numpy(), self.masks), turns, self.blur)
+        shown = stage(images, masks, scenes, self.target.mask_batch(places.numpy(), self.masks), self.blur)
         return torch.where(masks.any(-1).any(-1)[..., None, None], shown, images)
 
 
@@ -76,7 +72,7 @@ def _spread(count: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, _MEASURED)).round().astype(np.int64)
 
 
-def stage(people: Tensor, masks: Tensor, scenes: Tensor, scene_masks: Tensor, turns: Tensor, blur: Tensor) -> Tensor:
+def stage(people: Tensor, masks: Tensor, scenes: Tensor, scene_masks: Tensor, blur: Tensor) -> Tensor:
     """Put people into scenes, in place of those who were there.
 
     Args:
@@ -84,13 +80,12 @@ def stage(people: Tensor, masks: Tensor, scenes: Tensor, scene_masks: Tensor, tu
         masks: (B, 1, S, S) of 0 and 1, their people.
         scenes: (B, 3, S, S) target crops.
         scene_masks: (B, 1, S, S), their people.
-        turns: (B, 3, 3) of colours, as `recolour` takes them.
         blur: (S, S) factors of spatial frequencies.
 
     Returns:
         (B, 3, S, S) in [0, 1].
     """
-    people = recolour(people, masks, scenes, scene_masks, turns).clamp(0, 1)
+    people = recolour(people, masks, scenes, scene_masks).clamp(0, 1)
     soft = F.avg_pool2d(masks, 3, stride=1, padding=1, count_include_pad=False)
     pasted, soft = _filter(soft * people, blur), _filter(soft, blur).clamp(0, 1)
     return (pasted + (1 - soft) * erase(scenes, scene_masks)).clamp(0, 1)
@@ -110,29 +105,13 @@ def erase(images: Tensor, masks: Tensor) -> Tensor:
     return filled
 
 
-def recolour(images: Tensor, masks: Tensor, like: Tensor, like_masks: Tensor, turns: Tensor) -> Tensor:
-    """Images whose pixels under masks get the mean colour and the covariance of others' under theirs, (B, 3, S, S).
-
-    Args:
-        images: (B, 3, S, S).
-        masks: (B, 1, S, S).
-        like: (B, 3, S, S).
-        like_masks: (B, 1, S, S).
-        turns: (B, 3, 3) orthogonal, of colours of unit covariance on their way; the identity changes least.
-    """
+def recolour(images: Tensor, masks: Tensor, like: Tensor, like_masks: Tensor) -> Tensor:
+    """Images whose pixels under masks get the mean colour and the covariance of others' under theirs, (B, 3, S, S)."""
     mean, covariance = _colours(images, masks)
     wanted_mean, wanted = _colours(like, like_masks)
-    root, wanted_root = _power(covariance, 0.5), _power(wanted, 0.5)
-    u, _, v = torch.linalg.svd(wanted_root @ root)
-    change = wanted_root @ u @ v @ turns @ _power(covariance, -0.5)
+    root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
+    change = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
     return (change @ (images.flatten(2) - mean) + wanted_mean).view_as(images)
-
-
-def random_turns(count: int, generator: torch.Generator) -> Tensor:
-    """Random orthogonal matrices (count, 3, 3), reflections among them; a share of 1 - TURNED turns nothing."""
-    turns, _ = torch.linalg.qr(torch.randn(count, 3, 3, generator=generator))
-    turns = turns * torch.randn(count, 1, 3, generator=generator).sign()
-    return torch.where(torch.rand(count, 1, 1, generator=generator) < TURNED, turns, torch.eye(3))
 
 
 def _colours(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
