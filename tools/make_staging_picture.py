@@ -1,0 +1,45 @@
+"""Make docs/pictures/staging.jpg: people of the source before other cameras."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from adaptation.domains.dataset import DomainSettings, make_domain
+from adaptation.evidence.pictures import SheetRow, write_sheet
+from adaptation.training.programs import shift_by_name, shift_domain
+from adaptation.training.staging import Stage
+
+SIZE, ACROSS, CLIP = 96, 8, 12
+
+
+def main() -> None:
+    """Rows: the source; then, of each target, crops and the source's people in their places."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/pictures/staging.jpg"))
+    args = parser.parse_args()
+
+    source, others, style = (
+        make_domain(DomainSettings(family, split, ACROSS * CLIP, SIZE))
+        for family, split in (("source", "train"), ("source", "adapt"), ("style", "adapt"))
+    )
+    targets = {"style": style}
+    targets |= {name: shift_domain(others, shift_by_name(name, SIZE, None)) for name in ("lr-32", "night")}
+    index = CLIP * torch.arange(ACROSS) + torch.arange(ACROSS)
+    rows = [SheetRow("source", tiles(source.image_batch(index.numpy())))]
+    for name, target in targets.items():
+        staged = Stage.of(source, target, "subtracted").show(index, index)
+        rows += [SheetRow(name, tiles(target.image_batch(index.numpy()))), SheetRow("", tiles(staged))]
+    write_sheet(args.out, rows, label_width=56)
+
+
+def tiles(images: torch.Tensor) -> list[np.ndarray]:
+    """(B, 3, S, S) in [0, 1] to pictures."""
+    return list((255 * images).round().byte().permute(0, 2, 3, 1).numpy())
+
+
+if __name__ == "__main__":
+    main()
