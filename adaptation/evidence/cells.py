@@ -37,7 +37,7 @@ METHODS = {
     "ours, fits": "ours, one step in four from fits (Algorithm 1)",
     "ours, separate": "ours with the paper's separate optimisers",
     "ours, heavy": "ours with four times the weight of L_S and L_T beside the replayed labels",
-    "ours, no replay": "ours without the source's labels",
+    "ours, no replay": "ours without the source's labels, in fewer and smaller steps",
     "ours, source's look": "ours with the source's labelled crops as they are",
     "ours, gaussian": "ours with a Gaussian in place of the latent prior",
     "ours, no prior": "ours without a pose prior",
@@ -79,7 +79,7 @@ HOME = Cell("source", "source-only", 0)
 
 def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
     """How a cell adapts."""
-    base = preset("small").adapt
+    base, alone = preset("small").adapt, preset("small").adapt_alone
     settings = replace(base, steps=materials.scale.adapt_steps, seed=cell.seed, precision=materials.precision)
     if cell.method in LOSS_NAMES:
         return with_loss(settings, cell.method)
@@ -95,7 +95,7 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         "ours, heavy": {"silhouette_weight": 4 * base.silhouette_weight},
         "ours, exact masks": {"masks": "truth"},
         "ours, poor masks": {"masks": "degraded"},
-        "ours, no replay": {"replay": 0},
+        "ours, no replay": {"replay": 0, "rate": alone.rate, "steps": min(alone.steps, settings.steps)},
         "ours, source's look": {"replay_look": "source"},
         "ours, gaussian": {"fit": replace(base.fit, prior="gaussian")},
         "ours, no prior": {"prior_weight": 0.0},

@@ -189,7 +189,8 @@ def adapt(
     from adaptation.training.runs import resumable
     from adaptation.training.steps import PRECISIONS
 
-    base = _preset(preset).adapt
+    chosen = _preset(preset)
+    base = chosen.adapt if source else chosen.adapt_alone
     loss = choice("--loss", loss, (*LOSS_NAMES, *KEYPOINT_USES, "labels"))
     changes: dict[str, Any] = {
         "masks": choice("--mask-kind", mask_kind, MASK_KINDS),
@@ -208,8 +209,8 @@ def adapt(
     if plain_sums:
         changes["loss"] = replace(base.loss, normalise=False)
         changes["fit_distance"] = "plain"
-    chosen = {"steps": steps, "rate": rate, "every": fits_every}
-    changes |= {name: value for name, value in chosen.items() if value is not None}
+    given = {"steps": steps, "rate": rate, "every": fits_every}
+    changes |= {name: value for name, value in given.items() if value is not None}
     with resumable(out):
         programs.adapt_network(
             model,
