@@ -8,7 +8,7 @@ import shutil
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,9 +19,10 @@ from adaptation.evidence.cells import adaptation_grid, run_adaptations
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import failure_grid, run_failures
 from adaptation.evidence.fits import fit_grid, run_fits
-from adaptation.evidence.known import take_over
+from adaptation.evidence.known import earlier_rows, load_record, take_over
 from adaptation.evidence.materials import QUICK, Materials, Scale
 from adaptation.evidence.recording import run_recording
+from adaptation.training.programs import SHIFTS
 from adaptation.training.steps import PRECISIONS
 
 
@@ -32,7 +33,11 @@ def main(
     ] = "*",
     known: Annotated[
         Path | None,
-        typer.Option("--known", help="Earlier JSON file: what today's settings would give again is not run again."),
+        typer.Option(
+            "--known",
+            help="Earlier JSON file: what today's settings would give again is not run again, and shifts that have "
+            "not run today keep their rows, marked.",
+        ),
     ] = None,
     video: Annotated[Path | None, typer.Option("--video", help="Of a static camera: adapt to it, too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The same on little data, within 20 minutes.")] = False,
@@ -48,8 +53,9 @@ def main(
         kind = choice("--precision", precision, PRECISIONS)
         materials = Materials(work, QUICK if quick else Scale(), kind, jobs)
         adaptations, fits, failures = adaptation_grid(quick=quick), fit_grid(), failure_grid()
-        if known:
-            console.print(f"{known}: took over {take_over(known, adaptations, fits, materials)} cells")
+        before = load_record(known) if known else None
+        if before:
+            console.print(f"{known}: took over {take_over(before, adaptations, fits, materials)} cells")
         if not gather:
             chosen = {cell.name for cell in [*adaptations, *fits, *failures] if fnmatchcase(cell.name, only)}
             if not chosen:
@@ -63,7 +69,7 @@ def main(
             run_failures([cell for cell in failures if cell.name in chosen], materials, say)
             if video:
                 run_recording(video, materials, say)
-        record = {
+        record: dict[str, Any] = {
             "machine": machine(),
             "materials": materials.describe(),
             "adaptations": [materials.result(cell.name) for cell in adaptations if materials.has_run(cell.name)],
@@ -72,6 +78,10 @@ def main(
             "failures": [materials.result(cell.name) for cell in failures if materials.has_run(cell.name)],
             "recordings": materials.results("recording"),
         }
+        if before:
+            record["adaptations"] += earlier_rows(before, record["adaptations"], SHIFTS)
+            record["detector"] = {**before["detector"], **record["detector"]}
+            record["recordings"] = record["recordings"] or before["recordings"]
         if not record["adaptations"] and not record["fits"]:
             raise UserError(f"{work}: nothing has run yet")
     except UserError as error:

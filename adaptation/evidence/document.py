@@ -14,6 +14,7 @@ from adaptation.evidence.fits import CONDITIONS
 from adaptation.evidence.plots import plot_adaptations
 from adaptation.evidence.statistics import differ
 from adaptation.evidence.tables import (
+    EARLIER,
     PAPER,
     SIGNIFICANT,
     Adaptations,
@@ -161,7 +162,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
             "## Shifts of the image",
             "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before the shift, which "
             "is fair where the network's input is perturbed and kind elsewhere; poor masks say what worse ones do. "
-            "Blank: not run. " + _rerun(grid, shifts, precision),
+            f"Blank: not run.{_earlier(grid)} " + _rerun(grid, shifts, precision),
             shift_table(grid, shifts, SHIFT_METHODS),
         ]
     if record["detector"]:
@@ -174,6 +175,14 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
     for target in others:
         parts += [f"### {target}", method_table(grid, target)]
     return parts
+
+
+def _earlier(grid: Adaptations) -> str:
+    rows = [row for row in grid.rows if "earlier" in row and row["settings"]]
+    if not rows:
+        return ""
+    steps = ", ".join(str(number) for number in sorted({row["settings"]["steps"] for row in rows}))
+    return f"{EARLIER}: with the recipe of an earlier commit, {steps} steps beside source crops as they are."
 
 
 def _home(grid: Adaptations) -> str:

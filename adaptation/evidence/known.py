@@ -1,4 +1,4 @@
-"""Takes cells over from an earlier record, so that only what has changed is run again."""
+"""What an earlier record knows: cells that need not run again, and rows of another recipe that still say something."""
 
 from __future__ import annotations
 
@@ -12,34 +12,57 @@ from adaptation.evidence.cells import Cell, settings_of
 from adaptation.evidence.fits import FitCell
 from adaptation.evidence.materials import Materials
 
+Record = dict[str, Any]
+Row = dict[str, Any]
 
-def take_over(path: Path, adaptations: list[Cell], fits: list[FitCell], materials: Materials) -> int:
-    """Keep the rows of a record that today's settings would give again, where they have not run yet; their number.
+
+def load_record(path: Path) -> Record:
+    """A record as this program writes it.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: missing, damaged, or something else.
     """
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
-        rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part]}
+        record: Record = json.loads(path.read_bytes())
+        parts = ("adaptations", "fits", "recordings")
+        whole = all(isinstance(row["cell"], str) for part in parts for row in record[part])
+        whole = whole and isinstance(record["detector"], dict) and isinstance(record["materials"], dict)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a record of earlier evidence: {error}") from None
-    scale, count = materials.scale, 0
+    if not whole:
+        raise UserError(f"{path} is not a record of earlier evidence")
+    return record
+
+
+def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], materials: Materials) -> int:
+    """Keep the rows that today's settings would give again, where they have not run yet; their number."""
+    rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part]}
+    scale, then, count = materials.scale, record["materials"], 0
     for cell in [*adaptations, *fits]:
         row = rows.get(cell.name)
         if row is None or materials.has_run(cell.name):
             continue
         if isinstance(cell, FitCell):
-            same = row["pairs"] == scale.pairs and record["materials"]["fit_steps"] == scale.fit_steps
+            same = row["pairs"] == scale.pairs and then["fit_steps"] == scale.fit_steps
         else:
             today = asdict(settings_of(cell, materials)) if cell.adapts else None
-            same = record["materials"]["test"] == scale.test and _plain(row["settings"]) == _plain(today)
+            same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today)
         if same:
             materials.keep(cell.name, row)
             count += 1
     return count
 
 
-def _plain(settings: dict[str, Any] | None) -> dict[str, Any] | None:
+def earlier_rows(record: Record, rows: list[Row], targets: tuple[str, ...]) -> list[Row]:
+    """Rows of adaptations with other settings than today's, of methods on these targets that have not run today.
+
+    They are marked as ``earlier``.
+    """
+    done = {(row["target"], row["method"]) for row in rows}
+    kept = [row for row in record["adaptations"] if row["target"] in targets]
+    return [{**row, "earlier": True} for row in kept if (row["target"], row["method"]) not in done]
+
+
+def _plain(settings: Row | None) -> Row | None:
     """As JSON gives settings back, less what decides on time and not on results."""
     return settings and {name: value for name, value in json.loads(json.dumps(settings)).items() if name != "precision"}

@@ -18,6 +18,7 @@ Row = dict[str, Any]
 # PA-MPJPE and MPJPE that the paper's adaptation removes on its own data, in percent, where it gives them.
 PAPER = {"style": (29.0, None), "lr-32": (10.5, 25.0), "uap-16": (13.0, 23.0)}
 SIGNIFICANT = 0.01
+EARLIER = " †"
 
 
 class Adaptations:
@@ -116,7 +117,8 @@ def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str
         cells = []
         for method in methods:
             clips, flat = grid.clips(target, method), grid.mean(target, method, "mpjpe")
-            cells.append("" if clips is None else f"{estimate(clips)} / {flat:.0f}")
+            mark = EARLIER if any("earlier" in row for row in grid.of(target, method)) else ""
+            cells.append("" if clips is None else f"{estimate(clips)} / {flat:.0f}{mark}")
         changes = (_percent(grid.change(target, "ours", measure)) for measure in ("pa_mpjpe", "mpjpe"))
         lines.append(f"| {target} | {' | '.join(cells)} | {' / '.join(changes)} | {_paper(target)} |")
     return "\n".join(lines)

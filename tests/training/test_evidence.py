@@ -14,7 +14,7 @@ from adaptation.evidence.cells import METHODS, Cell, run_adaptations, settings_o
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
-from adaptation.evidence.known import take_over
+from adaptation.evidence.known import earlier_rows, load_record, take_over
 from adaptation.evidence.materials import Materials, Scale
 from adaptation.evidence.statistics import differ, estimate, paired
 from adaptation.metrics import pa_mpjpe, silhouette_iou
@@ -178,18 +178,30 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     rows = [first.result(cell.name) for cell in cells]
     rows[1]["settings"]["rate"] = 7.0
     record = {"materials": {"test": 12, "fit_steps": 2}, "adaptations": rows, "fits": [first.result(fit.name)]}
-    (tmp_path / "known.json").write_text(json.dumps(record))
-    assert take_over(tmp_path / "known.json", cells, [fit], second) == 3
+    assert take_over(record, cells, [fit], second) == 3
     assert [second.has_run(cell.name) for cell in cells] == [True, False, True]
     assert second.result(fit.name)["commit"] == "abc"
-    assert take_over(tmp_path / "known.json", cells, [fit], second) == 0
-    record["materials"]["test"] = record["materials"]["fit_steps"] = 99
-    (tmp_path / "known.json").write_text(json.dumps(record))
-    third = Materials(tmp_path / "third", TINY, "float32", 1)
-    assert take_over(tmp_path / "known.json", cells, [fit], third) == 0
-    (tmp_path / "known.json").write_text("[]")
+    assert take_over(record, cells, [fit], second) == 0
+    record["materials"] = {"test": 99, "fit_steps": 99}
+    assert take_over(record, cells, [fit], Materials(tmp_path / "third", TINY, "float32", 1)) == 0
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"adaptations": [{}], "fits": [], "recordings": []}'])
+def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "known.json").write_text(text)
     with pytest.raises(UserError, match=r"known\.json is not a record of earlier evidence"):
-        take_over(tmp_path / "known.json", cells, [fit], third)
+        load_record(tmp_path / "known.json")
+
+
+def test_earlier_shifts_keep_their_rows_and_are_marked(tmp_path: Path) -> None:
+    earlier = record_of({"source-only": (200.0, 400.0), "ours": (120.0, 300.0)}, target="lr-32")
+    today = record_of({"source-only": (190.0, 400.0)}, target="lr-32")
+    rows = today["adaptations"]
+    assert earlier_rows(earlier, rows, ("night",)) == []  # type: ignore[arg-type]
+    rows = [*rows, *earlier_rows(earlier, rows, ("lr-32",))]  # type: ignore[misc, arg-type]
+    text = written({**today, "adaptations": rows}, tmp_path)
+    assert "| lr-32 | 190.0 ± 3.9 / 400 | 120.0 ± 3.9 / 300 † |" in text
+    assert f"†: with the recipe of an earlier commit, {preset('small').adapt.steps} steps" in text
 
 
 def test_cells_of_fits_run_once(tmp_path: Path) -> None:
