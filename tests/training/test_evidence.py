@@ -1,7 +1,13 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +21,7 @@ from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
 from adaptation.evidence.known import earlier_rows, load_record, take_over
-from adaptation.evidence.materials import Materials, Scale
+from adaptation.evidence.materials import Materials, Scale, one_thread
 from adaptation.evidence.statistics import differ, estimate, paired
 from adaptation.metrics import pa_mpjpe, silhouette_iou
 from adaptation.renderer import exact_silhouette
@@ -252,6 +258,37 @@ def test_intervals_and_chance() -> None:
     assert paired(values + 1, values).mean == 1.0
     assert differ(values, values) == 1.0
     assert differ(values + 1, values) < 0.01
+
+
+def _sleep(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def _grid(port: Connection) -> None:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=one_thread) as pool:
+        port.send(pool.submit(_sleep, 0.0).result())
+        pool.submit(_sleep, 600.0).result()
+
+
+def test_workers_do_not_outlive_the_grid() -> None:
+    here, there = Pipe()
+    grid = get_context("spawn").Process(target=_grid, args=(there,))
+    grid.start()
+    worker = here.recv()
+    os.kill(worker, 0)  # it lives
+    grid.terminate()
+    grid.join()
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":  # dead, and nobody has asked for it
+            return
+        time.sleep(0.1)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker went on")
 
 
 def test_wrong_cells_end_in_one_line(tmp_path: Path) -> None:
