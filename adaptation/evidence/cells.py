@@ -21,6 +21,7 @@ from adaptation.training.adapt import AdaptSettings, adapt, with_loss
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
 from adaptation.training.programs import SHIFTS
+from adaptation.training.runs import STATE
 
 METHODS = {
     "source-only": "the source model as it is",
@@ -142,7 +143,7 @@ def _run(cell: Cell, materials: Materials) -> str:
     body, quiet = Body.free(), nothing
     network = load_network(str(materials.source_model(quiet))).network
     test = Domain.load(materials.target(cell.target, "test", quiet, seed=cell.seed))
-    settings, begun = settings_of(cell, materials), time.time()
+    settings, begun, resumed = settings_of(cell, materials), time.time(), False
     if cell.adapts:
         split: Split = "test" if cell.method.endswith(", here") else "adapt"
         target = Domain.load(materials.target(cell.target, split, quiet, seed=cell.seed))
@@ -150,13 +151,14 @@ def _run(cell: Cell, materials: Materials) -> str:
             target = replace(target, keypoints=np.load(_keypoints(cell, materials, quiet)))
         source = Domain.load(materials.domain("source", "train", quiet))
         run = materials.folder / "runs" / cell.name
+        resumed = (run / STATE).exists()
         network = adapt(network, target, body, settings, run, source=source)
     seconds = time.time() - begun
     scores = evaluate(network, test, body)
     result = {
         **asdict(cell),
         **{name: _by_clip(getattr(scores, name), test.clip) for name in ("mpjpe", "pa_mpjpe", "iou")},
-        "seconds": round(seconds, 1),
+        "seconds": None if resumed else round(seconds, 1),  # of a run that went on, the first part is not known
         "settings": asdict(settings) if cell.adapts else None,
     }
     materials.keep(cell.name, result)

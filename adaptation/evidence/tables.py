@@ -101,7 +101,7 @@ def method_table(grid: Adaptations, target: str) -> str:
             f"| {'' if method == 'ours' else _difference(grid.against(target, method, 'ours'))} "
             f"| {grid.mean(target, method, 'mpjpe'):.1f} "
             f"| {'' if start else _percent(grid.change(target, method, 'mpjpe'))} "
-            f"| {grid.mean(target, method, 'iou'):.3f} | {np.mean([row['seconds'] for row in rows]) / 60:.1f} |"
+            f"| {grid.mean(target, method, 'iou'):.3f} | {_minutes([row['seconds'] for row in rows])} |"
         )
     return "\n".join(lines)
 
@@ -245,6 +245,11 @@ def _percent(value: float | None) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.0f} %"
+
+
+def _minutes(seconds: Sequence[float | None]) -> str:
+    known = [value for value in seconds if value is not None]
+    return f"{np.mean(known) / 60:.1f}" if known else ""
 
 
 def _difference(value: Estimate | None) -> str:

@@ -94,6 +94,14 @@ def test_what_is_missed_is_said(tmp_path: Path) -> None:
     assert "are not reached, nor by labels (-10 %)" in written(record_of(errors), tmp_path)
 
 
+def test_times_that_are_not_known_are_left_out(tmp_path: Path) -> None:
+    record = record_of({"source-only": (200.0, 400.0), "ours": (120.0, 300.0)}, seeds=2)
+    record["adaptations"][2]["seconds"] = None  # type: ignore[index]
+    assert "| 0.500 | 1.5 |" in next(line for line in written(record, tmp_path).splitlines() if "| ours |" in line)
+    record["adaptations"][3]["seconds"] = None  # type: ignore[index]
+    assert "| 0.500 |  |" in next(line for line in written(record, tmp_path).splitlines() if "| ours |" in line)
+
+
 def test_seeds_are_averaged_and_their_spread_is_shown(tmp_path: Path) -> None:
     text = written(record_of({"source-only": (200.0, 400.0)}, seeds=3), tmp_path)
     assert "| source-only | 201.0 ± 3.9 (1.0) |" in text
