@@ -77,7 +77,8 @@ def _changes(grid: Adaptations) -> str:
     parts = []
     for target, text in _PLACES.items():
         if target in found:
-            before, after = (grid.mean(target, method) for method in (START, "ours"))
+            seeds = grid.shared(target, START, "ours")
+            before, after = (grid.mean(target, method, seeds=seeds) for method in (START, "ours"))
             parts.append(f"{found.pop(target):+.0f} % {text} ({before:.0f} to {after:.0f} mm)")
     if len(found) > 1:
         least, most = max(found, key=lambda name: found[name]), min(found, key=lambda name: found[name])
