@@ -49,7 +49,8 @@ class Stage:
         """
         if source.size != target.size:
             raise UserError(
-                f"the source's crops are of {source.size} pixels, the target's of {target.size}; they must be equal"
+                f"the source's crops are of {source.size} pixels, the target's of {target.size}; they must be equal "
+                "(topo-adapt domain --size)"
             )
         blur = camera_blur(*(domain.image_batch(_spread(len(domain))) for domain in (source, target)))
         return cls(source, target, masks, blur)

@@ -200,6 +200,7 @@ def test_failures_are_counted_where_an_adaptation_has_run(materials: Materials, 
 
 
 def test_a_recording(materials: Materials, tmp_path: Path) -> None:
+    make_domain(DomainSettings("source", "train", 12, 96)).save(tmp_path / "data" / "source-train", {})
     write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
     said: list[str] = []
     run_recording(tmp_path / "frames", materials, said.append)
