@@ -16,7 +16,7 @@ from torch import Tensor
 
 from adaptation.body import FLIP_PERMUTATION, JOINT_NAMES, Body
 from adaptation.checkpoints import LoadedNetwork
-from adaptation.domains.dataset import MASK_KINDS, Domain
+from adaptation.domains.dataset import MASK_KINDS, Domain, DomainSettings, make_domain
 from adaptation.errors import UserError
 from adaptation.evidence.failures import FailureCell, Failures, find_failures, predict, run_failures
 from adaptation.evidence.materials import Materials, Scale
