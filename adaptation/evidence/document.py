@@ -179,11 +179,9 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
 
 
 def _earlier(grid: Adaptations) -> str:
-    rows = [row for row in grid.rows if "earlier" in row and row["settings"]]
-    if not rows:
+    if not any("earlier" in row and row["settings"] for row in grid.rows):
         return ""
-    steps = ", ".join(str(number) for number in sorted({row["settings"]["steps"] for row in rows}))
-    return f"{EARLIER}: with the recipe of an earlier commit, {steps} steps beside source crops as they are."
+    return f"{EARLIER}: with the recipe of an earlier commit, fewer and smaller steps beside source crops as they are."
 
 
 def _home(grid: Adaptations) -> str:
@@ -216,8 +214,8 @@ def _recipe(grid: Adaptations) -> list[str]:
         "What `topo-adapt adapt` does by default at the size `small`; `AdaptSettings` in "
         "`adaptation/training/adapt.py` explains each. A row above that is named after ours differs from it in "
         "one of these. The weights of silhouettes and prior were chosen by looking at the test parts of `style` and "
-        "`lr-32` with an earlier source model, one seed; the weight of pull on other crops of `style` (seed 1), which "
-        "no table shows. The other targets had no say.",
+        "`lr-32` with an earlier source model, one seed; the weight of pull, steps, rate, and number and look of the "
+        "replayed people on other crops of `style` (seed 1), which no table shows. The other targets had no say.",
         recipe_table(rows[0]),
     ]
 

@@ -41,6 +41,10 @@ class Adaptations:
         """The seeds of a cell; none where it was not run."""
         return [row for row in self.rows if row["target"] == target and row["method"] == method]
 
+    def is_earlier(self, target: str, method: str) -> bool:
+        """Whether a cell was run with the recipe of an earlier commit."""
+        return any("earlier" in row for row in self.of(target, method))
+
     def clips(
         self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
     ) -> Numbers | None:
@@ -66,8 +70,10 @@ class Adaptations:
         return None if before is None or after is None else 100 * (after - before) / before
 
     def gap(self, target: str, method: str) -> float | None:
-        """Percent of what labels gain; None where labels gain nothing."""
+        """Percent of what labels gain; None where labels gain nothing, or by an earlier recipe."""
         names = ("source-only", method, "labels")
+        if len({self.is_earlier(target, name) for name in names[1:]}) > 1:
+            return None
         seeds = self.shared(target, *names)
         before, after, best = (self.mean(target, name, seeds=seeds) for name in names)
         if before is None or after is None or best is None or best >= before:
@@ -117,7 +123,7 @@ def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str
         cells = []
         for method in methods:
             clips, flat = grid.clips(target, method), grid.mean(target, method, "mpjpe")
-            mark = EARLIER if any("earlier" in row for row in grid.of(target, method)) else ""
+            mark = EARLIER if grid.is_earlier(target, method) else ""
             cells.append("" if clips is None else f"{estimate(clips)} / {flat:.0f}{mark}")
         changes = (_percent(grid.change(target, "ours", measure)) for measure in ("pa_mpjpe", "mpjpe"))
         lines.append(f"| {target} | {' | '.join(cells)} | {' / '.join(changes)} | {_paper(target)} |")
