@@ -62,7 +62,7 @@ def write_document(record_path: Path, path: Path) -> None:
 
 
 def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
-    """Three sentences: how much it helps, how near that is to labels and to the paper, and what L_T adds."""
+    """Three sentences: how much it helps, how near that is to labels and to the paper, and what the losses add."""
     gaps = [f"{gap:.0f} % on `{target}`" for target in grid.targets if (gap := grid.gap(target, "ours")) is not None]
     sentences = [
         f"Adapting a regressor from silhouettes alone changes its PA-MPJPE by {_changes(grid)}.",
@@ -105,10 +105,13 @@ def _bar(grid: Adaptations) -> str:
 
 
 def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
-    gain = grid.against("style", "ours", "b2")
-    in_networks = (
-        f"beside L_S alone, L_T changes PA-MPJPE by {gain.mean:+.1f} ± {gain.half:.1f} mm on `style`" if gain else ""
-    )
+    parts = []
+    for whole, other, text in (
+        ("ours", "replay", "Beside people of the source in the target's look, the losses on silhouettes change"),
+        ("ours", "b2", "beside L_S alone, L_T changes"),
+    ):
+        if gain := grid.against("style", whole, other):
+            parts.append(f"{text} PA-MPJPE by {gain.mean:+.1f} ± {gain.half:.1f} mm on `style`")
     better, worse, count = 0, 0, 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}
@@ -117,8 +120,9 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
             if differ(found["ours"], found["b2"]) < SIGNIFICANT:
                 gains = found["ours"].mean() < found["b2"].mean()
                 better, worse = better + gains, worse + (not gains)
-    in_fits = f"in fits without a network it helps in {better} of {count} conditions and harms in {worse}"
-    both = "; ".join(part for part in (in_networks, in_fits if count else "") if part)
+    if count:
+        parts.append(f"in fits without a network L_T helps in {better} of {count} conditions and harms in {worse}")
+    both = "; ".join(parts)
     return f"{both[:1].upper()}{both[1:]}." if both else ""
 
 
