@@ -184,6 +184,8 @@ def adapt(
     channels_last(network)
     parameters = choose_parameters(network, settings.layers)
     keypoints = keypoints_of(target) if settings.keypoints else None
+    labels = truth_of(target) if settings.supervised else None
+    replay = None if source is None or settings.replay == 0 else Replay(source, target, training, settings)
     fits_every = 0 if settings.keypoints == "a1" else settings.every
     make_fitter = PointFitter if settings.keypoints == "a2" else Fitter
     fitter = make_fitter(body, pose_prior(settings.fit.prior, device), make_renderer(), _fit_settings(settings))
@@ -204,8 +206,6 @@ def adapt(
         curve, looked = state["curve"], start
         if progress:
             progress(start)
-    labels = truth_of(target) if settings.supervised else None
-    replay = None if source is None or settings.replay == 0 else Replay(source, target, training, settings)
 
     for step in range(start, settings.steps + 1):
         if step != looked and (step % settings.check_every == 0 or step == settings.steps):

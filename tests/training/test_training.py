@@ -153,6 +153,13 @@ def test_replayed_people_are_shown_in_either_look(source: Domain, target: Domain
     assert not torch.equal(states[0], states[1])
 
 
+def test_source_crops_of_another_size_leave_nothing(source: Domain, target: Domain, body: Body, tmp_path: Path) -> None:
+    small = replace(source, images=source.images[:, ::2, ::2], masks=source.masks[:, :, ::2, ::2])
+    with pytest.raises(UserError, match="the source's crops are of 24 pixels, the target's of 48"):
+        adapt(tiny_network(), target, body, ADAPT, tmp_path / "run", source=small)
+    assert not (tmp_path / "run").exists()
+
+
 def test_adaptation_runs_with_the_papers_sums(target: Domain, body: Body, tmp_path: Path) -> None:
     settings = replace(ADAPT, loss=LossSettings(normalise=False), fit_distance="plain", steps=4, check_every=4)
     states = []
