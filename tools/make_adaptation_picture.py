@@ -8,14 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from adaptation import overlay
 from adaptation.body import Body
 from adaptation.checkpoints import load_network
-from adaptation.domains.dataset import MASK_KINDS, Domain
-from adaptation.overlay import AFTER, BEFORE
+from adaptation.domains.dataset import Domain
 from adaptation.pipeline import FitOptions, make_fitter
-from adaptation.report import body_pixels, draw_over
-from adaptation.training.adaptation_report import see
+from adaptation.training.adaptation_report import gallery_rows, see
 
 TILE, GAP = 192, 16
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the test crops that have less error after the adaptation than the one shown
@@ -29,25 +26,18 @@ def main() -> None:
     args = parser.parse_args()
 
     (test,) = args.results.glob("*-test")
-    domain, body, masks = Domain.load(test), Body.free(), MASK_KINDS[1]
+    domain, body = Domain.load(test), Body.free()
     fitter, every = make_fitter(body, FitOptions(size=domain.size)), np.arange(len(domain))
     networks = (load_network(name).network for name in ("small", str(args.results / "run" / "adapted.safetensors")))
-    before, after = (see(network, domain, every, fitter, masks) for network in networks)
+    before, after = (see(network, domain, every, fitter, "subtracted") for network in networks)
     assert after.pa_mpjpe is not None
     order = np.argsort(after.pa_mpjpe)
     chosen = [int(order[round(share * (len(order) - 1))]) for share in SHARES]
 
     shown = []
-    pixels = [
-        body_pixels(body, b.pose.numpy(), b.betas.numpy(), b.camera.numpy(), chosen, domain.size) * (TILE / domain.size)
-        for b in (before.bodies, after.bodies)
-    ]
-    for row, crop in enumerate(chosen):
-        mask = np.asarray(domain.masks[crop, MASK_KINDS.index(masks)])
-        image = overlay.enlarge(np.asarray(domain.images[crop]), TILE)
-        bodies = [draw_over(image, pixels[i][row], body, color, mask) for i, color in enumerate((BEFORE, AFTER))]
-        outline = cv2.resize(overlay.picture_mask(mask), (TILE, TILE), interpolation=cv2.INTER_NEAREST)
-        shown.append(np.hstack([image, outline, *(cv2.resize(each, (TILE, TILE)) for each in bodies)]))
+    for row in gallery_rows(domain, every, chosen, "subtracted", before, after, body):
+        tiles = (row.image, row.mask, row.body_before, row.body_after)
+        shown.append(np.hstack([cv2.resize(tile, (TILE, TILE), interpolation=cv2.INTER_AREA) for tile in tiles]))
     across = np.full((TILE, GAP, 3), 255, np.uint8)
     rows = [np.hstack([shown[i], across, shown[i + 1]]) for i in (0, 2)]
     picture = np.vstack([rows[0], np.full((GAP, rows[0].shape[1], 3), 255, np.uint8), rows[1]])

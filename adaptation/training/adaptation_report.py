@@ -304,6 +304,29 @@ def _gallery(
     """Crops from the one whose IoU fell most to the one whose rose most, evenly spread in that order."""
     order = np.argsort(after.iou - before.iou, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(GALLERY, len(order))).round().astype(int)].tolist()
+    return gallery_rows(domain, index, chosen, masks, before, after, body)
+
+
+def gallery_rows(
+    domain: Domain,
+    index: npt.NDArray[np.int64],
+    chosen: Sequence[int],
+    masks: MaskKind,
+    before: Seen,
+    after: Seen,
+    body: Body,
+) -> list[GalleryRow]:
+    """Pictures of some crops.
+
+    Args:
+        domain: of the crops.
+        index: (N,) those that were seen.
+        chosen: places in the index.
+        masks: which are shown.
+        before: what was seen with the model as it came,
+        after: and with the adapted one.
+        body: that is drawn.
+    """
     zoom = TILE / domain.size
     pixels = [
         body_pixels(body, b.pose.numpy(), b.betas.numpy(), b.camera.numpy(), chosen, domain.size) * zoom
