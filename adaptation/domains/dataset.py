@@ -30,6 +30,7 @@ from adaptation.domains.looks import SITE, SOURCE, STYLE, LookFamily
 from adaptation.domains.masks import degraded
 from adaptation.errors import UserError
 from adaptation.output import whole_file
+from adaptation.workers import one_thread
 
 Split = Literal["train", "adapt", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -187,7 +188,7 @@ def make_domain(settings: DomainSettings, *, workers: int = 1, progress: Callabl
     jobs = [(settings, number) for number in range(settings.clips)]
     if workers > 1:
         # Not forked: a child would inherit the locks of threads that it does not have.
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=one_thread) as pool:
             for part in pool.map(_film, jobs, chunksize=4):
                 parts.append(part)
                 if progress:
@@ -199,11 +200,6 @@ def make_domain(settings: DomainSettings, *, workers: int = 1, progress: Callabl
                 progress(FRAMES)
     made = [field.name for field in fields(Domain) if field.name != "keypoints"]
     return Domain(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in made})
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 _BODY: dict[str, tuple[Body, Dresser]] = {}

@@ -15,13 +15,14 @@ import numpy.typing as npt
 from adaptation.body import Body
 from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain, Split
-from adaptation.evidence.materials import Materials, Say, nothing, one_thread
+from adaptation.evidence.materials import Materials, Say, nothing
 from adaptation.losses import LOSS_NAMES
 from adaptation.training.adapt import AdaptSettings, adapt, with_loss
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
 from adaptation.training.programs import SHIFTS
 from adaptation.training.runs import STATE
+from adaptation.workers import one_thread
 
 METHODS = {
     "source-only": "the source model as it is",

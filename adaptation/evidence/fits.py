@@ -22,7 +22,7 @@ from torch import Tensor
 from adaptation.body import JOINT_NAMES, Body
 from adaptation.camera import fit_camera_to_bbox, project
 from adaptation.domains.dataset import Domain, MaskKind
-from adaptation.evidence.materials import Materials, Say, nothing, one_thread
+from adaptation.evidence.materials import Materials, Say, nothing
 from adaptation.fitting import BodyParameters, FitSettings, Fitter
 from adaptation.losses import LossSettings, SilhouetteTarget
 from adaptation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
@@ -31,6 +31,7 @@ from adaptation.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.prior import GaussianPosePrior, PosePrior, pose_prior
 from adaptation.programs import recording_settings
 from adaptation.renderer import exact_silhouette, make_renderer
+from adaptation.workers import one_thread
 from topokernels._registration import BackwardMode
 
 SIZE = 112

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -35,7 +32,6 @@ from adaptation.training.programs import SHIFTS, shift_by_name, shift_domain
 from adaptation.training.steps import Precision
 from adaptation.training.uap import UapSettings, craft, save_perturbation
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h: a signal when the parent dies
 Say = Callable[[str], None]
 
 
@@ -242,13 +238,6 @@ def commit() -> str:
     """The commit of the working folder, short."""
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return git.stdout.strip() or "unknown"
-
-
-def one_thread() -> None:
-    """What a process of a pool begins with: its neighbours use the other cores, and it does not outlive the grid."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def nothing(_text: str) -> None:

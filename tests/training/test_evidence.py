@@ -21,12 +21,13 @@ from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
 from adaptation.evidence.known import earlier_rows, load_record, take_over
-from adaptation.evidence.materials import Materials, Scale, one_thread
+from adaptation.evidence.materials import Materials, Scale
 from adaptation.evidence.statistics import differ, estimate, paired
 from adaptation.metrics import pa_mpjpe, silhouette_iou
 from adaptation.renderer import exact_silhouette
 from adaptation.training.adapt import AdaptSettings
 from adaptation.training.presets import preset
+from adaptation.workers import one_thread
 
 TINY = Scale(
     train=24, adapt=24, test=12, pretrain_steps=1, other_steps=1, uap_steps=1, adapt_steps=1, pairs=5, fit_steps=2
