@@ -359,7 +359,9 @@ __device__ void adjoint_image(const S2dParams& p, const Plane& survivals, const 
     return sum;
   };
   walk.sort(longest);
-  walk.visit_down_to(longest, [&](int32_t y, int32_t x) { a[y * width + x] = upstream(y * width + x); });
+  if (longest > 0) {  // with nothing to list, the list is not written
+    walk.visit_down_to(longest, [&](int32_t y, int32_t x) { a[y * width + x] = upstream(y * width + x); });
+  }
   __syncthreads();
   for (int32_t step = longest - 1; step >= 1; --step) {
     walk.visit_down_to(step, [&](int32_t y, int32_t x) { b[y * width + x] = gather(a, step, y, x); });

@@ -276,7 +276,7 @@ void launch(unsigned int blocks, unsigned int threads, Kernel&& kernel, size_t b
   blockDim.x = threads;
   const auto memory = std::make_unique<uint64_t[]>((bytes + 7) / 8);
   dynamic_memory = reinterpret_cast<uint8_t*>(memory.get());
-  std::memset(dynamic_memory, 0xA5, (bytes + 7) / 8 * 8);  // dirty, as the device gives it
+  std::memset(dynamic_memory, 0x5A, (bytes + 7) / 8 * 8);  // dirty, as the device gives it; large as a count
 
   const auto body = [&] {
     for (unsigned int b = 0; b < blocks; ++b) {

@@ -33,7 +33,7 @@ std::vector<Image> random_grads(int64_t n) {
 }
 
 std::vector<uint8_t> dirty(int64_t bytes) {
-  return std::vector<uint8_t>(bytes, 0xEE);
+  return std::vector<uint8_t>(bytes, 0x5E);  // a large positive number, as a count that nothing wrote
 }
 
 // ---- s2d ----
