@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from adaptation.background import Method
 from adaptation.body import Body
 from adaptation.camera import crop_to_frame, project
 from adaptation.crops import Crop, make_crop
+from adaptation.devices import usable_device
 from adaptation.errors import UserError
 from adaptation.fitting import FitSettings, Fitter
 from adaptation.prior import pose_prior
@@ -127,15 +127,9 @@ def fit_recording(
 
 def make_fitter(body: Body, options: FitOptions) -> Fitter:
     """Body, prior and renderer on the device, ready to fit."""
-    if re.fullmatch(r"cpu|cuda(:\d+)?", options.device) is None:
-        raise UserError(f"device must be cpu, cuda or cuda:N, got {options.device!r}")
-    try:
-        device = torch.device(options.device)
-        body = body.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {options.device!r} cannot be used: {str(error).splitlines()[0]}") from None
+    device = usable_device(options.device)
     prior = pose_prior(options.fit.prior, device)
-    return Fitter(body, prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
+    return Fitter(body.to(device), prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
 
 
 def choose_detections(

@@ -104,14 +104,14 @@ class Domain:
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         return Domain(**{name: None if array is None else array[index] for name, array in arrays.items()})
 
-    def image_batch(self, index: npt.NDArray[np.int64] | slice) -> Tensor:
-        """RGB (B, 3, S, S) in [0, 1]."""
-        return torch.from_numpy(np.array(self.images[index])).permute(0, 3, 1, 2).float() / 255
+    def image_batch(self, index: npt.NDArray[np.int64] | slice, device: str = "cpu") -> Tensor:
+        """RGB (B, 3, S, S) in [0, 1], on a device."""
+        return torch.from_numpy(np.array(self.images[index])).to(device).permute(0, 3, 1, 2).float() / 255
 
-    def mask_batch(self, index: npt.NDArray[np.int64] | slice, kind: MaskKind = "truth") -> Tensor:
-        """Masks (B, 1, S, S) of 0 and 1."""
+    def mask_batch(self, index: npt.NDArray[np.int64] | slice, kind: MaskKind = "truth", device: str = "cpu") -> Tensor:
+        """Masks (B, 1, S, S) of 0 and 1, on a device."""
         chosen = np.array(self.masks[index, MASK_KINDS.index(kind)])
-        return torch.from_numpy(chosen).float().unsqueeze(1)
+        return torch.from_numpy(chosen).to(device).float().unsqueeze(1)
 
     def save(self, folder: Path, settings: dict[str, Any]) -> None:
         """Write the set into a folder, which is made where it does not exist; the settings come last."""

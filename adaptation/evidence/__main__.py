@@ -10,17 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich.console import Console
 
-from adaptation.arguments import choice
+from adaptation.arguments import Device, choice
+from adaptation.devices import usable_device
 from adaptation.errors import UserError
 from adaptation.evidence.cells import adaptation_grid, run_adaptations
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import failure_grid, run_failures
 from adaptation.evidence.fits import fit_grid, run_fits
 from adaptation.evidence.known import earlier_rows, load_record, take_over
-from adaptation.evidence.materials import QUICK, Materials, Scale
+from adaptation.evidence.materials import FULL, QUICK, Materials, Scale
 from adaptation.evidence.recording import run_recording
 from adaptation.training.programs import SHIFTS
 from adaptation.training.steps import PRECISIONS
@@ -42,6 +44,10 @@ def main(
     video: Annotated[Path | None, typer.Option("--video", help="Of a static camera: adapt to it, too.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The same on little data, within 20 minutes.")] = False,
     gather: Annotated[bool, typer.Option("--gather", help="Run nothing; write what has run so far.")] = False,
+    preset: Annotated[
+        str, typer.Option("--preset", help="small: the network that ships; paper: ResNet-50 at 224 pixels, for a GPU.")
+    ] = "small",
+    device: Device = "cpu",
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cells side by side, a thread each.")] = 2,
     precision: Annotated[str, typer.Option("--precision", help="Of networks: float32 or bfloat16.")] = "float32",
     out: Annotated[Path, typer.Option("--out", help="JSON file to write.")] = Path("evidence.json"),
@@ -51,7 +57,11 @@ def main(
     console = Console()
     try:
         kind = choice("--precision", precision, PRECISIONS)
-        materials = Materials(work, QUICK if quick else Scale(), kind, jobs)
+        usable_device(device)
+        full = choice("--preset", preset, ("small", "paper")) == "paper"
+        if quick and full:
+            raise UserError("--quick is of the preset small")
+        materials = Materials(work, QUICK if quick else FULL if full else Scale(), kind, jobs, device)
         adaptations, fits, failures = adaptation_grid(quick=quick), fit_grid(), failure_grid()
         before = load_record(known) if known else None
         if before:
@@ -70,7 +80,7 @@ def main(
             if video:
                 run_recording(video, materials, say)
         record: dict[str, Any] = {
-            "machine": machine(),
+            "machine": machine(device),
             "materials": materials.describe(),
             "adaptations": [materials.result(cell.name) for cell in adaptations if materials.has_run(cell.name)],
             "detector": materials.detector_quality(),
@@ -107,10 +117,11 @@ def dumps(record: dict[str, object]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def machine() -> dict[str, str]:
+def machine(device: str) -> dict[str, str]:
     """Where the figures come from."""
     return {
         "processor": platform.processor() or platform.machine(),
+        "gpu": None if device == "cpu" else torch.cuda.get_device_name(device),
         "python": platform.python_version(),
         "torch": version("torch"),
     }

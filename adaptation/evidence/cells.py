@@ -17,7 +17,7 @@ from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain, Split
 from adaptation.evidence.materials import Materials, Say, nothing
 from adaptation.losses import LOSS_NAMES
-from adaptation.training.adapt import AdaptSettings, adapt, with_loss
+from adaptation.training.adapt import AdaptSettings, adapt, at_size, with_loss
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
 from adaptation.training.programs import SHIFTS
@@ -35,6 +35,8 @@ METHODS = {
     "b2": "L_S alone",
     "b3": "L_S and squared differences of skeletons",
     "ours": "L_S and L_T, what `topo-adapt adapt` does",
+    "paper's settings": "L_S and L_T with the paper's rate of 1e-6, separate optimisers, one step in four from fits, "
+    "and the source's batch norms and look: what `topo-adapt adapt --preset paper` does",
     "ours, pixels": "the same, and b1 at its own weight",
     "ours, fits": "ours, one step in four from fits (Algorithm 1)",
     "ours, separate": "ours with the paper's separate optimisers",
@@ -81,8 +83,20 @@ HOME = Cell("source", "source-only", 0)
 
 def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
     """How a cell adapts."""
+    scale = materials.scale
+    changes: dict[str, Any] = {"seed": cell.seed, "precision": materials.precision}
+    if cell.method == "paper's settings":
+        return replace(preset("paper").adapt, steps=scale.paper_steps, **changes)
+    chosen, small = preset(scale.preset), preset("small")
+    # A network that trains with smaller steps adapts with smaller steps.
+    rate = small.adapt.rate * chosen.pretrain.rate / small.pretrain.rate
+    ours = replace(small.adapt, rate=rate, steps=scale.adapt_steps, **changes)
+    return at_size(_recipe(cell, ours), chosen.size / small.size)
+
+
+def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
+    """What a cell changes of ours."""
     base, alone = preset("small").adapt, preset("small").adapt_alone
-    settings = replace(base, steps=materials.scale.adapt_steps, seed=cell.seed, precision=materials.precision)
     if cell.method in LOSS_NAMES:
         return with_loss(settings, cell.method)
     changes: dict[str, dict[str, Any]] = {
@@ -153,9 +167,9 @@ def _run(cell: Cell, materials: Materials) -> str:
         source = Domain.load(materials.domain("source", "train", quiet))
         run = materials.folder / "runs" / cell.name
         resumed = (run / STATE).exists()
-        network = adapt(network, target, body, settings, run, source=source)
+        network = adapt(network, target, body, settings, run, source=source, device=materials.device)
     seconds = time.time() - begun
-    scores = evaluate(network, test, body)
+    scores = evaluate(network, test, body, device=materials.device)
     result = {
         **asdict(cell),
         **{name: _by_clip(getattr(scores, name), test.clip) for name in ("mpjpe", "pa_mpjpe", "iou")},

@@ -155,12 +155,13 @@ class KeypointDetector(ResNet):
         return network.eval()
 
 
-def train_detector(domain: Domain, settings: DetectorSettings) -> KeypointDetector:
+def train_detector(domain: Domain, settings: DetectorSettings, device: str = "cpu") -> KeypointDetector:
     """Train a detector on labelled crops; where their joints are is projected from the labels.
 
     Args:
         domain: with labels; the side of its crops is divided by 4.
         settings: of network and training.
+        device: where to compute.
 
     Returns:
         The network, in evaluation mode.
@@ -170,7 +171,7 @@ def train_detector(domain: Domain, settings: DetectorSettings) -> KeypointDetect
     """
     places = torch.from_numpy(simulated_keypoints(domain, 0.0, 0.0, torch.Generator()))[:, list(KEYPOINT_JOINTS), :2]
     torch.manual_seed(settings.seed)
-    network = KeypointDetector(settings.width, settings.channels).train()
+    network = KeypointDetector(settings.width, settings.channels).to(device).train()
     channels_last(network)
     optimizer = torch.optim.Adam(network.parameters(), settings.rate)
     for step in range(settings.steps):
@@ -178,7 +179,8 @@ def train_detector(domain: Domain, settings: DetectorSettings) -> KeypointDetect
             group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
         index = batch_of(step, settings.batch, len(domain), settings.seed)
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
-        images, wanted = augment(domain.image_batch(index.numpy()), places[index], settings, generator)
+        seen = domain.image_batch(index.numpy(), device)
+        images, wanted = augment(seen, places[index].to(device), settings, generator)
         inside = ((wanted > 0) & (wanted < domain.size)).all(2).sum()
         losses = heatmap_loss(run_in(settings.precision, network, images), wanted / STRIDE, settings.spread)
         loss = losses.sum() / inside.clamp(min=1)
@@ -191,9 +193,9 @@ def train_detector(domain: Domain, settings: DetectorSettings) -> KeypointDetect
 
 
 @torch.no_grad()
-def follow_norms(network: KeypointDetector, domain: Domain) -> KeypointDetector:
-    """A copy whose batch norms have the statistics of a domain's images (AdaBN), which takes no labels."""
-    network = copy.deepcopy(network)
+def follow_norms(network: KeypointDetector, domain: Domain, device: str = "cpu") -> KeypointDetector:
+    """A copy, on a device, whose batch norms have the statistics of a domain's images (AdaBN): no labels are needed."""
+    network = copy.deepcopy(network).to(device)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
@@ -201,13 +203,18 @@ def follow_norms(network: KeypointDetector, domain: Domain) -> KeypointDetector:
             module.train()
     # Mixed, so that no batch is of one clip.
     for index in torch.randperm(len(domain), generator=torch.Generator().manual_seed(0)).split(64):
-        network(domain.image_batch(index.numpy()))
+        network(domain.image_batch(index.numpy(), device))
     return network.eval()
 
 
 @torch.no_grad()
 def detect(
-    network: KeypointDetector, domain: Domain, *, least: float = 0.3, precision: Precision = "float32"
+    network: KeypointDetector,
+    domain: Domain,
+    *,
+    least: float = 0.3,
+    precision: Precision = "float32",
+    device: str = "cpu",
 ) -> Floats:
     """Keypoints of crops. Every crop is seen mirrored too, and the two heatmaps are averaged, as is usual.
 
@@ -216,21 +223,22 @@ def detect(
         domain: whose images are looked at, and nothing else of it.
         least: what is less sure counts as not found.
         precision: of convolutions.
+        device: where to compute.
 
     Returns:
         (N, 24, 3) x and y in crop pixels, whose centres lie at +0.5, and confidence in [0, 1]; all are 0 where a joint
         was not found, or is none of the 13.
     """
-    joints = list(KEYPOINT_JOINTS)
+    network, joints = network.to(device), list(KEYPOINT_JOINTS)
     found = []
     for index in torch.arange(len(domain)).split(64):
-        batch = domain.image_batch(index.numpy())
+        batch = domain.image_batch(index.numpy(), device)
         heat = heatmap_shares(run_in(precision, network, batch))
         heat = (heat + heatmap_shares(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
-        keypoints = torch.zeros(len(batch), len(JOINT_NAMES), 3)
+        keypoints = batch.new_zeros(len(batch), len(JOINT_NAMES), 3)
         keypoints[:, joints] = read_peaks(heat)
         found.append(torch.where(keypoints[..., 2:] < least, 0, keypoints))
-    return torch.cat(found).numpy()
+    return torch.cat(found).cpu().numpy()
 
 
 def detector_quality(domain: Domain) -> DetectorQuality:
@@ -257,7 +265,7 @@ def read_peaks(heat: Tensor) -> Tensor:
         (B, J, 3): x and y in crop pixels, the mean over the 5 x 5 cells around the highest one, and their sum.
     """
     side, highest = heat.shape[-1], heat.flatten(2).argmax(2)
-    cells = torch.arange(side)
+    cells = torch.arange(side, device=heat.device)
     near = [(cells - place[..., None]).abs() <= _AROUND for place in (highest % side, highest // side)]
     peak = heat * (near[1][..., :, None] & near[0][..., None, :])
     mass = peak.sum((2, 3))
@@ -272,16 +280,16 @@ def augment(
     """Mirror, move, scale, blur and light images (B, 3, S, S) at random, and move joints (B, 13, 2) with them."""
 
     def spread(*shape: int) -> Tensor:
-        return 2 * torch.rand(*shape, generator=generator) - 1
+        return (2 * torch.rand(*shape, generator=generator) - 1).to(images.device)
 
     count, size = len(images), images.shape[-1]
-    flip = torch.rand(count, generator=generator) < settings.flip
+    flip = torch.rand(count, generator=generator).to(images.device) < settings.flip
     sign = torch.where(flip, -1.0, 1.0)
     zoom = 1 + settings.scale * spread(count)
     shift = 2 * settings.move * spread(count, 2)
     images = warp(images, flip, zoom, shift)
     flipped = torch.where(flip[:, None, None], places[:, _MIRRORED], places) * (2 / size) - 1
-    flipped = flipped * torch.stack([sign, torch.ones(count)], dim=1)[:, None]
+    flipped = flipped * torch.stack([sign, torch.ones_like(sign)], dim=1)[:, None]
     places = (zoom[:, None, None] * (flipped + shift[:, None]) + 1) * (size / 2)
 
     coarse, share = torch.rand(2, generator=generator).tolist()

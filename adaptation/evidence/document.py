@@ -30,6 +30,7 @@ from adaptation.evidence.tables import (
     shift_table,
 )
 from adaptation.training.evaluate import PROTOCOL
+from adaptation.training.presets import preset
 
 Record = dict[str, Any]
 Row = dict[str, Any]
@@ -40,9 +41,9 @@ COMMAND = "python -m adaptation.evidence --work DIR"
 
 
 def write_document(record_path: Path, path: Path) -> None:
-    """Write the Markdown file, and its plot as ``evidence.png`` in the folder ``pictures`` beside it."""
+    """Write the Markdown file, and its plot under the same name in the folder ``pictures`` beside it."""
     record: Record = json.loads(record_path.read_text())
-    picture = path.parent / "pictures" / "evidence.png"
+    picture = path.parent / "pictures" / f"{path.stem}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     grid = Adaptations(record["adaptations"])
     plot_adaptations(grid, picture)
@@ -52,7 +53,7 @@ def write_document(record_path: Path, path: Path) -> None:
         f"![PA-MPJPE by method and target](pictures/{picture.name})",
         _protocol(record, grid),
         *_adaptations(record, grid),
-        *_recipe(grid),
+        *_recipe(record, grid),
         *_fits(record),
         *_failures(record),
         *_recordings(record),
@@ -128,21 +129,23 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
 
 def _protocol(record: Record, grid: Adaptations) -> str:
     scale, machine = record["materials"], record["machine"]
-    steps = scale["pretrain_steps"]
-    origin = f"trained for {steps} steps" if steps else "the one that ships as `small`"
+    steps, size = scale["pretrain_steps"], preset(scale["preset"]).size
+    origin = f"of the size `{scale['preset']}`, trained for {steps} steps" if steps else "the one that ships as `small`"
     return (
-        f"One source regressor, {origin}, is adapted to {scale['adapt']} crops of each target with masks from "
+        f"One source regressor, {origin}, is adapted to {scale['adapt']} crops of {size} pixels of each target with "
+        "masks from "
         "background subtraction, found in the frames before a shift degrades them, beside "
         f"{scale['train']} labelled crops of the source, and measured on {scale['test']} others, of other people in "
         "other places. Behind ±: half of a 95 % interval over the clips of the test set (fits: over pairs); in "
         f"brackets: standard deviation over seeds, where there are several. {PROTOCOL}.\n\n"
-        f"Python {machine['python']}, torch {machine['torch']}, {machine['processor']}. `make evidence` runs all of "
-        "it; the command of a part stands before it. Runs that are finished are kept in the folder and not repeated."
+        f"Python {machine['python']}, torch {machine['torch']}, {machine['gpu'] or machine['processor']}. "
+        f"{'`make evidence` runs all of it; the' if scale['preset'] == 'small' else 'The'} command of a part stands "
+        "before it. Runs that are finished are kept in the folder and not repeated."
     )
 
 
 def _adaptations(record: Record, grid: Adaptations) -> list[str]:
-    precision = record["materials"]["precision"]
+    options = _options(record)
     parts = []
     shifts = [target for target in grid.targets if target not in _PLACES]
     if "style" in grid.targets:
@@ -150,7 +153,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
             "## Another look",
             "`style`: people, clothes, backgrounds, light and camera heights that the source does not have. "
             + _home(grid)
-            + _rerun(grid, ["style"], precision),
+            + _rerun(grid, ["style"], options),
             method_table(grid, "style"),
         ]
     if "site" in grid.targets:
@@ -159,7 +162,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
             "`site`: the people of `style` before one camera, which is what a deployment has: those that are measured "
             "are others than those that are adapted to, the place, light and camera are the same. Each seed is another "
             "camera; changes, shares and differences are of the cameras that both methods have seen. "
-            + _rerun(grid, ["site"], precision),
+            + _rerun(grid, ["site"], options),
             method_table(grid, "site"),
         ]
     if shifts:
@@ -167,7 +170,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
             "## Shifts of the image",
             "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before the shift, which "
             "is fair where the network's input is perturbed and kind elsewhere; poor masks say what worse ones do. "
-            f"Blank: not run.{_earlier(grid)} " + _rerun(grid, shifts, precision),
+            f"Blank: not run.{_earlier(grid)} " + _rerun(grid, shifts, options),
             shift_table(grid, shifts, SHIFT_METHODS),
         ]
     if record["detector"]:
@@ -200,19 +203,33 @@ def _home(grid: Adaptations) -> str:
     )
 
 
-def _rerun(grid: Adaptations, targets: Sequence[str], precision: str) -> str:
+def _options(record: Record) -> str:
+    """What the command needs to do the same."""
+    scale = record["materials"]
+    wanted = {
+        "preset": ("small", scale["preset"]),
+        "device": ("cpu", scale["device"]),
+        "precision": ("", scale["precision"]),
+    }
+    return "".join(f" --{name} {value}" for name, (usual, value) in wanted.items() if value != usual)
+
+
+def _rerun(grid: Adaptations, targets: Sequence[str], options: str) -> str:
     commits = sorted({row["commit"] for row in grid.rows if row["target"] in targets})
     cells = f"adapt/{targets[0] if len(targets) == 1 else '*'}/*"
     return (
-        f"Measured at commit {', '.join(commits)}; again: `{COMMAND} --precision {precision} --only '{cells}'`, "
+        f"Measured at commit {', '.join(commits)}; again: `{COMMAND}{options} --only '{cells}'`, "
         "one row with `adapt/TARGET/METHOD/*`."
     )
 
 
-def _recipe(grid: Adaptations) -> list[str]:
+def _recipe(record: Record, grid: Adaptations) -> list[str]:
     rows = [row["settings"] for row in grid.rows if row["method"] == "ours"]
     if not rows:
         return []
+    if record["materials"]["preset"] != "small":
+        text = "That of `small`, with a rate for this network, and distances for crops of this size."
+        return ["## The recipe", text, recipe_table(rows[0])]
     return [
         "## The recipe",
         "What `topo-adapt adapt` does by default at the size `small`; `AdaptSettings` in "

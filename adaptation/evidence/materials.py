@@ -26,7 +26,7 @@ from adaptation.evidence.detector import (
 )
 from adaptation.output import whole_file
 from adaptation.regressor import Regressor
-from adaptation.training.presets import preset
+from adaptation.training.presets import PresetName, preset
 from adaptation.training.pretrain import pretrain
 from adaptation.training.programs import SHIFTS, shift_by_name, shift_domain
 from adaptation.training.steps import Precision
@@ -48,8 +48,10 @@ class Scale:
         uap_steps: of crafting.
         detector_steps: of the keypoint detector.
         adapt_steps: of an adaptation.
+        paper_steps: of one with the paper's settings, whose rate is smaller.
         pairs: bodies and starts per cell of the fitting grid.
         fit_steps: of a fit there.
+        preset: whose network and size of crops it is.
     """
 
     train: int = 24000
@@ -60,8 +62,10 @@ class Scale:
     uap_steps: int = 200
     detector_steps: int = 2000
     adapt_steps: int = 600
+    paper_steps: int = 4000
     pairs: int = 200
     fit_steps: int = 150
+    preset: PresetName = "small"
 
 
 QUICK = Scale(
@@ -73,9 +77,12 @@ QUICK = Scale(
     uap_steps=20,
     detector_steps=200,
     adapt_steps=40,
+    paper_steps=40,
     pairs=20,
     fit_steps=40,
 )
+FULL = Scale(train=12000, pretrain_steps=4000, preset="paper")
+"""For a GPU: ResNet-50 and crops of 224 pixels. No such network ships."""
 TARGETS = ("style", "site", *SHIFTS)
 
 
@@ -88,12 +95,14 @@ class Materials:
         scale: of what is made.
         precision: of training.
         workers: processes that film.
+        device: where networks compute; fits without one are made on the CPU.
     """
 
     folder: Path
     scale: Scale
     precision: Precision
     workers: int
+    device: str = "cpu"
 
     def domain(self, family: str, split: Split, say: Say, *, seed: int = 0) -> Path:
         """A filmed domain."""
@@ -101,14 +110,14 @@ class Materials:
         path = self.folder / "data" / (f"{family}-{seed}-{split}" if seed else f"{family}-{split}")
         if not (path / "domain.json").exists():
             say(f"filming {count} crops of {family}, {split}")
-            settings = DomainSettings(family, split, count, preset("small").size, seed)
+            settings = DomainSettings(family, split, count, preset(self.scale.preset).size, seed)
             make_domain(settings, workers=self.workers).save(path, asdict(settings))
         return path
 
     def source_model(self, say: Say) -> Path:
         """The regressor that is adapted."""
         if self.scale.pretrain_steps == 0:
-            return SHIPPED["small"]
+            return SHIPPED[self.scale.preset]
         return self._model("source", self.scale.pretrain_steps, seed=0, say=say)
 
     def target(self, name: str, split: Split, say: Say, *, seed: int = 0) -> Path:
@@ -138,7 +147,7 @@ class Materials:
             domain = Domain.load(self.domain("source", "train", say))
             say(f"training the keypoint detector, {self.scale.detector_steps} steps")
             settings = DetectorSettings(steps=self.scale.detector_steps, precision=self.precision)
-            train_detector(domain, settings).save(path)
+            train_detector(domain, settings, self.device).save(path)
         return path
 
     def keypoints(self, name: str, say: Say, *, norms: bool) -> Path:
@@ -154,8 +163,8 @@ class Materials:
             domain = Domain.load(self.target(name, "adapt", say))
             network = KeypointDetector.load(self.detector(say))
             say(f"detecting keypoints in {path.stem}")
-            network = follow_norms(network, domain) if norms else network
-            keypoints = detect(network, domain, precision=self.precision)
+            network = follow_norms(network, domain, self.device) if norms else network
+            keypoints = detect(network, domain, precision=self.precision, device=self.device)
             quality = detector_quality(replace(domain, keypoints=keypoints))
             path.parent.mkdir(exist_ok=True)
             with whole_file(path.with_suffix(".json")) as file:
@@ -176,7 +185,8 @@ class Materials:
             network = load_network(str(model)).network
             say("crafting a universal perturbation on another network")
             settings = UapSettings(strength=16, steps=self.scale.uap_steps)
-            save_perturbation(path, craft(network, Domain.load(self.domain("source", "train", say)), settings))
+            source = Domain.load(self.domain("source", "train", say))
+            save_perturbation(path, craft(network, source, settings, device=self.device))
         return path
 
     def _model(self, name: str, steps: int, *, seed: int, say: Say) -> Path:
@@ -185,11 +195,11 @@ class Materials:
         if not path.exists():
             domain = Domain.load(self.domain("source", "train", say))
             say(f"training the {name} network, {steps} steps")
-            size = preset("small")
+            size = preset(self.scale.preset)
             torch.manual_seed(seed)
             network = Regressor(size.blocks, size.width, size.hidden, heatmaps=size.heatmaps)
             settings = replace(size.pretrain, steps=steps, seed=seed, precision=self.precision)
-            pretrain(network, domain, Body.free(), settings, folder)
+            pretrain(network, domain, Body.free(), settings, folder, device=self.device)
             LoadedNetwork(network, ".safetensors", {}, None).save(path)
         return path
 
@@ -231,7 +241,7 @@ class Materials:
 
     def describe(self) -> dict[str, object]:
         """For the record."""
-        return {**asdict(self.scale), "precision": self.precision}
+        return {**asdict(self.scale), "precision": self.precision, "device": self.device}
 
 
 def commit() -> str:

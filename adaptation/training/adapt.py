@@ -132,6 +132,17 @@ def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
     return replace(settings, loss=replace(settings.loss, name=name), silhouette_weight=weight)
 
 
+def at_size(settings: AdaptSettings, ratio: float) -> AdaptSettings:
+    """The same for crops ``ratio`` times as large: distances and their cap are in pixels, and grow with them."""
+    loss = settings.loss
+    resized = replace(
+        loss, distance_weight=loss.distance_weight / ratio, iterations=max(1, round(loss.iterations * ratio))
+    )
+    if loss.name == "ours":  # b3 compares skeletons by shares of pixels
+        resized = replace(resized, topology_weight=loss.topology_weight / ratio)
+    return replace(settings, loss=resized)
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How well predictions explain masks: mean IoU, and mean pixels between skeletons."""
@@ -237,7 +248,7 @@ def adapt(
         for group in (group for optimizer in optimizers.values() for group in optimizer.param_groups):
             group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
         index = training[my_share(batch_of(step, settings.batch, len(training), settings.seed))]
-        images = target.image_batch(index.numpy()).to(device)
+        images = target.image_batch(index.numpy(), device)
         _set_norm(network, settings.norm, keep=True)
         prediction = predict_in(settings.precision, network, images)
         regular = torch.zeros((), device=device)
@@ -247,7 +258,7 @@ def adapt(
             loss = supervision_loss(prediction, labels.select(index).to(device), body, SupervisionWeights()).mean()
             losses = {"silhouette": loss + regular}
         else:
-            masks = target.mask_batch(index.numpy(), settings.masks).to(device)
+            masks = target.mask_batch(index.numpy(), settings.masks, device)
             goal = fitter.target(masks)
             if fits_every and step % fits_every == fits_every - 1:
                 fitted = fits.improve(index, fitter, goal, prediction, settings.fit_steps)
@@ -348,8 +359,8 @@ def agree(network: nn.Module, domain: Domain, index: Tensor, fitter: Fitter, mas
     """Agreement of predicted silhouettes with masks of a domain."""
     ious, topologies = [], []
     for part in index.split(64):
-        prediction = network(domain.image_batch(part.numpy()).to(device))
-        goal = fitter.target(domain.mask_batch(part.numpy(), masks).to(device))
+        prediction = network(domain.image_batch(part.numpy(), device))
+        goal = fitter.target(domain.mask_batch(part.numpy(), masks, device))
         silhouette = fitter.silhouette(_bodies(prediction), domain.size)
         ious.append(silhouette_iou(silhouette, goal.mask))
         topologies.append(topology_agreement(silhouette, goal, fitter.settings.loss))
@@ -414,12 +425,12 @@ class Replay:
         settings = self._settings
         people = my_share(batch_of(step, settings.replay, len(self._source), settings.seed + 1))
         if self._stage is None:
-            images = self._source.image_batch(people.numpy())
+            images = self._source.image_batch(people.numpy(), device)
         else:
             places = my_share(batch_of(step, settings.replay, len(self._places), settings.seed + 2))
-            images = self._stage.show(people, self._places[places])
+            images = self._stage.show(people, self._places[places], device)
         _set_norm(network, settings.norm, keep=False)
-        prediction = predict_in(settings.precision, network, images.to(device))
+        prediction = predict_in(settings.precision, network, images)
         truth = self._truth.select(people).to(device)
         return supervision_loss(prediction, truth, body, SupervisionWeights()).mean()
 

@@ -205,9 +205,9 @@ def see(
     truth = truth_of(domain) if domain.pose is not None else None
     bodies, judged, errors = [], [], []
     for part in np.array_split(index, range(batch, len(index), batch)):
-        prediction = network(domain.image_batch(part).to(device))
+        prediction = network(domain.image_batch(part, device))
         found = BodyParameters(prediction.pose, prediction.betas, prediction.camera)
-        judged.append(fitter.evaluate(found, fitter.target(domain.mask_batch(part, masks).to(device))))
+        judged.append(fitter.evaluate(found, fitter.target(domain.mask_batch(part, masks, device))))
         bodies.append(BodyParameters(found.pose.cpu(), found.betas.cpu(), found.camera.cpu()))
         if truth is not None:
             wanted = truth.select(torch.from_numpy(part)).to(str(device))

@@ -71,7 +71,7 @@ def evaluate(network: nn.Module, domain: Domain, body: Body, *, device: str = "c
     network, body = network.to(device).eval(), body.to(device)
     parts = []
     for index in torch.arange(len(domain)).split(batch):
-        prediction = network(domain.image_batch(index.numpy()).to(device))
+        prediction = network(domain.image_batch(index.numpy(), device))
         posed = prediction.body(body)
         wanted = truth.select(index).to(device)
         joints = body.joints(wanted.rotations, wanted.betas)
@@ -81,7 +81,7 @@ def evaluate(network: nn.Module, domain: Domain, body: Body, *, device: str = "c
             (
                 mpjpe(posed.joints, joints),
                 pa_mpjpe(posed.joints, joints),
-                silhouette_iou(silhouette, domain.mask_batch(index.numpy()).to(device)),
+                silhouette_iou(silhouette, domain.mask_batch(index.numpy(), device=device)),
                 1000 * away.norm(dim=-1),
             )
         )

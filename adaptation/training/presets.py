@@ -81,7 +81,7 @@ def preset(name: PresetName) -> Preset:
         width=64,
         hidden=1024,
         heatmaps=False,
-        pretrain=PretrainSettings(steps=40000, batch=64, rate=1e-4),
+        pretrain=PretrainSettings(steps=40000, batch=64, rate=5e-4),
         adapt=adapt,
         adapt_alone=adapt,
     )

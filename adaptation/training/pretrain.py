@@ -105,9 +105,10 @@ def pretrain(
             group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
         index = my_share(batch_of(step, settings.batch, len(domain), settings.seed))
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
-        images, wanted = augment(domain.image_batch(index.numpy()), truth.select(index), settings, generator)
-        prediction = predict_in(settings.precision, network, images.to(device))
-        loss = supervision_loss(prediction, wanted.to(device), body, settings.weights).mean()
+        seen, wanted = domain.image_batch(index.numpy(), device), truth.select(index).to(device)
+        images, wanted = augment(seen, wanted, settings, generator)
+        prediction = predict_in(settings.precision, network, images)
+        loss = supervision_loss(prediction, wanted, body, settings.weights).mean()
         if not torch.isfinite(loss):
             raise UserError(f"the loss is {loss.item()} at step {step}; the state of the last save is in {folder}")
         optimizer.zero_grad()
@@ -134,7 +135,7 @@ def augment(
     rank_slice = my_share(torch.arange(count * len(images)))
 
     def draw(*shape: int) -> Tensor:
-        return torch.rand(count * len(images), *shape, generator=generator)[rank_slice]
+        return torch.rand(count * len(images), *shape, generator=generator)[rank_slice].to(images.device)
 
     flip = draw() < settings.flip
     noise = draw(3, 1, 1)

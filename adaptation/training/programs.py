@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from adaptation.body import Body
 from adaptation.checkpoints import LoadedNetwork, load_imagenet, load_network
+from adaptation.devices import usable_device
 from adaptation.domains.dataset import FRAMES, Domain, DomainSettings, make_domain
 from adaptation.domains.recordings import domain_of_crops
 from adaptation.domains.shifts import low_resolution, night, perturbed
@@ -191,6 +192,7 @@ def train_source(
     overwrite: bool,
 ) -> None:
     """Train a source regressor; ``out/model.safetensors`` is the result."""
+    usable_device(device)
     join(device)
     domain = Domain.load(source)
     settings = replace(preset.pretrain, seed=seed)
@@ -246,6 +248,7 @@ def adapt_network(
 
     ``out`` gets the weights in the format that ``model`` has and, of a recording, ``bodies`` with results and report.
     """
+    usable_device(device)
     join(device)
     console = Console()
     pose_prior(settings.fit.prior)  # first: what is wrong with it is to be said at once
@@ -369,6 +372,7 @@ def predict(
 
 def measure(model: str, test: Path, out: Path | None, *, device: str, overwrite: bool) -> None:
     """Errors of a regressor on a labelled set of crops."""
+    usable_device(device)
     scores = evaluate(load_network(model).network, Domain.load(test), Body.free(), device=device)
     show_scores(Console(), {"": scores})
     if out:
@@ -389,6 +393,7 @@ def show_scores(console: Console, scores: dict[str, Scores]) -> None:
 
 def uap(model: str, images: Path, out: Path, settings: UapSettings, *, device: str) -> None:
     """Craft a universal perturbation on a network and write it as npy."""
+    usable_device(device)
     network, domain = load_network(model).network, Domain.load(images)
     with Progress().task("Crafting", settings.steps) as update:
         delta = craft(network, domain, settings, device=device, progress=update.by)

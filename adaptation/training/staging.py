@@ -55,17 +55,19 @@ class Stage:
         blur = camera_blur(*(domain.image_batch(_spread(len(domain))) for domain in (source, target)))
         return cls(source, target, masks, blur)
 
-    def show(self, people: Tensor, places: Tensor) -> Tensor:
-        """Crops of the source, by index (B,), in places of the target's, by index (B,); (B, 3, S, S).
+    def show(self, people: Tensor, places: Tensor, device: str = "cpu") -> Tensor:
+        """Crops of the source, by index (B,), in places of the target's, by index (B,); (B, 3, S, S) on a device.
 
         Args:
             people: crops of the source. One without a mask stays as it is.
             places: crops of the target, with masks.
+            device: where to compute.
         """
-        images = self.source.image_batch(people.numpy())
-        masks = self.source.mask_batch(people.numpy(), "truth")
-        scenes = self.target.image_batch(places.numpy())
-        shown = stage(images, masks, scenes, self.target.mask_batch(places.numpy(), self.masks), self.blur)
+        images = self.source.image_batch(people.numpy(), device)
+        masks = self.source.mask_batch(people.numpy(), "truth", device)
+        scenes = self.target.image_batch(places.numpy(), device)
+        scene_masks = self.target.mask_batch(places.numpy(), self.masks, device)
+        shown = stage(images, masks, scenes, scene_masks, self.blur.to(device))
         return torch.where(masks.any(-1).any(-1)[..., None, None], shown, images)
 
 

@@ -71,7 +71,7 @@ def craft(
     for step in range(settings.steps):
         sizes.clear()
         index = batch_of(step, settings.batch, len(images), settings.seed)
-        network((images.image_batch(index.numpy()).to(device) + delta).clamp(0, 1))
+        network((images.image_batch(index.numpy(), device) + delta).clamp(0, 1))
         loss = -torch.stack(sizes).log().sum() / 2
         optimizer.zero_grad()
         loss.backward()

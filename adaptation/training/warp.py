@@ -20,7 +20,7 @@ def warp(images: Tensor, flip: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
         (B, 3, S, S); beyond an edge its pixels go on.
     """
     sign = torch.where(flip, -1.0, 1.0)
-    inverse = torch.zeros(len(images), 2, 3)
+    inverse = images.new_zeros(len(images), 2, 3)
     inverse[:, 0, 0], inverse[:, 1, 1] = sign / zoom, 1 / zoom
     inverse[:, :, 2] = -shift
     inverse[:, 0, 2] *= sign

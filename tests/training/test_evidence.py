@@ -21,7 +21,7 @@ from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
 from adaptation.evidence.known import earlier_rows, load_record, take_over
-from adaptation.evidence.materials import Materials, Scale
+from adaptation.evidence.materials import FULL, Materials, Scale
 from adaptation.evidence.statistics import differ, estimate, paired
 from adaptation.metrics import pa_mpjpe, silhouette_iou
 from adaptation.renderer import exact_silhouette
@@ -43,8 +43,11 @@ def record_of(errors: dict[str, tuple[float, float]], target: str = "style", see
             "pa_mpjpe": [pa + seed - 2, pa + seed + 2], "mpjpe": [mp, mp],
         }  # fmt: skip
 
-    scale = {"pretrain_steps": 7, "train": 24, "adapt": 12, "test": 36, "precision": "float32"}
-    machine = {"processor": "x", "python": "3.11", "torch": "2.13"}
+    scale = {
+        "pretrain_steps": 7, "train": 24, "adapt": 12, "test": 36,
+        "preset": "small", "precision": "float32", "device": "cpu",
+    }  # fmt: skip
+    machine = {"processor": "x", "gpu": None, "python": "3.11", "torch": "2.13"}
     cells = [cell(m, s) for m in errors for s in range(seeds)]
     return {
         "machine": machine,
@@ -167,6 +170,21 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
     assert settings("replay").silhouette_weight == 0
     same = {"ours", "ours, here", "source-only"}
     assert all(settings(method) != settings("ours") for method in METHODS if method not in same)
+
+
+def test_the_recipe_is_scaled_to_network_and_crops(tmp_path: Path) -> None:
+    small, full = (Materials(tmp_path, scale, "float32", 1) for scale in (Scale(), FULL))
+
+    def settings(materials: Materials, method: str) -> AdaptSettings:
+        return settings_of(Cell("style", method, 0), materials)
+
+    ours, scaled = (settings(materials, "ours") for materials in (small, full))
+    ratio = 224 / 96
+    assert scaled.loss.iterations == 28 and scaled.rate == ours.rate / 4
+    assert scaled.loss.distance_weight == pytest.approx(ours.loss.distance_weight / ratio)
+    assert scaled.loss.topology_weight == pytest.approx(ours.loss.topology_weight / ratio)
+    assert settings(full, "b3").loss.topology_weight == settings(small, "b3").loss.topology_weight
+    assert settings(full, "paper's settings") == preset("paper").adapt
 
 
 @pytest.mark.parametrize("target", ["style", "site", "uap-16"])
