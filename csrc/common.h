@@ -27,6 +27,10 @@
     if (!(condition)) ::topo::fail(__VA_ARGS__); \
   } while (0)
 
+#ifndef STABLE_TORCH_ERROR_CODE_CHECK  // torch 2.10 and 2.11 have it under another name
+#define STABLE_TORCH_ERROR_CODE_CHECK TORCH_ERROR_CODE_CHECK
+#endif
+
 namespace topo {
 
 using torch::headeronly::ScalarType;
