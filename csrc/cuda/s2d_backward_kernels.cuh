@@ -77,23 +77,6 @@ struct WidePlane {
     return data[y * width + x];
   }
 
-  // Levels of pixels x to x + 3 of a row, x a multiple of four; -1 beyond its end.
-  __device__ void four(int32_t y, int32_t x, int32_t* levels) const {
-    for (int32_t j = 0; j < 4; ++j) levels[j] = x + j < width ? at(y, x + j) : -1;
-  }
-
-  // Whether a window of these four pixels has a pixel of level 1.
-  __device__ bool near_contour(int32_t y, int32_t x) const {
-    const int32_t y1 = y + radius < height ? y + radius : height - 1;
-    const int32_t x1 = x + 3 + radius < width ? x + 3 + radius : width - 1;
-    for (int32_t v = y > radius ? y - radius : 0; v <= y1; ++v) {
-      for (int32_t u = x > radius ? x - radius : 0; u <= x1; ++u) {
-        if (at(v, u) == 1) return true;
-      }
-    }
-    return false;
-  }
-
   // visit(level there, row, column) for the other pixels in the window of (y, x), in raster order.
   template <typename Visit>
   __device__ void around(int32_t y, int32_t x, const Visit& visit) const {
@@ -118,27 +101,6 @@ struct FramedPlane {
     return data[y * stride + x];
   }
 
-  __device__ uint32_t word(int32_t y, int32_t x) const {
-    return *reinterpret_cast<const uint32_t*>(data + y * stride + x);
-  }
-
-  __device__ void four(int32_t y, int32_t x, int32_t* levels) const {
-    const uint32_t bytes = word(y, x);
-    for (int32_t j = 0; j < 4; ++j) levels[j] = x + j < width ? static_cast<int32_t>(bytes >> 8 * j & 255) : -1;
-  }
-
-  // At the right end of a row it may look one pixel too far, and find one of the next row.
-  __device__ bool near_contour(int32_t y, int32_t x) const {
-    constexpr uint32_t ones = 0x01010101u;
-    uint32_t found = 0;
-    for (int32_t v = y - 1; v <= y + 1; ++v) {
-      const uint32_t differ = word(v, x) ^ ones;
-      found |= (differ - ones) & ~differ & 0x80808080u;  // not 0 where a byte is
-      found |= at(v, x - 1) == 1 || at(v, x + 4) == 1;
-    }
-    return found != 0;
-  }
-
   template <typename Visit>
   __device__ __forceinline__ void around(int32_t y, int32_t x, const Visit& visit) const {
     const uint8_t *here = data + y * stride + x, *above = here - stride, *below = here + stride;
@@ -154,29 +116,6 @@ __device__ void for_pixels(int32_t height, int32_t width, Visit&& visit) {
   const int32_t lanes = blockDim.x < 32 ? blockDim.x : 32;
   for (int32_t y = threadIdx.x / lanes; y < height; y += blockDim.x / lanes) {
     for (int32_t x = threadIdx.x % lanes; x < width; x += lanes) visit(y, x);
-  }
-}
-
-// visit(y, x) for every fourth pixel of a row. Eight threads share a line of the cache; the four rows of a warp lie far
-// apart, so that its pixels seldom share a level, whose counters they would wait for.
-template <typename Visit>
-__device__ void for_fours(int32_t height, int32_t width, Visit&& visit) {
-  const int32_t quarter = (height + 3) / 4, across = (width + 31) / 32;
-  for (int32_t i = threadIdx.x; i < quarter * across * 32; i += blockDim.x) {
-    const int32_t lane = i % 32, tile = i / 32;
-    const int32_t y = tile / across + lane / 8 * quarter, x = tile % across * 32 + lane % 8 * 4;
-    if (y < height && x < width) visit(y, x);
-  }
-}
-
-// visit(level, first, count) for the runs of one level among four pixels.
-template <typename Visit>
-__device__ void for_runs(const int32_t* levels, Visit&& visit) {
-  int32_t first = 0;
-  for (int32_t j = 0; j < 4; ++j) {
-    if (j < 3 && levels[j] == levels[j + 1]) continue;
-    visit(levels[j], first, j + 1 - first);
-    first = j + 1;
   }
 }
 
@@ -208,8 +147,8 @@ class LevelWalk {
     __syncthreads();
   }
 
-  __device__ void count(int32_t level, int32_t pixels = 1) {
-    atomicAdd(&list_.next[level], pixels);
+  __device__ void count(int32_t level) {
+    atomicAdd(&list_.next[level], 1);
   }
 
   // visit(y, x, level) for the pixels of levels deepest..1, a barrier after each level.
@@ -297,15 +236,21 @@ class LevelWalk {
     for_pixels(plane_.height, (plane_.width + 3) / 4, [&](int32_t row, int32_t word) {
       int32_t y = row + word;
       while (y >= plane_.height) y -= plane_.height;
-      int32_t levels[4];
-      plane_.four(y, 4 * word, levels);
-      for_runs(levels, [&](int32_t level, int32_t first, int32_t pixels) {
-        if (level < shallowest || level > deepest) return;
-        Entry* at = list_.pixels + (atomicAdd(&list_.next[level], pixels) - base_);
-        for (int32_t k = 0; k < pixels; ++k) {
-          at[k] = static_cast<Entry>(static_cast<uint32_t>(y) << kShift | (4 * word + first + k));
+      int32_t levels[5];
+      for (int32_t j = 0; j < 4; ++j) levels[j] = 4 * word + j < plane_.width ? plane_.at(y, 4 * word + j) : -1;
+      levels[4] = -1;
+      int32_t run = 0;
+      for (int32_t j = 0; j < 4; ++j) {
+        ++run;
+        if (levels[j] == levels[j + 1]) continue;
+        if (levels[j] >= shallowest && levels[j] <= deepest) {
+          Entry* at = list_.pixels + (atomicAdd(&list_.next[levels[j]], run) - base_);
+          for (int32_t k = 0; k < run; ++k) {
+            at[k] = static_cast<Entry>(static_cast<uint32_t>(y) << kShift | (4 * word + j - k));
+          }
         }
-      });
+        run = 0;
+      }
     });
   }
 
@@ -338,20 +283,12 @@ __device__ void route_image(const S2dParams& p, const Plane& plane, const LevelL
   LevelWalk<Plane> walk(plane, list);
   walk.clear(deepest_level(p));
   int32_t deepest = 0;  // of the levels that have a gradient: beyond it there is nothing to visit
-  for_fours(plane.height, width, [&](int32_t y, int32_t x) {
-    int32_t levels[4];
-    Real given[4];
-    plane.four(y, x, levels);
-    for (int32_t j = 0; j < 4; ++j) {
-      const bool counts = levels[j] > 0 && levels[j] <= p.iterations;
-      given[j] = counts ? upstream(y * width + x + j) : Real(0);
-    }
-    for_runs(levels, [&](int32_t level, int32_t, int32_t pixels) {
-      if (level > 0 && level <= p.iterations) walk.count(level, pixels);
-    });
-    for (int32_t j = 0; j < 4; ++j) {
-      if (given[j] != Real(0) && levels[j] > deepest) deepest = levels[j];
-    }
+  for_pixels(plane.height, width, [&](int32_t y, int32_t x) {
+    const int32_t level = plane.at(y, x);
+    if (level == 0 || level > p.iterations) return;
+    walk.count(level);
+    // Read in any case: it brings the gradient near.
+    if (upstream(y * width + x) != Real(0) && level > deepest) deepest = level;
   });
   deepest = block_max(deepest);
 
@@ -367,28 +304,26 @@ __device__ void route_image(const S2dParams& p, const Plane& plane, const LevelL
     flow[y * width + x] = lower ? total / static_cast<Real>(lower) : total;  // all stays beside a filled hole only
   });
 
-  // Only background beside the contour takes from it, and only the contour keeps: all else is 0.
-  for_fours(plane.height, width, [&](int32_t y, int32_t x) {
-    Real* four = flow + y * width + x;
-    const bool beside = deepest > 0 && plane.near_contour(y, x);
-    if (!beside && width % 4 == 0) {
-      store_whole(four, Four<Real>{});
-      return;
-    }
-    for (int32_t j = 0; j < 4 && x + j < width; ++j) {
-      const int32_t level = beside ? plane.at(y, x + j) : -1;
-      if (level == 1) continue;
-      Real sum = Real(0);
-      if (level == 0) {
-        plane.around(y, x + j, [&](int32_t there, int32_t v, int32_t u) {
-          if (there == 1) sum += flow[v * width + u];
-        });
-      }
-      four[j] = sum;
-    }
+  for_pixels(plane.height, width, [&](int32_t y, int32_t x) {
+    if (deepest == 0 || plane.at(y, x) != 1) flow[y * width + x] = Real(0);
   });
   __syncthreads();
   if (deepest == 0) return;
+  // Background takes from the contour. The first contour pixel of its window sees to it.
+  walk.visit_level(1, [&](int32_t y, int32_t x) {
+    plane.around(y, x, [&](int32_t there, int32_t v, int32_t u) {
+      if (there != 0) return;
+      int32_t first = -1;
+      Real sum = Real(0);
+      plane.around(v, u, [&](int32_t level, int32_t b, int32_t a) {
+        if (level != 1) return;
+        if (first < 0) first = b * width + a;
+        sum += flow[b * width + a];
+      });
+      if (first == y * width + x) flow[v * width + u] = sum;
+    });
+  });
+  __syncthreads();
   walk.visit_level(1, [&](int32_t y, int32_t x) {
     int32_t lower = p.black_border ? static_cast<int32_t>(outside_count(p, y, x)) : 0;
     plane.around(y, x, [&](int32_t there, int32_t, int32_t) { lower += there == 0; });
