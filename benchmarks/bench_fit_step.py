@@ -12,15 +12,13 @@ step, forward parts without their share of the backward.
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from bodies import FACES, FULL, LOW, SMPL_SIZED, body_of, people
-from common import HEAD, Row, compare, show, title, write
+from common import HEAD, Row, command_line, compare, show, title, write
 from timing import Call
 from torch import Tensor
 
@@ -186,7 +184,7 @@ def main() -> None:
                     rows.append(row)
                     show(row)
             if args.out:
-                write(args.out, "fit_step", rows, args.device, shlex.join(["python", *sys.argv]))
+                write(args.out, "fit_step", rows, args.device, command_line())
 
 
 if __name__ == "__main__":

@@ -16,14 +16,13 @@ import math
 import multiprocessing
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from bodies import FACES, FULL, LOW, SMPL_SIZED, meshes
-from common import HEAD, Memory, Row, compare, show, show_memory, title, write
+from common import HEAD, Memory, Row, command_line, compare, show, show_memory, title, write
 from timing import Call, compare_kernels, peak_bytes
 from torch import Tensor
 
@@ -201,7 +200,7 @@ def main() -> None:
                     memories.append(entry)
                     show_memory(entry)
             if args.out:
-                write(args.out, "m2s", rows, args.device, shlex.join(["python", *sys.argv]), memories)
+                write(args.out, "m2s", rows, args.device, command_line(), memories)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from timing import Call, Numbers, compare, compare_kernels, measure
 
 import topokernels
 
-__all__ = ["HEAD", "Contest", "Memory", "Numbers", "Row", "compare", "figures", "machine", "main", "show", "write"]
+__all__ = ["HEAD", "Contest", "Memory", "Numbers", "Row"]
+__all__ += ["command_line", "compare", "figures", "machine", "main", "show", "write"]
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def main(
                     memories.append(entry)
                     show_memory(entry)
         if args.out:
-            write(args.out, name, rows, args.device, shlex.join(["python", *sys.argv]), memories)
+            write(args.out, name, rows, args.device, command_line(), memories)
         if time.perf_counter() - start > args.deadline:
             print(f"left out: what {args.deadline:.0f} s had no time for, from {size} px on (--deadline)")
             break
@@ -280,6 +281,13 @@ def show_memory(entry: Memory) -> None:
         f"{entry.peak_bytes / 2**20:10,.1f} MiB, {entry.peak_bytes / entry.io_bytes:.2f}x inputs and outputs",
         flush=True,
     )
+
+
+def command_line() -> str:
+    """The command that runs, as it is typed in the project's folder."""
+    program, root = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[1]
+    name = str(program.relative_to(root)) if program.is_relative_to(root) else program.name
+    return shlex.join(["python", name, *sys.argv[1:]])
 
 
 def file_stem(name: str) -> str:

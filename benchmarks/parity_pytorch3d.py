@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from bodies import FULL, LOW, body_of, people
-from common import machine, title
+from common import command_line, machine, title
 from torch import Tensor
 
 from adaptation.camera import project
@@ -134,7 +132,7 @@ def main() -> None:
     if args.out:
         import pytorch3d
 
-        meta = machine("cpu") | {"pytorch3d": pytorch3d.__version__, "command": shlex.join(["python", *sys.argv])}
+        meta = machine("cpu") | {"pytorch3d": pytorch3d.__version__, "command": command_line()}
         args.out.mkdir(parents=True, exist_ok=True)
         result = {"meta": meta, "parity": [asdict(entry) for entry in found]}
         (args.out / "pytorch3d_parity.json").write_text(json.dumps(result, indent=1) + "\n")
