@@ -44,6 +44,9 @@ class MedianSettings:
         shadow_low: Darkest a cast shadow may be, as a fraction of the background's brightness.
         shadow_chroma: Largest colour distance, in grey levels, between a cast shadow and the
             darkened background.
+        shadow_texture: Largest deviation of the ratio to the background within 3 x 3 pixels, in
+            standard deviations that the noise gives it. A shadow leaves the texture of what it
+            falls on; dark clothes have one of their own.
         edge: Within 2 px of the outline a pixel must differ from the background, in grey levels, by
             more than this fraction of the largest difference within 2 px. Blur and compression
             spread a person by a pixel or two.
@@ -54,6 +57,7 @@ class MedianSettings:
     min_sigma: float = 2.5
     shadow_low: float = 0.5
     shadow_chroma: float = 8.0
+    shadow_texture: float = 6.0
     edge: float = 0.3
 
 
@@ -62,7 +66,8 @@ class MedianSubtractor:
 
     A global change of light (clouds, automatic exposure) is taken out by a gain and an offset per
     channel, fitted robustly to every frame. Cast shadows are pixels that are the background
-    darkened: brightness and chromaticity distortion after Horprasert, Harwood and Davis (1999).
+    darkened: brightness and chromaticity distortion after Horprasert, Harwood and Davis (1999), and
+    the local deviation of the ratio to the background, as Jacques, Jung and Musse (2005) take it.
     """
 
     def __init__(self, settings: MedianSettings | None = None) -> None:
@@ -102,7 +107,7 @@ class MedianSubtractor:
         image = frame.astype(np.float32)
         distance = _norm((image - plate) / self._sigma)
         contrast = _norm(image - plate)
-        shadow = self._shadow(image, plate)
+        shadow = self._shadow(image, plate, self._sigma)
         weak = (distance > self.settings.low) & ~shadow
         strong = (distance > self.settings.high) & ~shadow
         rough = hysteresis(weak, strong)
@@ -110,13 +115,32 @@ class MedianSubtractor:
         near = cv2.dilate(contrast, np.ones((5, 5), np.uint8))
         return np.asarray(rough & (inside | (contrast > self.settings.edge * near)))
 
-    def _shadow(self, image: npt.NDArray[np.float32], plate: npt.NDArray[np.float32]) -> Mask:
+    def _shadow(
+        self,
+        image: npt.NDArray[np.float32],
+        plate: npt.NDArray[np.float32],
+        sigma: npt.NDArray[np.float32],
+    ) -> Mask:
+        smooth = self._keeps_texture(image, plate, sigma)
         image = np.asarray(cv2.blur(image, (3, 3)), np.float32)
         plate = np.asarray(cv2.blur(plate, (3, 3)), np.float32)
         brightness = (image * plate).sum(2) / np.maximum(np.square(plate).sum(2), 1)
         chroma = _norm(image - brightness[..., None] * plate)
         darker = (brightness > self.settings.shadow_low) & (brightness < 1)
-        return np.asarray(darker & (chroma < self.settings.shadow_chroma))
+        return np.asarray(darker & (chroma < self.settings.shadow_chroma) & smooth)
+
+    def _keeps_texture(
+        self,
+        image: npt.NDArray[np.float32],
+        plate: npt.NDArray[np.float32],
+        sigma: npt.NDArray[np.float32],
+    ) -> Mask:
+        size = np.maximum(np.square(plate).sum(2), 1)
+        ratio = (image * plate).sum(2) / size
+        mean = cv2.blur(ratio, (3, 3))
+        variance = cv2.blur(np.square(ratio), (3, 3)) - np.square(mean)
+        noise = np.square(sigma).mean(2) / size
+        return np.asarray(variance < self.settings.shadow_texture**2 * noise)
 
 
 def _norm(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Sets of crops on disk: images and masks, and the truth about them where it is known.
 
 A folder with ``images.npy``, ``masks.npy`` and ``labels.npz``, all readable without this project, and
-``domain.json``, which says how it was made. Equal settings give equal files.
+``domain.json``, which says how it was made. Equal settings give equal files, until `FILMS` is raised.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ MaskKind = Literal["truth", "subtracted", "degraded"]
 MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
 FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE, "site": SITE}
 
+FILMS = 2
+"""Raised whenever equal settings give other films than before: 2 has masks that tell dark clothes from shadows."""
 FRAMES = 12  # per clip: enough for the median of the empty scene
 MARGIN = 0.2  # around the person, as a fraction of the longer side, as in adaptation.crops
 _HEIGHT = 1.6  # of the frames, in sides of the crop

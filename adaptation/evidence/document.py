@@ -188,7 +188,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
 def _earlier(grid: Adaptations) -> str:
     if not any("earlier" in row and row["settings"] for row in grid.rows):
         return ""
-    return f"{EARLIER}: with the recipe of an earlier commit, fewer and smaller steps beside source crops as they are."
+    return f"{EARLIER}: of an earlier commit, with another recipe or other masks from background subtraction."
 
 
 def _home(grid: Adaptations) -> str:

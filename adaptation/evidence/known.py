@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
 from adaptation.evidence.cells import Cell, settings_of
-from adaptation.evidence.fits import FitCell
+from adaptation.evidence.fits import CONDITIONS, FitCell
 from adaptation.evidence.materials import Materials
 
 Record = dict[str, Any]
@@ -43,11 +44,13 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
         if row is None or materials.has_run(cell.name):
             continue
         if isinstance(cell, FitCell):
+            filmed = CONDITIONS[cell.condition].filmed is not None
             same = row["pairs"] == scale.pairs and then["fit_steps"] == scale.fit_steps
         else:
+            filmed = cell.adapts  # the source model is measured on exact masks, which have not changed
             today = asdict(settings_of(cell, materials)) if cell.adapts else None
             same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today)
-        if same:
+        if same and (then.get("films", 1) == FILMS or not filmed):
             materials.keep(cell.name, row)
             count += 1
     return count

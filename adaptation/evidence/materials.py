@@ -14,7 +14,7 @@ import torch
 
 from adaptation.body import Body
 from adaptation.checkpoints import SHIPPED, LoadedNetwork, load_network
-from adaptation.domains.dataset import FAMILIES, Domain, DomainSettings, Split, make_domain
+from adaptation.domains.dataset import FAMILIES, FILMS, Domain, DomainSettings, Split, make_domain
 from adaptation.errors import UserError
 from adaptation.evidence.detector import (
     DetectorSettings,
@@ -241,7 +241,7 @@ class Materials:
 
     def describe(self) -> dict[str, object]:
         """For the record."""
-        return {**asdict(self.scale), "precision": self.precision, "device": self.device}
+        return {**asdict(self.scale), "films": FILMS, "precision": self.precision, "device": self.device}
 
 
 def commit() -> str:

@@ -78,6 +78,20 @@ def test_cast_shadow_is_not_foreground(method: Method) -> None:
     assert iou(mask, person(20)) > 0.9
 
 
+def test_a_dark_coat_is_no_shadow() -> None:
+    """Darker than the background and of its colour, as a shadow is, but without its texture."""
+    subtractor = make_subtractor("median")
+    subtractor.learn([shot(number) for number in range(45)])
+    coat = np.zeros(SHAPE, bool)
+    coat[70:110, 80:120] = True
+    frame = shot(20)
+    shadow = frame.copy()
+    shadow[coat] = (shadow[coat] * 0.75).astype(np.uint8)
+    frame[coat] = shadow[coat].mean(0).astype(np.uint8)
+    assert clean_mask(subtractor.mask(frame))[coat].mean() > 0.9
+    assert clean_mask(subtractor.mask(shadow))[coat].mean() < 0.05
+
+
 def test_shadow_label_of_opencv_is_dropped() -> None:
     class Labels:
         def apply(self, frame: np.ndarray, learningRate: float) -> np.ndarray:

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from adaptation.body import Body
+from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
 from adaptation.evidence.cells import METHODS, Cell, run_adaptations, settings_of
 from adaptation.evidence.document import write_document
@@ -212,13 +213,16 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     first.keep(fit.name, {"pairs": 5, "commit": "abc"})
     rows = [first.result(cell.name) for cell in cells]
     rows[1]["settings"]["rate"] = 7.0
-    record = {"materials": {"test": 12, "fit_steps": 2}, "adaptations": rows, "fits": [first.result(fit.name)]}
+    scale = {"test": 12, "fit_steps": 2, "films": FILMS}
+    record = {"materials": scale, "adaptations": rows, "fits": [first.result(fit.name)]}
     assert take_over(record, cells, [fit], second) == 3
     assert [second.has_run(cell.name) for cell in cells] == [True, False, True]
     assert second.result(fit.name)["commit"] == "abc"
     assert take_over(record, cells, [fit], second) == 0
-    record["materials"] = {"test": 99, "fit_steps": 99}
+    record["materials"] = {**scale, "test": 99, "fit_steps": 99}
     assert take_over(record, cells, [fit], Materials(tmp_path / "third", TINY, "float32", 1)) == 0
+    record["materials"] = {**scale, "films": FILMS - 1}  # the fit's masks are drawn, the source model sees none
+    assert take_over(record, cells, [fit], Materials(tmp_path / "fourth", TINY, "float32", 1)) == 2
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"adaptations": [{}], "fits": [], "recordings": []}'])
