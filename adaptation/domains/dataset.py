@@ -39,7 +39,7 @@ MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
 FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE, "site": SITE}
 
 FILMS = 2
-"""Raised whenever equal settings give other films than before: 2 has masks that tell dark clothes from shadows."""
+"""Raised whenever equal settings give other masks than before; 2 tells dark clothes from shadows."""
 FRAMES = 12  # per clip: enough for the median of the empty scene
 MARGIN = 0.2  # around the person, as a fraction of the longer side, as in adaptation.crops
 _HEIGHT = 1.6  # of the frames, in sides of the crop

@@ -44,13 +44,13 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
         if row is None or materials.has_run(cell.name):
             continue
         if isinstance(cell, FitCell):
-            filmed = CONDITIONS[cell.condition].filmed is not None
+            masked = CONDITIONS[cell.condition].filmed == "subtracted"
             same = row["pairs"] == scale.pairs and then["fit_steps"] == scale.fit_steps
         else:
-            filmed = cell.adapts  # the source model is measured on exact masks, which have not changed
+            masked = cell.adapts  # the source model is measured on exact masks
             today = asdict(settings_of(cell, materials)) if cell.adapts else None
             same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today)
-        if same and (then.get("films", 1) == FILMS or not filmed):
+        if same and (then.get("films", 1) == FILMS or not masked):
             materials.keep(cell.name, row)
             count += 1
     return count

@@ -81,8 +81,9 @@ class Adaptations:
         return 100 * (before - after) / (before - best)
 
     def against(self, target: str, method: str, other: str) -> Estimate | None:
-        """PA-MPJPE of a method less another's, in pairs of clips."""
-        seeds = self.shared(target, method, other)
+        """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
+        seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
+        seeds = set.intersection(*({row["seed"] for row in self.of(target, name)} for name in seeded))
         first, second = (self.clips(target, name, seeds=seeds) for name in (method, other))
         return None if first is None or second is None else paired(first, second)
 

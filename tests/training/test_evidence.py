@@ -240,7 +240,7 @@ def test_earlier_shifts_keep_their_rows_and_are_marked(tmp_path: Path) -> None:
     rows = [*rows, *earlier_rows(earlier, rows, ("lr-32",))]  # type: ignore[misc, arg-type]
     text = written({**today, "adaptations": rows}, tmp_path)
     assert "| lr-32 | 190.0 ± 3.9 / 400 | 120.0 ± 3.9 / 300 † |" in text
-    assert " †: with the recipe of an earlier commit, " in text
+    assert " †: of an earlier commit, with another recipe or other masks " in text
     labels = record_of({"labels": (100.0, 200.0)}, target="lr-32")["adaptations"]
     assert "of what labels of the same crops gain" not in written({**today, "adaptations": [*rows, *labels]}, tmp_path)  # type: ignore[misc]
 
