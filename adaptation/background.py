@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from adaptation.video import Image, Mask
 
+Floats = npt.NDArray[np.float32]
 Method = Literal["median", "mog2", "knn"]
 METHODS: tuple[Method, ...] = ("median", "mog2", "knn")
 
@@ -73,8 +74,8 @@ class MedianSubtractor:
     def __init__(self, settings: MedianSettings | None = None) -> None:
         """Set the parameters; `learn` must come before `mask`."""
         self.settings = settings or MedianSettings()
-        self._plate: npt.NDArray[np.float32] | None = None
-        self._sigma: npt.NDArray[np.float32] | None = None
+        self._plate: Floats | None = None
+        self._sigma: Floats | None = None
 
     def learn(self, samples: Sequence[Image]) -> None:
         """Take the per-pixel median and the noise (1.4826 times the median absolute deviation)."""
@@ -115,35 +116,32 @@ class MedianSubtractor:
         near = cv2.dilate(contrast, np.ones((5, 5), np.uint8))
         return np.asarray(rough & (inside | (contrast > self.settings.edge * near)))
 
-    def _shadow(
-        self,
-        image: npt.NDArray[np.float32],
-        plate: npt.NDArray[np.float32],
-        sigma: npt.NDArray[np.float32],
-    ) -> Mask:
+    def _shadow(self, image: Floats, plate: Floats, sigma: Floats) -> Mask:
         smooth = self._keeps_texture(image, plate, sigma)
         image = np.asarray(cv2.blur(image, (3, 3)), np.float32)
         plate = np.asarray(cv2.blur(plate, (3, 3)), np.float32)
-        brightness = (image * plate).sum(2) / np.maximum(np.square(plate).sum(2), 1)
+        brightness = _brightness(image, plate)
         chroma = _norm(image - brightness[..., None] * plate)
         darker = (brightness > self.settings.shadow_low) & (brightness < 1)
         return np.asarray(darker & (chroma < self.settings.shadow_chroma) & smooth)
 
-    def _keeps_texture(
-        self,
-        image: npt.NDArray[np.float32],
-        plate: npt.NDArray[np.float32],
-        sigma: npt.NDArray[np.float32],
-    ) -> Mask:
-        size = np.maximum(np.square(plate).sum(2), 1)
-        ratio = (image * plate).sum(2) / size
-        mean = cv2.blur(ratio, (3, 3))
-        variance = cv2.blur(np.square(ratio), (3, 3)) - np.square(mean)
-        noise = np.square(sigma).mean(2) / size
+    def _keeps_texture(self, image: Floats, plate: Floats, sigma: Floats) -> Mask:
+        ratio = _brightness(image, plate)
+        variance = cv2.blur(np.square(ratio), (3, 3)) - np.square(cv2.blur(ratio, (3, 3)))
+        noise = np.square(sigma).mean(2) / _energy(plate)
         return np.asarray(variance < self.settings.shadow_texture**2 * noise)
 
 
-def _norm(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _brightness(image: Floats, plate: Floats) -> Floats:
+    """How many times as bright as the background each pixel of (H, W, 3) is."""
+    return np.asarray((image * plate).sum(2) / _energy(plate))
+
+
+def _energy(plate: Floats) -> Floats:
+    return np.asarray(np.maximum(np.square(plate).sum(2), 1))
+
+
+def _norm(values: Floats) -> Floats:
     """Euclidean norm over the channels of (H, W, 3)."""
     # cv2.transform sums over channels several times faster than NumPy.
     return np.sqrt(cv2.transform(np.square(values), np.ones((1, 3), np.float32)))
@@ -160,7 +158,7 @@ class OpenCvSubtractor:
 
     def __init__(self, method: Literal["mog2", "knn"]) -> None:
         """Choose the mixture."""
-        self._reference: npt.NDArray[np.float32] | None = None
+        self._reference: Floats | None = None
         self._model: cv2.BackgroundSubtractorMOG2 | cv2.BackgroundSubtractorKNN
         if method == "mog2":
             mog2 = cv2.createBackgroundSubtractorMOG2(history=500, varThreshold=16)
@@ -222,9 +220,7 @@ def sample_count(size: tuple[int, int]) -> int:
     return max(8, min(40, 256 * 2**20 // (3 * size[0] * size[1])))
 
 
-def fit_light(
-    reference: npt.NDArray[np.float32], frame: Image
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
     """Fit the gain and offset per channel by which a frame is lit differently from a reference.
 
     Least squares on a grid of about 5,000 pixels, repeated without the pixels that do not follow
@@ -264,7 +260,7 @@ def fit_light(
     return gain, offset
 
 
-def level_light(reference: npt.NDArray[np.float32], frame: Image) -> Image:
+def level_light(reference: Floats, frame: Image) -> Image:
     """Return a frame (H, W, 3) as it would look in the light of a reference, see `fit_light`."""
     gain, offset = fit_light(reference, frame)
     return np.asarray(np.clip((frame - offset) / gain + 0.5, 0, 255), np.uint8)

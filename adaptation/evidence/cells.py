@@ -96,7 +96,7 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
 
 def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     """What a cell changes of ours."""
-    base, alone = preset("small").adapt, preset("small").adapt_alone
+    alone = preset("small").adapt_alone
     if cell.method in LOSS_NAMES:
         return with_loss(settings, cell.method)
     changes: dict[str, dict[str, Any]] = {
@@ -105,15 +105,15 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
         "a1": {"keypoints": "a1"},
         "a1, norms": {"keypoints": "a1"},
         "a2, norms": {"keypoints": "a2", "every": 4},
-        "ours, pixels": {"loss": replace(base.loss, pixel_weight=4.0)},
+        "ours, pixels": {"loss": replace(settings.loss, pixel_weight=4.0)},
         "ours, fits": {"every": 4},
         "ours, separate": {"optimizers": "separate"},
-        "ours, heavy": {"silhouette_weight": 4 * base.silhouette_weight},
+        "ours, heavy": {"silhouette_weight": 4 * settings.silhouette_weight},
         "ours, exact masks": {"masks": "truth"},
         "ours, poor masks": {"masks": "degraded"},
         "ours, no replay": {"replay": 0, "rate": alone.rate, "steps": min(alone.steps, settings.steps)},
         "ours, source's look": {"replay_look": "source"},
-        "ours, gaussian": {"fit": replace(base.fit, prior="gaussian")},
+        "ours, gaussian": {"fit": replace(settings.fit, prior="gaussian")},
         "ours, no prior": {"prior_weight": 0.0},
         "labels": {"supervised": True},
     }

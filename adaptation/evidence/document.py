@@ -133,8 +133,7 @@ def _protocol(record: Record, grid: Adaptations) -> str:
     origin = f"of the size `{scale['preset']}`, trained for {steps} steps" if steps else "the one that ships as `small`"
     return (
         f"One source regressor, {origin}, is adapted to {scale['adapt']} crops of {size} pixels of each target with "
-        "masks from "
-        "background subtraction, found in the frames before a shift degrades them, beside "
+        "masks from background subtraction, found in the frames before a shift degrades them, beside "
         f"{scale['train']} labelled crops of the source, and measured on {scale['test']} others, of other people in "
         "other places. Behind ±: half of a 95 % interval over the clips of the test set (fits: over pairs); in "
         "brackets: standard deviation over seeds, where there are several; two methods are compared on the seeds of "
@@ -206,13 +205,8 @@ def _home(grid: Adaptations) -> str:
 
 def _options(record: Record) -> str:
     """What the command needs to do the same."""
-    scale = record["materials"]
-    wanted = {
-        "preset": ("small", scale["preset"]),
-        "device": ("cpu", scale["device"]),
-        "precision": ("", scale["precision"]),
-    }
-    return "".join(f" --{name} {value}" for name, (usual, value) in wanted.items() if value != usual)
+    scale, usual = record["materials"], {"preset": "small", "device": "cpu", "precision": ""}
+    return "".join(f" --{name} {scale[name]}" for name, value in usual.items() if scale[name] != value)
 
 
 def _rerun(grid: Adaptations, targets: Sequence[str], options: str) -> str:

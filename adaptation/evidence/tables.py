@@ -61,6 +61,10 @@ class Adaptations:
         """Seeds that methods are compared on: of "site", whose seeds are cameras, those that all of them have seen."""
         if target != "site":
             return None
+        return self._common(target, methods)
+
+    def _common(self, target: str, methods: Sequence[str]) -> set[int]:
+        """Seeds that all of these methods have run with."""
         return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in methods))
 
     def change(self, target: str, method: str, measure: str = "pa_mpjpe") -> float | None:
@@ -83,7 +87,7 @@ class Adaptations:
     def against(self, target: str, method: str, other: str) -> Estimate | None:
         """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
         seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
-        seeds = set.intersection(*({row["seed"] for row in self.of(target, name)} for name in seeded))
+        seeds = self._common(target, seeded)
         first, second = (self.clips(target, name, seeds=seeds) for name in (method, other))
         return None if first is None or second is None else paired(first, second)
 
