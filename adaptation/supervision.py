@@ -11,7 +11,7 @@ import roma
 import torch
 from torch import Tensor
 
-from adaptation.body import Body
+from adaptation.body import FLIP_PERMUTATION, Body
 from adaptation.camera import project
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
@@ -48,6 +48,13 @@ def truth_of(domain: Domain) -> Truth:
         raise UserError("this set of crops has no labels (pose, betas, camera)")
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(domain.pose))
     return Truth(rotations, torch.from_numpy(domain.betas), torch.from_numpy(domain.camera))
+
+
+def mirror(truth: Truth) -> Truth:
+    """What a mirrored image shows: left and right exchanged."""
+    sign = truth.rotations.new_tensor([-1.0, 1.0, 1.0])
+    rotations = truth.rotations[:, list(FLIP_PERMUTATION)] * sign[:, None] * sign[None, :]
+    return Truth(rotations, truth.betas, truth.camera * truth.camera.new_tensor([1.0, -1.0, 1.0]))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from adaptation.workers import one_thread
 METHODS = {
     "source-only": "the source model as it is",
     "norms": "only the statistics of batch norms follow the target (AdaBN)",
-    "replay": "the same, and labelled people of the source train on in the target's look",
+    "replay": "the same, labelled people of the source train on in the target's look, and the averaged network teaches",
     "a1": "2D keypoints of a detector trained on the source alone, which meets the same shift",
     "a1, norms": "the same, and the detector's batch norms follow the target, as the regressor's do",
     "a2, norms": "the same, and one step in four from fits to the masks as point sets",
@@ -40,6 +40,7 @@ METHODS = {
     "ours, pixels": "the same, and b1 at its own weight",
     "ours, fits": "ours, one step in four from fits (Algorithm 1)",
     "ours, separate": "ours with the paper's separate optimisers",
+    "ours, no teacher": "ours without what the averaged network says about crops and their mirror images",
     "ours, heavy": "ours with four times the weight of L_S and L_T beside the replayed labels",
     "ours, no replay": "ours without the source's labels, in fewer and smaller steps",
     "ours, source's look": "ours with the source's labelled crops as they are",
@@ -100,7 +101,7 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     if cell.method in LOSS_NAMES:
         return with_loss(settings, cell.method)
     changes: dict[str, dict[str, Any]] = {
-        "norms": {"rate": 0.0, "replay": 0, "steps": min(settings.steps, 60)},
+        "norms": {"rate": 0.0, "replay": 0, "teacher_weight": 0.0, "steps": min(settings.steps, 60)},
         "replay": {"silhouette_weight": 0.0},
         "a1": {"keypoints": "a1"},
         "a1, norms": {"keypoints": "a1"},
@@ -108,6 +109,7 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
         "ours, pixels": {"loss": replace(settings.loss, pixel_weight=4.0)},
         "ours, fits": {"every": 4},
         "ours, separate": {"optimizers": "separate"},
+        "ours, no teacher": {"teacher_weight": 0.0},
         "ours, heavy": {"silhouette_weight": 4 * settings.silhouette_weight},
         "ours, exact masks": {"masks": "truth"},
         "ours, poor masks": {"masks": "degraded"},

@@ -5,6 +5,9 @@ predicts, with one optimiser for both or one for each. The last one fits bodies 
 network's predictions, and trains the network on the fits: where the end-to-end gradient is stuck,
 the fit may not be. As in SPIN, the best fit so far of every image is kept.
 
+Two things the paper does not have train the network beside: labelled people of the source in the target's look
+(`adaptation.training.staging`), and what the averaged network says about the target (`adaptation.training.teacher`).
+
 Progress is judged without labels, by the agreement of silhouettes on images set aside; the best
 state is what the run ends with.
 """
@@ -38,6 +41,7 @@ from adaptation.training.processes import average_gradients, batch_of, gather, m
 from adaptation.training.runs import Run
 from adaptation.training.staging import Stage
 from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
+from adaptation.training.teacher import teach
 
 Layers = Literal["all", "head", "norm"]
 Norm = Literal["frozen", "target"]
@@ -46,6 +50,7 @@ FitDistance = Literal["weighted", "plain"]
 ReplayLook = Literal["source", "target"]
 KeypointUse = Literal["a1", "a2", "weak"]
 KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
+_TRUSTED = 100  # steps over which the teacher, the source's network at first, comes to count in full
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class AdaptSettings:
         fit_distance: "weighted", SPIN's terms, or "plain", the norm that the paper prints.
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
+        teacher_weight: of what the averaged network says about the target's crops and their mirror images, as
+            `adaptation.training.teacher` tells, beside every loss but that of labels.
         replay: labelled source images seen beside each batch, over all processes.
         replay_look: "target": their people are shown in the target's places and colours, as
             `adaptation.training.staging` tells; "source": as they are.
@@ -91,7 +98,7 @@ class AdaptSettings:
     """
 
     loss: LossSettings = field(
-        default_factory=lambda: LossSettings(topology_weight=0.1, pull_weight=5.0, iterations=12)
+        default_factory=lambda: LossSettings(topology_weight=0.1, pull_weight=1.5, iterations=12)
     )
     supervised: bool = False
     keypoints: KeypointUse | None = None
@@ -111,6 +118,7 @@ class AdaptSettings:
     fit_distance: FitDistance = "weighted"
     prior_weight: float = 0.02
     shape_weight: float = 0.01
+    teacher_weight: float = 2.0
     replay: int = 16
     replay_look: ReplayLook = "target"
     layers: Layers = "all"
@@ -258,6 +266,10 @@ def adapt(
             loss = supervision_loss(prediction, labels.select(index).to(device), body, SupervisionWeights()).mean()
             losses = {"silhouette": loss + regular}
         else:
+            if settings.teacher_weight:
+                lesson = teach(averaged, images, settings.precision)
+                weight = settings.teacher_weight * min(1.0, step / _TRUSTED)
+                regular = regular + weight * lesson.loss(prediction, body).mean()
             masks = target.mask_batch(index.numpy(), settings.masks, device)
             goal = fitter.target(masks)
             if fits_every and step % fits_every == fits_every - 1:

@@ -72,6 +72,7 @@ def preset(name: PresetName) -> Preset:
         optimizers="separate",
         silhouette_weight=1.0,
         prior_weight=0.003,
+        teacher_weight=0.0,
         replay_look="source",
         norm="frozen",
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from adaptation.body import FLIP_PERMUTATION, Body
+from adaptation.body import Body
 from adaptation.domains.dataset import Domain
 from adaptation.errors import UserError
-from adaptation.supervision import SupervisionWeights, Truth, supervision_loss, truth_of
+from adaptation.supervision import SupervisionWeights, Truth, mirror, supervision_loss, truth_of
 from adaptation.training.processes import average_gradients, batch_of, my_share, share_norms, world
 from adaptation.training.runs import Run
 from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
@@ -149,10 +149,3 @@ def augment(
     # Shares of half a side become metres by the camera's scale before it is multiplied.
     camera = torch.cat([camera[:, :1] * zoom[:, None], camera[:, 1:] + shift / camera[:, :1]], dim=1)
     return images, Truth(rotations, truth.betas, camera)
-
-
-def mirror(truth: Truth) -> Truth:
-    """What a mirrored image shows: left and right exchanged."""
-    sign = truth.rotations.new_tensor([-1.0, 1.0, 1.0])
-    rotations = truth.rotations[:, list(FLIP_PERMUTATION)] * sign[:, None] * sign[None, :]
-    return Truth(rotations, truth.betas, truth.camera * truth.camera.new_tensor([1.0, -1.0, 1.0]))

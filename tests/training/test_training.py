@@ -17,11 +17,13 @@ from adaptation.errors import UserError
 from adaptation.keypoints import keypoint_loss, simulated_keypoints
 from adaptation.losses import LOSS_NAMES, LossSettings
 from adaptation.regressor import Prediction
-from adaptation.supervision import SupervisionWeights, Truth, parameter_distance, supervision_loss, truth_of
+from adaptation.supervision import SupervisionWeights, Truth, mirror, parameter_distance, supervision_loss, truth_of
 from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, adapt, choose_parameters, split_by_clip
 from adaptation.training.evaluate import evaluate
-from adaptation.training.pretrain import PretrainSettings, augment, mirror, pretrain
+from adaptation.training.pretrain import PretrainSettings, augment, pretrain
 from adaptation.training.processes import batch_of
+from adaptation.training.steps import Precision
+from adaptation.training.teacher import Lesson, teach
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 
 PRETRAIN = PretrainSettings(steps=6, batch=8, save_every=2)
@@ -158,6 +160,27 @@ def test_source_crops_of_another_size_leave_nothing(source: Domain, target: Doma
     with pytest.raises(UserError, match="the source's crops are of 24 pixels, the target's of 48"):
         adapt(tiny_network(), target, body, ADAPT, tmp_path / "run", source=small)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_averaged_network_teaches_where_no_labels_do(
+    source: Domain, target: Domain, body: Body, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def ask(network: nn.Module, images: Tensor, precision: Precision) -> Lesson:
+        asked.append(len(images))
+        lesson = teach(network, images, precision)
+        return replace(lesson, agrees=torch.ones_like(lesson.agrees))  # one that has learnt nothing never agrees
+
+    monkeypatch.setattr("adaptation.training.adapt.teach", ask)
+    states = {}
+    for name, changes in {"taught": {}, "alone": {"teacher_weight": 0.0}, "labels": {"supervised": True}}.items():
+        asked.clear()
+        adapt(tiny_network(), target, body, replace(ADAPT, steps=4, **changes), tmp_path / name, source=source)
+        assert asked == ([4] * 4 if name == "taught" else [])
+        state = torch.load(tmp_path / name / "state.pt", weights_only=True)["network"]
+        states[name] = torch.cat([value.flatten().double() for value in state.values()])
+    assert torch.isfinite(states["taught"]).all() and not torch.equal(states["taught"], states["alone"])
 
 
 def test_adaptation_runs_with_the_papers_sums(target: Domain, body: Body, tmp_path: Path) -> None:
