@@ -30,6 +30,7 @@ Recording = Annotated[Path, typer.Argument(help="Video file, or folder of frames
 MaskFolder = Annotated[Path | None, typer.Option("--masks", help="Folder of PNG masks instead of subtraction.")]
 BodyFile = Annotated[Path | None, typer.Option("--body", help="Body model: SMPL .pkl or .npz. Default: the free body.")]
 Every = Annotated[int, typer.Option("--every", min=1, help="Use one frame in this many of a recording.")]
+Mirror = Annotated[bool, typer.Option("--mirror", help="See mirror images too, give the mean: twice the time.")]
 Size = Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the model takes, pixels.")]
 
 
@@ -236,6 +237,7 @@ def predict(
     body: BodyFile = None,
     size: Size = 96,
     every: Every = 10,
+    mirror: Mirror = False,
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
@@ -249,6 +251,7 @@ def predict(
         options=_options(size, every, device),
         masks=masks,
         body=body,
+        mirror=mirror,
         overwrite=overwrite,
         command=shlex.join(["topo-adapt", *sys.argv[1:]]),
     )
@@ -258,13 +261,14 @@ def evaluate(
     model: Model,
     crops: Crops,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for scores.json and tables.")] = None,
+    mirror: Mirror = False,
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
     """Errors of a regressor on labelled crops: MPJPE, PA-MPJPE, IoU, joint by joint."""
     from adaptation.training import programs
 
-    programs.measure(model, crops, out, device=device, overwrite=overwrite)
+    programs.measure(model, crops, out, mirror=mirror, device=device, overwrite=overwrite)
 
 
 def uap(

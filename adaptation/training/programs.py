@@ -36,6 +36,7 @@ from adaptation.tracks import find_people
 from adaptation.training.adapt import AdaptSettings, adapt
 from adaptation.training.adaptation_report import build_adaptation_report, write_adaptation_report
 from adaptation.training.evaluate import PROTOCOL, Scores, evaluate
+from adaptation.training.mirrored import Mirrored
 from adaptation.training.predict import predict_person
 from adaptation.training.presets import Preset
 from adaptation.training.pretrain import pretrain
@@ -357,28 +358,31 @@ def predict(
     options: FitOptions,
     masks: Path | None,
     body: Path | None,
+    mirror: bool,
     overwrite: bool,
     command: str,
 ) -> None:
     """What a regressor alone says about everyone who moves in a recording, as ``fit`` writes it."""
-    loaded = load_network(model)
+    network = load_network(model).network
     shape = Body.load(body) if body else Body.free()
     frames = open_frames(recording)
     with result_folder(out, overwrite=overwrite) as folder:
-        outcome = find_crops(frames, shape, options, loaded.network, masks=masks)
+        outcome = find_crops(frames, shape, options, Mirrored(network) if mirror else network, masks=masks)
         write_results(folder, frames, shape.cpu(), outcome, options, title="Bodies as predicted", command=command)
     summarise(Console(), out, outcome)
 
 
-def measure(model: str, test: Path, out: Path | None, *, device: str, overwrite: bool) -> None:
-    """Errors of a regressor on a labelled set of crops."""
+def measure(model: str, test: Path, out: Path | None, *, mirror: bool, device: str, overwrite: bool) -> None:
+    """Errors of a regressor on a labelled set of crops; ``mirror``: of its mean over them and their mirror images."""
     usable_device(device)
-    scores = evaluate(load_network(model).network, Domain.load(test), Body.free(), device=device)
+    network = load_network(model).network
+    scores = evaluate(Mirrored(network) if mirror else network, Domain.load(test), Body.free(), device=device)
     show_scores(Console(), {"": scores})
     if out:
         with result_folder(out, overwrite=overwrite) as folder:
             scores.write(folder)
-            (folder / MARKER).write_text(json.dumps({"model": model, "test": str(test)}, indent=2) + "\n")
+            what = {"model": model, "test": str(test), "mirror": mirror}
+            (folder / MARKER).write_text(json.dumps(what, indent=2) + "\n")
 
 
 def show_scores(console: Console, scores: dict[str, Scores]) -> None:

@@ -1,25 +1,22 @@
-"""What the averaged network says about crops and their mirror images, for the network that trains to learn from.
+"""What the averaged network says about crops, for the network that trains to learn from.
 
 A mean teacher (Tarvainen and Valpola, NeurIPS 2017): the average of the weights of many steps errs less than the
-weights of one. It looks at every crop twice, as it is and mirrored, and what it says is the mean of both: their errors
-are partly different ones. Masks cannot say how deep a limb lies or which way somebody faces; this keeps the network's
-better opinion of it.
+weights of one, and the mean of two looks less than one. Masks do not say how deep a limb lies or which way somebody
+faces; this keeps the network's better opinion of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import roma
 import torch
 from torch import Tensor, nn
 
 from adaptation.body import Body
 from adaptation.regressor import Prediction
-from adaptation.supervision import SupervisionWeights, Truth, mirror, supervision_loss
-from adaptation.training.steps import Precision, predict_in
-
-_AGREES = 1.0  # radians between the two orientations; beyond, one of them faces another way and their mean neither
+from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
+from adaptation.training.mirrored import Views
+from adaptation.training.steps import Precision
 
 
 @dataclass(frozen=True)
@@ -48,13 +45,5 @@ def teach(network: nn.Module, images: Tensor, precision: Precision) -> Lesson:
         images: (B, 3, S, S) in [0, 1].
         precision: of its convolutions and matrix products.
     """
-    both = predict_in(precision, network, torch.cat([images, images.flip(3)]))
-    bodies, index = Truth(both.rotations, both.betas, both.camera), torch.arange(2 * len(images)).chunk(2)
-    seen, unmirrored = bodies.select(index[0]), mirror(bodies.select(index[1]))
-    mean = Truth(
-        roma.special_procrustes(seen.rotations + unmirrored.rotations),
-        (seen.betas + unmirrored.betas) / 2,
-        (seen.camera + unmirrored.camera) / 2,
-    )
-    apart = roma.rotmat_geodesic_distance(seen.rotations[:, 0], unmirrored.rotations[:, 0])
-    return Lesson(mean, (apart < _AGREES).float())
+    views = Views.of(network, images, precision)
+    return Lesson(views.mean(), views.agree().float())

@@ -85,6 +85,16 @@ def test_a_prior_and_a_network_with_its_latent(command: Command, work: Path, tmp
     assert json.loads((out / "scores.json").read_text())["images"] == 24
 
 
+def test_mirror_images_are_seen_too(command: Command, work: Path, tmp_path: Path) -> None:
+    scores = []
+    for options in ((), ("--mirror",)):
+        out = tmp_path / f"scores{len(options)}"
+        assert command("evaluate", work / "target", "--model", "small", "--out", out, *options)[0] == 0
+        scores.append(json.loads((out / "scores.json").read_text())["pa_mpjpe"])
+        assert json.loads((out / "settings.json").read_text())["mirror"] == bool(options)
+    assert abs(scores[0] - scores[1]) > 0.1
+
+
 def test_adapting_with_a_latent_prior(command: Command, work: Path, tmp_path: Path) -> None:
     prior, out = tmp_path / "prior.safetensors", tmp_path / "out"
     assert command("prior", "--out", prior, "--steps", 1)[0] == 0
@@ -122,8 +132,12 @@ def test_adapting(loss: str, command: Command, work: Path, tmp_path: Path) -> No
 def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
     write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
     model, options = work / "run" / "model.safetensors", ("--size", 48, "--every", 3)
-    code, output, errors = command("predict", tmp_path / "frames", "--model", model, "--out", tmp_path / "p", *options)
+    predict = ["predict", tmp_path / "frames", "--model", "small", *options]
+    code, output, errors = command(*predict, "--out", tmp_path / "p")
     assert code == 0 and "2 people" in output, errors
+    assert command(*predict, "--out", tmp_path / "twice", "--mirror")[0] == 0
+    once, twice = (np.load(tmp_path / name / "person_01.npz")["camera"] for name in ("p", "twice"))
+    assert once.shape == twice.shape and not np.array_equal(once, twice)
     arguments = [
         "adapt",
         tmp_path / "frames",

@@ -9,6 +9,7 @@ from adaptation.body import Body
 from adaptation.domains.dataset import Domain
 from adaptation.regressor import Prediction
 from adaptation.supervision import Truth, mirror, truth_of
+from adaptation.training.mirrored import Mirrored
 from adaptation.training.teacher import teach
 
 
@@ -32,7 +33,13 @@ def turned(truth: Truth, degrees: float) -> Truth:
     return Truth(rotations, truth.betas, truth.camera)
 
 
-def test_what_it_says_is_the_mean_over_both_images(source: Domain, body: Body) -> None:
+def about_face(truth: Truth) -> tuple[Truth, Truth]:
+    """Bodies, and the same of which the last twelve face the other way."""
+    back = turned(truth, 180)
+    return truth, Truth(torch.cat([truth.rotations[:12], back.rotations[12:]]), truth.betas + 1, truth.camera)
+
+
+def test_what_is_taught_is_the_mean_over_both_images(source: Domain, body: Body) -> None:
     truth, images = truth_of(source), source.image_batch(slice(None))
     other = Truth(truth.rotations, truth.betas + 1, truth.camera + torch.tensor([0.1, 0.2, 0.3]))
     lesson = teach(Sees(turned(truth, 20), mirror(turned(other, -20))), images, "float32")
@@ -44,20 +51,26 @@ def test_what_it_says_is_the_mean_over_both_images(source: Domain, body: Body) -
     assert lesson.loss(perfect, body).max() < 1e-4 < lesson.loss(Prediction(**vars(other)), body).min()
 
 
-def test_nothing_is_learnt_where_the_two_face_different_ways(source: Domain, body: Body) -> None:
-    truth, images = truth_of(source), source.image_batch(slice(None))
-    back = turned(truth, 180)
-    reflected = Truth(torch.cat([truth.rotations[:12], back.rotations[12:]]), truth.betas, truth.camera)
-    lesson = teach(Sees(truth, mirror(reflected)), images, "float32")
+def test_nothing_is_taught_where_the_two_face_different_ways(source: Domain, body: Body) -> None:
+    truth, other = about_face(truth_of(source))
+    lesson = teach(Sees(truth, mirror(other)), source.image_batch(slice(None)), "float32")
     assert lesson.agrees[:12].all() and not lesson.agrees[12:].any()
-    loss = lesson.loss(Prediction(back.rotations, back.betas, back.camera), body)
+    loss = lesson.loss(Prediction(**vars(turned(truth, 180))), body)
     assert (loss[:12] > 0.1).all() and not loss[12:].any()
 
 
-def test_mirrored_crops_teach_the_mirrored_bodies(target: Domain) -> None:
-    network, images = tiny_network(), target.image_batch(slice(None))
-    seen, mirrored = teach(network, images, "float32"), teach(network, images.flip(3), "float32")
-    wanted = mirror(seen.bodies)
+def test_a_second_look_counts_where_it_faces_the_same_way(source: Domain) -> None:
+    truth, other = about_face(truth_of(source))
+    seen = Mirrored(Sees(truth, mirror(other)))(source.image_batch(slice(None)))
+    torch.testing.assert_close(seen.rotations, truth.rotations, atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen.betas[:12], truth.betas[:12] + 0.5)
+    assert torch.equal(seen.betas[12:], truth.betas[12:])
+
+
+def test_mirrored_crops_have_the_mirrored_bodies(target: Domain) -> None:
+    network, images = tiny_network().eval(), target.image_batch(slice(None))
+    lessons = [teach(network, crops, "float32") for crops in (images, images.flip(3))]
+    wanted = mirror(lessons[0].bodies)
     for name in ("rotations", "betas", "camera"):
-        torch.testing.assert_close(getattr(mirrored.bodies, name), getattr(wanted, name), atol=1e-4, rtol=0)
-    assert not seen.bodies.rotations.requires_grad
+        torch.testing.assert_close(getattr(lessons[1].bodies, name), getattr(wanted, name), atol=1e-4, rtol=0)
+    assert not lessons[0].bodies.rotations.requires_grad
