@@ -17,7 +17,7 @@ from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain, Split
 from adaptation.evidence.materials import Materials, Say, nothing
 from adaptation.losses import LOSS_NAMES
-from adaptation.training.adapt import AdaptSettings, adapt, at_size, with_loss
+from adaptation.training.adapt import AdaptSettings, adapt, at_size, taught, with_loss
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
 from adaptation.training.programs import SHIFTS
@@ -27,7 +27,8 @@ from adaptation.workers import one_thread
 METHODS = {
     "source-only": "the source model as it is",
     "norms": "only the statistics of batch norms follow the target (AdaBN)",
-    "replay": "the same, labelled people of the source train on in the target's look, and the averaged network teaches",
+    "replay": "the same, and labelled people of the source train on in the target's look",
+    "replay, taught": "the same, and a mean teacher",
     "a1": "2D keypoints of a detector trained on the source alone, which meets the same shift",
     "a1, norms": "the same, and the detector's batch norms follow the target, as the regressor's do",
     "a2, norms": "the same, and one step in four from fits to the masks as point sets",
@@ -40,9 +41,9 @@ METHODS = {
     "ours, pixels": "the same, and b1 at its own weight",
     "ours, fits": "ours, one step in four from fits (Algorithm 1)",
     "ours, separate": "ours with the paper's separate optimisers",
-    "ours, no teacher": "ours without what the averaged network says about crops and their mirror images",
+    "ours, taught": "ours with a mean teacher, which sees crops and their mirror images, and less pull",
     "ours, heavy": "ours with four times the weight of L_S and L_T beside the replayed labels",
-    "ours, no replay": "ours without the source's labels and a teacher, in fewer and smaller steps",
+    "ours, no replay": "ours without the source's labels, in fewer and smaller steps",
     "ours, source's look": "ours with the source's labelled crops as they are",
     "ours, gaussian": "ours with a Gaussian in place of the latent prior",
     "ours, no prior": "ours without a pose prior",
@@ -51,12 +52,22 @@ METHODS = {
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
     "labels": "full supervision on the target: the ceiling",
 }
-SEVERAL = ("b1", "b2", "b3", "ours", "ours, pixels", "ours, here", "labels")
-SITE_METHODS = ("source-only", "norms", "replay", "b1", "b2", "b3", "ours", "labels")
+SEVERAL = ("b1", "b2", "b3", "ours", "ours, taught", "ours, pixels", "ours, here", "labels")
+SITE_METHODS = ("source-only", "norms", "replay", "b1", "b2", "b3", "ours", "ours, taught", "labels")
 SEEDS = 3
 """Of "site", and of the methods above on "style"; one of all else."""
 STRONGEST = ("lr-32", "uap-16", "night")
-SHIFT_METHODS = ("source-only", "norms", "a1", "a1, norms", "a2, norms", "ours", "ours, poor masks", "labels")
+SHIFT_METHODS = (
+    "source-only",
+    "norms",
+    "a1",
+    "a1, norms",
+    "a2, norms",
+    "ours",
+    "ours, taught",
+    "ours, poor masks",
+    "labels",
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -100,22 +111,23 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     alone = preset("small").adapt_alone
     if cell.method in LOSS_NAMES:
         return with_loss(settings, cell.method)
+    if cell.method.endswith(", taught"):
+        settings = taught(settings)
     changes: dict[str, dict[str, Any]] = {
-        "norms": {"rate": 0.0, "replay": 0, "teacher_weight": 0.0, "steps": min(settings.steps, 60)},
+        "norms": {"rate": 0.0, "replay": 0, "steps": min(settings.steps, 60)},
         "replay": {"silhouette_weight": 0.0},
+        "replay, taught": {"silhouette_weight": 0.0},
         "a1": {"keypoints": "a1"},
         "a1, norms": {"keypoints": "a1"},
         "a2, norms": {"keypoints": "a2", "every": 4},
         "ours, pixels": {"loss": replace(settings.loss, pixel_weight=4.0)},
         "ours, fits": {"every": 4},
         "ours, separate": {"optimizers": "separate"},
-        "ours, no teacher": {"teacher_weight": 0.0},
         "ours, heavy": {"silhouette_weight": 4 * settings.silhouette_weight},
         "ours, exact masks": {"masks": "truth"},
         "ours, poor masks": {"masks": "degraded"},
         "ours, no replay": {
             "replay": 0,
-            "teacher_weight": alone.teacher_weight,
             "rate": alone.rate,
             "steps": min(alone.steps, settings.steps),
         },

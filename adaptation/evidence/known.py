@@ -67,5 +67,9 @@ def earlier_rows(record: Record, rows: list[Row], targets: tuple[str, ...]) -> l
 
 
 def _plain(settings: Row | None) -> Row | None:
-    """As JSON gives settings back, less what decides on time and not on results."""
-    return settings and {name: value for name, value in json.loads(json.dumps(settings)).items() if name != "precision"}
+    """As JSON gives settings back, less what decides on time and not on results; early ones had no teacher."""
+    if settings is None:
+        return None
+    plain = {"teacher_weight": 0.0, **json.loads(json.dumps(settings))}
+    del plain["precision"]
+    return plain

@@ -157,7 +157,6 @@ def recipe_table(settings: Mapping[str, Any]) -> str:
         "weight of squared shape coefficients": f"{settings['shape_weight']:g}",
         "steps, batch, replayed": f"{settings['steps']}, {settings['batch']}, {settings['replay']}",
         "replayed people": f"in the {settings['replay_look']}'s places and colours",
-        "weight of what the averaged network says": f"{settings['teacher_weight']:g}",
         "rate, rise": f"{settings['rate']:g} along a cosine, {settings['rise']} steps",
         "batch norms": settings["norm"],
         "optimisers": settings["optimizers"],

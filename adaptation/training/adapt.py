@@ -5,7 +5,7 @@ predicts, with one optimiser for both or one for each. The last one fits bodies 
 network's predictions, and trains the network on the fits: where the end-to-end gradient is stuck,
 the fit may not be. As in SPIN, the best fit so far of every image is kept.
 
-Two things the paper does not have train the network beside: labelled people of the source in the target's look
+Two things the paper does not have may train the network beside: labelled people of the source in the target's look
 (`adaptation.training.staging`), and what the averaged network says about the target (`adaptation.training.teacher`).
 
 Progress is judged without labels, by the agreement of silhouettes on images set aside; the best
@@ -82,7 +82,8 @@ class AdaptSettings:
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
         teacher_weight: of what the averaged network says about the target's crops and their mirror images, as
-            `adaptation.training.teacher` tells, beside every loss but that of labels.
+            `adaptation.training.teacher` tells, beside every loss but that of labels. It helps where the source's
+            network is not far off, and harms where it is.
         replay: labelled source images seen beside each batch, over all processes.
         replay_look: "target": their people are shown in the target's places and colours, as
             `adaptation.training.staging` tells; "source": as they are.
@@ -98,7 +99,7 @@ class AdaptSettings:
     """
 
     loss: LossSettings = field(
-        default_factory=lambda: LossSettings(topology_weight=0.1, pull_weight=1.5, iterations=12)
+        default_factory=lambda: LossSettings(topology_weight=0.1, pull_weight=5.0, iterations=12)
     )
     supervised: bool = False
     keypoints: KeypointUse | None = None
@@ -118,7 +119,7 @@ class AdaptSettings:
     fit_distance: FitDistance = "weighted"
     prior_weight: float = 0.02
     shape_weight: float = 0.01
-    teacher_weight: float = 2.0
+    teacher_weight: float = 0.0
     replay: int = 16
     replay_look: ReplayLook = "target"
     layers: Layers = "all"
@@ -138,6 +139,11 @@ def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
     """
     weight = settings.silhouette_weight * (4 if name == "b1" else 1)
     return replace(settings, loss=replace(settings.loss, name=name), silhouette_weight=weight)
+
+
+def taught(settings: AdaptSettings) -> AdaptSettings:
+    """The same with a mean teacher; both weights were chosen together, by `adaptation.evidence`."""
+    return replace(settings, teacher_weight=2.0, loss=replace(settings.loss, pull_weight=1.5))
 
 
 def at_size(settings: AdaptSettings, ratio: float) -> AdaptSettings:

@@ -164,6 +164,12 @@ def adapt(
             "--fits-every", min=0, help="K: one step in K learns from fits; 0: none does; default: the preset's."
         ),
     ] = None,
+    teacher: Annotated[
+        bool,
+        typer.Option(
+            "--teacher", help="A mean teacher: helps where the model is not far off as it comes, harms where it is."
+        ),
+    ] = False,
     layers: Annotated[str, typer.Option("--layers", help="What trains: all, head or norm.")] = "all",
     norm: Annotated[
         str | None, typer.Option("--norm", help="Batch norm statistics: target or frozen; default: the preset's.")
@@ -186,7 +192,7 @@ def adapt(
     from adaptation.domains.dataset import MASK_KINDS
     from adaptation.losses import LOSS_NAMES
     from adaptation.training import programs
-    from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, with_loss
+    from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, taught, with_loss
     from adaptation.training.runs import resumable
     from adaptation.training.steps import PRECISIONS
 
@@ -205,6 +211,8 @@ def adapt(
     }
     if loss in LOSS_NAMES:
         base = with_loss(base, loss)
+    if teacher:
+        base = taught(base)
     if loss == "a2":  # its fits are what it adds to a1
         changes["every"] = base.every or AdaptSettings().every
     if plain_sums:

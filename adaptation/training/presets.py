@@ -62,7 +62,7 @@ def preset(name: PresetName) -> Preset:
             heatmaps=True,
             pretrain=PretrainSettings(steps=8000, batch=64, rate=2e-3),
             adapt=adapt,
-            adapt_alone=replace(adapt, steps=300, rate=2e-4, replay=0, teacher_weight=0.0),
+            adapt_alone=replace(adapt, steps=300, rate=2e-4, replay=0),
         )
     adapt = AdaptSettings(
         loss=LossSettings(),
@@ -72,7 +72,6 @@ def preset(name: PresetName) -> Preset:
         optimizers="separate",
         silhouette_weight=1.0,
         prior_weight=0.003,
-        teacher_weight=0.0,
         replay_look="source",
         norm="frozen",
     )

@@ -158,6 +158,12 @@ def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
     assert code == 2 and "the target has no 2D keypoints" in errors
 
 
+def test_a_teacher_is_an_option(command: Command, work: Path, tmp_path: Path) -> None:
+    assert command(*adapting(work, tmp_path / "out"), "--teacher", "--steps", 1)[0] == 0
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
+    assert settings["teacher_weight"] == 2 and settings["loss"]["pull_weight"] == 1.5
+
+
 def test_plain_sums_are_an_option(command: Command, work: Path, tmp_path: Path) -> None:
     assert command(*adapting(work, tmp_path / "out"), "--loss", "b2", "--plain-sums", "--steps", 1)[0] == 0
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]

@@ -27,7 +27,7 @@ from adaptation.training.teacher import Lesson, teach
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 
 PRETRAIN = PretrainSettings(steps=6, batch=8, save_every=2)
-ADAPT = AdaptSettings(steps=8, batch=4, fit_steps=2, check_every=2, rate=1e-3, masks="truth")
+ADAPT = AdaptSettings(steps=8, batch=4, fit_steps=2, check_every=2, rate=1e-3, masks="truth", teacher_weight=1.0)
 
 
 def weights(network: nn.Module) -> Tensor:
