@@ -126,11 +126,7 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
         "ours, heavy": {"silhouette_weight": 4 * settings.silhouette_weight},
         "ours, exact masks": {"masks": "truth"},
         "ours, poor masks": {"masks": "degraded"},
-        "ours, no replay": {
-            "replay": 0,
-            "rate": alone.rate,
-            "steps": min(alone.steps, settings.steps),
-        },
+        "ours, no replay": {"replay": 0, "rate": alone.rate, "steps": min(alone.steps, settings.steps)},
         "ours, source's look": {"replay_look": "source"},
         "ours, gaussian": {"fit": replace(settings.fit, prior="gaussian")},
         "ours, no prior": {"prior_weight": 0.0},

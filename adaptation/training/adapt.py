@@ -142,7 +142,7 @@ def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
 
 
 def taught(settings: AdaptSettings) -> AdaptSettings:
-    """The same with a mean teacher; both weights were chosen together, by `adaptation.evidence`."""
+    """The same with a mean teacher; both weights were chosen together, on crops of `style` that no table shows."""
     return replace(settings, teacher_weight=2.0, loss=replace(settings.loss, pull_weight=1.5))
 
 
