@@ -82,8 +82,8 @@ class AdaptSettings:
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
         teacher_weight: of what the averaged network says about the target's crops and their mirror images, as
-            `adaptation.training.teacher` tells, beside every loss but that of labels. It helps where the source's
-            network is not far off, and harms where it is.
+            `adaptation.training.teacher` tells, beside every loss but that of labels. It helps where the
+            network is near once its batch norms follow the target, and harms where it is not.
         replay: labelled source images seen beside each batch, over all processes.
         replay_look: "target": their people are shown in the target's places and colours, as
             `adaptation.training.staging` tells; "source": as they are.

@@ -167,7 +167,7 @@ def adapt(
     teacher: Annotated[
         bool,
         typer.Option(
-            "--teacher", help="A mean teacher: helps where the model is not far off as it comes, harms where it is."
+            "--teacher", help="A mean teacher: helps where the model is near once norms follow, harms where it is not."
         ),
     ] = False,
     layers: Annotated[str, typer.Option("--layers", help="What trains: all, head or norm.")] = "all",
