@@ -109,14 +109,14 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
 def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     """What a cell changes of ours."""
     alone = preset("small").adapt_alone
-    if cell.method in LOSS_NAMES:
-        return with_loss(settings, cell.method)
-    if cell.method.endswith(", taught"):
+    method = cell.method.removesuffix(", taught")
+    if method != cell.method:
         settings = taught(settings)
+    if method in LOSS_NAMES:
+        return with_loss(settings, method)
     changes: dict[str, dict[str, Any]] = {
         "norms": {"rate": 0.0, "replay": 0, "steps": min(settings.steps, 60)},
         "replay": {"silhouette_weight": 0.0},
-        "replay, taught": {"silhouette_weight": 0.0},
         "a1": {"keypoints": "a1"},
         "a1, norms": {"keypoints": "a1"},
         "a2, norms": {"keypoints": "a2", "every": 4},
@@ -132,7 +132,7 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
         "ours, no prior": {"prior_weight": 0.0},
         "labels": {"supervised": True},
     }
-    return replace(settings, **changes.get(cell.method, {}))
+    return replace(settings, **changes.get(method, {}))
 
 
 def adaptation_grid(*, quick: bool = False) -> list[Cell]:

@@ -229,10 +229,10 @@ def _recipe(record: Record, grid: Adaptations) -> list[str]:
         "## The recipe",
         "What `topo-adapt adapt` does by default at the size `small`; `AdaptSettings` in "
         "`adaptation/training/adapt.py` explains each. A row above that is named after ours differs from it in "
-        "one of these. The weights of silhouettes and prior were chosen by looking at the test parts of `style` and "
-        "`lr-32` with an earlier source model, one seed; the weights of pull and of a teacher, steps, rate, and number "
-        "and look of the replayed people on other crops of `style` (seed 1), which no table shows. The other targets "
-        "had no say.",
+        "one of these; taught ones have less pull and a teacher. The weights of silhouettes and prior were chosen by "
+        "looking at the test parts of `style` and `lr-32` with an earlier source model, one seed; the weights of pull "
+        "and of a teacher, steps, rate, and number and look of the replayed people on other crops of `style` (seed 1), "
+        "which no table shows. The other targets had no say.",
         recipe_table(rows[0]),
     ]
 
