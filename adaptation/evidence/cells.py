@@ -17,7 +17,7 @@ from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain, Split
 from adaptation.evidence.materials import Materials, Say, nothing
 from adaptation.losses import LOSS_NAMES
-from adaptation.training.adapt import AdaptSettings, adapt, at_size, taught, with_loss
+from adaptation.training.adapt import AdaptSettings, adapt, at_size, choose_teacher, taught, with_loss
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
 from adaptation.training.programs import SHIFTS
@@ -28,20 +28,24 @@ METHODS = {
     "source-only": "the source model as it is",
     "norms": "only the statistics of batch norms follow the target (AdaBN)",
     "replay": "the same, and labelled people of the source train on in the target's look",
-    "replay, taught": "the same, and a mean teacher",
+    "replay, untaught": "the same without a teacher",
     "a1": "2D keypoints of a detector trained on the source alone, which meets the same shift",
     "a1, norms": "the same, and the detector's batch norms follow the target, as the regressor's do",
     "a2, norms": "the same, and one step in four from fits to the masks as point sets",
     "b1": "squared differences of pixels",
+    "b1, untaught": "the same without a teacher",
     "b2": "L_S alone",
+    "b2, untaught": "the same without a teacher",
     "b3": "L_S and squared differences of skeletons",
+    "b3, untaught": "the same without a teacher",
     "ours": "L_S and L_T, what `topo-adapt adapt` does",
     "paper's settings": "L_S and L_T with the paper's rate of 1e-6, separate optimisers, one step in four from fits, "
     "and the source's batch norms and look: what `topo-adapt adapt --preset paper` does",
-    "ours, pixels": "the same, and b1 at its own weight",
+    "ours, pixels": "ours, and b1 at its own weight",
     "ours, fits": "ours, one step in four from fits (Algorithm 1)",
     "ours, separate": "ours with the paper's separate optimisers",
-    "ours, taught": "ours with a mean teacher, which sees crops and their mirror images, and less pull",
+    "ours, untaught": "ours without a teacher, and with more pull",
+    "ours, taught": "ours with a teacher where none is chosen",
     "ours, heavy": "ours with four times the weight of L_S and L_T beside the replayed labels",
     "ours, no replay": "ours without the source's labels, in fewer and smaller steps",
     "ours, source's look": "ours with the source's labelled crops as they are",
@@ -52,8 +56,8 @@ METHODS = {
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
     "labels": "full supervision on the target: the ceiling",
 }
-SEVERAL = ("b1", "b2", "b3", "ours", "ours, taught", "ours, pixels", "ours, here", "labels")
-SITE_METHODS = ("source-only", "norms", "replay", "b1", "b2", "b3", "ours", "ours, taught", "labels")
+SEVERAL = ("replay", "b1", "b2", "b3", "ours", "ours, fits", "ours, untaught", "ours, no prior", "labels")
+SITE_METHODS = ("source-only", "norms", "replay", "b1", "b2", "b3", "ours", "ours, untaught", "labels")
 SEEDS = 3
 """Of "site", and of the methods above on "style"; one of all else."""
 STRONGEST = ("lr-32", "uap-16", "night")
@@ -64,10 +68,11 @@ SHIFT_METHODS = (
     "a1, norms",
     "a2, norms",
     "ours",
-    "ours, taught",
     "ours, poor masks",
     "labels",
 )
+FAR = ("lr-32", "night")
+"""Shifts for which no teacher is chosen."""
 
 
 @dataclass(frozen=True, order=True)
@@ -94,7 +99,7 @@ HOME = Cell("source", "source-only", 0)
 
 
 def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
-    """How a cell adapts."""
+    """How a cell adapts, but for a teacher, which is chosen when it runs; see `chooses`."""
     scale = materials.scale
     changes: dict[str, Any] = {"seed": cell.seed, "precision": materials.precision}
     if cell.method == "paper's settings":
@@ -109,8 +114,8 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
 def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     """What a cell changes of ours."""
     alone = preset("small").adapt_alone
-    method = cell.method.removesuffix(", taught")
-    if method != cell.method:
+    method = cell.method.removesuffix(", untaught").removesuffix(", taught")
+    if cell.method.endswith(", taught"):
         settings = taught(settings)
     if method in LOSS_NAMES:
         return with_loss(settings, method)
@@ -135,15 +140,25 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     return replace(settings, **changes.get(method, {}))
 
 
+def chooses(cell: Cell) -> bool:
+    """Whether `choose_teacher` is asked: where the name says nothing of a teacher."""
+    return not cell.method.endswith("taught")
+
+
 def adaptation_grid(*, quick: bool = False) -> list[Cell]:
     """All cells, one seed of everything first; quick: of one seed and the strongest shifts."""
-    style = [Cell("style", method, 0) for method in METHODS if not method.startswith("a")]
+    style = [Cell("style", method, 0) for method in METHODS if not method.startswith("a") and method != "ours, taught"]
     targets = STRONGEST if quick else SHIFTS
-    shifts = [Cell(target, method, 0) for target in targets for method in SHIFT_METHODS]
+    shifts = [Cell(target, method, 0) for target in targets for method in (*SHIFT_METHODS, _otherwise(target))]
     seeds = range(1, 1 if quick else SEEDS)
     more = [Cell("style", method, seed) for seed in seeds for method in SEVERAL]
     more += [Cell("site", method, seed) for seed in seeds for method in SITE_METHODS]
     return [HOME, *style, *(Cell("site", method, 0) for method in SITE_METHODS), *shifts, *more]
+
+
+def _otherwise(target: str) -> str:
+    """Ours with the other choice of a teacher."""
+    return "ours, taught" if target in FAR else "ours, untaught"
 
 
 def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> None:
@@ -173,13 +188,15 @@ def _run(cell: Cell, materials: Materials) -> str:
     body, quiet = Body.free(), nothing
     network = load_network(str(materials.source_model(quiet))).network
     test = Domain.load(materials.target(cell.target, "test", quiet, seed=cell.seed))
-    settings, begun, resumed = settings_of(cell, materials), time.time(), False
+    settings, begun, resumed, apart = settings_of(cell, materials), time.time(), False, None
     if cell.adapts:
         split: Split = "test" if cell.method.endswith(", here") else "adapt"
         target = Domain.load(materials.target(cell.target, split, quiet, seed=cell.seed))
         if settings.keypoints:
             target = replace(target, keypoints=np.load(_keypoints(cell, materials, quiet)))
         source = Domain.load(materials.domain("source", "train", quiet))
+        if chooses(cell):
+            settings, apart = choose_teacher(settings, network, target, body, materials.device)
         run = materials.folder / "runs" / cell.name
         resumed = (run / STATE).exists()
         network = adapt(network, target, body, settings, run, source=source, device=materials.device)
@@ -190,6 +207,7 @@ def _run(cell: Cell, materials: Materials) -> str:
         **{name: _by_clip(getattr(scores, name), test.clip) for name in ("mpjpe", "pa_mpjpe", "iou")},
         "seconds": None if resumed else round(seconds, 1),  # of a run that went on, the first part is not known
         "settings": asdict(settings) if cell.adapts else None,
+        "apart": apart and round(apart, 1),  # millimetres between two looks, by which a teacher is chosen
     }
     materials.keep(cell.name, result)
     return f"{cell.name}: {_line(scores)}, {seconds:.0f} s"

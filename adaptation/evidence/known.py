@@ -9,9 +9,10 @@ from typing import Any
 
 from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
-from adaptation.evidence.cells import Cell, settings_of
+from adaptation.evidence.cells import Cell, chooses, settings_of
 from adaptation.evidence.fits import CONDITIONS, FitCell
 from adaptation.evidence.materials import Materials
+from adaptation.training.adapt import taught
 
 Record = dict[str, Any]
 Row = dict[str, Any]
@@ -37,7 +38,7 @@ def load_record(path: Path) -> Record:
 
 def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], materials: Materials) -> int:
     """Keep the rows that today's settings would give again, where they have not run yet; their number."""
-    rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part]}
+    rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part] if "earlier" not in row}
     scale, then, count = materials.scale, record["materials"], 0
     for cell in [*adaptations, *fits]:
         row = rows.get(cell.name)
@@ -48,8 +49,10 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
             same = row["pairs"] == scale.pairs and then["fit_steps"] == scale.fit_steps
         else:
             masked = cell.adapts  # the source model is measured on exact masks
-            today = asdict(settings_of(cell, materials)) if cell.adapts else None
-            same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today)
+            today = settings_of(cell, materials)
+            either = [asdict(today), asdict(taught(today))] if chooses(cell) else [asdict(today)]
+            known = [_plain(settings) for settings in (either if cell.adapts else [None])]
+            same = then["test"] == scale.test and _plain(row["settings"]) in known
         if same and (then.get("films", 1) == FILMS or not masked):
             materials.keep(cell.name, row)
             count += 1

@@ -9,7 +9,7 @@ import numpy as np
 from adaptation.evidence.statistics import estimate
 from adaptation.evidence.tables import Adaptations
 
-SHOWN = ("source-only", "norms", "a1, norms", "a2, norms", "b1", "b2", "b3", "ours", "labels")
+SHOWN = ("source-only", "norms", "replay", "a1, norms", "a2, norms", "b1", "b2", "b3", "ours", "labels")
 
 
 def plot_adaptations(grid: Adaptations, path: Path) -> None:

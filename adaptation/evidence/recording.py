@@ -20,7 +20,7 @@ from adaptation.evidence.materials import Materials, Say
 from adaptation.evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
 from adaptation.overlay import AFTER, BEFORE
 from adaptation.pipeline import FitOptions, make_fitter
-from adaptation.training.adapt import AdaptSettings, adapt, split_by_clip
+from adaptation.training.adapt import AdaptSettings, adapt, choose_teacher, split_by_clip
 from adaptation.training.adaptation_report import Seen, see
 from adaptation.training.presets import preset
 from adaptation.training.programs import find_crops
@@ -72,10 +72,11 @@ def run_recording(video: Path, materials: Materials, say: Say) -> None:
     name = f"recording/{video.stem}"
     if materials.has_run(name):
         return
-    folder, body, settings = _folder(video, materials), Body.free(), _settings(video, materials)
+    folder, body = _folder(video, materials), Body.free()
     domain = _crops(video, folder, body, say)
     source = Domain.load(materials.domain("source", "train", say))
     network, begun = load_network(_MODEL).network, time.time()
+    settings, _ = choose_teacher(_settings(video, materials), network, domain, body)
     say(f"adapting to {len(domain)} crops of {video.name}")
     adapt(network, domain, body, settings, folder / "run", source=source, describe={"video": video.name})
     seconds = time.time() - begun

@@ -61,9 +61,9 @@ class Adaptations:
         """Seeds that methods are compared on: of "site", whose seeds are cameras, those that all of them have seen."""
         if target != "site":
             return None
-        return self._common(target, methods)
+        return self.common(target, methods)
 
-    def _common(self, target: str, methods: Sequence[str]) -> set[int]:
+    def common(self, target: str, methods: Sequence[str]) -> set[int]:
         """Seeds that all of these methods have run with."""
         return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in methods))
 
@@ -87,7 +87,7 @@ class Adaptations:
     def against(self, target: str, method: str, other: str) -> Estimate | None:
         """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
         seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
-        seeds = self._common(target, seeded)
+        seeds = self.common(target, seeded)
         first, second = (self.clips(target, name, seeds=seeds) for name in (method, other))
         return None if first is None or second is None else paired(first, second)
 
@@ -135,6 +135,30 @@ def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str
     return "\n".join(lines)
 
 
+def teacher_table(grid: Adaptations) -> str:
+    """What a teacher changes, and what is known before: on the targets where both were run."""
+    lines = [
+        "| target | two looks apart, mm | without | with | less without, mm | chosen |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for target in grid.targets:
+        rows = [row for row in grid.of(target, "ours") if row.get("apart")]
+        if not rows:
+            continue
+        chosen = rows[0]["settings"]["teacher_weight"] > 0
+        without, taught = ("ours, untaught", "ours") if chosen else ("ours", "ours, taught")
+        if not (grid.of(target, without) and grid.of(target, taught)):
+            continue
+        seeds = grid.common(target, (without, taught))
+        apart = np.mean([row["apart"] for row in rows if row["seed"] in seeds])
+        errors = (grid.clips(target, name, seeds=seeds) for name in (without, taught))
+        lines.append(
+            f"| {target} | {apart:.0f} | {' | '.join(str(estimate(clips)) for clips in errors if clips is not None)} "
+            f"| {_difference(grid.against(target, taught, without))} | {'a teacher' if chosen else 'none'} |"
+        )
+    return "\n".join(lines)
+
+
 def detector_table(quality: Mapping[str, Row]) -> str:
     """How good the keypoints of A1 and A2 are."""
     lines = ["| target | median error, px of 96 | joints found | within 5 % of the side |", "|---|---:|---:|---:|"]
@@ -150,6 +174,7 @@ def recipe_table(settings: Mapping[str, Any]) -> str:
         "weights of L_S, L_T and pixels": f"{loss['distance_weight']:g}, {loss['topology_weight']:g}, "
         f"{loss['pixel_weight']:g}; all of them times {settings['silhouette_weight']:g} beside the replayed labels",
         "weight of pull against push": f"{loss['pull_weight']:g}",
+        "weight of the teacher": f"{settings['teacher_weight']:g}",
         "normalisation": "by the areas of mask and skeleton" if loss["normalise"] else "none, plain sums",
         "cap of distances": f"{loss['iterations']} pixels",
         "backward, gain": f"{loss['backward']}, {loss['gain']:g}",

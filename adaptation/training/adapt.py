@@ -40,15 +40,16 @@ from adaptation.supervision import SupervisionWeights, Truth, parameter_distance
 from adaptation.training.processes import average_gradients, batch_of, gather, my_share, share_norms, world
 from adaptation.training.runs import Run
 from adaptation.training.staging import Stage
-from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
-from adaptation.training.teacher import teach
+from adaptation.training.steps import Norm, Precision, channels_last, predict_in, set_norm, warm_cosine
+from adaptation.training.teacher import TEACHES_WITHIN, looks_apart, teach
 
 Layers = Literal["all", "head", "norm"]
-Norm = Literal["frozen", "target"]
 Optimizers = Literal["joint", "separate"]
 FitDistance = Literal["weighted", "plain"]
 ReplayLook = Literal["source", "target"]
+Teaching = Literal["auto", "yes", "no"]
 KeypointUse = Literal["a1", "a2", "weak"]
+TEACHINGS: tuple[Teaching, ...] = get_args(Teaching)
 KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
 _TRUSTED = 100  # steps over which the teacher, the source's network at first, comes to count in full
 
@@ -82,8 +83,7 @@ class AdaptSettings:
         prior_weight: of the pose prior's energy end to end.
         shape_weight: of the squared shape coefficients end to end.
         teacher_weight: of what the averaged network says about the target's crops and their mirror images, as
-            `adaptation.training.teacher` tells, beside every loss but that of labels. It helps where the
-            network is near once its batch norms follow the target, and harms where it is not.
+            `adaptation.training.teacher` tells, beside every loss but that of labels; `choose_teacher` says where.
         replay: labelled source images seen beside each batch, over all processes.
         replay_look: "target": their people are shown in the target's places and colours, as
             `adaptation.training.staging` tells; "source": as they are.
@@ -144,6 +144,21 @@ def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
 def taught(settings: AdaptSettings) -> AdaptSettings:
     """The same with a mean teacher; both weights were chosen together, on crops of `style` that no table shows."""
     return replace(settings, teacher_weight=2.0, loss=replace(settings.loss, pull_weight=1.5))
+
+
+def choose_teacher(
+    settings: AdaptSettings, network: nn.Module, target: Domain, body: Body, device: str = "cpu"
+) -> tuple[AdaptSettings, float | None]:
+    """Settings with a teacher where the network is near enough to be one: it helps there, and harms elsewhere.
+
+    Returns:
+        The settings, and the millimetres between two looks that decide it; None where there is no choice: a teacher
+        was only measured beside replay, with batch norms that follow the target, and no labels or keypoints of it.
+    """
+    if not settings.replay or settings.norm != "target" or settings.supervised or settings.keypoints:
+        return settings, None
+    apart = float(gather(torch.tensor([looks_apart(network, target, body, device)], device=device)).mean())
+    return (taught(settings) if apart <= TEACHES_WITHIN else settings), apart
 
 
 def at_size(settings: AdaptSettings, ratio: float) -> AdaptSettings:
@@ -263,7 +278,7 @@ def adapt(
             group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
         index = training[my_share(batch_of(step, settings.batch, len(training), settings.seed))]
         images = target.image_batch(index.numpy(), device)
-        _set_norm(network, settings.norm, keep=True)
+        set_norm(network, settings.norm, keep=True)
         prediction = predict_in(settings.precision, network, images)
         regular = torch.zeros((), device=device)
         if replay is not None:
@@ -447,7 +462,7 @@ class Replay:
         else:
             places = my_share(batch_of(step, settings.replay, len(self._places), settings.seed + 2))
             images = self._stage.show(people, self._places[places], device)
-        _set_norm(network, settings.norm, keep=False)
+        set_norm(network, settings.norm, keep=False)
         prediction = predict_in(settings.precision, network, images)
         truth = self._truth.select(people).to(device)
         return supervision_loss(prediction, truth, body, SupervisionWeights()).mean()
@@ -468,15 +483,6 @@ def _update(
             parameter.grad = grad
         average_gradients(parameters)
         optimizers[name].step()
-
-
-def _set_norm(network: nn.Module, norm: Norm, *, keep: bool) -> None:
-    """Let batch norms use a batch's own statistics, and keep them for later or not."""
-    if norm == "target":
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.train()
-                module.momentum = 0.1 if keep else 0.0
 
 
 @torch.no_grad()

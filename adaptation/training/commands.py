@@ -165,11 +165,8 @@ def adapt(
         ),
     ] = None,
     teacher: Annotated[
-        bool,
-        typer.Option(
-            "--teacher", help="A mean teacher: helps where the model is near once norms follow, harms where it is not."
-        ),
-    ] = False,
+        str, typer.Option("--teacher", help="A mean teacher: yes, no, or auto: beside --source, if the model is near.")
+    ] = "auto",
     layers: Annotated[str, typer.Option("--layers", help="What trains: all, head or norm.")] = "all",
     norm: Annotated[
         str | None, typer.Option("--norm", help="Batch norm statistics: target or frozen; default: the preset's.")
@@ -192,7 +189,7 @@ def adapt(
     from adaptation.domains.dataset import MASK_KINDS
     from adaptation.losses import LOSS_NAMES
     from adaptation.training import programs
-    from adaptation.training.adapt import KEYPOINT_USES, AdaptSettings, taught, with_loss
+    from adaptation.training.adapt import KEYPOINT_USES, TEACHINGS, AdaptSettings, with_loss
     from adaptation.training.runs import resumable
     from adaptation.training.steps import PRECISIONS
 
@@ -211,8 +208,6 @@ def adapt(
     }
     if loss in LOSS_NAMES:
         base = with_loss(base, loss)
-    if teacher:
-        base = taught(base)
     if loss == "a2":  # its fits are what it adds to a1
         changes["every"] = base.every or AdaptSettings().every
     if plain_sums:
@@ -226,6 +221,7 @@ def adapt(
             target,
             out,
             replace(base, **changes),
+            teacher=choice("--teacher", teacher, TEACHINGS),
             options=_options(size, every, device),
             source=source,
             test=test,

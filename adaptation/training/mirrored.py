@@ -8,6 +8,8 @@ import roma
 import torch
 from torch import Tensor, nn
 
+from adaptation.body import Body
+from adaptation.metrics import pa_mpjpe
 from adaptation.regressor import Prediction
 from adaptation.supervision import Truth, mirror
 from adaptation.training.steps import Precision, predict_in
@@ -40,6 +42,15 @@ class Views:
     def agree(self) -> Tensor:
         """(B,) bool, whether the body faces one way in both."""
         return roma.rotmat_geodesic_distance(self.plain.rotations[:, 0], self.mirrored.rotations[:, 0]) < _AGREE
+
+    def finite(self) -> bool:
+        """Whether every number of both is."""
+        return all(bool(torch.isfinite(part).all()) for look in vars(self).values() for part in vars(look).values())
+
+    def apart(self, body: Body) -> Tensor:
+        """(B,) millimetres between the joints of the two, PA-MPJPE of one to the other."""
+        plain, mirrored = (body.joints(look.rotations, look.betas) for look in (self.plain, self.mirrored))
+        return pa_mpjpe(plain, mirrored)
 
 
 class Mirrored(nn.Module):

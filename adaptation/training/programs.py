@@ -33,7 +33,7 @@ from adaptation.programs import summarise, write_results
 from adaptation.progress import Progress
 from adaptation.regressor import Regressor
 from adaptation.tracks import find_people
-from adaptation.training.adapt import AdaptSettings, adapt
+from adaptation.training.adapt import AdaptSettings, Teaching, adapt, choose_teacher, taught
 from adaptation.training.adaptation_report import build_adaptation_report, write_adaptation_report
 from adaptation.training.evaluate import PROTOCOL, Scores, evaluate
 from adaptation.training.mirrored import Mirrored
@@ -43,6 +43,7 @@ from adaptation.training.pretrain import pretrain
 from adaptation.training.prior import PriorSettings, measure_prior, train_prior
 from adaptation.training.processes import is_first, join
 from adaptation.training.runs import STATE, load_state
+from adaptation.training.teacher import TEACHES_WITHIN
 from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
 from adaptation.video import Frames, open_frames, open_masks
 
@@ -236,6 +237,7 @@ def adapt_network(
     out: Path,
     settings: AdaptSettings,
     *,
+    teacher: Teaching = "auto",
     options: FitOptions,
     source: Path | None,
     test: Path | None,
@@ -248,6 +250,7 @@ def adapt_network(
     """Adapt a regressor to a set of crops or to a recording, and report before and after.
 
     ``out`` gets the weights in the format that ``model`` has and, of a recording, ``bodies`` with results and report.
+    Whether there is a teacher is decided by `choose_teacher` where it is not said.
     """
     usable_device(device)
     join(device)
@@ -266,6 +269,16 @@ def adapt_network(
         frames = open_frames(target)
         outcome = find_crops(frames, shape, options, before, masks=masks)
         domain = domain_of_crops([crop for person in outcome.people for crop in person.crops])
+    if teacher == "yes":
+        settings = taught(settings)
+    elif teacher == "auto" and replayed is not None:
+        settings, apart = choose_teacher(settings, before, domain, shape, device)
+        if apart is not None and is_first():
+            console.print(
+                f"crops and mirror images look {apart:.0f} mm apart, so that "
+                f"{'a' if apart <= TEACHES_WITHIN else 'no'} teacher helps (--teacher)",
+                highlight=False,
+            )
     with Progress().task("Adapting", settings.steps) as update:
         adapt(
             loaded.network,

@@ -1,4 +1,4 @@
-"""What a step of every training program does: the rate it has reached, and the precision it computes in."""
+"""What a step of every training program does: the rate it has reached, the precision it computes in, its norms."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from adaptation.regressor import Prediction
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Norm = Literal["frozen", "target"]
 
 
 def warm_cosine(step: int, steps: int, rise: int) -> float:
@@ -41,3 +42,12 @@ def predict_in(precision: Precision, network: nn.Module, images: Tensor) -> Pred
     """The prediction of a `MeshNetwork`; arguments as for `run_in`."""
     prediction: Prediction = run_in(precision, network, images)
     return prediction
+
+
+def set_norm(network: nn.Module, norm: Norm, *, keep: bool) -> None:
+    """Let batch norms use a batch's own statistics ("target"), and keep them for later or not."""
+    if norm == "target":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.train()
+                module.momentum = 0.1 if keep else 0.0

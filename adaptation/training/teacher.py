@@ -3,20 +3,32 @@
 A mean teacher (Tarvainen and Valpola, NeurIPS 2017): the average of the weights of many steps errs less than the
 weights of one, and the mean of two looks less than one. Masks do not say how deep a limb lies or which way somebody
 faces; this keeps the network's better opinion of it.
+
+A network that is far off teaches itself its errors. How far off it is shows without labels: it then sees other bodies
+in mirror images than in the crops. `looks_apart` measures that before anything is learnt, once batch norms follow the
+target; docs/evidence.md has what it says of several targets, and what a teacher changes there.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from adaptation.body import Body
+from adaptation.domains.dataset import Domain
 from adaptation.regressor import Prediction
 from adaptation.supervision import SupervisionWeights, Truth, supervision_loss
 from adaptation.training.mirrored import Views
-from adaptation.training.steps import Precision
+from adaptation.training.steps import Precision, set_norm
+
+TEACHES_WITHIN = 45.0
+"""Millimetres that a network's two looks may be apart for it to teach."""
+_MEASURED, _BATCH = 256, 64  # crops
 
 
 @dataclass(frozen=True)
@@ -47,3 +59,31 @@ def teach(network: nn.Module, images: Tensor, precision: Precision) -> Lesson:
     """
     views = Views.of(network, images, precision)
     return Lesson(views.mean(), views.agree().float())
+
+
+@torch.no_grad()
+def looks_apart(network: nn.Module, domain: Domain, body: Body, device: str = "cpu") -> float:
+    """How differently a network sees crops and their mirror images once its batch norms follow them.
+
+    Args:
+        network: a `MeshNetwork`; it stays as it is.
+        domain: N crops, of which up to 256 are looked at.
+        body: whose joints are compared.
+        device: where to compute.
+
+    Returns:
+        The median over crops of the millimetres between joints after a similarity; infinite if what it sees is not
+        finite.
+    """
+    follows = copy.deepcopy(network).to(device).eval()
+    set_norm(follows, "target", keep=False)
+    body = body.to(device)
+    index = np.random.default_rng(0).permutation(len(domain))[:_MEASURED]
+    parts = np.array_split(index, math.ceil(len(index) / _BATCH))
+    apart = []
+    for part in parts:
+        views = Views.of(follows, domain.image_batch(part, device))
+        if not views.finite():
+            return math.inf
+        apart.append(views.apart(body))
+    return float(torch.cat(apart).median())

@@ -158,10 +158,41 @@ def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
     assert code == 2 and "the target has no 2D keypoints" in errors
 
 
-def test_a_teacher_is_an_option(command: Command, work: Path, tmp_path: Path) -> None:
-    assert command(*adapting(work, tmp_path / "out"), "--teacher", "--steps", 1)[0] == 0
+@pytest.mark.parametrize(
+    ("options", "apart", "asked", "weight"),
+    [
+        ((), 40.0, True, 2.0),
+        ((), 50.0, True, 0.0),
+        (("--teacher", "yes"), 50.0, False, 2.0),
+        (("--teacher", "no"), 40.0, False, 0.0),
+        (("--loss", "labels"), 40.0, False, 0.0),
+        (("--norm", "frozen"), 40.0, False, 0.0),
+    ],
+)
+def test_a_network_teaches_if_it_is_near_or_if_told_to(
+    command: Command,
+    work: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    apart: float,
+    asked: bool,
+    weight: float,
+) -> None:
+    monkeypatch.setattr("adaptation.training.adapt.looks_apart", lambda *_: apart)
+    beside = ("--source", work / "source", "--steps", 1)
+    code, output, errors = command(*adapting(work, tmp_path / "out"), *beside, *options)
+    assert code == 0, errors
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
-    assert settings["teacher_weight"] == 2 and settings["loss"]["pull_weight"] == 1.5
+    assert settings["teacher_weight"] == weight and settings["loss"]["pull_weight"] == (1.5 if weight else 5)
+    assert (f"look {apart:.0f} mm apart, so that {'a' if weight else 'no'} teacher helps" in output) == asked
+
+
+def test_nobody_teaches_without_a_source(command: Command, work: Path, tmp_path: Path) -> None:
+    code, output, _ = command(*adapting(work, tmp_path / "out"), "--steps", 1)
+    assert code == 0 and "apart" not in output
+    code, _, errors = command(*adapting(work, tmp_path / "out"), "--teacher", "perhaps", "--overwrite")
+    assert code == 2 and "--teacher must be one of auto, yes, no, got 'perhaps'" in errors
 
 
 def test_plain_sums_are_an_option(command: Command, work: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 from adaptation.body import Body
 from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
-from adaptation.evidence.cells import METHODS, Cell, run_adaptations, settings_of
+from adaptation.evidence.cells import METHODS, Cell, chooses, run_adaptations, settings_of
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
@@ -26,7 +26,7 @@ from adaptation.evidence.materials import FULL, Materials, Scale
 from adaptation.evidence.statistics import differ, estimate, paired
 from adaptation.metrics import pa_mpjpe, silhouette_iou
 from adaptation.renderer import exact_silhouette
-from adaptation.training.adapt import AdaptSettings
+from adaptation.training.adapt import AdaptSettings, taught
 from adaptation.training.presets import preset
 from adaptation.workers import one_thread
 
@@ -169,8 +169,11 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
     assert settings("ours, gaussian").fit.prior == "gaussian"
     assert settings("labels").supervised
     assert settings("replay").silhouette_weight == 0
-    same = {"ours", "ours, here", "source-only"}
+    assert settings("ours, taught") == taught(settings("ours"))
+    same = {"ours", "ours, here", "ours, untaught", "source-only"}
     assert all(settings(method) != settings("ours") for method in METHODS if method not in same)
+    silent = {method for method in METHODS if not chooses(Cell("style", method, 0))}
+    assert silent == {"ours, taught", *(f"{name}, untaught" for name in ("replay", "b1", "b2", "b3", "ours"))}
 
 
 def test_the_recipe_is_scaled_to_network_and_crops(tmp_path: Path) -> None:
@@ -219,6 +222,12 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     assert [second.has_run(cell.name) for cell in cells] == [True, False, True]
     assert second.result(fit.name)["commit"] == "abc"
     assert take_over(record, cells, [fit], second) == 0
+    early = {**record, "adaptations": [{**row, "earlier": True} for row in rows], "fits": []}
+    assert take_over(early, cells, [], Materials(tmp_path / "early", TINY, "float32", 1)) == 0  # of other masks
+    rows[2]["settings"] = asdict(taught(settings_of(cells[2], first)))  # a choice that today's settings leave open
+    third = Materials(tmp_path / "chosen", TINY, "float32", 1)
+    assert take_over(record, [*cells, Cell("style", "ours, untaught", 0)], [], third) == 2
+    assert third.result(cells[2].name)["settings"]["teacher_weight"] == 2
     record["materials"] = {**scale, "test": 99, "fit_steps": 99}
     assert take_over(record, cells, [fit], Materials(tmp_path / "third", TINY, "float32", 1)) == 0
     record["materials"] = {**scale, "films": FILMS - 1}  # the fit's masks are drawn, the source model sees none
@@ -243,6 +252,19 @@ def test_earlier_shifts_keep_their_rows_and_are_marked(tmp_path: Path) -> None:
     assert " †: of an earlier commit, with another recipe or other masks " in text
     labels = record_of({"labels": (100.0, 200.0)}, target="lr-32")["adaptations"]
     assert "of what labels of the same crops gain" not in written({**today, "adaptations": [*rows, *labels]}, tmp_path)  # type: ignore[misc]
+
+
+def test_what_a_teacher_changes_stands_beside_what_is_known_before(tmp_path: Path) -> None:
+    near = record_of({"ours": (60.0, 120.0), "ours, untaught": (64.0, 130.0)})["adaptations"]
+    far = record_of({"ours": (98.0, 190.0), "ours, taught": (120.0, 210.0)}, target="lr-32")["adaptations"]
+    alone = record_of({"ours": (80.0, 150.0)}, target="night")["adaptations"]
+    for rows, apart in ((near, 34.0), (far, 73.0), (alone, 55.0)):
+        rows[0]["apart"] = apart  # type: ignore[index]
+    near[0]["settings"]["teacher_weight"] = 2.0  # type: ignore[index]
+    text = written({**record_of({}), "adaptations": [*near, *far, *alone]}, tmp_path)  # type: ignore[misc]
+    assert "| style | 34 | 64.0 ± 3.9 | 60.0 ± 3.9 | -4.0 ± 0.0 | a teacher |" in text
+    assert "| lr-32 | 73 | 98.0 ± 3.9 | 120.0 ± 3.9 | +22.0 ± 0.0 | none |" in text
+    assert "| night | 55" not in text
 
 
 def test_cells_of_fits_run_once(tmp_path: Path) -> None:

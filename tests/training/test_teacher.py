@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+
+import pytest
 import roma
 import torch
 from networks import tiny_network
@@ -7,10 +10,11 @@ from torch import Tensor, nn
 
 from adaptation.body import Body
 from adaptation.domains.dataset import Domain
+from adaptation.metrics import pa_mpjpe
 from adaptation.regressor import Prediction
 from adaptation.supervision import Truth, mirror, truth_of
 from adaptation.training.mirrored import Mirrored
-from adaptation.training.teacher import teach
+from adaptation.training.teacher import looks_apart, teach
 
 
 class Sees(nn.Module):
@@ -65,6 +69,33 @@ def test_a_second_look_counts_where_it_faces_the_same_way(source: Domain) -> Non
     torch.testing.assert_close(seen.rotations, truth.rotations, atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.betas[:12], truth.betas[:12] + 0.5)
     assert torch.equal(seen.betas[12:], truth.betas[12:])
+
+
+def test_looks_are_as_far_apart_as_their_joints(source: Domain, body: Body) -> None:
+    truth = truth_of(source)
+    one = len(source)
+    assert looks_apart(Sees(truth, mirror(truth)), source, body) < 0.1
+    bent = truth.rotations.clone()
+    bent[:, 16] = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, 1.0])) @ bent[:, 16]  # the left arm
+    other = Truth(bent, truth.betas, truth.camera)
+    assert one <= 64  # one batch, so that the network's two answers are of all crops, in the order they are asked for
+    joints = (body.joints(look.rotations, look.betas) for look in (truth, other))
+    wanted = pa_mpjpe(*joints).median()
+    assert 10 < wanted == pytest.approx(looks_apart(Sees(truth, mirror(other)), source, body), abs=1e-3)
+    broken = Truth(bent * torch.nan, truth.betas, truth.camera)
+    assert looks_apart(Sees(truth, broken), source, body) == torch.inf
+
+
+def test_a_network_is_as_it_was_after_it_was_looked_at(target: Domain, body: Body) -> None:
+    network = tiny_network().eval()
+    before = copy.deepcopy(network.state_dict())
+    alone = looks_apart(network, target, body)
+    assert alone > 0 and not any(module.training for module in network.modules())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.add_(3)  # what it kept of the source does not matter
+    assert looks_apart(network, target, body) == pytest.approx(alone, rel=1e-3)
 
 
 def test_mirrored_crops_have_the_mirrored_bodies(target: Domain) -> None:
