@@ -56,18 +56,43 @@ METHODS = {
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
     "labels": "full supervision on the target: the ceiling",
 }
-SEVERAL = ("replay", "b1", "b2", "b3", "ours", "ours, fits", "ours, untaught", "ours, no prior", "labels")
-SITE_METHODS = ("source-only", "norms", "replay", "b1", "b2", "b3", "ours", "ours, untaught", "labels")
+SEVERAL = (
+    "replay",
+    "b1",
+    "b2",
+    "b2, untaught",
+    "b3",
+    "ours",
+    "ours, untaught",
+    "ours, fits",
+    "ours, no replay",
+    "ours, no prior",
+    "labels",
+)
+SITE_METHODS = (
+    "source-only",
+    "norms",
+    "replay",
+    "b1",
+    "b2",
+    "b3",
+    "ours",
+    "ours, untaught",
+    "ours, no replay",
+    "labels",
+)
 SEEDS = 3
 """Of "site", and of the methods above on "style"; one of all else."""
 STRONGEST = ("lr-32", "uap-16", "night")
 SHIFT_METHODS = (
     "source-only",
     "norms",
+    "replay",
     "a1",
     "a1, norms",
     "a2, norms",
     "ours",
+    "ours, no replay",
     "ours, poor masks",
     "labels",
 )

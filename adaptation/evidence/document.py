@@ -110,11 +110,14 @@ def _bar(grid: Adaptations) -> str:
 def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
     parts = []
     for whole, other, text in (
-        ("ours", "replay", "Beside people of the source in the target's look, the losses on silhouettes change"),
+        ("ours, no replay", "norms", "Without any data of the source, the losses on silhouettes change"),
+        ("ours", "replay", "beside its people in the target's look, these losses change"),
         ("ours", "b2", "beside L_S alone, L_T changes"),
     ):
-        if gain := grid.against("style", whole, other):
-            parts.append(f"{text} PA-MPJPE by {gain.mean:+.1f} ± {gain.half:.1f} mm on `style`")
+        gains = {target: gain for target in grid.targets if (gain := grid.against(target, whole, other))}
+        if gains:
+            found = ", ".join(f"{gain.mean:+.1f} ± {gain.half:.1f} mm on `{name}`" for name, gain in gains.items())
+            parts.append(f"{text} PA-MPJPE by {found}")
     better, worse, count = 0, 0, 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}

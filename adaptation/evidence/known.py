@@ -70,5 +70,5 @@ def earlier_rows(record: Record, rows: list[Row], targets: tuple[str, ...]) -> l
 
 
 def _plain(settings: Row | None) -> Row | None:
-    """As JSON gives settings back, less what decides on time and not on results; early ones had no teacher."""
-    return settings and {"teacher_weight": 0.0, **json.loads(json.dumps(settings)), "precision": None}
+    """As JSON gives settings back, less what decides on time and not on results."""
+    return settings and {**json.loads(json.dumps(settings)), "precision": None}

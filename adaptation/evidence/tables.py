@@ -85,7 +85,9 @@ class Adaptations:
         return 100 * (before - after) / (before - best)
 
     def against(self, target: str, method: str, other: str) -> Estimate | None:
-        """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
+        """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have, by one recipe."""
+        if self.is_earlier(target, method) != self.is_earlier(target, other) and "source-only" not in (method, other):
+            return None
         seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
         seeds = self.common(target, seeded)
         first, second = (self.clips(target, name, seeds=seeds) for name in (method, other))
