@@ -54,7 +54,7 @@ METHODS = {
     "ours, exact masks": "ours with the true silhouettes in place of those from background subtraction",
     "ours, poor masks": "ours with masks that have holes, bites, lost parts, shadows, and are too wide or too narrow",
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
-    "labels": "full supervision on the target: the ceiling",
+    "labels": "full supervision on the target, for as many steps",
 }
 SEVERAL = (
     "replay",

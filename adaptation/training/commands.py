@@ -221,6 +221,7 @@ def adapt(
             target,
             out,
             replace(base, **changes),
+            made_for=chosen.size,
             teacher=choice("--teacher", teacher, TEACHINGS),
             options=_options(size, every, device),
             source=source,

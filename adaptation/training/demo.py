@@ -54,6 +54,7 @@ def demo(out: Path, settings: DemoSettings, *, overwrite: bool, command: str) ->
             target,
             run,
             replace(small.adapt, steps=settings.steps, check_every=50, precision=settings.precision),
+            made_for=small.size,
             options=FitOptions(size=small.size),
             source=source,
             test=test,

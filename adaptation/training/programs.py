@@ -33,7 +33,7 @@ from adaptation.programs import summarise, write_results
 from adaptation.progress import Progress
 from adaptation.regressor import Regressor
 from adaptation.tracks import find_people
-from adaptation.training.adapt import AdaptSettings, Teaching, adapt, choose_teacher, taught
+from adaptation.training.adapt import AdaptSettings, Teaching, adapt, at_size, choose_teacher, taught
 from adaptation.training.adaptation_report import build_adaptation_report, write_adaptation_report
 from adaptation.training.evaluate import PROTOCOL, Scores, evaluate
 from adaptation.training.mirrored import Mirrored
@@ -237,6 +237,7 @@ def adapt_network(
     out: Path,
     settings: AdaptSettings,
     *,
+    made_for: int,
     teacher: Teaching = "auto",
     options: FitOptions,
     source: Path | None,
@@ -250,7 +251,8 @@ def adapt_network(
     """Adapt a regressor to a set of crops or to a recording, and report before and after.
 
     ``out`` gets the weights in the format that ``model`` has and, of a recording, ``bodies`` with results and report.
-    Whether there is a teacher is decided by `choose_teacher` where it is not said.
+    Settings made for crops of a size, in pixels, are brought to that of the target's; whether there is a teacher is
+    decided by `choose_teacher` where it is not said.
     """
     usable_device(device)
     join(device)
@@ -269,6 +271,7 @@ def adapt_network(
         frames = open_frames(target)
         outcome = find_crops(frames, shape, options, before, masks=masks)
         domain = domain_of_crops([crop for person in outcome.people for crop in person.crops])
+    settings = at_size(settings, domain.size / made_for)
     if teacher == "yes":
         settings = taught(settings)
     elif teacher == "auto" and replayed is not None:

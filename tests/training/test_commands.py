@@ -188,6 +188,15 @@ def test_a_network_teaches_if_it_is_near_or_if_told_to(
     assert (f"look {apart:.0f} mm apart, so that {'a' if weight else 'no'} teacher helps" in output) == asked
 
 
+def test_the_recipe_follows_the_size_of_the_crops(command: Command, work: Path, tmp_path: Path) -> None:
+    arguments = [*adapting(work, tmp_path / "out"), "--steps", 1]
+    arguments[arguments.index("tiny")] = "small"  # whose recipe is for 96 pixels; these crops have 48
+    code, _, errors = command(*arguments)
+    assert code == 0, errors
+    loss = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]["loss"]
+    assert (loss["distance_weight"], loss["iterations"]) == (2, 6)
+
+
 def test_nobody_teaches_without_a_source(command: Command, work: Path, tmp_path: Path) -> None:
     code, output, _ = command(*adapting(work, tmp_path / "out"), "--steps", 1)
     assert code == 0 and "apart" not in output
