@@ -59,8 +59,9 @@ def main(
         kind = choice("--precision", precision, PRECISIONS)
         usable_device(device)
         full = choice("--preset", preset, ("small", "paper")) == "paper"
-        if quick and full:
-            raise UserError("--quick is of the preset small")
+        for option, given in (("--quick", quick), ("--video", video)):
+            if given and full:
+                raise UserError(f"{option} is of the preset small")
         materials = Materials(work, QUICK if quick else FULL if full else Scale(), kind, jobs, device)
         adaptations, fits, failures = adaptation_grid(quick=quick), fit_grid(), failure_grid()
         before = load_record(known) if known else None

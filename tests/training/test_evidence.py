@@ -351,9 +351,17 @@ def test_workers_do_not_outlive_the_grid() -> None:
     pytest.fail("the worker went on")
 
 
-def test_wrong_cells_end_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "adaptation.evidence", "--work", str(tmp_path), "--only", "adapt/moon/*"]
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--only", "adapt/moon/*"), "no cell is named like 'adapt/moon/*'"),
+        (("--preset", "paper", "--quick"), "--quick is of the preset small"),
+        (("--preset", "paper", "--video", "hall.avi"), "--video is of the preset small"),
+    ],
+)
+def test_wrong_options_end_in_one_line(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    command = [sys.executable, "-m", "adaptation.evidence", "--work", str(tmp_path), *options]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert ended.returncode == 2
-    assert "no cell is named like 'adapt/moon/*'" in ended.stdout + ended.stderr
+    assert message in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
