@@ -77,7 +77,6 @@ SITE_METHODS = (
     "b2",
     "b3",
     "ours",
-    "ours, untaught",
     "ours, no replay",
     "labels",
 )
@@ -96,8 +95,8 @@ SHIFT_METHODS = (
     "ours, poor masks",
     "labels",
 )
-FAR = ("lr-32", "night")
-"""Shifts for which no teacher is chosen."""
+FAR = (("lr-32", 0), ("night", 0), ("site", 2))
+"""Targets and seeds for which no teacher is chosen."""
 
 
 @dataclass(frozen=True, order=True)
@@ -174,16 +173,17 @@ def adaptation_grid(*, quick: bool = False) -> list[Cell]:
     """All cells, one seed of everything first; quick: of one seed and the strongest shifts."""
     style = [Cell("style", method, 0) for method in METHODS if not method.startswith("a") and method != "ours, taught"]
     targets = STRONGEST if quick else SHIFTS
-    shifts = [Cell(target, method, 0) for target in targets for method in (*SHIFT_METHODS, _otherwise(target))]
+    shifts = [cell for target in targets for cell in _with_the_other(target, SHIFT_METHODS, 0)]
     seeds = range(1, 1 if quick else SEEDS)
     more = [Cell("style", method, seed) for seed in seeds for method in SEVERAL]
-    more += [Cell("site", method, seed) for seed in seeds for method in SITE_METHODS]
-    return [HOME, *style, *(Cell("site", method, 0) for method in SITE_METHODS), *shifts, *more]
+    more += [cell for seed in seeds for cell in _with_the_other("site", SITE_METHODS, seed)]
+    return [HOME, *style, *_with_the_other("site", SITE_METHODS, 0), *shifts, *more]
 
 
-def _otherwise(target: str) -> str:
-    """Ours with the other choice of a teacher."""
-    return "ours, taught" if target in FAR else "ours, untaught"
+def _with_the_other(target: str, methods: tuple[str, ...], seed: int) -> list[Cell]:
+    """Cells of methods, and of ours with the other choice of a teacher."""
+    other = "ours, taught" if (target, seed) in FAR else "ours, untaught"
+    return [Cell(target, method, seed) for method in (*methods, other)]
 
 
 def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> None:

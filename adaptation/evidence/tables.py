@@ -61,9 +61,9 @@ class Adaptations:
         """Seeds that methods are compared on: of "site", whose seeds are cameras, those that all of them have seen."""
         if target != "site":
             return None
-        return self.common(target, methods)
+        return self._common(target, methods)
 
-    def common(self, target: str, methods: Sequence[str]) -> set[int]:
+    def _common(self, target: str, methods: Sequence[str]) -> set[int]:
         """Seeds that all of these methods have run with."""
         return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in methods))
 
@@ -89,7 +89,7 @@ class Adaptations:
         if self.is_earlier(target, method) != self.is_earlier(target, other) and "source-only" not in (method, other):
             return None
         seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
-        seeds = self.common(target, seeded)
+        seeds = self._common(target, seeded)
         first, second = (self.clips(target, name, seeds=seeds) for name in (method, other))
         return None if first is None or second is None else paired(first, second)
 
@@ -144,20 +144,20 @@ def teacher_table(grid: Adaptations) -> str:
         "|---|---:|---:|---:|---:|---|",
     ]
     for target in grid.targets:
-        rows = [row for row in grid.of(target, "ours") if row.get("apart")]
-        if not rows:
-            continue
-        chosen = rows[0]["settings"]["teacher_weight"] > 0
-        without, taught = ("ours, untaught", "ours") if chosen else ("ours", "ours, taught")
-        if not (grid.of(target, without) and grid.of(target, taught)):
-            continue
-        seeds = grid.common(target, (without, taught))
-        apart = np.mean([row["apart"] for row in rows if row["seed"] in seeds])
-        errors = (grid.clips(target, name, seeds=seeds) for name in (without, taught))
-        lines.append(
-            f"| {target} | {apart:.0f} | {' | '.join(str(estimate(clips)) for clips in errors if clips is not None)} "
-            f"| {_difference(grid.against(target, taught, without))} | {'a teacher' if chosen else 'none'} |"
-        )
+        for chosen, other in ((True, "ours, untaught"), (False, "ours, taught")):
+            rows = {row["seed"]: row for row in grid.of(target, "ours") if row.get("apart")}
+            seeds = {seed for seed, row in rows.items() if (row["settings"]["teacher_weight"] > 0) == chosen}
+            seeds &= {row["seed"] for row in grid.of(target, other)}
+            ours, theirs = (grid.clips(target, name, seeds=seeds) for name in ("ours", other))
+            if ours is None or theirs is None:
+                continue
+            without, taught = (theirs, ours) if chosen else (ours, theirs)
+            place = f", camera {' and '.join(map(str, sorted(seeds)))}" if target == "site" else ""
+            lines.append(
+                f"| {target}{place} | {np.mean([rows[seed]['apart'] for seed in seeds]):.0f} "
+                f"| {estimate(without)} | {estimate(taught)} | {_difference(paired(taught, without))} "
+                f"| {'a teacher' if chosen else 'none'} |"
+            )
     return "\n".join(lines)
 
 

@@ -270,6 +270,14 @@ def test_what_a_teacher_changes_stands_beside_what_is_known_before(tmp_path: Pat
     assert "| style | 34 | 64.0 ± 3.9 | 60.0 ± 3.9 | -4.0 ± 0.0 | a teacher |" in text
     assert "| lr-32 | 73 | 98.0 ± 3.9 | 120.0 ± 3.9 | +22.0 ± 0.0 | none |" in text
     assert "| night | 55" not in text
+    sites = [
+        {**row, "target": "site", "seed": seed, "apart": 40.0 + 6 * seed}
+        for seed, rows in enumerate((near, far))
+        for row in rows
+    ]
+    text = written({**record_of({}), "adaptations": sites}, tmp_path)
+    assert "| site, camera 0 | 40 | 64.0 ± 3.9 | 60.0 ± 3.9 | -4.0 ± 0.0 | a teacher |" in text
+    assert "| site, camera 1 | 46 | 98.0 ± 3.9 | 120.0 ± 3.9 | +22.0 ± 0.0 | none |" in text
 
 
 def test_cells_of_fits_run_once(tmp_path: Path) -> None:
