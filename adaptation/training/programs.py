@@ -278,9 +278,10 @@ def adapt_network(
         settings, apart = choose_teacher(settings, before, domain, shape, device)
         if apart is not None and is_first():
             console.print(
-                f"crops and mirror images look {apart:.0f} mm apart, so that "
-                f"{'a' if apart <= TEACHES_WITHIN else 'no'} teacher helps (--teacher)",
+                f"teacher: {'yes' if apart <= TEACHES_WITHIN else 'no'}, since bodies seen in crops and in their "
+                f"mirror images are {apart:.0f} mm apart (limit {TEACHES_WITHIN:.0f})",
                 highlight=False,
+                soft_wrap=True,
             )
     with Progress().task("Adapting", settings.steps) as update:
         adapt(

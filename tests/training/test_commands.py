@@ -185,7 +185,10 @@ def test_a_network_teaches_if_it_is_near_or_if_told_to(
     assert code == 0, errors
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
     assert settings["teacher_weight"] == weight and settings["loss"]["pull_weight"] == (1.5 if weight else 5)
-    assert (f"look {apart:.0f} mm apart, so that {'a' if weight else 'no'} teacher helps" in output) == asked
+    said = (
+        f"teacher: {'yes' if weight else 'no'}, since bodies seen in crops and in their mirror images are {apart:.0f}"
+    )
+    assert (said in output) == asked
 
 
 def test_the_recipe_follows_the_size_of_the_crops(command: Command, work: Path, tmp_path: Path) -> None:
