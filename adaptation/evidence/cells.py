@@ -170,14 +170,15 @@ def chooses(cell: Cell) -> bool:
 
 
 def adaptation_grid(*, quick: bool = False) -> list[Cell]:
-    """All cells, one seed of everything first; quick: of one seed and the strongest shifts."""
+    """All cells, one seed of everything first; quick: of one seed, the strongest shifts, and a teacher where chosen."""
     style = [Cell("style", method, 0) for method in METHODS if not method.startswith("a") and method != "ours, taught"]
     targets = STRONGEST if quick else SHIFTS
     shifts = [cell for target in targets for cell in _with_the_other(target, SHIFT_METHODS, 0)]
     seeds = range(1, 1 if quick else SEEDS)
     more = [Cell("style", method, seed) for seed in seeds for method in SEVERAL]
     more += [cell for seed in seeds for cell in _with_the_other("site", SITE_METHODS, seed)]
-    return [HOME, *style, *_with_the_other("site", SITE_METHODS, 0), *shifts, *more]
+    cells = [HOME, *style, *_with_the_other("site", SITE_METHODS, 0), *shifts, *more]
+    return [cell for cell in cells if chooses(cell)] if quick else cells
 
 
 def _with_the_other(target: str, methods: tuple[str, ...], seed: int) -> list[Cell]:
