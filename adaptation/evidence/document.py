@@ -198,8 +198,8 @@ def _teacher(grid: Adaptations) -> list[str]:
         "it is shows before anything is learnt, without a label: once batch norms follow the target, a network that "
         "is far off sees other bodies in mirror images than in the crops themselves. Where the two are at most "
         f"{TEACHES_WITHIN:g} mm apart, the median of 256 crops, `topo-adapt adapt` takes a teacher, and less pull with "
-        "it. The limit was set when the errors of `style`, `site` and `lr-32` were known. PA-MPJPE in millimetres; "
-        "everywhere else `ours` is what is chosen:",
+        "it. The limit was set when the errors of `style`, `lr-32` and the first camera of `site` were known. PA-MPJPE "
+        "in millimetres; everywhere else `ours` is what is chosen:",
         teacher_table(grid),
     ]
 
