@@ -115,10 +115,10 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
         ("ours", "b2", "beside L_S alone, L_T changes"),
     ):
         gains = {target: gain for target in grid.targets if (gain := grid.against(target, whole, other))}
-        found = sorted(gains, key=lambda target: gains[target].mean, reverse=True)
-        if found:
-            ends = [f"{gains[name].mean:+.1f} ± {gains[name].half:.1f} mm (`{name}`)" for name in (found[0], found[-1])]
-            parts.append(f"{text} PA-MPJPE by {' to '.join(ends[: len(found)])}")
+        order = sorted(gains, key=lambda target: gains[target].mean, reverse=True)
+        if order:
+            ends = [f"{gains[name].mean:+.1f} ± {gains[name].half:.1f} mm (`{name}`)" for name in (order[0], order[-1])]
+            parts.append(f"{text} PA-MPJPE by {' to '.join(ends[: len(order)])}")
     better, worse, count = 0, 0, 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}

@@ -9,10 +9,10 @@ from typing import Any
 
 from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
-from adaptation.evidence.cells import Cell, chooses, settings_of
+from adaptation.evidence.cells import Cell, settings_of
 from adaptation.evidence.fits import CONDITIONS, FitCell
 from adaptation.evidence.materials import Materials
-from adaptation.training.adapt import taught
+from adaptation.training.adapt import taught_if_near
 
 Record = dict[str, Any]
 Row = dict[str, Any]
@@ -49,10 +49,10 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
             same = row["pairs"] == scale.pairs and then["fit_steps"] == scale.fit_steps
         else:
             masked = cell.adapts  # the source model is measured on exact masks
-            today = settings_of(cell, materials)
-            either = [asdict(today), asdict(taught(today))] if chooses(cell) else [asdict(today)]
-            known = [_plain(settings) for settings in (either if cell.adapts else [None])]
-            same = then["test"] == scale.test and _plain(row["settings"]) in known
+            today = settings_of(cell, materials) if cell.adapts else None
+            if today and (apart := row.get("apart")) is not None:
+                today = taught_if_near(today, apart)  # as it was chosen then, from the same crops
+            same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today and asdict(today))
         if same and (then.get("films", 1) == FILMS or not masked):
             materials.keep(cell.name, row)
             count += 1

@@ -146,6 +146,11 @@ def taught(settings: AdaptSettings) -> AdaptSettings:
     return replace(settings, teacher_weight=2.0, loss=replace(settings.loss, pull_weight=1.5))
 
 
+def taught_if_near(settings: AdaptSettings, apart: float) -> AdaptSettings:
+    """The same with a mean teacher where two looks are few enough millimetres apart."""
+    return taught(settings) if apart <= TEACHES_WITHIN else settings
+
+
 def choose_teacher(
     settings: AdaptSettings, network: nn.Module, target: Domain, body: Body, device: str = "cpu"
 ) -> tuple[AdaptSettings, float | None]:
@@ -158,7 +163,7 @@ def choose_teacher(
     if not settings.replay or settings.norm != "target" or settings.supervised or settings.keypoints:
         return settings, None
     apart = float(gather(torch.tensor([looks_apart(network, target, body, device)], device=device)).mean())
-    return (taught(settings) if apart <= TEACHES_WITHIN else settings), apart
+    return taught_if_near(settings, apart), apart
 
 
 def at_size(settings: AdaptSettings, ratio: float) -> AdaptSettings:

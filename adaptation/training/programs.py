@@ -278,7 +278,7 @@ def adapt_network(
         settings, apart = choose_teacher(settings, before, domain, shape, device)
         if apart is not None and is_first():
             console.print(
-                f"teacher: {'yes' if apart <= TEACHES_WITHIN else 'no'}, since bodies seen in crops and in their "
+                f"teacher: {'yes' if settings.teacher_weight else 'no'}, since bodies seen in crops and in their "
                 f"mirror images are {apart:.0f} mm apart (limit {TEACHES_WITHIN:.0f})",
                 highlight=False,
                 soft_wrap=True,

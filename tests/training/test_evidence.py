@@ -229,7 +229,7 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     assert take_over(record, cells, [fit], second) == 0
     early = {**record, "adaptations": [{**row, "earlier": True} for row in rows], "fits": []}
     assert take_over(early, cells, [], Materials(tmp_path / "early", TINY, "float32", 1)) == 0  # of other masks
-    rows[2]["settings"] = asdict(taught(settings_of(cells[2], first)))  # a choice that today's settings leave open
+    rows[2] |= {"settings": asdict(taught(settings_of(cells[2], first))), "apart": 40.0}  # what was chosen, and why
     third = Materials(tmp_path / "chosen", TINY, "float32", 1)
     assert take_over(record, [*cells, Cell("style", "ours, untaught", 0)], [], third) == 2
     assert third.result(cells[2].name)["settings"]["teacher_weight"] == 2

@@ -73,12 +73,13 @@ def test_a_second_look_counts_where_it_faces_the_same_way(source: Domain) -> Non
 
 def test_looks_are_as_far_apart_as_their_joints(source: Domain, body: Body) -> None:
     truth = truth_of(source)
-    one = len(source)
     assert looks_apart(Sees(truth, mirror(truth)), source, body) < 0.1
     bent = truth.rotations.clone()
     bent[:, 16] = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, 1.0])) @ bent[:, 16]  # the left arm
     other = Truth(bent, truth.betas, truth.camera)
-    assert one <= 64  # one batch, so that the network's two answers are of all crops, in the order they are asked for
+    assert (
+        len(source) <= 64
+    )  # one batch, so that the network's two answers are of all crops, in the order they are asked for
     joints = (body.joints(look.rotations, look.betas) for look in (truth, other))
     wanted = pa_mpjpe(*joints).median()
     assert 10 < wanted == pytest.approx(looks_apart(Sees(truth, mirror(other)), source, body), abs=1e-3)
