@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from adaptation.evidence.tables import (
     backward_table,
     convergence_table,
     detector_table,
+    difference,
     failure_table,
     fit_legend,
     fit_table,
@@ -66,13 +67,19 @@ def write_document(record_path: Path, path: Path) -> None:
 
 def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
     """Three sentences: how much it helps, how near that is to labels and to the paper, and what the losses add."""
-    gaps = [f"{gap:.0f} % on `{target}`" for target in grid.targets if (gap := grid.gap(target, "ours")) is not None]
+    gaps = {target: (gap, f"{gap:.0f} %") for target in grid.targets if (gap := grid.gap(target, "ours")) is not None}
     sentences = [
         f"Adapting a regressor from silhouettes alone changes its PA-MPJPE by {_changes(grid)}.",
-        f"That is {', '.join(gaps)} of what labels of the same crops gain{_bar(grid)}." if gaps else "",
+        f"That is {_ends(gaps)} of what labels of the same crops gain{_bar(grid)}." if gaps else "",
         _topology(grid, fits),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _ends(found: Mapping[str, tuple[float, str]]) -> str:
+    """The targets with the lowest and the highest number, in words; one alone if there are no others."""
+    order = sorted(found, key=lambda target: found[target][0])
+    return " to ".join(f"{found[target][1]} (`{target}`)" for target in dict.fromkeys((order[0], order[-1])))
 
 
 def _changes(grid: Adaptations) -> str:
@@ -83,14 +90,10 @@ def _changes(grid: Adaptations) -> str:
             seeds = grid.shared(target, START, "ours")
             before, after = (grid.mean(target, method, seeds=seeds) for method in (START, "ours"))
             parts.append(f"{found.pop(target):+.0f} % {text} ({before:.0f} to {after:.0f} mm)")
-    if len(found) > 1:
-        least, most = max(found, key=lambda name: found[name]), min(found, key=lambda name: found[name])
-        parts.append(
-            f"{found[least]:+.0f} % (`{least}`) to {found[most]:+.0f} % (`{most}`) on {len(found)} shifts of the image"
-        )
-    elif found:
-        ((target, change),) = found.items()
-        parts.append(f"{change:+.0f} % on `{target}`")
+    if found:
+        shifts = f"{len(found)} shifts" if len(found) > 1 else "a shift"
+        ends = _ends({target: (-change, f"{change:+.0f} %") for target, change in found.items()})
+        parts.append(f"{ends} on {shifts} of the image")
     return " and by ".join([", by ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
@@ -109,16 +112,16 @@ def _bar(grid: Adaptations) -> str:
 
 def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
     parts = []
-    for whole, other, text in (
-        ("ours, no replay", "norms", "Without any data of the source, the losses on silhouettes change"),
-        ("ours", "replay", "beside its people in the target's look, these losses change"),
-        ("ours", "b2", "beside L_S alone, L_T changes"),
+    for whole, other, beside in (
+        ("ours, no replay", "norms", "the losses on silhouettes change it by {} without the source's data"),
+        ("ours", "replay", "they change it by {} beside its people in the target's look"),
+        ("ours", "b2", "L_T changes it by {} beside L_S alone"),
     ):
         gains = {target: gain for target in grid.targets if (gain := grid.against(target, whole, other))}
-        order = sorted(gains, key=lambda target: gains[target].mean, reverse=True)
-        if order:
-            ends = [f"{gains[name].mean:+.1f} ± {gains[name].half:.1f} mm (`{name}`)" for name in (order[0], order[-1])]
-            parts.append(f"{text} PA-MPJPE by {' to '.join(ends[: len(order)])}")
+        if gains:
+            parts.append(
+                beside.format(_ends({target: (-gain.mean, f"{difference(gain)} mm") for target, gain in gains.items()}))
+            )
     better, worse, count = 0, 0, 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}

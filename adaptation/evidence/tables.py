@@ -111,7 +111,7 @@ def method_table(grid: Adaptations, target: str) -> str:
             f"| {method} | {estimate(clips)}{spread} "
             f"| {'' if start else _percent(grid.change(target, method))} "
             f"| {'' if start else _share(grid.gap(target, method))} "
-            f"| {'' if method == 'ours' else _difference(grid.against(target, method, 'ours'))} "
+            f"| {'' if method == 'ours' else difference(grid.against(target, method, 'ours'))} "
             f"| {grid.mean(target, method, 'mpjpe'):.1f} "
             f"| {'' if start else _percent(grid.change(target, method, 'mpjpe'))} "
             f"| {grid.mean(target, method, 'iou'):.3f} | {_minutes([row['seconds'] for row in rows])} |"
@@ -155,7 +155,7 @@ def teacher_table(grid: Adaptations) -> str:
             place = f", camera {' and '.join(map(str, sorted(seeds)))}" if target == "site" else ""
             lines.append(
                 f"| {target}{place} | {np.mean([rows[seed]['apart'] for seed in seeds]):.0f} "
-                f"| {estimate(without)} | {estimate(taught)} | {_difference(paired(taught, without))} "
+                f"| {estimate(without)} | {estimate(taught)} | {difference(paired(taught, without))} "
                 f"| {'a teacher' if chosen else 'none'} |"
             )
     return "\n".join(lines)
@@ -290,7 +290,8 @@ def _minutes(seconds: Sequence[float | None]) -> str:
     return f"{np.mean(known) / 60:.1f}" if known else ""
 
 
-def _difference(value: Estimate | None) -> str:
+def difference(value: Estimate | None) -> str:
+    """With its sign and its interval; nothing where it is not known."""
     if value is None:
         return ""
     return f"{value.mean:+.1f}" if np.isnan(value.half) else f"{value.mean:+.1f} ± {value.half:.1f}"
