@@ -47,7 +47,10 @@ METHODS = {
     "ours, untaught": "ours without a teacher, and with more pull",
     "ours, taught": "ours with a teacher where none is chosen",
     "ours, heavy": "ours with four times the weight of L_S and L_T beside the replayed labels",
-    "ours, no replay": "ours without the source's labels, in fewer and smaller steps",
+    "b1, no replay": "b1 without the source's labels, in fewer and smaller steps",
+    "b2, no replay": "the same of L_S",
+    "b3, no replay": "the same of L_S and of squared differences of skeletons",
+    "ours, no replay": "the same of L_S and L_T",
     "ours, source's look": "ours with the source's labelled crops as they are",
     "ours, gaussian": "ours with a Gaussian in place of the latent prior",
     "ours, no prior": "ours without a pose prior",
@@ -56,6 +59,7 @@ METHODS = {
     "ours, here": "ours on the silhouettes of the very crops that are measured, no label of which is seen",
     "labels": "full supervision on the target, for as many steps",
 }
+ALONE = ("b1, no replay", "b2, no replay", "b3, no replay", "ours, no replay")
 SEVERAL = (
     "replay",
     "b1",
@@ -65,7 +69,7 @@ SEVERAL = (
     "ours",
     "ours, untaught",
     "ours, fits",
-    "ours, no replay",
+    *ALONE,
     "ours, no prior",
     "labels",
 )
@@ -77,7 +81,7 @@ SITE_METHODS = (
     "b2",
     "b3",
     "ours",
-    "ours, no replay",
+    *ALONE,
     "labels",
 )
 SEEDS = 3
@@ -91,6 +95,7 @@ SHIFT_METHODS = (
     "a1, norms",
     "a2, norms",
     "ours",
+    "b2, no replay",
     "ours, no replay",
     "ours, poor masks",
     "labels",
@@ -129,18 +134,22 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
     if cell.method == "paper's settings":
         return replace(preset("paper").adapt, steps=scale.paper_steps, **changes)
     chosen, small = preset(scale.preset), preset("small")
+    ours = replace(small.adapt, steps=scale.adapt_steps, **changes)
+    settings = at_size(_recipe(cell, ours), chosen.size / small.size)
     # A network that trains with smaller steps adapts with smaller steps.
-    rate = small.adapt.rate * chosen.pretrain.rate / small.pretrain.rate
-    ours = replace(small.adapt, rate=rate, steps=scale.adapt_steps, **changes)
-    return at_size(_recipe(cell, ours), chosen.size / small.size)
+    return replace(settings, rate=settings.rate * (chosen.pretrain.rate / small.pretrain.rate))
 
 
 def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     """What a cell changes of ours."""
-    alone = preset("small").adapt_alone
-    method = cell.method.removesuffix(", untaught").removesuffix(", taught")
+    method = cell.method
+    for ending in (", untaught", ", taught", ", no replay"):
+        method = method.removesuffix(ending)
     if cell.method.endswith(", taught"):
         settings = taught(settings)
+    if cell.method.endswith(", no replay"):
+        alone = preset("small").adapt_alone
+        settings = replace(settings, replay=0, rate=alone.rate, steps=min(alone.steps, settings.steps))
     if method in LOSS_NAMES:
         return with_loss(settings, method)
     changes: dict[str, dict[str, Any]] = {
@@ -155,7 +164,6 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
         "ours, heavy": {"silhouette_weight": 4 * settings.silhouette_weight},
         "ours, exact masks": {"masks": "truth"},
         "ours, poor masks": {"masks": "degraded"},
-        "ours, no replay": {"replay": 0, "rate": alone.rate, "steps": min(alone.steps, settings.steps)},
         "ours, source's look": {"replay_look": "source"},
         "ours, gaussian": {"fit": replace(settings.fit, prior="gaussian")},
         "ours, no prior": {"prior_weight": 0.0},

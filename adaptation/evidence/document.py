@@ -69,7 +69,7 @@ def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
     """Three sentences: how much it helps, how near that is to labels and to the paper, and what the losses add."""
     gaps = {target: (gap, f"{gap:.0f} %") for target in grid.targets if (gap := grid.gap(target, "ours")) is not None}
     sentences = [
-        f"Adapting a regressor from silhouettes alone changes its PA-MPJPE by {_changes(grid)}.",
+        f"Adapting a regressor to a target known by silhouettes alone changes its PA-MPJPE by {_changes(grid)}.",
         f"That is {_ends(gaps)} of what labels of the same crops gain{_bar(grid)}." if gaps else "",
         _topology(grid, fits),
     ]
@@ -112,16 +112,18 @@ def _bar(grid: Adaptations) -> str:
 
 def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
     parts = []
-    for whole, other, beside in (
-        ("ours, no replay", "norms", "the losses on silhouettes change it by {} without the source's data"),
-        ("ours", "replay", "they change it by {} beside its people in the target's look"),
-        ("ours", "b2", "L_T changes it by {} beside L_S alone"),
+    for ours, without, b2, text in (
+        (
+            "ours, no replay",
+            "norms",
+            "b2, no replay",
+            "without the source's data the losses on silhouettes change it by",
+        ),
+        ("ours", "replay", "b2", "beside its people in the target's look they change it by"),
     ):
-        gains = {target: gain for target in grid.targets if (gain := grid.against(target, whole, other))}
-        if gains:
-            parts.append(
-                beside.format(_ends({target: (-gain.mean, f"{difference(gain)} mm") for target, gain in gains.items()}))
-            )
+        if gains := _gains(grid, ours, without):
+            topology = _gains(grid, ours, b2)
+            parts.append(f"{text} {gains}" + (f", and L_T beside L_S by {topology}" if topology else ""))
     better, worse, count = 0, 0, 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}
@@ -134,6 +136,11 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
         parts.append(f"in fits without a network L_T helps in {better} of {count} conditions and harms in {worse}")
     both = "; ".join(parts)
     return f"{both[:1].upper()}{both[1:]}." if both else ""
+
+
+def _gains(grid: Adaptations, method: str, other: str) -> str:
+    found = {target: gain for target in grid.targets if (gain := grid.against(target, method, other))}
+    return _ends({target: (-gain.mean, f"{difference(gain)} mm") for target, gain in found.items()}) if found else ""
 
 
 def _protocol(record: Record, grid: Adaptations) -> str:
