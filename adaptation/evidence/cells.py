@@ -84,8 +84,10 @@ SITE_METHODS = (
     *ALONE,
     "labels",
 )
+TOPOLOGY = ("b2, no replay", "ours, no replay")
+"""What L_T adds where nothing but silhouettes is known."""
 SEEDS = 3
-"""Of "site", and of the methods above on "style"; one of all else."""
+"""Of "site", of SEVERAL on "style", and of TOPOLOGY on every shift; one of all else."""
 STRONGEST = ("lr-32", "uap-16", "night")
 SHIFT_METHODS = (
     "source-only",
@@ -185,6 +187,7 @@ def adaptation_grid(*, quick: bool = False) -> list[Cell]:
     seeds = range(1, 1 if quick else SEEDS)
     more = [Cell("style", method, seed) for seed in seeds for method in SEVERAL]
     more += [cell for seed in seeds for cell in _with_the_other("site", SITE_METHODS, seed)]
+    more += [Cell(target, method, seed) for seed in seeds for target in SHIFTS for method in TOPOLOGY]
     cells = [HOME, *style, *_with_the_other("site", SITE_METHODS, 0), *shifts, *more]
     return [cell for cell in cells if chooses(cell)] if quick else cells
 
