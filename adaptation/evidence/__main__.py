@@ -118,7 +118,7 @@ def dumps(record: dict[str, object]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def machine(device: str) -> dict[str, str]:
+def machine(device: str) -> dict[str, str | None]:
     """Where the figures come from."""
     return {
         "processor": platform.processor() or platform.machine(),

@@ -10,6 +10,7 @@ from typing import Any
 from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
 from adaptation.evidence.cells import Cell, settings_of
+from adaptation.evidence.failures import FailureCell
 from adaptation.evidence.fits import CONDITIONS, FitCell
 from adaptation.evidence.materials import Materials
 from adaptation.training.adapt import taught_if_near
@@ -55,6 +56,13 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
             same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today and asdict(today))
         if same and (then.get("films", 1) == FILMS or not masked):
             materials.keep(cell.name, row)
+            count += 1
+    for row in record.get("failures", []):
+        failures = FailureCell(row["target"])
+        run = failures.adaptation.name
+        known = materials.has_run(run) and materials.result(run) == rows.get(run)
+        if known and not materials.has_run(failures.name):  # they are of that very run
+            materials.keep(failures.name, row)
             count += 1
     return count
 

@@ -101,14 +101,12 @@ def method_table(grid: Adaptations, target: str) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for method in grid.methods:
-        rows, clips = grid.of(target, method), grid.clips(target, method)
-        if clips is None:
+        rows = grid.of(target, method)
+        if not rows:
             continue
-        seeds = [np.mean(row["pa_mpjpe"]) for row in rows]
-        spread = f" ({np.std(seeds, ddof=1):.1f})" if len(seeds) > 1 else ""
         start = method == "source-only"
         lines.append(
-            f"| {method} | {estimate(clips)}{spread} "
+            f"| {method} | {_mean(grid, target, method)} "
             f"| {'' if start else _percent(grid.change(target, method))} "
             f"| {'' if start else _share(grid.gap(target, method))} "
             f"| {'' if method == 'ours' else difference(grid.against(target, method, 'ours'))} "
@@ -121,20 +119,44 @@ def method_table(grid: Adaptations, target: str) -> str:
 
 def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str]) -> str:
     """PA-MPJPE and MPJPE of the most important methods on every target."""
-    methods = [name for name in methods if name in grid.methods]
-    lines = [
-        f"| target | {' | '.join(methods)} | ours, change | paper, change |",
-        f"|---|{'---:|' * (len(methods) + 2)}",
-    ]
-    for target in targets:
+    lines = [f"| method | {' | '.join(targets)} |", f"|---|{'---:|' * len(targets)}"]
+    for method in (name for name in methods if name in grid.methods):
         cells = []
-        for method in methods:
-            clips, flat = grid.clips(target, method), grid.mean(target, method, "mpjpe")
+        for target in targets:
+            flat = grid.mean(target, method, "mpjpe")
             mark = EARLIER if grid.is_earlier(target, method) else ""
-            cells.append("" if clips is None else f"{estimate(clips)} / {flat:.0f}{mark}")
-        changes = (_percent(grid.change(target, "ours", measure)) for measure in ("pa_mpjpe", "mpjpe"))
-        lines.append(f"| {target} | {' | '.join(cells)} | {' / '.join(changes)} | {_paper(target)} |")
+            cells.append("" if flat is None else f"{_mean(grid, target, method)} / {flat:.0f}{mark}")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    changes = [[grid.change(target, "ours", measure) for measure in ("pa_mpjpe", "mpjpe")] for target in targets]
+    lines.append(f"| ours, change | {' | '.join(' / '.join(filter(None, map(_percent, pair))) for pair in changes)} |")
+    if any(map(_paper, targets)):
+        lines.append(f"| paper, change | {' | '.join(map(_paper, targets))} |")
     return "\n".join(lines)
+
+
+COMPARISONS = {
+    "no source: both losses": ("ours, no replay", "norms"),
+    "no source: L_S, not pixels": ("b2, no replay", "b1, no replay"),
+    "no source: L_T beside L_S": ("ours, no replay", "b2, no replay"),
+    "with source: both losses": ("ours", "replay"),
+    "with source: L_S, not pixels": ("b2", "b1"),
+    "with source: L_T beside L_S": ("ours", "b2"),
+}
+"""What is added, by a method to another."""
+
+
+def loss_table(grid: Adaptations) -> str:
+    """What the parts of the losses on silhouettes change, on the targets where any of it is known."""
+    changes = {
+        name: {target: difference(grid.against(target, *pair)) for target in grid.targets}
+        for name, pair in COMPARISONS.items()
+    }
+    targets = [target for target in grid.targets if any(change[target] for change in changes.values())]
+    lines = [f"| added | {' | '.join(targets)} |", f"|---|{'---:|' * len(targets)}"]
+    for name, change in changes.items():
+        if any(change.values()):
+            lines.append(f"| {name} | {' | '.join(change[target] for target in targets)} |")
+    return "\n".join(lines) if targets else ""
 
 
 def teacher_table(grid: Adaptations) -> str:
@@ -275,6 +297,13 @@ def fit_legend() -> str:
     conditions = [f"- **{name}**: {condition.text}." for name, condition in CONDITIONS.items()]
     losses = [f"- **{name}**: {text}." for name, text in LOSS_TEXTS.items()]
     return "\n".join([*conditions, "", *losses])
+
+
+def _mean(grid: Adaptations, target: str, method: str) -> str:
+    """PA-MPJPE with its interval, and its standard deviation over seeds; nothing where it was not run."""
+    clips, seeds = grid.clips(target, method), [np.mean(row["pa_mpjpe"]) for row in grid.of(target, method)]
+    spread = f" ({np.std(seeds, ddof=1):.1f})" if len(seeds) > 1 else ""
+    return "" if clips is None else f"{estimate(clips)}{spread}"
 
 
 def _percent(value: float | None) -> str:

@@ -88,6 +88,7 @@ def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
     )
     assert "| ours | 120.0 ± 3.9 | -40.0 % | 80 % |  | 300.0 | -25.0 % | 0.500 | 1.5 |" in text
     assert "| b2 | 130.0 ± 3.9 | -35.0 % | 70 % | +10.0 ± 0.0 |" in text
+    assert "| no source: L_T beside L_S | -5.0 ± 0.0 |" in text
     assert "| cap of distances | 12 pixels |" in text
     assert (tmp_path / "pictures" / "evidence.png").stat().st_size > 1000
 
@@ -122,7 +123,8 @@ def test_seeds_are_averaged_and_their_spread_is_shown(tmp_path: Path) -> None:
 
 def test_shifts_share_a_table_with_the_papers_figures(tmp_path: Path) -> None:
     text = written(record_of({"source-only": (200.0, 400.0), "ours": (120.0, 300.0)}, target="lr-32"), tmp_path)
-    assert "| lr-32 | 200.0 ± 3.9 / 400 | 120.0 ± 3.9 / 300 | -40.0 % / -25.0 % | -10.5 % / -25 % |" in text
+    assert "| ours | 120.0 ± 3.9 / 300 |" in text
+    assert "| ours, change | -40.0 % / -25.0 % |\n| paper, change | -10.5 % / -25 % |" in text
 
 
 def test_fits_are_compared_in_pairs(tmp_path: Path) -> None:
@@ -228,6 +230,11 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     assert [second.has_run(cell.name) for cell in cells] == [True, False, True]
     assert second.result(fit.name)["commit"] == "abc"
     assert take_over(record, cells, [fit], second) == 0
+    failed = {"cell": "failures/style", "commit": "abc", "target": "style", "images": 12}
+    assert take_over({**record, "failures": [failed]}, cells, [], second) == 1
+    assert second.result("failures/style") == failed
+    other = Materials(tmp_path / "other", TINY, "float32", 1)
+    assert take_over({**record, "failures": [failed]}, cells[:2], [], other) == 1  # not of a run that is not known
     early = {**record, "adaptations": [{**row, "earlier": True} for row in rows], "fits": []}
     assert take_over(early, cells, [], Materials(tmp_path / "early", TINY, "float32", 1)) == 0  # of other masks
     rows[2] |= {"settings": asdict(taught(settings_of(cells[2], first))), "apart": 40.0}  # what was chosen, and why
@@ -254,7 +261,8 @@ def test_earlier_shifts_keep_their_rows_and_are_marked(tmp_path: Path) -> None:
     assert earlier_rows(earlier, rows, ("night",)) == []  # type: ignore[arg-type]
     rows = [*rows, *earlier_rows(earlier, rows, ("lr-32",))]  # type: ignore[misc, arg-type]
     text = written({**today, "adaptations": rows}, tmp_path)
-    assert "| lr-32 | 190.0 ± 3.9 / 400 | 120.0 ± 3.9 / 300 † |" in text
+    assert "| source-only | 190.0 ± 3.9 / 400 |" in text
+    assert "| ours | 120.0 ± 3.9 / 300 † |" in text
     assert " †: of an earlier commit, with another recipe or other masks " in text
     labels = record_of({"labels": (100.0, 200.0)}, target="lr-32")["adaptations"]
     assert "of what labels of the same crops gain" not in written({**today, "adaptations": [*rows, *labels]}, tmp_path)  # type: ignore[misc]
