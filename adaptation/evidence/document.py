@@ -253,12 +253,14 @@ def _options(record: Record) -> str:
 
 
 def _rerun(grid: Adaptations, targets: Sequence[str], options: str) -> str:
-    commits = sorted({row["commit"] for row in grid.rows if row["target"] in targets})
+    commits = _commits([row for row in grid.rows if row["target"] in targets])
     cells = f"adapt/{targets[0] if len(targets) == 1 else '*'}/*"
-    return (
-        f"Measured at commit {', '.join(commits)}; again: `{COMMAND}{options} --only '{cells}'`, "
-        "one row with `adapt/TARGET/METHOD/*`."
-    )
+    return f"Measured at {commits}; again: `{COMMAND}{options} --only '{cells}'`, one row with `adapt/TARGET/METHOD/*`."
+
+
+def _commits(rows: Sequence[Row]) -> str:
+    names = sorted({row["commit"] for row in rows})
+    return f"commit {', '.join(names)}" if len(names) < 4 else "several commits, named row by row in the JSON file"
 
 
 def _recipe(record: Record, grid: Adaptations) -> list[str]:
@@ -284,12 +286,11 @@ def _fits(record: Record) -> list[str]:
     rows = record["fits"]
     if not rows:
         return []
-    commits = ", ".join(sorted({row["commit"] for row in rows}))
     return [
         "## Fits without a network",
         f"PA-MPJPE in millimetres, {rows[0]['pairs']} fits per cell. Bold: the lowest mean of a row. \\*: differs from "
         f"ours with p < {SIGNIFICANT:g} (Wilcoxon's signed ranks, pairs; not corrected for the number of cells). "
-        f"Measured at commit {commits}; again: `{COMMAND} --only 'fit/*'`, one cell "
+        f"Measured at {_commits(rows)}; again: `{COMMAND} --only 'fit/*'`, one cell "
         "with `fit/CONDITION/LOSS`.",
         fit_table(rows),
         "Share of fits whose joints end within 2 % of the crop's side of the truth in 2D, on average / IoU with the "
