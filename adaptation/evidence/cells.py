@@ -17,35 +17,43 @@ from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain, Split
 from adaptation.evidence.materials import Materials, Say, nothing
 from adaptation.losses import LOSS_NAMES
-from adaptation.training.adapt import AdaptSettings, adapt, at_size, choose_teacher, taught, with_loss
+from adaptation.training.adapt import (
+    AdaptSettings,
+    adapt,
+    at_size,
+    choose_teacher,
+    taught,
+    taught_if_near,
+    with_loss,
+)
 from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
 from adaptation.training.programs import SHIFTS
 from adaptation.training.runs import STATE
 from adaptation.workers import one_thread
 
+OTHER = ", other choice"
 METHODS = {
     "source-only": "the source model as it is",
     "norms": "only the statistics of batch norms follow the target (AdaBN)",
     "replay": "the same, and labelled people of the source train on in the target's look",
-    "replay, untaught": "the same without a teacher",
+    "replay, other choice": "the same without a teacher where one is chosen, and with one where none is",
     "a1": "2D keypoints of a detector trained on the source alone, which meets the same shift",
     "a1, norms": "the same, and the detector's batch norms follow the target, as the regressor's do",
     "a2, norms": "the same, and one step in four from fits to the masks as point sets",
     "b1": "squared differences of pixels",
-    "b1, untaught": "the same without a teacher",
+    "b1, other choice": "the same with the other choice of a teacher",
     "b2": "L_S alone",
-    "b2, untaught": "the same without a teacher",
+    "b2, other choice": "the same with the other choice of a teacher",
     "b3": "L_S and squared differences of skeletons",
-    "b3, untaught": "the same without a teacher",
+    "b3, other choice": "the same with the other choice of a teacher",
     "ours": "L_S and L_T, what `topo-adapt adapt` does",
     "paper's settings": "L_S and L_T with the paper's rate of 1e-6, separate optimisers, one step in four from fits, "
     "and the source's batch norms and look: what `topo-adapt adapt --preset paper` does",
     "ours, pixels": "ours, and b1 at its own weight",
     "ours, fits": "ours, one step in four from fits (Algorithm 1)",
     "ours, separate": "ours with the paper's separate optimisers",
-    "ours, untaught": "ours without a teacher, and with more pull",
-    "ours, taught": "ours with a teacher where none is chosen",
+    "ours, other choice": "ours with the other choice of a teacher, and of the pull with it",
     "ours, heavy": "ours with four times the weight of L_S and L_T beside the replayed labels",
     "b1, no replay": "b1 without the source's labels, in fewer and smaller steps",
     "b2, no replay": "the same of L_S",
@@ -61,13 +69,14 @@ METHODS = {
 }
 ALONE = ("b1, no replay", "b2, no replay", "b3, no replay", "ours, no replay")
 SEVERAL = (
+    "norms",
     "replay",
     "b1",
     "b2",
-    "b2, untaught",
+    "b2, other choice",
     "b3",
     "ours",
-    "ours, untaught",
+    "ours, other choice",
     "ours, fits",
     *ALONE,
     "ours, no prior",
@@ -81,13 +90,14 @@ SITE_METHODS = (
     "b2",
     "b3",
     "ours",
+    "ours, other choice",
     *ALONE,
     "labels",
 )
-TOPOLOGY = ("b2, no replay", "ours, no replay")
-"""What L_T adds where nothing but silhouettes is known."""
+SILHOUETTES = ("norms", "b2, no replay", "ours, no replay")
+"""What L_S and L_T add where nothing but silhouettes is known."""
 SEEDS = 3
-"""Of "site", of SEVERAL on "style", and of TOPOLOGY on every shift; one of all else."""
+"""Of "site", of SEVERAL on "style", and of SILHOUETTES on every shift; one of all else."""
 STRONGEST = ("lr-32", "uap-16", "night")
 SHIFT_METHODS = (
     "source-only",
@@ -97,13 +107,12 @@ SHIFT_METHODS = (
     "a1, norms",
     "a2, norms",
     "ours",
+    "ours, other choice",
     "b2, no replay",
     "ours, no replay",
     "ours, poor masks",
     "labels",
 )
-FAR = (("lr-32", 0), ("night", 0), ("site", 2))
-"""Targets and seeds for which no teacher is chosen."""
 
 
 @dataclass(frozen=True, order=True)
@@ -130,7 +139,7 @@ HOME = Cell("source", "source-only", 0)
 
 
 def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
-    """How a cell adapts, but for a teacher, which is chosen when it runs; see `chooses`."""
+    """How a cell adapts, but for a teacher, which is chosen when it runs; see `decide`."""
     scale = materials.scale
     changes: dict[str, Any] = {"seed": cell.seed, "precision": materials.precision}
     if cell.method == "paper's settings":
@@ -145,10 +154,8 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
 def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     """What a cell changes of ours."""
     method = cell.method
-    for ending in (", untaught", ", taught", ", no replay"):
+    for ending in (OTHER, ", no replay"):
         method = method.removesuffix(ending)
-    if cell.method.endswith(", taught"):
-        settings = taught(settings)
     if cell.method.endswith(", no replay"):
         alone = preset("small").adapt_alone
         settings = replace(settings, replay=0, rate=alone.rate, steps=min(alone.steps, settings.steps))
@@ -174,28 +181,26 @@ def _recipe(cell: Cell, settings: AdaptSettings) -> AdaptSettings:
     return replace(settings, **changes.get(method, {}))
 
 
-def chooses(cell: Cell) -> bool:
-    """Whether `choose_teacher` is asked: where the name says nothing of a teacher."""
-    return not cell.method.endswith("taught")
+def decide(cell: Cell, settings: AdaptSettings, apart: float) -> AdaptSettings:
+    """With a teacher where two looks are few enough millimetres apart; the other way round where that is the method."""
+    chosen = taught_if_near(settings, apart)
+    if not cell.method.endswith(OTHER):
+        return chosen
+    return settings if chosen.teacher_weight else taught(settings)
 
 
 def adaptation_grid(*, quick: bool = False) -> list[Cell]:
     """All cells, one seed of everything first; quick: of one seed, the strongest shifts, and a teacher where chosen."""
-    style = [Cell("style", method, 0) for method in METHODS if not method.startswith("a") and method != "ours, taught"]
+    style = [Cell("style", method, 0) for method in METHODS if not method.startswith("a")]
+    site = [Cell("site", method, 0) for method in SITE_METHODS]
     targets = STRONGEST if quick else SHIFTS
-    shifts = [cell for target in targets for cell in _with_the_other(target, SHIFT_METHODS, 0)]
+    shifts = [Cell(target, method, 0) for target in targets for method in SHIFT_METHODS]
     seeds = range(1, 1 if quick else SEEDS)
     more = [Cell("style", method, seed) for seed in seeds for method in SEVERAL]
-    more += [cell for seed in seeds for cell in _with_the_other("site", SITE_METHODS, seed)]
-    more += [Cell(target, method, seed) for seed in seeds for target in SHIFTS for method in TOPOLOGY]
-    cells = [HOME, *style, *_with_the_other("site", SITE_METHODS, 0), *shifts, *more]
-    return [cell for cell in cells if chooses(cell)] if quick else cells
-
-
-def _with_the_other(target: str, methods: tuple[str, ...], seed: int) -> list[Cell]:
-    """Cells of methods, and of ours with the other choice of a teacher."""
-    other = "ours, taught" if (target, seed) in FAR else "ours, untaught"
-    return [Cell(target, method, seed) for method in (*methods, other)]
+    more += [Cell("site", method, seed) for seed in seeds for method in SITE_METHODS]
+    more += [Cell(target, method, seed) for seed in seeds for target in SHIFTS for method in SILHOUETTES]
+    cells = [HOME, *style, *site, *shifts, *more]
+    return [cell for cell in cells if not cell.method.endswith(OTHER)] if quick else cells
 
 
 def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: Say) -> None:
@@ -232,8 +237,8 @@ def _run(cell: Cell, materials: Materials) -> str:
         if settings.keypoints:
             target = replace(target, keypoints=np.load(_keypoints(cell, materials, quiet)))
         source = Domain.load(materials.domain("source", "train", quiet))
-        if chooses(cell):
-            settings, apart = choose_teacher(settings, network, target, body, materials.device)
+        _, apart = choose_teacher(settings, network, target, body, materials.device)
+        settings = settings if apart is None else decide(cell, settings, apart)
         run = materials.folder / "runs" / cell.name
         resumed = (run / STATE).exists()
         network = adapt(network, target, body, settings, run, source=source, device=materials.device)

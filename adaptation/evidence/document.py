@@ -213,7 +213,7 @@ def _losses(grid: Adaptations) -> list[str]:
 
 
 def _teacher(grid: Adaptations) -> list[str]:
-    if not any(name in grid.methods for name in ("ours, untaught", "ours, taught")):
+    if "ours, other choice" not in grid.methods:
         return []
     return [
         "## Where a teacher helps",
@@ -344,7 +344,7 @@ def _recordings(record: Record) -> list[str]:
 
 def _methods(grid: Adaptations) -> str:
     lines = ["## Methods", "", *(f"- **{name}**: {METHODS[name]}." for name in grid.methods)]
-    if "ours, untaught" in grid.methods:
+    if "ours, other choice" in grid.methods:
         lines += [
             "",
             "Where a teacher is chosen, every method that replays the source has it, but for keypoints and labels.",

@@ -9,11 +9,10 @@ from typing import Any
 
 from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
-from adaptation.evidence.cells import Cell, settings_of
+from adaptation.evidence.cells import Cell, decide, settings_of
 from adaptation.evidence.failures import FailureCell
 from adaptation.evidence.fits import CONDITIONS, FitCell
 from adaptation.evidence.materials import Materials
-from adaptation.training.adapt import taught_if_near
 
 Record = dict[str, Any]
 Row = dict[str, Any]
@@ -52,7 +51,7 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
             masked = cell.adapts  # the source model is measured on exact masks
             today = settings_of(cell, materials) if cell.adapts else None
             if today and (apart := row.get("apart")) is not None:
-                today = taught_if_near(today, apart)  # as it was chosen then, from the same crops
+                today = decide(cell, today, apart)  # as it was chosen then, from the same crops
             same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today and asdict(today))
         if same and (then.get("films", 1) == FILMS or not masked):
             materials.keep(cell.name, row)

@@ -166,11 +166,11 @@ def teacher_table(grid: Adaptations) -> str:
         "|---|---:|---:|---:|---:|---|",
     ]
     for target in grid.targets:
-        for chosen, other in ((True, "ours, untaught"), (False, "ours, taught")):
-            rows = {row["seed"]: row for row in grid.of(target, "ours") if row.get("apart")}
-            seeds = {seed for seed, row in rows.items() if (row["settings"]["teacher_weight"] > 0) == chosen}
-            seeds &= {row["seed"] for row in grid.of(target, other)}
-            ours, theirs = (grid.clips(target, name, seeds=seeds) for name in ("ours", other))
+        rows = {row["seed"]: row for row in grid.of(target, "ours") if row.get("apart")}
+        both = rows.keys() & {row["seed"] for row in grid.of(target, "ours, other choice")}
+        for chosen in (True, False):
+            seeds = {seed for seed in both if (rows[seed]["settings"]["teacher_weight"] > 0) == chosen}
+            ours, theirs = (grid.clips(target, name, seeds=seeds) for name in ("ours", "ours, other choice"))
             if ours is None or theirs is None:
                 continue
             without, taught = (theirs, ours) if chosen else (ours, theirs)

@@ -17,7 +17,7 @@ import torch
 from adaptation.body import Body
 from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
-from adaptation.evidence.cells import METHODS, Cell, chooses, run_adaptations, settings_of
+from adaptation.evidence.cells import METHODS, OTHER, Cell, decide, run_adaptations, settings_of
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
@@ -177,11 +177,20 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
     assert settings("ours, gaussian").fit.prior == "gaussian"
     assert settings("labels").supervised
     assert settings("replay").silhouette_weight == 0
-    assert settings("ours, taught") == taught(settings("ours"))
-    same = {"ours", "ours, here", "ours, untaught", "source-only"}
+    assert settings("b2, no replay").replay == 0 and settings("b2, no replay").loss.name == "b2"
+    same = {"ours", "ours, here", "ours, other choice", "source-only"}
     assert all(settings(method) != settings("ours") for method in METHODS if method not in same)
-    silent = {method for method in METHODS if not chooses(Cell("style", method, 0))}
-    assert silent == {"ours, taught", *(f"{name}, untaught" for name in ("replay", "b1", "b2", "b3", "ours"))}
+
+
+def test_the_other_choice_of_a_teacher_is_the_other(tmp_path: Path) -> None:
+    cells = [Cell("style", method, 0) for method in METHODS if method.endswith(OTHER)]
+    assert cells
+    for cell in cells:
+        usual = replace(cell, method=cell.method.removesuffix(OTHER))
+        settings = settings_of(cell, Materials(tmp_path, TINY, "float32", 1))
+        assert settings == settings_of(usual, Materials(tmp_path, TINY, "float32", 1))
+        assert decide(usual, settings, 30.0) == decide(cell, settings, 60.0) == taught(settings)
+        assert decide(usual, settings, 60.0) == decide(cell, settings, 30.0) == settings
 
 
 def test_the_recipe_is_scaled_to_network_and_crops(tmp_path: Path) -> None:
@@ -239,7 +248,7 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     assert take_over(early, cells, [], Materials(tmp_path / "early", TINY, "float32", 1)) == 0  # of other masks
     rows[2] |= {"settings": asdict(taught(settings_of(cells[2], first))), "apart": 40.0}  # what was chosen, and why
     third = Materials(tmp_path / "chosen", TINY, "float32", 1)
-    assert take_over(record, [*cells, Cell("style", "ours, untaught", 0)], [], third) == 2
+    assert take_over(record, [*cells, Cell("style", "ours, other choice", 0)], [], third) == 2
     assert third.result(cells[2].name)["settings"]["teacher_weight"] == 2
     record["materials"] = {**scale, "test": 99, "fit_steps": 99}
     assert take_over(record, cells, [fit], Materials(tmp_path / "third", TINY, "float32", 1)) == 0
@@ -269,8 +278,8 @@ def test_earlier_shifts_keep_their_rows_and_are_marked(tmp_path: Path) -> None:
 
 
 def test_what_a_teacher_changes_stands_beside_what_is_known_before(tmp_path: Path) -> None:
-    near = record_of({"ours": (60.0, 120.0), "ours, untaught": (64.0, 130.0)})["adaptations"]
-    far = record_of({"ours": (98.0, 190.0), "ours, taught": (120.0, 210.0)}, target="lr-32")["adaptations"]
+    near = record_of({"ours": (60.0, 120.0), "ours, other choice": (64.0, 130.0)})["adaptations"]
+    far = record_of({"ours": (98.0, 190.0), "ours, other choice": (120.0, 210.0)}, target="lr-32")["adaptations"]
     alone = record_of({"ours": (80.0, 150.0)}, target="night")["adaptations"]
     for rows, apart in ((near, 34.0), (far, 73.0), (alone, 55.0)):
         rows[0]["apart"] = apart  # type: ignore[index]
