@@ -186,8 +186,8 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
         parts += [
             "## Shifts of the image",
             "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before the shift, which "
-            "is fair where the network's input is perturbed and kind elsewhere; poor masks say what worse ones do. "
-            f"Blank: not run.{_earlier(grid)} " + _rerun(grid, shifts, options),
+            f"is fair where the network's input is perturbed and kind elsewhere{_poor(grid, shifts)}. Blank: not run."
+            f"{_earlier(grid)} " + _rerun(grid, shifts, options),
             shift_table(grid, shifts, SHIFT_METHODS),
         ]
     if record["detector"]:
@@ -226,6 +226,11 @@ def _teacher(grid: Adaptations) -> list[str]:
         "in millimetres; everywhere else `ours` is what is chosen:",
         teacher_table(grid),
     ]
+
+
+def _poor(grid: Adaptations, shifts: Sequence[str]) -> str:
+    known = any(grid.of(target, "ours, poor masks") for target in shifts)
+    return "; poor masks say what worse ones do" if known else ""
 
 
 def _earlier(grid: Adaptations) -> str:
