@@ -14,6 +14,7 @@ from adaptation.evidence.fits import CONDITIONS
 from adaptation.evidence.plots import plot_adaptations
 from adaptation.evidence.statistics import differ
 from adaptation.evidence.tables import (
+    COMPARISONS,
     EARLIER,
     PAPER,
     SIGNIFICANT,
@@ -113,17 +114,12 @@ def _bar(grid: Adaptations) -> str:
 
 def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
     parts = []
-    for ours, without, b2, text in (
-        (
-            "ours, no replay",
-            "norms",
-            "b2, no replay",
-            "without the source's data the losses on silhouettes change it by",
-        ),
-        ("ours", "replay", "b2", "beside its people in the target's look they change it by"),
+    for where, text in (
+        ("no source", "without the source's data the losses on silhouettes change it by"),
+        ("with source", "beside its people in the target's look they change it by"),
     ):
-        if gains := _gains(grid, ours, without):
-            topology = _gains(grid, ours, b2)
+        if gains := _gains(grid, f"{where}: both losses"):
+            topology = _gains(grid, f"{where}: L_T beside L_S")
             parts.append(f"{text} {gains}" + (f", and L_T beside L_S by {topology}" if topology else ""))
     better, worse, count = 0, 0, 0
     for condition in CONDITIONS:
@@ -139,8 +135,9 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
     return f"{both[:1].upper()}{both[1:]}." if both else ""
 
 
-def _gains(grid: Adaptations, method: str, other: str) -> str:
-    found = {target: gain for target in grid.targets if (gain := grid.against(target, method, other))}
+def _gains(grid: Adaptations, comparison: str) -> str:
+    pair = COMPARISONS[comparison]
+    found = {target: gain for target in grid.targets if (gain := grid.against(target, *pair))}
     return _ends({target: (-gain.mean, f"{difference(gain)} mm") for target, gain in found.items()}) if found else ""
 
 

@@ -77,9 +77,8 @@ def test_looks_are_as_far_apart_as_their_joints(source: Domain, body: Body) -> N
     bent = truth.rotations.clone()
     bent[:, 16] = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, 1.0])) @ bent[:, 16]  # the left arm
     other = Truth(bent, truth.betas, truth.camera)
-    assert (
-        len(source) <= 64
-    )  # one batch, so that the network's two answers are of all crops, in the order they are asked for
+    # One batch, so that the network's two answers are of all crops, in the order they are asked for.
+    assert len(source) <= 64
     joints = (body.joints(look.rotations, look.betas) for look in (truth, other))
     wanted = pa_mpjpe(*joints).median()
     assert 10 < wanted == pytest.approx(looks_apart(Sees(truth, mirror(other)), source, body), abs=1e-3)
