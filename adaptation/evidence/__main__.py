@@ -21,10 +21,9 @@ from adaptation.evidence.cells import adaptation_grid, run_adaptations
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import failure_grid, run_failures
 from adaptation.evidence.fits import fit_grid, run_fits
-from adaptation.evidence.known import earlier_rows, load_record, take_over
+from adaptation.evidence.known import load_record, take_over
 from adaptation.evidence.materials import FULL, QUICK, Materials, Scale
 from adaptation.evidence.recording import run_recording
-from adaptation.training.programs import SHIFTS
 from adaptation.training.steps import PRECISIONS
 
 
@@ -37,8 +36,7 @@ def main(
         Path | None,
         typer.Option(
             "--known",
-            help="Earlier JSON file: what today's settings would give again is not run again, and shifts that have "
-            "not run today keep their rows, marked.",
+            help="Earlier JSON file: what today's settings would give again is not run again.",
         ),
     ] = None,
     video: Annotated[Path | None, typer.Option("--video", help="Of a static camera: adapt to it, too.")] = None,
@@ -90,10 +88,9 @@ def main(
             "recordings": materials.results("recording"),
         }
         if before:
-            record["adaptations"] += earlier_rows(before, record["adaptations"], SHIFTS)
             record["detector"] = {**before["detector"], **record["detector"]}
             record["recordings"] = record["recordings"] or before["recordings"]
-        if not record["adaptations"] and not record["fits"]:
+        if not any(record[part] for part in ("adaptations", "fits", "recordings")):
             raise UserError(f"{work}: nothing has run yet")
     except UserError as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False)

@@ -15,14 +15,12 @@ from adaptation.evidence.plots import plot_adaptations
 from adaptation.evidence.statistics import differ
 from adaptation.evidence.tables import (
     COMPARISONS,
-    EARLIER,
     PAPER,
     SIGNIFICANT,
     Adaptations,
     backward_table,
     convergence_table,
     detector_table,
-    difference,
     failure_table,
     fit_legend,
     fit_table,
@@ -107,38 +105,42 @@ def _bar(grid: Adaptations) -> str:
     if change <= -wanted:
         return f"; the paper's {wanted:.0f} % on another look are reached"
     by_labels = "labels reach them" if labels <= -wanted else "nor by labels"
-    site = grid.change("site", "ours")
-    there = ", but on `site` they are" if site is not None and site <= -wanted else ""
-    return f"; the paper's {wanted:.0f} % on another look are not reached, {by_labels} ({labels:+.0f} %){there}"
+    return f"; the paper's {wanted:.0f} % on another look are not reached, {by_labels} ({labels:+.0f} %)"
 
 
 def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
     parts = []
     for where, text in (
-        ("no source", "without the source's data the losses on silhouettes change it by"),
-        ("with source", "beside its people in the target's look they change it by"),
+        ("no source", "without the source's data, losses on silhouettes change what batch norms alone give by"),
+        ("with source", "beside its people in the target's look they change what those alone give by"),
     ):
-        if gains := _gains(grid, f"{where}: both losses"):
+        if both := _gains(grid, f"{where}: both losses"):
             topology = _gains(grid, f"{where}: L_T beside L_S")
-            parts.append(f"{text} {gains}" + (f", and L_T beside L_S by {topology}" if topology else ""))
-    better, worse, count = 0, 0, 0
+            parts.append(f"{text} {both}" + (f" (L_T beside L_S: {topology})" if topology else ""))
+    gains, count = [], 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}
         if {"ours", "b2"} <= found.keys():
             count += 1
             if differ(found["ours"], found["b2"]) < SIGNIFICANT:
-                gains = found["ours"].mean() < found["b2"].mean()
-                better, worse = better + gains, worse + (not gains)
+                gains.append(float(found["b2"].mean() - found["ours"].mean()))
     if count:
-        parts.append(f"in fits without a network L_T helps in {better} of {count} conditions and harms in {worse}")
-    both = "; ".join(parts)
-    return f"{both[:1].upper()}{both[1:]}." if both else ""
+        better = [gain for gain in gains if gain > 0]
+        size = f", by {min(better):.1f} to {max(better):.1f} mm," if better else ""
+        harms = len(gains) - len(better)
+        parts.append(
+            f"in fits without a network L_T helps in {len(better)} of {count} conditions{size} and harms in {harms}"
+        )
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _gains(grid: Adaptations, comparison: str) -> str:
     pair = COMPARISONS[comparison]
     found = {target: gain for target in grid.targets if (gain := grid.against(target, *pair))}
-    return _ends({target: (-gain.mean, f"{difference(gain)} mm") for target, gain in found.items()}) if found else ""
+    if not found:
+        return ""
+    return _ends({target: (-gain.mean, f"{gain.text(sign=True, spread=False)} mm") for target, gain in found.items()})
 
 
 def _protocol(record: Record, grid: Adaptations) -> str:
@@ -150,11 +152,11 @@ def _protocol(record: Record, grid: Adaptations) -> str:
         "masks from background subtraction, found in the frames before a shift degrades them, beside "
         f"{scale['train']} labelled crops of the source, and measured on {scale['test']} others, of other people in "
         "other places. Behind ±: half of a 95 % interval over the clips of the test set (fits: over pairs); in "
-        "brackets: standard deviation over seeds, where there are several; two methods are compared on the seeds of "
-        f"both. {PROTOCOL}.\n\n"
+        "brackets: standard deviation over seeds, where there are several, which the interval does not contain; two "
+        f"methods are compared on the seeds of both. {PROTOCOL}.\n\n"
         f"Python {machine['python']}, torch {machine['torch']}, {machine['gpu'] or machine['processor']}. "
-        f"{'`make evidence` runs all of it; the' if scale['preset'] == 'small' else 'The'} command of a part stands "
-        "before it. Runs that are finished are kept in the folder and not repeated."
+        f"{'`make evidence VIDEO=vtest.avi` runs all of it; the' if scale['preset'] == 'small' else 'The'} command of "
+        "a part stands before it. Runs that are finished are kept in the folder and not repeated."
     )
 
 
@@ -175,7 +177,7 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
             "## Another site",
             "`site`: the people of `style` before one camera, which is what a deployment has: those that are measured "
             "are others than those that are adapted to, the place, light and camera are the same. Each seed is another "
-            "camera; changes, shares and differences are of the cameras that both methods have seen. "
+            f"camera{_cameras(grid)}; changes, shares and differences are of the cameras that both methods have seen. "
             + _rerun(grid, ["site"], options),
             method_table(grid, "site"),
         ]
@@ -183,8 +185,10 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
         parts += [
             "## Shifts of the image",
             "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before the shift, which "
-            f"is fair where the network's input is perturbed and kind elsewhere{_poor(grid, shifts)}. Blank: not run."
-            f"{_earlier(grid)} " + _rerun(grid, shifts, options),
+            f"is fair where the network's input is perturbed and kind elsewhere{_poor(grid, shifts)}. Of every run, "
+            "those weights are kept that agree best with masks set aside, of keypoints and labels too: where none "
+            "agree better, a run ends as it began, and labels are no lower bound. Blank: not run. "
+            + _rerun(grid, shifts, options),
             shift_table(grid, shifts, SHIFT_METHODS),
         ]
     if record["detector"]:
@@ -215,12 +219,12 @@ def _teacher(grid: Adaptations) -> list[str]:
     return [
         "## Where a teacher helps",
         "Beside its losses, a network can learn from the average of its own weights, as "
-        "`adaptation/training/teacher.py` tells. That helps where it is near, and harms where it is not. Which of both "
-        "it is shows before anything is learnt, without a label: once batch norms follow the target, a network that "
-        "is far off sees other bodies in mirror images than in the crops themselves. Where the two are at most "
-        f"{TEACHES_WITHIN:g} mm apart, the median of 256 crops, `topo-adapt adapt` takes a teacher, and less pull with "
-        "it. The limit was set when the errors of `style`, `lr-32` and the first camera of `site` were known. PA-MPJPE "
-        "in millimetres; everywhere else `ours` is what is chosen:",
+        "`adaptation/training/teacher.py` tells. That helps where it is near, and may harm where it is not. Which of "
+        "both is likely shows before anything is learnt, without a label: once batch norms follow the target, a "
+        "network that is far off sees other bodies in mirror images than in the crops themselves. Where the two are "
+        f"at most {TEACHES_WITHIN:g} mm apart, the median of 256 crops, `topo-adapt adapt` takes a teacher, and less "
+        "pull with it. The limit was set when the errors of `style`, `lr-32` and the first camera of `site` were "
+        "known; the other targets test it. PA-MPJPE in millimetres; everywhere else `ours` is what is chosen:",
         teacher_table(grid),
     ]
 
@@ -230,10 +234,14 @@ def _poor(grid: Adaptations, shifts: Sequence[str]) -> str:
     return "; poor masks say what worse ones do" if known else ""
 
 
-def _earlier(grid: Adaptations) -> str:
-    if not any("earlier" in row and row["settings"] for row in grid.rows):
-        return ""
-    return f"{EARLIER}: of an earlier commit, with another recipe or other masks from background subtraction."
+def _cameras(grid: Adaptations) -> str:
+    """What ours changes before each camera."""
+    changes = []
+    for seed in sorted(grid.shared("site", START, "ours") or ()):
+        before, after = (grid.mean("site", method, seeds={seed}) for method in (START, "ours"))
+        if before is not None and after is not None:
+            changes.append(f"{100 * (after - before) / before:+.0f} %")
+    return f" (ours: {', '.join(changes)})" if changes else ""
 
 
 def _home(grid: Adaptations) -> str:
@@ -244,7 +252,7 @@ def _home(grid: Adaptations) -> str:
     further = f", {100 * (away - home) / away:.0f} % less than here" if away else ""
     return (
         f"At home, on people and places of the source that it has not seen, the source model has {home:.1f} mm"
-        f"{further} (MPJPE {flat:.1f}). "
+        f"{further} (MPJPE {flat:.1f}; `--only 'adapt/source/*'`). "
     )
 
 
@@ -256,8 +264,9 @@ def _options(record: Record) -> str:
 
 def _rerun(grid: Adaptations, targets: Sequence[str], options: str) -> str:
     commits = _commits([row for row in grid.rows if row["target"] in targets])
-    cells = f"adapt/{targets[0] if len(targets) == 1 else '*'}/*"
-    return f"Measured at {commits}; again: `{COMMAND}{options} --only '{cells}'`, one row with `adapt/TARGET/METHOD/*`."
+    again = "again" if len(targets) == 1 else "again, one target after the other"
+    command = f"{COMMAND}{options} --only 'adapt/{targets[0]}/*'"
+    return f"Measured at {commits}; {again}: `{command}`, one row with `adapt/TARGET/METHOD/*`."
 
 
 def _commits(rows: Sequence[Row]) -> str:
@@ -279,7 +288,8 @@ def _recipe(record: Record, grid: Adaptations) -> list[str]:
         "one of these; without a teacher the pull is 5. The weights of silhouettes and prior were chosen by looking "
         "at the test parts of `style` and `lr-32` with an earlier source model, one seed; the weights of pull "
         "and of a teacher, steps, rate, and number and look of the replayed people on other crops of `style` (seed 1), "
-        "which no table shows. The other targets had no say.",
+        "which no table shows. Of the other targets, the first camera of `site` alone had a say, in the limit of the "
+        "teacher.",
         recipe_table(rows[0]),
     ]
 
@@ -292,7 +302,7 @@ def _fits(record: Record) -> list[str]:
         "## Fits without a network",
         f"PA-MPJPE in millimetres, {rows[0]['pairs']} fits per cell. Bold: the lowest mean of a row. \\*: differs from "
         f"ours with p < {SIGNIFICANT:g} (Wilcoxon's signed ranks, pairs; not corrected for the number of cells). "
-        f"Measured at {_commits(rows)}; again: `{COMMAND} --only 'fit/*'`, one cell "
+        f"Blank: not run. Measured at {_commits(rows)}; again: `{COMMAND} --only 'fit/*'`, one cell "
         "with `fit/CONDITION/LOSS`.",
         fit_table(rows),
         "Share of fits whose joints end within 2 % of the crop's side of the truth in 2D, on average / IoU with the "
@@ -322,7 +332,8 @@ def _failures(record: Record) -> list[str]:
         "## Failures",
         "How many images fail, out of those in which it could show: sides exchanged are not counted where the body "
         "faces the wrong way, depth only where a limb agrees in 2D, hidden arms only where a wrist lies before or "
-        "behind the trunk. A model that is further off has fewer images in which some kinds could show. "
+        "behind the trunk. A model that is further off has fewer images in which some kinds could show. A mask misses "
+        "a part where its IoU with the true silhouette is below 0.8. "
         "Definitions: `adaptation/evidence/failures.py`.",
         *parts,
     ]

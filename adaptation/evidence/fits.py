@@ -82,7 +82,7 @@ CONDITIONS = {
     "truncated": Condition("the lowest quarter of the person lies outside of the image", cut=0.25),
     "filmed, exact": Condition("crops of `style`, 96 px, exact masks", filmed="truth"),
     "filmed, subtracted": Condition(
-        "the same crops, masks from background subtraction", filmed="subtracted", losses=_ALL
+        "crops of `style`, 96 px, masks from background subtraction", filmed="subtracted", losses=_ALL
     ),
     "prior of other kinds": Condition(
         "the prior has seen poses of all kinds but the fitted one's, of walking, standing, sitting, ...",
@@ -107,15 +107,15 @@ LOSSES: dict[str, LossSettings] = {
     "points": LossSettings(),
 }
 LOSS_TEXTS = {
-    "b1": "squared differences of pixels",
+    "b1": "squared differences of pixels, under a weaker prior, as their gradients are weaker",
     "b2": "L_S alone",
     "b3": "L_S and squared differences of skeletons",
     "L_T": "L_T alone",
     "ours": "L_S and half of L_T",
-    "ours + pixels": "the same and three times b1",
+    "ours + pixels": "L_S, half of L_T, and three times b1",
     "ours + pull": "L_S and half of L_T, in which pull counts three times as much as push",
     "ours + bones": "L_S, half of L_T, and L_B, from the mask's skeleton to the body's bones",
-    "recipe": "all of these: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
+    "recipe": "all of it: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
     "b2 + pixels": "L_S and three times b1",
     "points": "chamfer of point sets: the body's vertices and 512 pixels of the mask",
 }

@@ -1,4 +1,4 @@
-"""What an earlier record knows: cells that need not run again, and rows of another recipe that still say something."""
+"""Cells of an earlier record that need not run again."""
 
 from __future__ import annotations
 
@@ -38,21 +38,22 @@ def load_record(path: Path) -> Record:
 
 def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], materials: Materials) -> int:
     """Keep the rows that today's settings would give again, where they have not run yet; their number."""
-    rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part] if "earlier" not in row}
-    scale, then, count = materials.scale, record["materials"], 0
+    then, count = record["materials"], 0
+    if any(then.get(name) != value for name, value in asdict(materials.scale).items()):
+        return 0
+    rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part]}
     for cell in [*adaptations, *fits]:
         row = rows.get(cell.name)
         if row is None or materials.has_run(cell.name):
             continue
         if isinstance(cell, FitCell):
-            masked = CONDITIONS[cell.condition].filmed == "subtracted"
-            same = row["pairs"] == scale.pairs and then["fit_steps"] == scale.fit_steps
+            masked, same = CONDITIONS[cell.condition].filmed == "subtracted", True
         else:
             masked = cell.adapts  # the source model is measured on exact masks
             today = settings_of(cell, materials) if cell.adapts else None
             if today and (apart := row.get("apart")) is not None:
                 today = decide(cell, today, apart)  # as it was chosen then, from the same crops
-            same = then["test"] == scale.test and _plain(row["settings"]) == _plain(today and asdict(today))
+            same = _plain(row["settings"]) == _plain(today and asdict(today))
         if same and (then.get("films", 1) == FILMS or not masked):
             materials.keep(cell.name, row)
             count += 1
@@ -64,16 +65,6 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
             materials.keep(failures.name, row)
             count += 1
     return count
-
-
-def earlier_rows(record: Record, rows: list[Row], targets: tuple[str, ...]) -> list[Row]:
-    """Rows of adaptations with other settings than today's, of methods on these targets that have not run today.
-
-    They are marked as ``earlier``.
-    """
-    done = {(row["target"], row["method"]) for row in rows}
-    kept = [row for row in record["adaptations"] if row["target"] in targets]
-    return [{**row, "earlier": True} for row in kept if (row["target"], row["method"]) not in done]
 
 
 def _plain(settings: Row | None) -> Row | None:

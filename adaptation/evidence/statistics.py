@@ -12,23 +12,33 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with half of its 95 % confidence interval; not a number where one value alone is known."""
+    """A mean, half of its 95 % confidence interval, and its spread over seeds; NaN where one value alone is known."""
 
     mean: float
     half: float
+    spread: float = np.nan
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f}" if np.isnan(self.half) else f"{self.mean:.1f} ± {self.half:.1f}"
+        return self.text()
+
+    def text(self, *, sign: bool = False, spread: bool = True) -> str:
+        """As "61.6 ± 5.4 (1.1)"."""
+        mean = f"{self.mean:+.1f}" if sign else f"{self.mean:.1f}"
+        half = "" if np.isnan(self.half) else f" ± {self.half:.1f}"
+        seeds = f" ({self.spread:.1f})" if spread and not np.isnan(self.spread) else ""
+        return f"{mean}{half}{seeds}"
 
 
 def estimate(values: Numbers) -> Estimate:
-    """Of independent values (N,)."""
+    """Of independent values (N,), or of such from several seeds, (S, N)."""
+    seeds = np.atleast_2d(values)
+    means, values = seeds.mean(1), seeds.mean(0)
     half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return Estimate(float(values.mean()), float(half))
+    return Estimate(float(values.mean()), float(half), float(means.std(ddof=1)) if len(means) > 1 else np.nan)
 
 
 def paired(first: Numbers, second: Numbers) -> Estimate:
-    """Of the differences first - second, (N,) each."""
+    """Of the differences first - second, (N,) or (S, N) each."""
     return estimate(first - second)
 
 

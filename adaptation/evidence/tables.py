@@ -18,7 +18,6 @@ Row = dict[str, Any]
 # PA-MPJPE and MPJPE that the paper's adaptation removes on its own data, in percent, where it gives them.
 PAPER = {"style": (29.0, None), "lr-32": (10.5, 25.0), "uap-16": (13.0, 23.0)}
 SIGNIFICANT = 0.01
-EARLIER = " †"
 
 
 class Adaptations:
@@ -33,24 +32,17 @@ class Adaptations:
         self.targets = [name for name in TARGETS if any(row["target"] == name for row in rows)]
         self.methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
 
-    def methods_of(self, target: str) -> list[str]:
-        """Those that were run on a target."""
-        return [name for name in self.methods if self.of(target, name)]
-
     def of(self, target: str, method: str) -> list[Row]:
         """The seeds of a cell; none where it was not run."""
-        return [row for row in self.rows if row["target"] == target and row["method"] == method]
-
-    def is_earlier(self, target: str, method: str) -> bool:
-        """Whether a cell was run with the recipe of an earlier commit."""
-        return any("earlier" in row for row in self.of(target, method))
+        rows = [row for row in self.rows if row["target"] == target and row["method"] == method]
+        return sorted(rows, key=lambda row: int(row["seed"]))
 
     def clips(
         self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
     ) -> Numbers | None:
-        """Means of the test set's clips over the seeds, or those given, or None where the cell was not run."""
+        """Means of the test set's N clips with each of S seeds, or those given, (S, N); None where there is none."""
         rows = [row for row in self.of(target, method) if seeds is None or row["seed"] in seeds]
-        return np.mean([row[measure] for row in rows], axis=0) if rows else None
+        return np.array([row[measure] for row in rows]) if rows else None
 
     def mean(self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None) -> float | None:
         """Over clips and seeds."""
@@ -74,10 +66,8 @@ class Adaptations:
         return None if before is None or after is None else 100 * (after - before) / before
 
     def gap(self, target: str, method: str) -> float | None:
-        """Percent of what labels gain; None where labels gain nothing, or by an earlier recipe."""
+        """Percent of what labels gain; None where labels gain nothing."""
         names = ("source-only", method, "labels")
-        if len({self.is_earlier(target, name) for name in names[1:]}) > 1:
-            return None
         seeds = self.shared(target, *names)
         before, after, best = (self.mean(target, name, seeds=seeds) for name in names)
         if before is None or after is None or best is None or best >= before:
@@ -85,12 +75,10 @@ class Adaptations:
         return 100 * (before - after) / (before - best)
 
     def against(self, target: str, method: str, other: str) -> Estimate | None:
-        """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have, by one recipe."""
-        if self.is_earlier(target, method) != self.is_earlier(target, other) and "source-only" not in (method, other):
-            return None
+        """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
         seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
         seeds = self._common(target, seeded)
-        first, second = (self.clips(target, name, seeds=seeds) for name in (method, other))
+        first, second = (self.clips(target, name, seeds=seeds if name in seeded else None) for name in (method, other))
         return None if first is None or second is None else paired(first, second)
 
 
@@ -109,7 +97,7 @@ def method_table(grid: Adaptations, target: str) -> str:
             f"| {method} | {_mean(grid, target, method)} "
             f"| {'' if start else _percent(grid.change(target, method))} "
             f"| {'' if start else _share(grid.gap(target, method))} "
-            f"| {'' if method == 'ours' else difference(grid.against(target, method, 'ours'))} "
+            f"| {'' if method == 'ours' else _difference(grid.against(target, method, 'ours'))} "
             f"| {grid.mean(target, method, 'mpjpe'):.1f} "
             f"| {'' if start else _percent(grid.change(target, method, 'mpjpe'))} "
             f"| {grid.mean(target, method, 'iou'):.3f} | {_minutes([row['seconds'] for row in rows])} |"
@@ -124,8 +112,7 @@ def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str
         cells = []
         for target in targets:
             flat = grid.mean(target, method, "mpjpe")
-            mark = EARLIER if grid.is_earlier(target, method) else ""
-            cells.append("" if flat is None else f"{_mean(grid, target, method)} / {flat:.0f}{mark}")
+            cells.append("" if flat is None else f"{_mean(grid, target, method)} / {flat:.0f}")
         lines.append(f"| {method} | {' | '.join(cells)} |")
     changes = [[grid.change(target, "ours", measure) for measure in ("pa_mpjpe", "mpjpe")] for target in targets]
     lines.append(f"| ours, change | {' | '.join(' / '.join(filter(None, map(_percent, pair))) for pair in changes)} |")
@@ -148,7 +135,7 @@ COMPARISONS = {
 def loss_table(grid: Adaptations) -> str:
     """What the parts of the losses on silhouettes change, on the targets where any of it is known."""
     changes = {
-        name: {target: difference(grid.against(target, *pair)) for target in grid.targets}
+        name: {target: _difference(grid.against(target, *pair)) for target in grid.targets}
         for name, pair in COMPARISONS.items()
     }
     targets = [target for target in grid.targets if any(change[target] for change in changes.values())]
@@ -177,7 +164,7 @@ def teacher_table(grid: Adaptations) -> str:
             place = f", camera {' and '.join(map(str, sorted(seeds)))}" if target == "site" else ""
             lines.append(
                 f"| {target}{place} | {np.mean([rows[seed]['apart'] for seed in seeds]):.0f} "
-                f"| {estimate(without)} | {estimate(taught)} | {difference(paired(taught, without))} "
+                f"| {estimate(without)} | {estimate(taught)} | {_difference(paired(taught, without))} "
                 f"| {'a teacher' if chosen else 'none'} |"
             )
     return "\n".join(lines)
@@ -301,9 +288,8 @@ def fit_legend() -> str:
 
 def _mean(grid: Adaptations, target: str, method: str) -> str:
     """PA-MPJPE with its interval, and its standard deviation over seeds; nothing where it was not run."""
-    clips, seeds = grid.clips(target, method), [np.mean(row["pa_mpjpe"]) for row in grid.of(target, method)]
-    spread = f" ({np.std(seeds, ddof=1):.1f})" if len(seeds) > 1 else ""
-    return "" if clips is None else f"{estimate(clips)}{spread}"
+    clips = grid.clips(target, method)
+    return "" if clips is None else str(estimate(clips))
 
 
 def _percent(value: float | None) -> str:
@@ -319,11 +305,9 @@ def _minutes(seconds: Sequence[float | None]) -> str:
     return f"{np.mean(known) / 60:.1f}" if known else ""
 
 
-def difference(value: Estimate | None) -> str:
-    """With its sign and its interval; nothing where it is not known."""
-    if value is None:
-        return ""
-    return f"{value.mean:+.1f}" if np.isnan(value.half) else f"{value.mean:+.1f} ± {value.half:.1f}"
+def _difference(value: Estimate | None) -> str:
+    """With its sign; nothing where it is not known."""
+    return "" if value is None else value.text(sign=True)
 
 
 def _paper(target: str) -> str:

@@ -17,11 +17,12 @@ import torch
 from adaptation.body import Body
 from adaptation.domains.dataset import FILMS
 from adaptation.errors import UserError
+from adaptation.evidence.__main__ import main
 from adaptation.evidence.cells import METHODS, OTHER, Cell, decide, run_adaptations, settings_of
 from adaptation.evidence.document import write_document
 from adaptation.evidence.failures import TITLES
 from adaptation.evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
-from adaptation.evidence.known import earlier_rows, load_record, take_over
+from adaptation.evidence.known import load_record, take_over
 from adaptation.evidence.materials import FULL, Materials, Scale
 from adaptation.evidence.statistics import differ, estimate, paired
 from adaptation.metrics import pa_mpjpe, silhouette_iou
@@ -82,9 +83,9 @@ def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
     assert "changes its PA-MPJPE by -40 % on people of another look (200 to 120 mm)." in text
     assert "That is 80 % (`style`) of what labels of the same crops gain; the paper's 29 % on another" in text
     assert (
-        "Without the source's data the losses on silhouettes change it by -35.0 ± 0.0 mm (`style`), and L_T beside L_S "
-        "by -5.0 ± 0.0 mm (`style`); beside its people in the target's look they change it by -20.0 ± 0.0 mm "
-        "(`style`), and L_T beside L_S by -10.0 ± 0.0 mm (`style`)." in text
+        "Without the source's data, losses on silhouettes change what batch norms alone give by -35.0 ± 0.0 mm "
+        "(`style`) (L_T beside L_S: -5.0 ± 0.0 mm (`style`)); beside its people in the target's look they change what "
+        "those alone give by -20.0 ± 0.0 mm (`style`) (L_T beside L_S: -10.0 ± 0.0 mm (`style`))." in text
     )
     assert "| ours | 120.0 ± 3.9 | -40.0 % | 80 % |  | 300.0 | -25.0 % | 0.500 | 1.5 |" in text
     assert "| b2 | 130.0 ± 3.9 | -35.0 % | 70 % | +10.0 ± 0.0 |" in text
@@ -98,7 +99,8 @@ def test_a_site_has_a_table_of_its_own(tmp_path: Path) -> None:
     site = record_of({"source-only": (200.0, 400.0), "ours": (100.0, 300.0)}, "site", seeds=2)
     text = written({**look, "adaptations": [*look["adaptations"], *site["adaptations"]]}, tmp_path)  # type: ignore[misc]
     assert "by -5 % on people of another look (200 to 190 mm) and by -50 % where they pass before one camera" in text
-    assert "are not reached, nor by labels (-10 %), but on `site` they are." in text
+    assert "are not reached, nor by labels (-10 %)." in text
+    assert "Each seed is another camera (ours: -50 %, -50 %); changes" in text
     assert text.index("## Another site") < text.index("| ours | 100.5 ± ")
     assert "## Shifts of the image" not in text
 
@@ -233,7 +235,7 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     first.keep(fit.name, {"pairs": 5, "commit": "abc"})
     rows = [first.result(cell.name) for cell in cells]
     rows[1]["settings"]["rate"] = 7.0
-    scale = {"test": 12, "fit_steps": 2, "films": FILMS}
+    scale = {**asdict(TINY), "films": FILMS}
     record = {"materials": scale, "adaptations": rows, "fits": [first.result(fit.name)]}
     assert take_over(record, cells, [fit], second) == 3
     assert [second.has_run(cell.name) for cell in cells] == [True, False, True]
@@ -244,14 +246,13 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     assert second.result("failures/style") == failed
     other = Materials(tmp_path / "other", TINY, "float32", 1)
     assert take_over({**record, "failures": [failed]}, cells[:2], [], other) == 1  # not of a run that is not known
-    early = {**record, "adaptations": [{**row, "earlier": True} for row in rows], "fits": []}
-    assert take_over(early, cells, [], Materials(tmp_path / "early", TINY, "float32", 1)) == 0  # of other masks
     rows[2] |= {"settings": asdict(taught(settings_of(cells[2], first))), "apart": 40.0}  # what was chosen, and why
     third = Materials(tmp_path / "chosen", TINY, "float32", 1)
     assert take_over(record, [*cells, Cell("style", "ours, other choice", 0)], [], third) == 2
     assert third.result(cells[2].name)["settings"]["teacher_weight"] == 2
-    record["materials"] = {**scale, "test": 99, "fit_steps": 99}
-    assert take_over(record, cells, [fit], Materials(tmp_path / "third", TINY, "float32", 1)) == 0
+    for name, value in {"test": 99, "detector_steps": 99, "preset": "paper"}.items():
+        record["materials"] = {**scale, name: value}
+        assert take_over(record, cells, [fit], Materials(tmp_path / name, TINY, "float32", 1)) == 0
     record["materials"] = {**scale, "films": FILMS - 1}  # the fit's masks are drawn, the source model sees none
     assert take_over(record, cells, [fit], Materials(tmp_path / "fourth", TINY, "float32", 1)) == 2
 
@@ -263,18 +264,17 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
         load_record(tmp_path / "known.json")
 
 
-def test_earlier_shifts_keep_their_rows_and_are_marked(tmp_path: Path) -> None:
-    earlier = record_of({"source-only": (200.0, 400.0), "ours": (120.0, 300.0)}, target="lr-32")
-    today = record_of({"source-only": (190.0, 400.0)}, target="lr-32")
-    rows = today["adaptations"]
-    assert earlier_rows(earlier, rows, ("night",)) == []  # type: ignore[arg-type]
-    rows = [*rows, *earlier_rows(earlier, rows, ("lr-32",))]  # type: ignore[misc, arg-type]
-    text = written({**today, "adaptations": rows}, tmp_path)
-    assert "| source-only | 190.0 ± 3.9 / 400 |" in text
-    assert "| ours | 120.0 ± 3.9 / 300 † |" in text
-    assert " †: of an earlier commit, with another recipe or other masks " in text
-    labels = record_of({"labels": (100.0, 200.0)}, target="lr-32")["adaptations"]
-    assert "of what labels of the same crops gain" not in written({**today, "adaptations": [*rows, *labels]}, tmp_path)  # type: ignore[misc]
+def test_what_seeds_change_stands_beside_every_difference(tmp_path: Path) -> None:
+    record = record_of({"norms": (70.0, 150.0), "ours, no replay": (64.0, 140.0)}, seeds=2)
+    rows = record["adaptations"]
+    rows[3]["pa_mpjpe"] = [61.0, 65.0]  # type: ignore[index]
+    assert "| no source: both losses | -7.0 ± 0.0 (1.4) |" in written(record, tmp_path)
+
+
+def test_a_recording_alone_is_gathered(tmp_path: Path) -> None:
+    Materials(tmp_path, Scale(), "float32", 1).keep("recording/cam", {"video": "cam.avi"})
+    main(work=tmp_path, gather=True, out=tmp_path / "evidence.json")
+    assert load_record(tmp_path / "evidence.json")["recordings"][0]["video"] == "cam.avi"
 
 
 def test_what_a_teacher_changes_stands_beside_what_is_known_before(tmp_path: Path) -> None:
