@@ -1,7 +1,8 @@
 // Rasterisation of triangle meshes: the nearest face at every pixel's centre, with its barycentrics and depth.
 //
-// A face covers the centres inside it and on its edges; both windings count, one whose doubled area is at most
-// 1e-8 pixel^2 does not. Barycentrics and depth are affine in the image (weak perspective). The least z wins; among
+// A face covers the centres inside it and those within 1e-8 pixels of an edge, so that rounding leaves no hole where
+// faces meet. Both windings count, one whose doubled area is at most 1e-8 pixel^2 does not.
+// Barycentrics and depth are affine in the image (weak perspective). The least z wins; among
 // equals, the face of least index. Computed in double for both dtypes. Not differentiable.
 // Face index -1, barycentrics 0 and depth +inf where there is no face. Deterministic. Coordinates that are not
 // finite or huge and wrong indices: an error on the CPU; on CUDA such faces are skipped.
@@ -13,6 +14,8 @@
 #include "m2s.h"
 
 namespace topo {
+
+constexpr double kOnEdge = 1e-8;  // pixels: more than double precision loses to corners as far off as 2^24
 
 // Barycentric k at a pixel is (base[k] + step_x[k] * dx + step_y[k] * dy), dx and dy counted from pixel (x0, y0).
 struct RasterFace {
@@ -28,7 +31,8 @@ using RasterResult = std::tuple<Tensor, Tensor, Tensor>;
 template <typename Draw>
 RasterResult rasterize_meshes(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size,
                               Draw&& draw) {
-  const M2sParams p = mesh_params("rasterize", vertices, faces, size, true);
+  M2sParams p = mesh_params("rasterize", vertices, faces, size, true);
+  p.reach = kOnEdge;
   RasterResult result{torch::stable::new_empty(vertices, {p.count, p.height, p.width}, ScalarType::Long),
                       torch::stable::new_empty(vertices, {p.count, p.height, p.width, 3}),
                       torch::stable::new_empty(vertices, {p.count, p.height, p.width})};
@@ -66,12 +70,20 @@ TOPO_HOST_DEVICE bool raster_face(const M2sParams& p, const Real* vertices, cons
 
 TOPO_HOST_DEVICE bool raster_pixel(const RasterFace& face, int64_t x, int64_t y, RasterHit& hit) {
   const double dx = static_cast<double>(x - face.box.x0), dy = static_cast<double>(y - face.box.y0);
+  double whole = 1.0;
+  for (int k = 0; k < 3; ++k) {
+    const double sx = face.step_x[k], sy = face.step_y[k], weight = face.base[k] + sx * dx + sy * dy;
+    // A barycentric grows by the length of (sx, sy) with every pixel away from its edge.
+    if (!(weight >= 0.0) && !(weight * weight <= kOnEdge * kOnEdge * (sx * sx + sy * sy))) return false;
+    hit.weight[k] = weight >= 0.0 ? weight : 0.0;
+    whole += hit.weight[k] - weight;
+  }
   hit.depth = 0.0;
   for (int k = 0; k < 3; ++k) {
-    hit.weight[k] = face.base[k] + face.step_x[k] * dx + face.step_y[k] * dy;
+    if (whole != 1.0) hit.weight[k] /= whole;
     hit.depth += hit.weight[k] * face.depth[k];
   }
-  return hit.weight[0] >= 0.0 && hit.weight[1] >= 0.0 && hit.weight[2] >= 0.0;
+  return true;
 }
 
 }  // namespace topo

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from topokernels._registration import check_same_shape, register_autograd
+from topokernels._registration import check_matches, check_same_device, register_autograd
 
 _LIBRARY = torch.library.Library("topo", "IMPL")
 
@@ -82,11 +82,10 @@ def m2s(
         >>> bool(triangle.grad[0, 1, 0] > 0)  # moving that corner outward covers more
         True
     """
-    size = [size, size] if isinstance(size, int) else list(size)
     return torch.ops.topo.m2s.default(
         vertices,
         faces,
-        size,
+        image_size(size),
         sigma=sigma,
         blur_radius=blur_radius,
         binary=binary,
@@ -94,6 +93,11 @@ def m2s(
         window=window,
         gain=gain,
     )
+
+
+def image_size(size: int | Sequence[int]) -> list[int]:
+    """[H, W] of a pair, or of one number for both, numpy's and symbolic ones too."""
+    return list(size) if isinstance(size, Iterable) else [size, size]
 
 
 def _m2s(
@@ -156,6 +160,7 @@ def check_mesh(op: str, vertices: Tensor, faces: Tensor, size: Sequence[int], de
         faces.dim() in (2, 3) and faces.shape[-1] == 3,
         lambda: f"{op}: faces must have shape (F, 3) or (B, F, 3), got {tuple(faces.shape)}",
     )
+    check_same_device(op, "faces", faces, "vertices", vertices)
     torch._check(len(size) == 2, lambda: f"{op}: size must be (height, width), got {len(size)} values")
 
 
@@ -174,7 +179,7 @@ def _fake_silhouette(vertices: Tensor, faces: Tensor, size: Sequence[int], *_: A
 
 @torch.library.register_fake("topo::m2s_backward")
 def _fake_backward(grad: Tensor, vertices: Tensor, faces: Tensor, coverage: Tensor, *_: Any) -> Tensor:
-    check_same_shape("m2s_backward", "grad", grad, "coverage", coverage)
+    check_matches("m2s_backward", "grad", grad, "coverage", coverage)
     check_mesh("m2s_backward", vertices, faces, coverage.shape[2:], depth=False)
     return vertices.new_empty(vertices.shape)
 
@@ -184,9 +189,9 @@ def _fake_silhouette_backward(
     grad: Tensor, vertices: Tensor, faces: Tensor, silhouette: Tensor, coverage: Tensor, *_: Any
 ) -> Tensor:
     op = "m2s_silhouette_backward"
-    check_same_shape(op, "grad", grad, "coverage", coverage)
+    check_matches(op, "grad", grad, "coverage", coverage)
     check_mesh(op, vertices, faces, coverage.shape[2:], depth=False)
-    check_same_shape(op, "silhouette", silhouette, "coverage", coverage)
+    check_matches(op, "silhouette", silhouette, "coverage", coverage)
     return vertices.new_empty(vertices.shape)
 
 

@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from topokernels._registration import register_autograd
-from topokernels.m2s import check_mesh, fold_meshes
+from topokernels.m2s import check_mesh, fold_meshes, image_size
 
 
 def rasterize(vertices: Tensor, faces: Tensor, size: int | Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """The nearest face at the centre of every pixel, for overlays, shading and part maps.
 
-    A face covers the pixel centres inside it and on its edges. Both windings count; a face whose
-    doubled area is at most 1e-8 pixel^2 does not. The least z wins, among equals the face of least
-    index.
+    A face covers the pixel centres inside it and those within 1e-8 pixels of an edge, so that
+    rounding leaves no hole where faces meet. Both windings count; a face whose doubled area is at
+    most 1e-8 pixel^2 does not. The least z wins, among equals the face of least index.
 
     Args:
         vertices: (B, V, 3), float32 or float64: x right and y down in pixels, pixel centres at
@@ -53,8 +54,7 @@ def rasterize(vertices: Tensor, faces: Tensor, size: int | Sequence[int]) -> tup
         tensor([[[1.5000, 1.5000],
                  [2.5000, 2.5000]]])
     """
-    size = [size, size] if isinstance(size, int) else list(size)
-    index, barycentrics, depth = torch.ops.topo.rasterize.default(vertices, faces, size)
+    index, barycentrics, depth = torch.ops.topo.rasterize.default(vertices, faces, image_size(size))
     return index, barycentrics, depth
 
 
@@ -77,7 +77,13 @@ def _backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
     return None, None, None
 
 
-register_autograd("rasterize", _backward, setup_context=_setup_context)
+def _forward_mode(vertices: Tensor, faces: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    plain = forward_ad.unpack_dual(vertices, level=0).primal
+    index, barycentrics, depth = torch.ops.topo.rasterize.default(plain, faces, size)
+    return index, barycentrics, depth
+
+
+register_autograd("rasterize", _backward, setup_context=_setup_context, forward_mode=_forward_mode)
 for _device in ("cpu", "cuda"):
     torch.library.register_autocast("topo::rasterize", _device, torch.float32)
 

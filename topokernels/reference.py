@@ -125,7 +125,7 @@ def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
 
 
 def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Nearest face, barycentrics and depth, every face at every pixel."""
+    """Nearest face, barycentrics and depth, every face at every pixel; one within 1e-8 pixels of an edge is inside."""
     height, width = size
     corners = _corners(vertices, faces)  # (B, F, 3, 3)
     count = corners.shape[0]
@@ -142,7 +142,12 @@ def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[T
     offset = _pixel_centres(size).to(vertices) - a[:, :, :, None, None, :]
     side = edge[..., 0] * offset[..., 1] - edge[..., 1] * offset[..., 0]
     weights = side / torch.where(kept, area, 1)[..., None, None, None]  # (B, F, 3, H, W)
-    covers = (weights >= 0).all(2) & kept[..., None, None]
+    slack = 1e-8 * edge.norm(dim=-1) / torch.where(kept, area, 1).abs()[..., None, None, None]
+    low, high = (extreme(corners[..., None, None, :2], dim=2) for extreme in (torch.amin, torch.amax))
+    beyond = torch.maximum(low - _pixel_centres(size).to(low), _pixel_centres(size).to(low) - high).amax(-1)
+    covers = (weights >= -slack).all(2) & kept[..., None, None] & (beyond <= 1e-8)
+    weights = weights.clamp(min=0)
+    weights = weights / weights.sum(2, keepdim=True)
     depths = (weights * corners[..., 2, None, None]).sum(2)
     depths = torch.where(covers, depths, math.inf)
     index = depths.argmin(1)  # the first of equals

@@ -63,6 +63,33 @@ def test_shared_edges_leave_no_gap() -> None:
     assert (index[0].diagonal()[:9] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rounding_leaves_no_hole_on_edges_and_corners(dtype: torch.dtype, device: torch.device) -> None:
+    corner = torch.tensor([[[2.5, 1.5, 1], [0.5, 3.5, 1], [3.5, 3.5, 1]]], dtype=dtype)
+    index, barycentrics, _ = (a[0, 3, 3].cpu() for a in rasterize(corner.to(device), loose_faces(1).to(device), 4))
+    assert index == 0 and barycentrics.tolist() == [0, 0, 1]
+    # The centre of pixel (27, 45) lies on the shared edge, three quarters along.
+    kite = torch.tensor([[[0.5, 0.5, 1], [60.5, 36.5, 5], [-53.5, 126.5, 1], [46.5, -31.5, 1]]], dtype=dtype)
+    faces = torch.tensor([[0, 1, 2], [0, 1, 3]])
+    index, barycentrics, depth = (a[0, 27, 45].cpu() for a in rasterize(kite.to(device), faces.to(device), 64))
+    assert index == 0 and depth == 4
+    torch.testing.assert_close(barycentrics, torch.tensor([0.25, 0.75, 0], dtype=dtype))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_covers_what_the_exact_silhouette_covers(seed: int) -> None:
+    """Corners on pixel centres, so that edges run through others; the thinnest faces are 1e-9 pixels high."""
+    generator = torch.Generator().manual_seed(seed)
+    flat = torch.randint(0, 24, (1, 90, 2), generator=generator).double() + 0.5
+    flat[:, 60:] += 1e-9 * torch.rand(1, 30, 2, generator=generator).double()
+    vertices, faces = torch.cat([flat, flat[..., :1]], dim=2), loose_faces(30)
+    index, barycentrics, depth = rasterize(vertices, faces, 24)
+    assert torch.equal((index >= 0)[:, None].double(), m2s(vertices, faces, 24, sigma=0.1, exact=True))
+    hit = index >= 0
+    torch.testing.assert_close(barycentrics[hit].sum(-1), torch.ones(int(hit.sum())).double())
+    assert (barycentrics >= 0).all() and (depth[hit] > 0.4).all() and (depth[hit] < 25).all()
+
+
 def test_front_of_a_sphere_and_the_same_silhouette_as_m2s() -> None:
     unit, faces = sphere(16, 24)
     vertices = (unit * 12 + 16.03)[None]
