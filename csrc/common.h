@@ -102,10 +102,15 @@ inline void check_same_shape(const char* op, const char* argument, const Tensor&
              shape_str(tensor));
 }
 
+inline std::string device_str(const Tensor& tensor) {
+  return tensor.is_cuda() ? "cuda:" + std::to_string(tensor.get_device_index()) : "cpu";
+}
+
 inline void check_same_device(const char* op, const char* argument, const Tensor& tensor, const char* other_argument,
                               const Tensor& other) {
   TOPO_CHECK(tensor.is_cuda() == other.is_cuda() && tensor.get_device_index() == other.get_device_index(), op, ": ",
-             argument, " must be on the device of ", other_argument);
+             argument, " must be on the device of ", other_argument, " ", device_str(other), ", got ",
+             device_str(tensor));
 }
 
 // The window of an n x n filter: odd, at least 3. Returns its radius.

@@ -17,6 +17,10 @@ std::tuple<Tensor, Tensor> launch_mask_chamfer(const Tensor& pred, const Tensor&
   const bool on_chip = fits_on_chip(p.thinning);
   ChamferSums result(pred, args.result, count, on_chip ? 1 : chunks_of(n));
   if (count == 0) return {result.pull, result.push};
+  if (n == 0) {  // sums over nothing
+    torch::stable::zero_(result.pull), torch::stable::zero_(result.push);
+    return {result.pull, result.push};
+  }
   const Tensor x = torch::stable::contiguous(pred);
   const Tensor t = chamfer_map(target, maps), d = chamfer_map(target_distance, maps);
   const auto* source = static_cast<const T*>(x.const_data_ptr());
@@ -49,11 +53,11 @@ std::tuple<Tensor, Tensor> launch_mask_chamfer(const Tensor& pred, const Tensor&
     for (int64_t first = 0; first < count; first += at_once) {
       const int64_t images = first + at_once < count ? at_once : count - first, offset = first * n;
       auto* marks = soft.slots ? soft_images + first : nullptr;
-      launch_levels(source + offset, !skeletons, column_data, level_data, marks, images, p.thinning, stream);
+      launch_levels("mask_chamfer", source + offset, !skeletons, column_data, level_data, marks, images, p.thinning, stream);
       if (skeletons) {
         ridges_kernel<uint8_t>
             <<<pixel_blocks(images * n), kPixelThreads, 0, stream>>>(level_data, ridge_data, images, p.ridges);
-        launch_levels(ridge_data, true, column_data, level_data, nullptr, images, p.thinning, stream);
+        launch_levels("mask_chamfer", ridge_data, true, column_data, level_data, nullptr, images, p.thinning, stream);
       }
       level_sums_kernel<M, Real><<<static_cast<unsigned int>(images * result.chunks), kPixelThreads, 0, stream>>>(
           level_data, target_data + offset, distance_data + offset, result.sums<Real>().from(first), n);

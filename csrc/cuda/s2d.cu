@@ -29,7 +29,7 @@ void launch_s2d(const Tensor& mask, Tensor& distance, int64_t count, const S2dPa
     if (soft.slots) cudaMemsetAsync(soft_images, 0, count * sizeof(int32_t), stream);
     for (int64_t first = 0; first < count; first += at_once) {
       const int64_t images = first + at_once < count ? at_once : count - first;
-      launch_levels(source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()), result + first * n,
+      launch_levels("s2d", source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()), result + first * n,
                     soft.slots ? soft_images + first : nullptr, images, p, stream);
     }
   }

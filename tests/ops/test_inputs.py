@@ -10,7 +10,9 @@ from samples import FLOAT_DTYPES, MASK_DTYPES, blobs
 LOSSES = ("chamfer", "topology_loss", "topology_loss literal")
 
 
-@pytest.mark.parametrize("shape", [(0, 5, 6), (2, 0, 6), (2, 5, 0), (2, 0, 3, 4), (0, 0), (1, 1), (1, 7), (6, 1)])
+@pytest.mark.parametrize(
+    "shape", [(0, 5, 6), (2, 0, 6), (2, 5, 0), (2, 0, 3, 4), (0, 0), (2, 0, 300), (2, 300, 0), (1, 1), (1, 7), (6, 1)]
+)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_zero_size_and_thin(name: str, shape: tuple[int, ...], device: torch.device) -> None:
     mask = torch.ones(shape, device=device)
