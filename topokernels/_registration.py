@@ -8,6 +8,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from torch import Tensor
 from torch._functorch import autograd_function as functorch
+from torch.autograd import forward_ad
 
 import topokernels._library  # noqa: F401  the operators must exist before anything is registered
 
@@ -21,6 +22,7 @@ def register_autograd(
     backward: Callable[..., Any],
     *,
     setup_context: Callable[..., None] = lambda **_: None,
+    forward_mode: Callable[..., Any] | None = None,
 ) -> None:
     """``torch.library.register_autograd`` that works under ``torch.func.grad`` too.
 
@@ -32,6 +34,8 @@ def register_autograd(
         backward: ``backward(ctx, *grads)`` gives one gradient per positional argument.
             ``ctx.needs_input_grad`` begins with these arguments.
         setup_context: called with ``ctx``, ``inputs``, ``keyword_only_inputs`` and ``output``.
+        forward_mode: the operator in plain torch, which is called where an input has a tangent.
+            None: that is an error; the tangent would be lost without a word.
     """
     overload = getattr(torch.ops.topo, op).default
     options = [argument for argument in overload._schema.arguments if argument.kwarg_only]
@@ -41,32 +45,46 @@ def register_autograd(
         with torch._C._AutoDispatchBelowAutograd():
             return overload.redispatch(keyset & torch._C._after_autograd_keyset, *inputs, **given)
 
-    # Not autograd.Function: that refuses to run inside a transform.
-    class Recorded(torch.autograd.function._SingleLevelFunction):
-        @staticmethod
-        def forward(ctx: Any, *arguments: Any) -> Any:
-            *inputs, keyset, given = arguments
-            output = below_autograd(keyset, tuple(inputs), given)
-            setup_context(ctx=ctx, inputs=inputs, keyword_only_inputs=defaults | given, output=output)
-            return output
+    def record_forward(ctx: Any, *arguments: Any) -> Any:
+        *inputs, keyset, given = arguments
+        output = below_autograd(keyset, tuple(inputs), given)
+        setup_context(ctx=ctx, inputs=inputs, keyword_only_inputs=defaults | given, output=output)
+        return output
 
-        @staticmethod
-        def backward(ctx: Any, *grads: Tensor) -> Any:
-            result = backward(ctx, *grads)
-            return (*(result if isinstance(result, tuple) else (result,)), None, None)
+    def record_backward(ctx: Any, *grads: Tensor) -> Any:
+        result = backward(ctx, *grads)
+        return (*(result if isinstance(result, tuple) else (result,)), None, None)
+
+    # Not autograd.Function: that refuses to run inside a transform. grad_fn and profiler show the class's name.
+    single_level: Any = torch.autograd.function._SingleLevelFunction
+    methods = {"forward": staticmethod(record_forward), "backward": staticmethod(record_backward)}
+    recorded = type(single_level)(f"topo_{op}_", (single_level,), methods)
+
+    def with_tangents(*inputs: Any, **given: Any) -> Any:
+        if forward_mode is None:
+            raise RuntimeError(
+                f"{op}: forward-mode derivatives (torch.func.jvp, jacfwd, hessian) are not defined. Use reverse mode."
+            )
+        return forward_mode(*inputs, **given)
 
     # Looked up once: on small images the call itself is what takes the time.
     grad_enabled, requires_grad = torch.is_grad_enabled, torch._C._any_requires_grad
-    apply: Any = Recorded.apply  # type: ignore[attr-defined]
+    apply: Any = recorded.apply
     redispatch, after_autograd = overload._handle.redispatch_boxed, torch._C._after_autograd_keyset
 
     def kernel(keyset: Any, *inputs: Any, **given: Any) -> Any:
+        if forward_ad._current_level >= 0 and any(map(_has_tangent, inputs)):
+            return with_tangents(*inputs, **given)
         if not (grad_enabled() and requires_grad(*inputs)):
             return redispatch(keyset & after_autograd, *inputs, **given)
         with functorch.enable_single_level_autograd_function():  # type: ignore[attr-defined]
             return apply(*inputs, keyset, given)
 
     _LIBRARY.impl(op, kernel, "Autograd", with_keyset=True)
+
+
+def _has_tangent(value: Any) -> bool:
+    return isinstance(value, Tensor) and forward_ad.unpack_dual(value, level=0).tangent is not None
 
 
 def forbid_double_backward(op: str) -> None:
@@ -117,11 +135,20 @@ def check_floating(op: str, argument: str, tensor: Tensor) -> None:
     )
 
 
-def check_same_shape(op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
-    """The shape check of the compiled kernels, for fake ones."""
+def check_matches(op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
+    """The shape and device checks of the compiled kernels, for fake ones."""
     torch._check(
         tensor.shape == other.shape,
-        lambda: (f"{op}: {argument} must have the shape of {other_name} {_shape(other)}, got {_shape(tensor)}"),
+        lambda: f"{op}: {argument} must have the shape of {other_name} {_shape(other)}, got {_shape(tensor)}",
+    )
+    check_same_device(op, argument, tensor, other_name, other)
+
+
+def check_same_device(op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
+    """The device check of the compiled kernels, for fake ones."""
+    torch._check(
+        tensor.device == other.device,
+        lambda: f"{op}: {argument} must be on the device of {other_name} {other.device}, got {tensor.device}",
     )
 
 

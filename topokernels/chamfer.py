@@ -12,7 +12,7 @@ from topokernels._registration import (
     check_floating,
     check_image_shape,
     check_mask_dtype,
-    check_same_shape,
+    check_matches,
     fold_batch,
     register_autograd,
 )
@@ -80,7 +80,8 @@ def chamfer(
 
     Returns:
         The loss in pixels summed over mask pixels: a scalar, or (...) with ``reduction="none"``;
-        with ``return_terms`` a tuple (loss, pull, push). float32, or float64 for float64 masks.
+        with ``return_terms`` a tuple (loss, pull, push). float32, or float64 for float64 masks
+        (with ``pred_distance``: for float64 distances).
 
     Raises:
         RuntimeError: wrong ranks, shapes, devices or dtypes.
@@ -126,9 +127,9 @@ def _fake(pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: 
     check_mask_dtype("chamfer", "target", target)
     check_floating("chamfer", "pred_distance", pred_distance)
     check_floating("chamfer", "target_distance", target_distance)
-    check_same_shape("chamfer", "target", target, "pred", pred)
-    check_same_shape("chamfer", "pred_distance", pred_distance, "pred", pred)
-    check_same_shape("chamfer", "target_distance", target_distance, "pred", pred)
+    check_matches("chamfer", "target", target, "pred", pred)
+    check_matches("chamfer", "pred_distance", pred_distance, "pred", pred)
+    check_matches("chamfer", "target_distance", target_distance, "pred", pred)
     torch._check(
         target_distance.dtype == pred_distance.dtype,
         lambda: (
@@ -157,11 +158,19 @@ def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | 
     )
 
 
+def _forward_mode(
+    pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor
+) -> tuple[Tensor, Tensor]:
+    dtype = torch.promote_types(pred_distance.dtype, torch.float32)
+    pull, push = _product(pred_distance.to(dtype), target), _product(target_distance.to(dtype), pred)
+    return pull.sum((-2, -1)), push.sum((-2, -1))
+
+
 def _product(grad: Tensor, factor: Tensor) -> Tensor:
     return grad * (factor if factor.is_floating_point() else factor != 0)
 
 
-register_autograd("chamfer", _backward, setup_context=_setup_context)
+register_autograd("chamfer", _backward, setup_context=_setup_context, forward_mode=_forward_mode)
 
 
 @torch.library.register_vmap("topo::chamfer")

@@ -13,7 +13,7 @@ from topokernels._registration import (
     check_floating,
     check_image_shape,
     check_mask_dtype,
-    check_same_shape,
+    check_matches,
     check_window,
     fold_batch,
     forbid_double_backward,
@@ -56,7 +56,7 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: Backwar
 def _fake(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: str = "subgradient") -> Tensor:
     check_floating("d2t", "distance", distance)
     check_mask_dtype("d2t", "mask", mask)
-    check_same_shape("d2t", "mask", mask, "distance", distance)
+    check_matches("d2t", "mask", mask, "distance", distance)
     check_backward_mode("d2t", backward)
     check_image_shape("d2t", "distance", distance)
     check_window("d2t", "pool_size", pool_size)
@@ -70,7 +70,7 @@ def _fake_backward(
     check_floating("d2t_backward", "distance", distance)
     check_floating("d2t_backward", "grad", grad)
     for name, tensor in (("grad", grad), ("mask", mask), ("skeleton", skeleton)):
-        check_same_shape("d2t_backward", name, tensor, "distance", distance)
+        check_matches("d2t_backward", name, tensor, "distance", distance)
     check_backward_mode("d2t_backward", options[-1])
     return distance.new_empty(distance.shape), distance.new_empty(distance.shape)
 

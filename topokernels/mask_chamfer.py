@@ -16,7 +16,7 @@ from topokernels._registration import (
     check_floating,
     check_image_shape,
     check_mask_dtype,
-    check_same_shape,
+    check_matches,
     check_steps,
     fold_batch,
     forbid_double_backward,
@@ -100,8 +100,8 @@ def _check(op: str, pred: Tensor, target: Tensor, target_distance: Tensor) -> No
     check_image_shape(op, "pred", pred)
     check_mask_dtype(op, "target", target)
     check_floating(op, "target_distance", target_distance)
-    check_same_shape(op, "target", target, "pred", pred)
-    check_same_shape(op, "target_distance", target_distance, "pred", pred)
+    check_matches(op, "target", target, "pred", pred)
+    check_matches(op, "target_distance", target_distance, "pred", pred)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Any) -> None:

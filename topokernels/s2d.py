@@ -13,7 +13,7 @@ from topokernels._registration import (
     check_floating,
     check_image_shape,
     check_mask_dtype,
-    check_same_shape,
+    check_matches,
     check_steps,
     check_window,
     fold_batch,
@@ -123,7 +123,7 @@ def _fake(
 def _fake_backward(grad: Tensor, mask: Tensor, *options: Any) -> Tensor:
     check_floating("s2d_backward", "mask", mask)
     check_floating("s2d_backward", "grad", grad)
-    check_same_shape("s2d_backward", "grad", grad, "mask", mask)
+    check_matches("s2d_backward", "grad", grad, "mask", mask)
     check_backward_mode("s2d_backward", options[-1])
     return mask.new_empty(mask.shape)
 

@@ -13,7 +13,7 @@ from topokernels._registration import (
     check_floating,
     check_image_shape,
     check_mask_dtype,
-    check_same_shape,
+    check_matches,
     check_steps,
     check_window,
     fold_batch,
@@ -64,7 +64,7 @@ def _fake(mask: Tensor, *, iterations: int | None = None, pool_size: int = 3, ba
 def _fake_backward(grad: Tensor, mask: Tensor, *options: Any) -> Tensor:
     check_floating("skeleton_backward", "mask", mask)
     check_floating("skeleton_backward", "grad", grad)
-    check_same_shape("skeleton_backward", "grad", grad, "mask", mask)
+    check_matches("skeleton_backward", "grad", grad, "mask", mask)
     check_backward_mode("skeleton_backward", options[-1])
     return mask.new_empty(mask.shape)
 

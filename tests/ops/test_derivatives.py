@@ -106,6 +106,25 @@ def test_double_backward_is_a_clear_error(name: str, mode: str) -> None:
         torch.autograd.grad((grad**2).sum(), weight)
 
 
+@pytest.mark.parametrize("mode", ["subgradient", "literal"])
+@pytest.mark.parametrize("name", NOT_TWICE)
+def test_forward_mode_is_a_clear_error(name: str, mode: str) -> None:
+    """torch.func.hessian, too, which takes forward derivatives of gradients."""
+    mask = soft(52, 1, 5, 6)
+    with pytest.raises(RuntimeError, match=r"forward-mode derivatives .* are not defined"):
+        torch.func.jvp(lambda mask: NOT_TWICE[name](mask, mode), (mask,), (mask,))
+    with pytest.raises(RuntimeError, match=r"forward-mode derivatives .* are not defined"):
+        torch.func.hessian(lambda mask: NOT_TWICE[name](mask, mode).pow(2).sum())(mask)
+
+
+def test_forward_mode_of_the_chamfer_operator() -> None:
+    maps = tuple(random(53 + i, 2, 4, 5) for i in range(4))
+    (pull, push), tangents = torch.func.jvp(torch.ops.topo.chamfer, maps, maps)
+    torch.testing.assert_close(tangents, (2 * pull, 2 * push))  # of a bilinear form
+    hessian = torch.func.hessian(lambda *maps: sum(torch.ops.topo.chamfer(*maps)).sum(), (0, 3))(*maps)
+    torch.testing.assert_close(hessian[0][1].flatten(3).flatten(0, 2), torch.eye(40, dtype=torch.float64))
+
+
 def test_double_backward_of_the_chamfer_operator() -> None:
     maps = [random(50 + i, 2, 4, 5).requires_grad_() for i in range(4)]
     assert torch.autograd.gradgradcheck(torch.ops.topo.chamfer, maps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +170,14 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
         lambda dev: topo.chamfer(*[mask(device=dev)] * 3, mask(device=dev).double()),
         r"chamfer: target_distance must have the dtype of pred_distance .*, got .*(Double|float64)",
     ),
+    "d2t device": (
+        lambda dev: d2t(mask(device=dev), mask(device="cpu" if dev == "meta" else "meta")),
+        r"d2t: mask must be on the device of distance (cpu|meta|cuda:0), got (cpu|meta)",
+    ),
+    "chamfer device": (
+        lambda dev: chamfer(mask(device=dev), mask(device="cpu" if dev == "meta" else "meta")),
+        r"mask_chamfer: target must be on the device of pred (cpu|meta|cuda:0), got (cpu|meta)",
+    ),
     "topology_loss shape": (
         lambda dev: topology_loss(mask(device=dev), mask(2, 5, 7, device=dev)),
         r"chamfer: target must have the shape of pred \(2, 5, 6\), got \(2, 5, 7\)",
@@ -192,6 +202,21 @@ def test_error_text_on_cuda(name: str) -> None:
     call, text = CASES[name]
     with pytest.raises(RuntimeError, match=text):
         call("cuda")
+
+
+def test_missing_cuda_kernels_are_explained() -> None:
+    """In a process of its own: kernels that are registered stay."""
+    call = """
+import torch, topokernels
+from topokernels._library import explain_missing_cuda
+explain_missing_cuda()
+cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+torch.ops.topo.s2d.default.redispatch(cuda, torch.ones(5, 6))
+"""
+    if topokernels.has_cuda():
+        pytest.skip("the CUDA kernels are here")
+    run = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False)
+    assert "RuntimeError: topokernels was installed without CUDA kernels. Install it again where nvcc" in run.stderr
 
 
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
