@@ -197,7 +197,7 @@ class Fitter:
         silhouette, joints = self.seen(parameters, target.mask.shape[-1])
         return Evaluation(
             loss=silhouette_loss(silhouette, target, self.settings.loss, joints),
-            topology=topology_agreement(silhouette, target, self.settings.loss),
+            topology=topology_agreement(silhouette, target),
             iou=silhouette_iou(silhouette, target.mask),
             prior=self.prior.energy(parameters.pose),
         )

@@ -154,7 +154,15 @@ def silhouette_terms(
         ridges = skeleton(silhouette, iterations=settings.iterations, backward=settings.backward)
         topology = _pixel_sum(_amplify(ridges, settings.gain), target.topology.skeleton)
     else:
-        topology = _amplify(_topology_loss(silhouette, target, settings), settings.gain)
+        topology = topology_loss(
+            silhouette,
+            target.topology,
+            pull_weight=settings.pull_weight,
+            reduction="none",
+            iterations=settings.iterations,
+            backward=settings.backward,
+        )
+        topology = _amplify(topology.flatten(), settings.gain)
         if settings.bone_weight:
             if joints is None:
                 raise ValueError("bone_weight needs the joints of the body")
@@ -167,20 +175,12 @@ def _pixel_sum(image: Tensor, target: Tensor) -> Tensor:
     return (image - target).square().sum((1, 2, 3))
 
 
-def topology_agreement(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
-    """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons, always normalised."""
-    return _topology_loss(silhouette, target, settings) / target.length
+def topology_agreement(silhouette: Tensor, target: SilhouetteTarget) -> Tensor:
+    """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons.
 
-
-def _topology_loss(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
-    return topology_loss(
-        silhouette,
-        target.topology,
-        pull_weight=settings.pull_weight,
-        reduction="none",
-        iterations=settings.iterations,
-        backward=settings.backward,
-    ).flatten()
+    Normalised, pull and push alike, at any distance: whatever loss was minimised, figures compare.
+    """
+    return topology_loss(silhouette, target_topology(target.mask), reduction="none").flatten() / target.length
 
 
 def _amplify(value: Tensor, gain: float) -> Tensor:

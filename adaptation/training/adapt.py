@@ -320,8 +320,17 @@ def adapt(
 
 
 def split_by_clip(domain: Domain, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of crops to learn from and of crops set aside, by clip; empty masks are in neither."""
-    usable = np.array([bool(domain.masks[i].any(axis=(1, 2)).all()) for i in range(len(domain))])
+    """Indices of crops to learn from and of crops set aside, by clip; empty masks are in neither.
+
+    Raises:
+        UserError: masks hold something else than 0 and 1.
+    """
+    usable = np.zeros(len(domain), bool)
+    for i in range(len(domain)):
+        masks = np.asarray(domain.masks[i])
+        if masks.max() > 1:
+            raise UserError(f"masks must hold 0 and 1, got {masks.max()} in crop {i}")
+        usable[i] = masks.any(axis=(1, 2)).all()
     clips = np.unique(domain.clip)
     rng = np.random.default_rng(seed)
     aside = rng.permutation(clips)[: max(1, round(share * len(clips)))] if len(clips) > 1 else clips[:0]
@@ -341,7 +350,7 @@ def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
         norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)}
         chosen = {name for name in chosen if name.rpartition(".")[0] in norms}
     elif layers == "head":
-        chosen = {name for name in chosen if name.split(".")[-2].startswith(("fc", "dec"))}
+        chosen = {name for name in chosen if name.rpartition(".")[0].rpartition(".")[2].startswith(("fc", "dec"))}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in chosen)
     if not chosen:
@@ -401,7 +410,7 @@ def agree(network: nn.Module, domain: Domain, index: Tensor, fitter: Fitter, mas
         goal = fitter.target(domain.mask_batch(part.numpy(), masks, device))
         silhouette = fitter.silhouette(_bodies(prediction), domain.size)
         ious.append(silhouette_iou(silhouette, goal.mask))
-        topologies.append(topology_agreement(silhouette, goal, fitter.settings.loss))
+        topologies.append(topology_agreement(silhouette, goal))
     return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
 
 
