@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from adaptation.training.evaluate import Scores, evaluate
 from adaptation.training.presets import preset
 from adaptation.training.programs import SHIFTS
 from adaptation.training.runs import STATE
-from adaptation.workers import one_thread
+from adaptation.workers import side_by_side
 
 OTHER = ", other choice"
 METHODS = {
@@ -217,10 +216,8 @@ def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: 
         if settings_of(cell, materials).keypoints:
             _keypoints(cell, materials, say)
     materials.source_model(say)
-    # Not forked: a child would inherit the locks of threads that it does not have.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=one_thread) as pool:
-        for line in pool.map(_run, todo, [materials] * len(todo)):
-            say(line)
+    for line in side_by_side(partial(_run, materials=materials), todo, jobs):
+        say(line)
 
 
 def _keypoints(cell: Cell, materials: Materials, say: Say) -> Path:

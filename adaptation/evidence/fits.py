@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -31,7 +30,7 @@ from adaptation.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.prior import GaussianPosePrior, PosePrior, pose_prior
 from adaptation.programs import recording_settings
 from adaptation.renderer import exact_silhouette, make_renderer
-from adaptation.workers import one_thread
+from adaptation.workers import side_by_side
 from topokernels._registration import BackwardMode
 
 SIZE = 112
@@ -161,9 +160,8 @@ def run_fits(cells: list[FitCell], materials: Materials, *, jobs: int, say: Say)
         return
     if any(CONDITIONS[cell.condition].filmed for cell in todo):
         materials.domain("style", "test", say)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=one_thread) as pool:
-        for line in pool.map(_run, todo, [materials] * len(todo)):
-            say(line)
+    for line in side_by_side(partial(_run, materials=materials), todo, jobs):
+        say(line)
 
 
 def _run(cell: FitCell, materials: Materials) -> str:
