@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-OUT ?= out/demo
+OUT ?= $(if $(VIDEO),out/fit,out/demo)
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt constraints.txt $(shell find csrc topokernels adaptation tools -type f -not -name '*.so' -not -path '*/__pycache__/*')
 
@@ -24,9 +24,9 @@ test: install
 # VIDEO=path fits the people of a video or folder of frames; FRAMES=10,20,30-40 picks frames.
 demo: install
 ifdef VIDEO
-	$(BIN)/topo-adapt fit $(VIDEO) --overwrite --out $(OUT) $(if $(FRAMES),--frames $(FRAMES))
+	$(BIN)/topo-adapt fit "$(VIDEO)" --overwrite --out "$(OUT)" $(if $(FRAMES),--frames $(FRAMES))
 else
-	$(BIN)/topo-adapt demo --overwrite --out $(OUT)
+	$(BIN)/topo-adapt demo --overwrite --out "$(OUT)"
 endif
 
 # Every operator against its peers on the CPU, about eight minutes; then which bars are met. With a GPU:
@@ -41,7 +41,7 @@ bench: install
 # processors that have it.
 PRECISION ?= float32
 evidence: $(VENV)/dev
-	$(BIN)/python -m adaptation.evidence --work out/evidence --precision $(PRECISION) $(QUICK) $(if $(VIDEO),--video $(VIDEO)) \
+	$(BIN)/python -m adaptation.evidence --work out/evidence --precision $(PRECISION) $(QUICK) $(if $(VIDEO),--video "$(VIDEO)") \
 		$(if $(QUICK),--out out/evidence/evidence.json,--out benchmarks/results/evidence.json --document docs/evidence.md)
 
 $(VENV)/dev: $(VENV)/installed

@@ -13,7 +13,7 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must n
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Prior = Annotated[str, typer.Option("--prior", help="Of poses: gaussian, latent, or a file of `topo-adapt prior`.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of everything random.")]
 
 
 def choice(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -23,6 +23,7 @@ from adaptation.regressor import Regressor
 SHIPPED = {"small": Path(__file__).with_name("assets") / "source_small.safetensors"}
 """Regressors that come with the package, by the name that stands for their file."""
 _PRIOR = "prior."
+_PARALLEL = "module."  # before the names of what torch.nn.DataParallel has wrapped
 _INNER = ("model", "state_dict")  # where checkpoints of SPIN and others keep the weights
 
 
@@ -35,21 +36,23 @@ class LoadedNetwork:
         suffix: of the file it came from.
         around: what else that file held beside the weights.
         inner: key of the weights in ``around``, or None where the weights are the file.
+        prefix: of the names of its weights, "module." where they came from DataParallel.
     """
 
     network: nn.Module
     suffix: str
     around: Mapping[str, Any]
     inner: str | None
+    prefix: str = ""
 
     def save(self, path: Path) -> None:
         """Write the network's present weights in the format of the file it came from."""
-        weights = weights_of(self.network)
+        weights = {f"{self.prefix}{name}": value for name, value in weights_of(self.network).items()}
         with whole_file(path) as file:
             if self.suffix == ".safetensors":
                 file.write(save(weights))
             else:
-                torch.save(weights if self.inner is None else {**self.around, self.inner: weights}, file)
+                torch.save({**self.around, **(weights if self.inner is None else {self.inner: weights})}, file)
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -78,9 +81,12 @@ def load_network(spec: str) -> LoadedNetwork:
     path = SHIPPED.get(spec, Path(spec))
     whole = _read(path)
     inner = next((key for key in _INNER if isinstance(whole.get(key), Mapping)), None)
-    weights = whole if inner is None else whole[inner]
-    weights = {name.removeprefix("module."): value for name, value in weights.items()}  # DataParallel's prefix
-    return LoadedNetwork(_build(weights, path), path.suffix, whole if inner else {}, inner)
+    found = whole if inner is None else whole[inner]
+    weights = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    prefix = _PARALLEL if weights and all(name.startswith(_PARALLEL) for name in weights) else ""
+    weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    around = whole if inner else {name: value for name, value in whole.items() if not isinstance(value, Tensor)}
+    return LoadedNetwork(_build(weights, path), path.suffix, around, inner, prefix)
 
 
 def load_imagenet(network: Regressor, path: Path) -> None:
@@ -119,7 +125,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
     try:
         width, hidden = weights["conv1.weight"].shape[0], weights["fc1.weight"].shape[0]
         numbers = weights["decpose.weight"].shape[0]
-    except (KeyError, AttributeError):
+    except (KeyError, IndexError):
         raise UserError(f"{path} is not a regressor with SPIN's keys (conv1, layer1, ..., fc1, decpose)") from None
     blocks = [
         1 + max((int(m[1]) for name in weights if (m := re.match(rf"layer{stage}\.(\d+)\.", name))), default=-1)
@@ -130,6 +136,9 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         prior = _prior(weights, path)
     elif numbers != 144:
         raise UserError(f"{path}: decpose must give 144 numbers (rotations) or {LATENT + 6} (latent), got {numbers}")
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} holds numbers that are not finite")
     # Files may hold halves, to be small; the network computes as it was trained.
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     network = Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
@@ -156,7 +165,7 @@ def _call(spec: str) -> nn.Module:
     sys.path.insert(0, "")
     try:
         network = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:
         raise UserError(f"{spec}: {error}") from None
     finally:
         sys.path.remove("")

@@ -52,6 +52,20 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             Path(temporary).unlink(missing_ok=True)
 
 
+def check_file(path: Path) -> None:
+    """Make the folder of a file that takes long to make.
+
+    Raises:
+        UserError: it cannot be written there.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; --out must name a file")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
 def partial_prefix(path: Path) -> str:
     """How the names of half-written files start, which a process that was killed leaves behind."""
     return f".{path.name[:40]}-"

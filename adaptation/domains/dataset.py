@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -29,8 +26,8 @@ from adaptation.domains.clips import Clip, sample_clip
 from adaptation.domains.looks import SITE, SOURCE, STYLE, LookFamily
 from adaptation.domains.masks import degraded
 from adaptation.errors import UserError
-from adaptation.output import whole_file
-from adaptation.workers import one_thread
+from adaptation.output import whole_file, writing
+from adaptation.workers import side_by_side
 
 Split = Literal["train", "adapt", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -117,7 +114,8 @@ class Domain:
 
     def save(self, folder: Path, settings: dict[str, Any]) -> None:
         """Write the set into a folder, which is made where it does not exist; the settings come last."""
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         for name in ("images", "masks"):
             with whole_file(folder / f"{name}.npy") as file:
                 np.save(file, getattr(self, name))
@@ -126,8 +124,11 @@ class Domain:
             file.write((json.dumps(settings, indent=2) + "\n").encode())
 
     def save_labels(self, folder: Path) -> None:
-        """Write again what is known about the crops of a folder, beside images and masks."""
+        """Write again what is known about the crops of a folder, beside images and masks; arrays of others stay."""
         labels = {name: getattr(self, name) for name in _LABELS if getattr(self, name) is not None}
+        if (folder / "labels.npz").exists():
+            with np.load(folder / "labels.npz", allow_pickle=False) as data:
+                labels = {**{name: data[name] for name in data if name not in _LABELS}, **labels}
         with whole_file(folder / "labels.npz") as file:
             np.savez(file, **labels)
 
@@ -143,9 +144,13 @@ class Domain:
             masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "labels.npz", allow_pickle=False) as data:
                 labels = {name: data[name] for name in _LABELS if name in data}
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
+        except Exception as error:  # np.load has no common error of its own
             raise UserError(f"{folder} is not a set of crops: {error}") from None
-        count, size = len(images), images.shape[1] if images.ndim == 4 else -1
+        if not all(isinstance(array, np.ndarray) and array.ndim == 4 for array in (images, masks)):
+            raise UserError(f"{folder}: images must have shape (N, S, S, 3), masks (N, 3, S, S)")
+        count, size = images.shape[:2]
+        if count == 0:
+            raise UserError(f"{folder} holds no crops")
         wanted: dict[str, tuple[int, ...]] = {
             "images": (count, size, size, 3), "masks": (count, 3, size, size), "clip": (count,),
             "pose": (count, 24, 3), "betas": (count, 10), "camera": (count, 3),
@@ -161,7 +166,7 @@ class Domain:
                 raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
             if name not in ("images", "masks") and not np.isfinite(array).all():
                 raise UserError(f"{folder}: {name} has numbers that are not finite")
-        if count and masks[0].max() > 1:  # the others are left on disk
+        if masks[0].max() > 1:  # the others are left on disk
             raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
         return cls(images, masks, **labels)
 
@@ -188,18 +193,15 @@ def make_domain(settings: DomainSettings, *, workers: int = 1, progress: Callabl
         raise UserError(f"wanted at least 1 crop of 32 pixels, got {settings.count} of {settings.size}")
     parts = []
     jobs = [(settings, number) for number in range(settings.clips)]
+    films: Iterable[Domain]
     if workers > 1:
-        # Not forked: a child would inherit the locks of threads that it does not have.
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=one_thread) as pool:
-            for part in pool.map(_film, jobs, chunksize=4):
-                parts.append(part)
-                if progress:
-                    progress(FRAMES)
+        films = side_by_side(_film, jobs, workers)
     else:
-        for job in jobs:
-            parts.append(_film(job))
-            if progress:
-                progress(FRAMES)
+        films = map(_film, jobs)
+    for part in films:
+        parts.append(part)
+        if progress:
+            progress(FRAMES)
     made = [field.name for field in fields(Domain) if field.name != "keypoints"]
     return Domain(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in made})
 

@@ -151,7 +151,7 @@ def adapt(
         ),
     ] = "ours",
     plain_sums: Annotated[
-        bool, typer.Option("--plain-sums", help="Losses as the paper prints them, not divided by areas or weighted.")
+        bool, typer.Option("--plain-sums", help="Losses as the paper prints them: L_S + L_T, not divided by areas.")
     ] = False,
     mask_kind: Annotated[
         str, typer.Option("--mask-kind", help="Of a folder of crops: truth, subtracted or degraded.")
@@ -179,8 +179,12 @@ def adapt(
     test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
     masks: MaskFolder = None,
     body: BodyFile = None,
-    size: Size = 96,
-    every: Every = 10,
+    size: Annotated[
+        int | None, typer.Option("--size", min=32, max=1024, help="Of a recording: side of the crops; default: 96.")
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option("--every", min=1, help="Of a recording: use one frame in this many; default: 10.")
+    ] = None,
     device: Device = "cpu",
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -206,12 +210,22 @@ def adapt(
         "fit": replace(base.fit, prior=pose_prior or base.fit.prior),
         "seed": seed,
     }
+    for option, given, losses in (
+        ("--teacher yes", teacher == "yes", ("a1", "a2", "labels")),
+        ("--fits-every", bool(fits_every), ("a1", "labels")),
+        ("--plain-sums", plain_sums, ("a1", "labels")),
+    ):
+        if given and loss in losses:
+            raise UserError(f"{option} changes nothing with --loss {loss}")
+    for option, value in (("--size", size), ("--every", every), ("--masks", masks)):
+        if value is not None and programs.is_crops(target):
+            raise UserError(f"{option} is for recordings; {target} is a folder of crops")
     if loss in LOSS_NAMES:
         base = with_loss(base, loss)
     if loss == "a2":  # its fits are what it adds to a1
         changes["every"] = base.every or AdaptSettings().every
     if plain_sums:
-        changes["loss"] = replace(base.loss, normalise=False)
+        changes["loss"] = replace(base.loss, normalise=False, topology_weight=1.0, pull_weight=1.0)
         changes["fit_distance"] = "plain"
     given = {"steps": steps, "rate": rate, "every": fits_every}
     changes |= {name: value for name, value in given.items() if value is not None}
@@ -223,7 +237,7 @@ def adapt(
             replace(base, **changes),
             made_for=chosen.size,
             teacher=choice("--teacher", teacher, TEACHINGS),
-            options=_options(size, every, device),
+            options=_options(size or 96, every or 10, device),
             source=source,
             test=test,
             masks=masks,

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from adaptation.domains.dataset import DomainSettings, Split
-from adaptation.errors import UserError
 from adaptation.pipeline import FitOptions
 from adaptation.training.presets import preset
 from adaptation.training.programs import adapt_network, film, shift_by_name, shift_domain
-from adaptation.training.runs import resumable
+from adaptation.training.runs import claim, resumable
 from adaptation.training.steps import Precision
 
 _TEST = 240  # crops to measure on
@@ -36,19 +35,17 @@ class DemoSettings:
 
 
 def demo(out: Path, settings: DemoSettings, *, overwrite: bool, command: str) -> None:
-    """Film source and target, adapt the shipped source model, and write figures and a report.
+    """Film source and target, adapt the shipped source model, and write figures and a report; or go on with that.
 
     Raises:
-        UserError: ``out`` holds something and ``overwrite`` is not given.
+        UserError: ``out`` holds something else, or was begun with other settings.
     """
-    if out.exists() and any(out.iterdir()) and not overwrite:
-        raise UserError(f"{out} is not empty; choose another folder, or replace what is there with --overwrite")
-    small = preset("small")
-    source = _film(out, "source", "train", settings.count, settings, shifted=False)
-    target = _film(out, settings.shift, "adapt", settings.count, settings, shifted=True)
-    test = _film(out, settings.shift, "test", min(_TEST, settings.count), settings, shifted=True)
-    run = out / "run"
+    claim(out, {"demo": asdict(settings)}, overwrite=overwrite)
+    small, run = preset("small"), out / "run"
     with resumable(run):
+        source = _film(out, "source", "train", settings.count, settings, shifted=False)
+        target = _film(out, settings.shift, "adapt", settings.count, settings, shifted=True)
+        test = _film(out, settings.shift, "test", min(_TEST, settings.count), settings, shifted=True)
         adapt_network(
             "small",
             target,
@@ -61,17 +58,19 @@ def demo(out: Path, settings: DemoSettings, *, overwrite: bool, command: str) ->
             masks=None,
             body=None,
             device="cpu",
-            overwrite=overwrite,
+            overwrite=False,
             command=command,
         )
 
 
 def _film(out: Path, name: str, split: Split, count: int, settings: DemoSettings, *, shifted: bool) -> Path:
     """Crops of the source family, as its own camera sees them or as the target's does."""
+    folder = out / f"{name}-{split}"
+    if (folder / "domain.json").exists():  # written last
+        return folder
     filmed = DomainSettings("source", split, count, preset("small").size)
     domain = film(filmed, settings.workers, f"Filming people: {name}, {split}")
     if shifted:
         domain = shift_domain(domain, shift_by_name(settings.shift, domain.size, None))
-    folder = out / f"{name}-{split}"
     domain.save(folder, {**asdict(filmed), "shift": settings.shift if shifted else None})
     return folder

@@ -25,7 +25,7 @@ from adaptation.domains.shifts import low_resolution, night, perturbed
 from adaptation.errors import UserError
 from adaptation.keypoints import KEYPOINT_JOINTS, read_openpose, simulated_keypoints, to_body_joints
 from adaptation.latent_prior import LatentPosePrior
-from adaptation.output import MARKER, result_folder, writing
+from adaptation.output import MARKER, check_file, result_folder, writing
 from adaptation.pipeline import FitOptions, FitOutcome, FittedPerson, choose_detections, cut_crops, make_fitter
 from adaptation.poses import sample_poses
 from adaptation.prior import pose_prior
@@ -118,6 +118,8 @@ def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
     kind, _, number = name.partition("-")
     if name not in SHIFTS:
         raise UserError(f"--shift must be one of {', '.join(SHIFTS)}, got {name!r}")
+    if delta is not None and kind != "uap":
+        raise UserError(f"--delta is for uap-4, uap-8 and uap-16, not for {name}")
     if kind == "lr":
         # The widths are those of 224-pixel crops.
         width = max(1, round(int(number) * size / 224))
@@ -143,6 +145,7 @@ def shift_domain(domain: Domain, change: Shift) -> Domain:
 
 def prior(out: Path, settings: PriorSettings, *, poses: Path | None) -> None:
     """Train the latent pose prior on poses of a file, or on sampled ones."""
+    check_file(out)
     if poses is None:
         every = sample_poses(60000, torch.Generator().manual_seed(settings.seed + 1))
     else:
@@ -170,9 +173,9 @@ def read_poses(path: Path) -> Tensor:
     try:
         with np.load(path, allow_pickle=False) as data:
             array = data["poses"] if "poses" in data else data["pose"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        flat = array.reshape(len(array), -1).astype(np.float32)
+    except Exception as error:  # np.load has no common error of its own
         raise UserError(f"{path} has no poses: {error}") from None
-    flat = array.reshape(len(array), -1)
     if flat.shape[1] < 66 or not np.isfinite(flat).all() or len(flat) < 40:
         raise UserError(f"{path}: wanted at least 40 finite poses of 66 numbers or more, got {array.shape}")
     pose = np.zeros((len(flat), 24, 3), np.float32)
@@ -205,6 +208,7 @@ def train_source(
         load_imagenet(network, imagenet)
     describe = {
         "source": str(source),
+        "imagenet": str(imagenet),
         "network": {
             "blocks": preset.blocks,
             "width": preset.width,
@@ -263,9 +267,9 @@ def adapt_network(
     shape = Body.load(body) if body else Body.free()
     replayed, measured = (Domain.load(folder) if folder else None for folder in (source, test))
     for folder, labelled in ((source, replayed), (test, measured)):
-        if labelled is not None and labelled.pose is None:
-            raise UserError(f"{folder} has no labels, which --source and --test need")
-    if target.is_dir() and (target / "images.npy").exists():
+        if labelled is not None and (labelled.pose is None or labelled.betas is None or labelled.camera is None):
+            raise UserError(f"{folder} has no labels (pose, betas, camera), which --source and --test need")
+    if is_crops(target):
         domain, frames, outcome = Domain.load(target), None, None
     else:
         frames = open_frames(target)
@@ -291,7 +295,13 @@ def adapt_network(
             settings,
             out,
             source=replayed,
-            describe={"model": model, "target": str(target), "replay": str(source)},
+            describe={
+                "model": model,
+                "target": str(target),
+                "replay": str(source),
+                "body": str(body),
+                "recording": None if frames is None else {"masks": str(masks), "crops": asdict(options)},
+            },
             device=device,
             overwrite=overwrite,
             progress=update.by,
@@ -335,6 +345,11 @@ def adapt_network(
         write_adaptation_report(folder / "index.html", report)
         (folder / MARKER).write_text(json.dumps({"command": command}, indent=2) + "\n")
     console.print(f"report: {out / 'report' / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def is_crops(target: Path) -> bool:
+    """Whether a target is a folder of crops; if not, it is a recording."""
+    return target.is_dir() and (target / "images.npy").exists()
 
 
 def find_crops(
@@ -414,6 +429,7 @@ def show_scores(console: Console, scores: dict[str, Scores]) -> None:
 
 def uap(model: str, images: Path, out: Path, settings: UapSettings, *, device: str) -> None:
     """Craft a universal perturbation on a network and write it as npy."""
+    check_file(out)
     usable_device(device)
     network, domain = load_network(model).network, Domain.load(images)
     with Progress().task("Crafting", settings.steps) as update:

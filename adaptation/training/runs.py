@@ -24,6 +24,8 @@ from adaptation.output import MARKER, partial_prefix, whole_file, writing
 from adaptation.training.processes import is_first
 
 STATE = "state.pt"
+KINDS = ("adapt", "pretrain", "demo")
+"""Of runs: a folder is taken for one if its settings have one of these."""
 State = dict[str, Any]
 
 
@@ -32,7 +34,7 @@ class Run:
 
     Args:
         folder: made where it does not exist. A run with equal settings in it is continued.
-        settings: everything that the result depends on.
+        settings: everything that the result depends on, that of the training under one of `KINDS`.
         overwrite: start anew whatever is there.
 
     Raises:
@@ -42,7 +44,7 @@ class Run:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
         self.folder = folder
         if is_first():  # the others would find what it is just writing
-            _claim(folder, settings, overwrite=overwrite)
+            claim(folder, settings, overwrite=overwrite)
         if dist.is_initialized():
             dist.barrier()
         self._curves = _Curves(folder) if is_first() else None
@@ -95,7 +97,8 @@ def resumable(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        kept = "the same command goes on from its last save" if (folder / STATE).exists() else "nothing was saved yet"
+        again = "the same command, without --overwrite, goes on from its last save"
+        kept = again if (folder / STATE).exists() else "nothing was saved yet"
         raise Interrupted(f"interrupted; {folder}: {kept}") from None
 
 
@@ -133,29 +136,35 @@ def load_state(path: Path) -> State:
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except Exception as error:  # torch.load has no common error of its own
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read ({reason}); --overwrite starts anew") from None
     if not isinstance(state, dict) or not isinstance(state.get("network"), dict):
-        raise UserError(f"{path} does not hold the state of a run")
+        raise UserError(f"{path} does not hold the state of a run; --overwrite starts anew")
     return state
 
 
-def _claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make the folder one of a run with these settings."""
+def claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Make a folder that of a run with these settings, of which there is one named in `KINDS`.
+
+    Raises:
+        UserError: as `Run`.
+    """
     text = json.dumps(settings, indent=2, sort_keys=True, default=str)
     marker = folder / MARKER
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; --out must name a folder")
-    if folder.exists() and any(folder.iterdir()):
-        if not marker.is_file():
-            raise UserError(f"{folder} does not hold a run of topo-adapt; choose another folder")
-        if overwrite:
-            shutil.rmtree(folder)
-        elif marker.read_text() != text + "\n":
-            raise UserError(
-                f"{folder} holds a run with other settings ({_difference(marker, settings)}); "
-                "choose another folder, or start anew with --overwrite"
-            )
     with writing(folder):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file; --out must name a folder")
+        if folder.exists() and any(folder.iterdir()):
+            old = _settings(marker)
+            if not any(isinstance(old.get(kind), dict) for kind in KINDS):
+                raise UserError(f"{folder} does not hold a run of topo-adapt; choose another folder")
+            if overwrite:
+                _empty(folder)
+            elif changed := _differences(old, json.loads(text)):
+                raise UserError(
+                    f"{folder} holds a run with other settings ({', '.join(changed[:5])}); "
+                    "choose another folder, or start anew with --overwrite"
+                )
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{partial_prefix(folder / STATE)}*"):
             left.unlink()  # by a process that was killed while it saved
@@ -163,11 +172,30 @@ def _claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Non
         file.write((text + "\n").encode())
 
 
-def _difference(marker: Path, settings: Mapping[str, Any]) -> str:
+def _settings(marker: Path) -> dict[str, Any]:
+    """What a run in a folder was made with; nothing where that cannot be read."""
     try:
-        old = json.loads(marker.read_text())
-    except ValueError:
-        return "unreadable"
-    new = json.loads(json.dumps(settings, default=str))
-    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    return ", ".join(names[:5])
+        old = json.loads(marker.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return old if isinstance(old, dict) else {}
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in a folder; it may be the present one, or a link, and stays."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], within: str = "") -> list[str]:
+    names = []
+    for name in sorted({*old, *new}):
+        first, second = old.get(name), new.get(name)
+        if isinstance(first, dict) and isinstance(second, dict):
+            names += _differences(first, second, f"{within}{name}.")
+        elif first != second:
+            names.append(f"{within}{name}")
+    return names

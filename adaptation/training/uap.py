@@ -105,8 +105,10 @@ def load_perturbation(path: Path, size: int, strength: float) -> Tensor:
     """
     try:
         delta = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # np.load has no common error of its own
         raise UserError(f"{path} is not a perturbation: {error}") from None
+    if not isinstance(delta, np.ndarray):
+        raise UserError(f"{path} is not a perturbation but an archive of arrays")
     if delta.shape != (3, size, size) or not np.issubdtype(delta.dtype, np.floating) or not np.isfinite(delta).all():
         raise UserError(f"{path}: wanted a perturbation of shape {(3, size, size)}, got {delta.dtype} {delta.shape}")
     largest = float(np.abs(delta).max())

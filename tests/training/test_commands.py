@@ -56,7 +56,7 @@ def work(source: Domain, target: Domain, tmp_path_factory: pytest.TempPathFactor
 
 def adapting(work: Path, out: Path) -> list[object]:
     model = work / "run" / "model.safetensors"
-    return ["adapt", work / "target", "--model", model, "--out", out, "--preset", "tiny", "--size", 48]
+    return ["adapt", work / "target", "--model", model, "--out", out, "--preset", "tiny"]
 
 
 def test_commands_that_make_sets(command: Command, work: Path, tmp_path: Path) -> None:
@@ -211,7 +211,94 @@ def test_plain_sums_are_an_option(command: Command, work: Path, tmp_path: Path) 
     assert command(*adapting(work, tmp_path / "out"), "--loss", "b2", "--plain-sums", "--steps", 1)[0] == 0
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())["adapt"]
     assert settings["loss"]["name"] == "b2" and not settings["loss"]["normalise"]
-    assert settings["fit_distance"] == "plain"
+    assert settings["fit_distance"] == "plain" and settings["loss"]["pull_weight"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--size", 48), "--size is for recordings; "),
+        (("--every", 3), "--every is for recordings; "),
+        (("--masks", "masks"), "--masks is for recordings; "),
+        (("--loss", "labels", "--teacher", "yes"), "--teacher yes changes nothing with --loss labels"),
+        (("--loss", "a1", "--fits-every", 4), "--fits-every changes nothing with --loss a1"),
+        (("--seed", -1), "--seed"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    options: tuple[object, ...], text: str, command: Command, work: Path, tmp_path: Path
+) -> None:
+    code, _, errors = command(*adapting(work, tmp_path / "out"), *options)
+    assert code == 2 and text in errors and not (tmp_path / "out").exists()
+
+
+def test_a_run_goes_on_with_its_own_settings_alone(command: Command, work: Path, tmp_path: Path) -> None:
+    write_clip(render_clip(ClipSettings(frames=24, height=120)), tmp_path / "clip")
+    arguments = adapting(work, tmp_path / "out")
+    arguments[1] = tmp_path / "clip" / "frames"
+    assert command(*arguments, "--size", 48, "--every", 12)[0] == 0
+    code, _, errors = command(*arguments, "--size", 48, "--every", 6)
+    assert code == 2 and "other settings (recording.crops.every)" in one_line(errors)
+
+
+@pytest.mark.parametrize("program", ["prior", "uap"])
+def test_a_file_that_cannot_be_written_is_noticed_first(
+    program: str, command: Command, work: Path, tmp_path: Path
+) -> None:
+    what = ["prior"] if program == "prior" else ["uap", work / "source", "--model", "small"]
+    code, _, errors = command(*what, "--out", tmp_path, "--steps", 10**6)
+    assert code == 2 and "is a folder; --out must name a file" in one_line(errors)
+    (tmp_path / "file").touch()
+    code, _, errors = command(*what, "--out", tmp_path / "file" / "out", "--steps", 10**6)
+    assert code == 2 and "cannot write" in one_line(errors)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text", b"\x93NUMPY\x01\x00"])
+def test_files_of_the_wrong_kind(content: bytes, command: Command, work: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(content)
+    code, _, errors = command("prior", "--poses", tmp_path / "file", "--out", tmp_path / "out")
+    assert code == 2 and "file has no poses" in one_line(errors)
+    degrading = ("degrade", work / "target", "--out", tmp_path / "out", "--delta", tmp_path / "file", "--shift")
+    code, _, errors = command(*degrading, "uap-8")
+    assert code == 2 and "file is not a perturbation" in one_line(errors)
+    code, _, errors = command(*degrading, "night")
+    assert code == 2 and "--delta is for uap-4, uap-8 and uap-16, not for night" in one_line(errors)
+
+
+FILMING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from adaptation import cli
+from adaptation.domains import dataset
+if __name__ == "__main__":
+    films = dataset.side_by_side
+    def announced(*arguments):
+        for film in films(*arguments):
+            print("filmed", flush=True)
+            yield film
+    dataset.side_by_side = announced
+    cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to others")
+def test_processes_end_without_a_word(tmp_path: Path) -> None:
+    """Ctrl-C goes to all processes of a terminal."""
+    (tmp_path / "filming.py").write_text(FILMING)
+    arguments = ["domain", "--out", "made", "--count", "1200", "--size", "32", "--workers", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "filming.py", *arguments],
+        env=ENVIRONMENT, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "filmed\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and one_line(errors)
+    assert not (tmp_path / "made").exists()
 
 
 def one_line(errors: str) -> str:
@@ -310,7 +397,11 @@ def test_a_run_that_is_stopped_goes_on(program: str, how: str, command: Command,
     finally:
         process.kill()
     assert process.returncode == (130 if how == "interrupt" else 2)
-    wanted = "interrupted; .*the same command goes on" if how == "interrupt" else r"cannot write .*state\.pt: File too"
+    wanted = (
+        "interrupted; .*the same command, without --overwrite, goes on"
+        if how == "interrupt"
+        else r"cannot write .*state\.pt: File too"
+    )
     assert re.search(wanted, one_line(errors))
     assert {path.suffix for path in out.iterdir() if "tfevents" not in path.name} == {".json", ".pt"}
     assert load_state(out / "state.pt")["step"] == (4 if program == "pretrain" else 2)

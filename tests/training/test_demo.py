@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,5 +25,11 @@ def test_demo_adapts_and_reports(tmp_path: Path) -> None:
     comparison = json.loads((tmp_path / "demo" / "run" / "comparison.json").read_text())
     assert comparison["before"]["pa_mpjpe"] > 0
     assert "<html" in (tmp_path / "demo" / "run" / "report" / "index.html").read_text()
-    with pytest.raises(UserError, match="not empty"):
-        demo(tmp_path / "demo", settings, overwrite=False, command="topo-adapt demo")
+    filmed = (tmp_path / "demo" / "source-train" / "images.npy").stat().st_mtime_ns
+    demo(tmp_path / "demo", settings, overwrite=False, command="topo-adapt demo")  # goes on: nothing is left to do
+    assert (tmp_path / "demo" / "source-train" / "images.npy").stat().st_mtime_ns == filmed
+    with pytest.raises(UserError, match=r"other settings \(demo\.steps\)"):
+        demo(tmp_path / "demo", replace(settings, steps=3), overwrite=False, command="topo-adapt demo")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file"):
+        demo(tmp_path / "file", settings, overwrite=False, command="topo-adapt demo")

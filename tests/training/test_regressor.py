@@ -120,7 +120,11 @@ def test_what_surrounds_the_weights_is_kept(tmp_path: Path) -> None:
     loaded = load_network(str(path))
     loaded.save(path)
     whole = torch.load(path, weights_only=True)
-    assert whole["epoch"] == 7 and "conv1.weight" in whole["model"]
+    assert whole["epoch"] == 7 and "module.conv1.weight" in whole["model"]
+    torch.save({**network.state_dict(), "epoch": 8}, path)
+    load_network(str(path)).save(path)
+    whole = torch.load(path, weights_only=True)
+    assert whole["epoch"] == 8 and "conv1.weight" in whole
 
 
 class Payload:
@@ -147,6 +151,10 @@ def test_bad_checkpoints(tmp_path: Path) -> None:
     refused("shape.pt", "does not fit")
     torch.save(weights | {"decpose.weight": torch.zeros(38, 32)}, tmp_path / "latent.pt")
     refused("latent.pt", "not the pose prior")
+    torch.save(weights | {"conv1.weight": torch.tensor(1.0)}, tmp_path / "scalar.pt")
+    refused("scalar.pt", "not a regressor")
+    torch.save(weights | {"fc1.bias": torch.full((8,), torch.nan)}, tmp_path / "nan.pt")
+    refused("nan.pt", r"fc1\.bias holds numbers that are not finite")
     with pytest.raises(UserError, match="nowhere"):
         load_network("nowhere.at_all:make")
 
