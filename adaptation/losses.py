@@ -9,7 +9,7 @@ the area) whatever the size of the person.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -102,6 +102,18 @@ class LossSettings:
     gain: float = 2.0
     normalise: bool = True
     backward: BackwardMode = "subgradient"
+
+
+def at_size(settings: LossSettings, ratio: float) -> LossSettings:
+    """The same for crops ``ratio`` times as large: distances and their cap are in pixels, and grow with them."""
+    resized = replace(
+        settings,
+        distance_weight=settings.distance_weight / ratio,
+        iterations=max(1, round(settings.iterations * ratio)),
+    )
+    if settings.name == "ours":  # b3 compares skeletons by shares of pixels
+        resized = replace(resized, topology_weight=settings.topology_weight / ratio)
+    return resized
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rich.console import Console
 from adaptation.body import Body
 from adaptation.doctor import versions
 from adaptation.fitting import FitSettings
-from adaptation.losses import LossSettings
+from adaptation.losses import LossSettings, at_size
 from adaptation.metrics import mpjpe, pa_mpjpe
 from adaptation.output import MARKER, result_folder
 from adaptation.pipeline import FitOptions, FitOutcome, fit_recording
@@ -28,24 +28,37 @@ from adaptation.synthetic import ClipSettings, SyntheticClip, render_clip, write
 from adaptation.tracks import TrackSettings
 from adaptation.video import Frames, open_frames, open_masks
 
+SIZE = 112  # of crops, in pixels, that the recipe of fits was made for
 
-def options(*, loss: str, steps: int, prior: str = "gaussian", min_height: int = 40, **rest: Any) -> FitOptions:
+
+def options(
+    *, loss: str, steps: int, prior: str = "gaussian", min_height: int = 40, size: int = SIZE, **rest: Any
+) -> FitOptions:
     """The settings of a run from the command line's."""
-    fit_settings = dataclasses.replace(recording_settings(loss, steps), prior=prior)
-    return FitOptions(fit=fit_settings, tracks=TrackSettings(min_height=min_height), **rest)
+    fit_settings = dataclasses.replace(recording_settings(loss, steps, size), prior=prior)
+    return FitOptions(fit=fit_settings, tracks=TrackSettings(min_height=min_height), size=size, **rest)
 
 
-def recording_settings(loss: str, steps: int) -> FitSettings:
+def recording_settings(loss: str, steps: int, size: int = SIZE) -> FitSettings:
     """The recipe for recordings: people in clothes, seen by background subtraction, from unknown poses.
 
     Pixels count beside L_S and L_T, since masks are wider than the body, and bones; pull counts more than push, since
     masks lose parts more often than they gain some. Shape and pose are held less tightly than in fits to exact masks.
     Baselines stay what they are in the paper.
+
+    Args:
+        loss: which.
+        steps: of a fit.
+        size: side of the crops in pixels.
     """
     ours = LossSettings(pixel_weight=3.0, bone_weight=2.0, pull_weight=3.0)
+    usual = ours if loss == "ours" else LossSettings(name=loss)  # type: ignore[arg-type]
+    sized = at_size(usual, size / SIZE)
+    start = FitSettings().topology_start * sized.topology_weight / usual.topology_weight
     return FitSettings(
-        loss=ours if loss == "ours" else LossSettings(name=loss),  # type: ignore[arg-type]
+        loss=sized,
         steps=steps,
+        topology_start=start,
         prior_start=0.1,
         prior_end=0.0003,
         shape_weight=0.001,
@@ -73,6 +86,7 @@ def fit(
     started = time.monotonic()
     if threads:
         torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
     with result_folder(out, overwrite=overwrite) as folder:
         frames = open_frames(recording)
         given = open_masks(masks, frames) if masks else None
@@ -88,6 +102,7 @@ def demo(
     out: Path,
     *,
     options: FitOptions,
+    seed: int = 0,
     threads: int | None = None,
     overwrite: bool = False,
     command: str = "",
@@ -101,11 +116,12 @@ def demo(
     started = time.monotonic()
     if threads:
         torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
     with result_folder(out, overwrite=overwrite) as folder:
         progress = Progress()
         body = Body.free()
         with progress.task("Rendering a clip"):
-            clip = render_clip(ClipSettings(seed=options.seed))
+            clip = render_clip(ClipSettings(seed=seed))
             write_clip(clip, folder / "clip")
         frames = open_frames(folder / "clip" / "frames")
         outcome = fit_recording(frames, body, options, progress)
@@ -199,7 +215,7 @@ def write_results(
             people=[(person.result, person.crops) for person in people],
             frame_image=frames.frame,
             tables=tables,
-            notes=outcome.notes,
+            notes=[*filter(None, [outcome.warning]), *outcome.notes],
             command=command,
             versions=versions(),
         ),
@@ -209,7 +225,7 @@ def write_results(
 
 
 def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float | None = None) -> None:
-    """One line per person and where to look."""
+    """One line per person, what is wrong with the recording, and where to look."""
     for person in outcome.people:
         result = person.result
         console.print(
@@ -218,6 +234,8 @@ def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float |
             f"L_T {np.median(result.loss_before):.2f} -> {np.median(result.loss_after):.2f} px",
             highlight=False,
         )
+    if outcome.warning:
+        console.print(f"warning: {outcome.warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     iou = np.concatenate([person.result.iou_after for person in outcome.people])
     console.print(
         f"{len(outcome.people)} people, {len(iou)} bodies, median IoU {np.median(iou):.3f}, "

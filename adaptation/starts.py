@@ -114,7 +114,8 @@ def _fit_chunk(fitter: Fitter, masks: Tensor, settings: StartSettings) -> BestFi
     target = fitter.target(masks)
     poses = starting_poses(settings, masks)
     every = aligned(fitter, poses.repeat(count, 1, 1), masks.repeat_interleave(len(poses), dim=0))
-    looks = fitter.evaluate(every, target.repeat(len(poses)))
+    several = torch.arange(len(every.pose), device=masks.device).split(settings.batch)
+    looks = Evaluation.cat([fitter.evaluate(every.select(part), target.select(part // len(poses))) for part in several])
     ranked = looks.loss.view(count, -1).argsort(dim=1)[:, : settings.kept]  # (B, kept)
     index = (ranked + len(poses) * torch.arange(count, device=masks.device)[:, None]).flatten()
 

@@ -15,11 +15,10 @@ from adaptation.body import Body
 from adaptation.checkpoints import load_network
 from adaptation.domains.dataset import Domain, Split
 from adaptation.evidence.materials import Materials, Say, nothing
-from adaptation.losses import LOSS_NAMES
+from adaptation.losses import LOSS_NAMES, at_size
 from adaptation.training.adapt import (
     AdaptSettings,
     adapt,
-    at_size,
     choose_teacher,
     taught,
     taught_if_near,
@@ -146,7 +145,8 @@ def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
         return replace(preset("paper").adapt, steps=scale.paper_steps, **changes)
     chosen, small = preset(scale.preset), preset("small")
     ours = replace(small.adapt, steps=scale.adapt_steps, **changes)
-    settings = at_size(_recipe(cell, ours), chosen.size / small.size)
+    settings = _recipe(cell, ours)
+    settings = replace(settings, loss=at_size(settings.loss, chosen.size / small.size))
     # A network that trains with smaller steps adapts with smaller steps.
     return replace(settings, rate=settings.rate * (chosen.pretrain.rate / small.pretrain.rate))
 

@@ -166,17 +166,6 @@ def choose_teacher(
     return taught_if_near(settings, apart), apart
 
 
-def at_size(settings: AdaptSettings, ratio: float) -> AdaptSettings:
-    """The same for crops ``ratio`` times as large: distances and their cap are in pixels, and grow with them."""
-    loss = settings.loss
-    resized = replace(
-        loss, distance_weight=loss.distance_weight / ratio, iterations=max(1, round(loss.iterations * ratio))
-    )
-    if loss.name == "ours":  # b3 compares skeletons by shares of pixels
-        resized = replace(resized, topology_weight=loss.topology_weight / ratio)
-    return replace(settings, loss=resized)
-
-
 @dataclass(frozen=True)
 class Agreement:
     """How well predictions explain masks: mean IoU, and mean pixels between skeletons."""

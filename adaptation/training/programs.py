@@ -25,6 +25,7 @@ from adaptation.domains.shifts import low_resolution, night, perturbed
 from adaptation.errors import UserError
 from adaptation.keypoints import KEYPOINT_JOINTS, read_openpose, simulated_keypoints, to_body_joints
 from adaptation.latent_prior import LatentPosePrior
+from adaptation.losses import at_size
 from adaptation.output import MARKER, check_file, result_folder, writing
 from adaptation.pipeline import FitOptions, FitOutcome, FittedPerson, choose_detections, cut_crops, make_fitter
 from adaptation.poses import sample_poses
@@ -33,7 +34,7 @@ from adaptation.programs import summarise, write_results
 from adaptation.progress import Progress
 from adaptation.regressor import Regressor
 from adaptation.tracks import find_people
-from adaptation.training.adapt import AdaptSettings, Teaching, adapt, at_size, choose_teacher, taught
+from adaptation.training.adapt import AdaptSettings, Teaching, adapt, choose_teacher, taught
 from adaptation.training.adaptation_report import build_adaptation_report, write_adaptation_report
 from adaptation.training.evaluate import PROTOCOL, Scores, evaluate
 from adaptation.training.mirrored import Mirrored
@@ -275,7 +276,7 @@ def adapt_network(
         frames = open_frames(target)
         outcome = find_crops(frames, shape, options, before, masks=masks)
         domain = domain_of_crops([crop for person in outcome.people for crop in person.crops])
-    settings = at_size(settings, domain.size / made_for)
+    settings = replace(settings, loss=at_size(settings.loss, domain.size / made_for))
     if teacher == "yes":
         settings = taught(settings)
     elif teacher == "auto" and replayed is not None:
@@ -357,18 +358,18 @@ def find_crops(
 ) -> FitOutcome:
     """People of a recording with the crops asked for, and what a network says about them."""
     progress = Progress()
+    fitter = make_fitter(body, options)  # first: what is wrong with the device is to be said at once
     given = open_masks(masks, frames) if masks else None
     with progress.task("Finding people") as update:
         tracks = find_people(frames, method=options.method, masks=given, settings=options.tracks, progress=update.to)
     chosen, notes = choose_detections(tracks, options)
     with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
         crops = cut_crops(frames, chosen, options, update.by)
-    fitter = make_fitter(body, options)
     people = [
         FittedPerson(track, person, predict_person(person, network, fitter))
         for (track, _), person in zip(chosen, crops, strict=True)
     ]
-    return FitOutcome(people, notes)
+    return FitOutcome(people, notes, frames.warning)
 
 
 def predictions(
@@ -379,7 +380,7 @@ def predictions(
     people = [
         FittedPerson(p.track, p.crops, predict_person(p.crops, network, fitter, before=before)) for p in outcome.people
     ]
-    return FitOutcome(people, outcome.notes)
+    return replace(outcome, people=people)
 
 
 def predict(

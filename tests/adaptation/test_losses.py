@@ -7,6 +7,7 @@ from adaptation.losses import (
     LOSS_NAMES,
     LossSettings,
     SilhouetteTarget,
+    at_size,
     silhouette_loss,
     silhouette_terms,
     topology_agreement,
@@ -36,6 +37,16 @@ def test_agreement_knows_no_cap():
     silhouette, mask = disc(10, 24, 5), disc(38, 24, 5)
     near, far = (topology_agreement(silhouette, SilhouetteTarget.of(mask, iterations=n)).item() for n in (3, None))
     assert near == far > 30
+
+
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_a_recipe_follows_the_size_of_the_crops(name):
+    silhouette, mask = disc(20, 24, 9), disc(26, 22, 8)
+    large = [image.repeat_interleave(3, -1).repeat_interleave(3, -2) for image in (silhouette, mask)]
+    settings = LossSettings(name, pull_weight=3.0, pixel_weight=3.0)
+    usual = silhouette_loss(silhouette, SilhouetteTarget.of(mask), settings).item()
+    same = silhouette_loss(large[0], SilhouetteTarget.of(large[1]), at_size(settings, 3)).item()
+    assert same == pytest.approx(usual, rel=0.15)
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
