@@ -279,7 +279,7 @@ def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Ma
     """Clean a raw foreground mask without making it fatter.
 
     Structures thinner than about 3 px that stick out (barrier tape, leaves, noise) go by an opening
-    from which what is left grows back by one pixel inside the raw mask. Cracks of a pixel are
+    from which what is left grows back inside the raw mask. Cracks of a pixel are
     closed, and holes filled that are small for their region; the gap between two legs stays.
 
     Args:
@@ -290,7 +290,8 @@ def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Ma
     raw = mask.astype(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, cross)
-    # The tall element drops what is thin and lies flat; upright legs and arms pass.
+    # The tall element drops what is thin and lies flat; upright legs and arms pass. Its even length moves what is left
+    # down by a pixel, which the growth makes up for.
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cross)
     opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((4, 1), np.uint8))
     cleaned: npt.NDArray[Any] = cv2.min(cv2.dilate(opened, np.ones((5, 5), np.uint8)), closed)

@@ -23,7 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Loss = Annotated[str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3 L_S + skeleton pixels, ours L_S + L_T.")]
+Loss = Annotated[
+    str, typer.Option("--loss", help="b1 pixels, b2 L_S, b3 L_S + skeleton pixels, ours L_S + L_T + bones + pixels.")
+]
 Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps of a fit.")]
 Renderer = Annotated[str, typer.Option("--renderer", help="topokernels, or pytorch3d where it is installed.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; all where not given.")]
@@ -52,7 +54,6 @@ def fit(
     renderer: Renderer = "topokernels",
     device: Device = "cpu",
     threads: Threads = None,
-    seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit a body to everyone who moves in a recording.
@@ -79,7 +80,6 @@ def fit(
             min_height=min_height,
             renderer=choice("--renderer", renderer, BACKENDS),
             device=device,
-            seed=seed,
         ),
         masks=masks,
         body=body,
@@ -117,9 +117,9 @@ def demo_fit(
             prior=prior,
             renderer=choice("--renderer", renderer, BACKENDS),
             device=device,
-            seed=seed,
             every=5,
         ),
+        seed=seed,
         threads=threads,
         overwrite=overwrite,
         command=shlex.join(["topo-adapt", *sys.argv[1:]]),

@@ -6,7 +6,6 @@ so that a body keeps its proportions, and smaller depth is nearer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -230,37 +229,6 @@ def picture_skeleton(skeleton: npt.NDArray[np.generic], mask: npt.NDArray[np.gen
     picture = _two_tone(mask.astype(np.float32) > 0.5, (66, 76, 96))
     picture[skeleton.astype(np.float32) > 0.5] = (255, 214, 102)
     return picture
-
-
-def draw_bones(image: Image, joints_px: Floats, parents: Sequence[int], *, color: Color = (255, 255, 255)) -> Image:
-    """Draw joints and bones over an image.
-
-    Args:
-        image: (H, W, 3) uint8.
-        joints_px: (J, 2) pixels.
-        parents: parent of each joint, negative for the root.
-        color: RGB.
-
-    Returns:
-        A new image.
-    """
-    drawn: Image = np.array(image)
-    # OpenCV has pixel centres at whole numbers; its fixed-point coordinates have 4 fractional bits.
-    points = np.rint((np.asarray(joints_px, np.float64)[:, :2] - 0.5) * 16).astype(int)
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            cv2.line(drawn, tuple(points[joint]), tuple(points[parent]), color, 1, cv2.LINE_AA, 4)
-    for point in points:
-        cv2.circle(drawn, tuple(point), 2 * 16, color, -1, cv2.LINE_AA, 4)
-    return drawn
-
-
-def side_by_side(images: Sequence[Image], *, gap: int = 4, color: Color = (255, 255, 255)) -> Image:
-    """Images of one height in a row, with a gap between them."""
-    height = images[0].shape[0]
-    bar = np.full((height, gap, 3), color, np.uint8)
-    parts = [part for image in images for part in (image, bar)][:-1]
-    return np.concatenate(parts, axis=1)
 
 
 def _two_tone(mask: npt.NDArray[np.bool_], color: Color) -> Image:

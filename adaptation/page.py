@@ -33,7 +33,7 @@ def write_page(path: Path, template: str, **values: object) -> None:
     environment.globals.update(before=_css(BEFORE), after=_css(AFTER), backdrop=_css(BACKDROP), curve=curve, top=top)
     html = environment.get_template(template).render(**values)
     with whole_file(path) as file:
-        file.write(html.encode())
+        file.write(html.encode(errors="backslashreplace"))  # of file names that are not UTF-8
 
 
 @dataclass(frozen=True)

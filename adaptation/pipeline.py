@@ -41,7 +41,6 @@ class FitOptions:
         sigma: softness of the rendered outline, pixels squared.
         renderer: what draws bodies, "topokernels", or "pytorch3d" where it is installed.
         device: "cpu", "cuda" or "cuda:N".
-        seed: of everything random.
         tracks: what counts as a person.
         fit: losses and optimiser.
         starts: starting poses.
@@ -56,7 +55,6 @@ class FitOptions:
     sigma: float = 0.1
     renderer: BackendName = "topokernels"
     device: str = "cpu"
-    seed: int = 0
     tracks: TrackSettings = field(default_factory=TrackSettings)
     fit: FitSettings = field(default_factory=FitSettings)
     starts: StartSettings = field(default_factory=StartSettings)
@@ -74,10 +72,11 @@ class FittedPerson:
 
 @dataclass(frozen=True)
 class FitOutcome:
-    """All people fitted, and what was left out and why."""
+    """All people fitted, what was left out and why, and what is wrong with the recording, if anything."""
 
     people: list[FittedPerson]
     notes: list[str]
+    warning: str = ""
 
 
 def fit_recording(
@@ -98,7 +97,6 @@ def fit_recording(
     Raises:
         UserError: no moving person, no usable mask in the frames asked for, or frames that do not exist.
     """
-    torch.manual_seed(options.seed)
     fitter = make_fitter(body, options)  # first: what is wrong with the device is to be said at once
     if options.frames is not None:
         check_frames(options.frames, frames)
@@ -120,9 +118,7 @@ def fit_recording(
         result = resolve(fitter, track, person_crops, part, camera_pitch, options.temporal)
         people.append(FittedPerson(track, person_crops, result))
         first = last
-    if frames.warning:
-        notes.append(frames.warning)
-    return FitOutcome(people, notes)
+    return FitOutcome(people, notes, frames.warning)
 
 
 def make_fitter(body: Body, options: FitOptions) -> Fitter:

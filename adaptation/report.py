@@ -272,10 +272,8 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
     known = [index for index, frame in enumerate(result.frame.tolist()) if frame in by_frame]
     if not known:
         return []
-    spread = (
-        np.linspace(0, len(known) - 1, min(count, len(known)) + 2)[1:-1] if count < len(known) else range(len(known))
-    )
-    chosen = [known[round(float(position))] for position in spread]
+    count = min(count, len(known))
+    chosen = [known[(2 * number + 1) * len(known) // (2 * count)] for number in range(count)]
     shown = [by_frame[int(result.frame[index])] for index in chosen]
     size = shown[0].mask.shape[0]
     masks = torch.from_numpy(np.stack([crop.mask for crop in shown])).float()[:, None]

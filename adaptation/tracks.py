@@ -83,21 +83,45 @@ class MaskQuality:
 
 
 @dataclass(frozen=True, eq=False)
+class PackedMask:
+    """A mask, a bit a pixel: every frame of every track is kept, and recordings may be long."""
+
+    bits: npt.NDArray[np.uint8]
+    shape: tuple[int, int]
+    area: int
+
+    @classmethod
+    def of(cls, mask: Mask) -> PackedMask:
+        """From (h, w) bool."""
+        return cls(np.packbits(mask), (mask.shape[0], mask.shape[1]), int(mask.sum()))
+
+    def unpack(self) -> Mask:
+        """(h, w) bool."""
+        height, width = self.shape
+        return np.unpackbits(self.bits, count=height * width).reshape(self.shape).view(bool)
+
+
+@dataclass(frozen=True, eq=False)
 class Detection:
     """One person in one frame.
 
     Attributes:
         frame: Frame number from 0.
         bbox: Tight box x, y, w, h of the mask in frame pixels.
-        mask: (h, w) bool, inside the box; other people's pixels are not set, except in a merged
+        packed: The mask inside the box; other people's pixels are not set, except in a merged
             group.
         quality: Whether the mask is good enough.
     """
 
     frame: int
     bbox: Box
-    mask: Mask
+    packed: PackedMask
     quality: MaskQuality
+
+    @property
+    def mask(self) -> Mask:
+        """(h, w) bool."""
+        return self.packed.unpack()
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,13 +219,13 @@ class _Sighting:
 
     frame: int
     bbox: Box
-    mask: Mask
+    packed: PackedMask
     colour: npt.NDArray[np.float64]  # (2, 3) mean colour of the upper and the lower half
     merged: bool = False
 
     @property
     def area(self) -> int:
-        return int(self.mask.sum())
+        return self.packed.area
 
     @property
     def centre(self) -> npt.NDArray[np.float64]:
@@ -483,7 +507,7 @@ def _sight(number: int, frame: Image, regions: Sequence[tuple[Box, Mask]]) -> _S
     for row, part in enumerate((slice(0, half), slice(half, None))):
         if mask[part].any():
             colour[row] = crop[part][mask[part]].mean(0)
-    return _Sighting(number, (left, top, right - left, bottom - top), mask, colour)
+    return _Sighting(number, (left, top, right - left, bottom - top), PackedMask.of(mask), colour)
 
 
 def _stack(regions: Sequence[tuple[Box, Mask]]) -> list[list[tuple[Box, Mask]]]:
@@ -540,7 +564,7 @@ def _judge(trail: _Trail, size: tuple[int, int], settings: TrackSettings) -> lis
     """Every sighting with its quality, compared with the sightings around it."""
     sightings = trail.sightings
     border = np.array([_touches(sighting.bbox, size, settings.border) for sighting in sightings])
-    crowd = np.array([sighting.merged or heads(sighting.mask) > 1 for sighting in sightings])
+    crowd = np.array([sighting.merged or heads(sighting.packed.unpack()) > 1 for sighting in sightings])
     areas = np.array([sighting.area for sighting in sightings], float)
     heights = np.array([sighting.bbox[3] for sighting in sightings], float)
     good = ~border & ~crowd
@@ -551,7 +575,7 @@ def _judge(trail: _Trail, size: tuple[int, int], settings: TrackSettings) -> lis
         area = float(areas[index] / np.median(areas[around][chosen]))
         # Legs can stay hidden for a while: the taller neighbours show the person whole.
         height = float(heights[index] / np.percentile(heights[around][chosen], 75))
-        fragments, gap = _fragments(sighting.mask)
+        fragments, gap = _fragments(sighting.packed.unpack())
         wide = sighting.bbox[2] > settings.max_width * sighting.bbox[3]
         notes = []
         if border[index]:
@@ -576,7 +600,7 @@ def _judge(trail: _Trail, size: tuple[int, int], settings: TrackSettings) -> lis
             usable=not notes,
             note=", ".join(notes),
         )
-        detections.append(Detection(sighting.frame, sighting.bbox, sighting.mask, quality))
+        detections.append(Detection(sighting.frame, sighting.bbox, sighting.packed, quality))
     return detections
 
 

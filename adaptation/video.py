@@ -52,11 +52,6 @@ class Frames(ABC):
     def count(self) -> int:
         """Number of frames; a video's is its header's until one pass has reached the end."""
 
-    @property
-    @abstractmethod
-    def count_is_exact(self) -> bool:
-        """Whether `count` was counted, not taken from a header."""
-
     @abstractmethod
     def exact_count(self) -> int:
         """Number of frames, decoding the recording once if it is not yet known."""
@@ -101,11 +96,6 @@ class VideoFrames(Frames):
     def count(self) -> int:
         """Number of frames: the header's (at least 1) until a pass has reached the end."""
         return self._counted if self._counted is not None else max(self._announced, 1)
-
-    @property
-    def count_is_exact(self) -> bool:
-        """Whether a pass has reached the end."""
-        return self._counted is not None
 
     def exact_count(self) -> int:
         """Number of frames that decode, counted in one pass if need be."""
@@ -183,11 +173,6 @@ class FolderFrames(Frames):
         """Number of images."""
         return len(self.files)
 
-    @property
-    def count_is_exact(self) -> bool:
-        """Always true."""
-        return True
-
     def exact_count(self) -> int:
         """Number of images."""
         return self.count
@@ -262,6 +247,10 @@ def open_frames(path: str | os.PathLike[str]) -> Frames:
             without images. Images of different sizes are found, and raise, when they are reached.
     """
     path = Path(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # FFmpeg would crash
+        raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file or folder") from None
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
@@ -396,12 +385,14 @@ def _decode(file: Path, flags: int) -> Image:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from error
     with _quiet():
         try:
-            image = cv2.imdecode(data, flags) if data.size else None
+            image = cv2.imdecode(data, flags | cv2.IMREAD_ANYDEPTH) if data.size else None
         except cv2.error:  # an image too large, or a damaged header
             image = None
     if image is None:
         raise UserError(f"{file}: not an image that can be decoded; the file may be damaged")
-    return np.asarray(image, np.uint8)
+    if image.dtype != np.uint8:
+        raise UserError(f"{file}: {8 * image.itemsize} bits a channel, wanted 8; convert all with one fixed range")
+    return np.asarray(image)
 
 
 def _to_rgb(bgr: npt.NDArray[Any]) -> Image:

@@ -3,10 +3,10 @@
     python benchmarks/bench_fit_step.py
     python benchmarks/bench_fit_step.py --faces 2454 --sizes 112 --out benchmarks/results
 
-Body, camera, silhouette, distance maps and skeletons, L_S + L_T with priors, backward, Adam: the code that
-`topo-adapt fit` runs. The target's side is computed once. On CUDA the step is captured in a graph. Shapes are
-images x faces x height x width. "step" rows compare with that other step; rows of its parts compare with the whole
-step, forward parts without their share of the backward.
+Body, camera, silhouette, distance maps and skeletons, L_S + L_T with priors, backward, Adam: the code that `topo-
+adapt fit` runs, less its terms of pixels and bones. The target's side is computed once. On CUDA the step is captured
+in a graph. Shapes are images x faces x height x width. "step" rows compare with that other step; rows of its parts
+compare with the whole step, forward parts without their share of the backward.
 """
 
 from __future__ import annotations

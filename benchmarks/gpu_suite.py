@@ -213,8 +213,11 @@ def main() -> int:
     results: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        chosen = parts(args.device, args.quick, scratch, args.out.resolve())
-        for part in [part for part in chosen if args.parts is None or part.name in args.parts]:
+        known = parts(args.device, args.quick, scratch, args.out.resolve())
+        chosen = [part for part in known if args.parts is None or part.name in args.parts]
+        if not chosen or len(chosen) < len(set(args.parts or ())):
+            parser.error(f"--parts: they are {', '.join(part.name for part in known)}")
+        for part in chosen:
             outcome = run(part, min(part.seconds, end - time.perf_counter()), log)
             outcomes.append(outcome)
             results = load(scratch)

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptation.crops import make_crop
-from adaptation.tracks import Detection, MaskQuality
+from adaptation.tracks import Detection, MaskQuality, PackedMask
 
 GOOD = MaskQuality(False, 1.0, 1, False, True, "")
 
 
 def detection(x: int, y: int, mask: np.ndarray) -> Detection:
-    return Detection(7, (x, y, mask.shape[1], mask.shape[0]), mask, GOOD)
+    return Detection(7, (x, y, mask.shape[1], mask.shape[0]), PackedMask.of(mask), GOOD)
 
 
 def test_fields_and_margin() -> None:

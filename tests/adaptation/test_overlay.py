@@ -114,11 +114,3 @@ def test_an_outline_lies_on_the_edge_of_the_mask() -> None:
     assert rows.min() in (15, 16, 17) and rows.max() in (46, 47, 48)
     assert columns.min() in (19, 20, 21) and columns.max() in (38, 39, 40)
     assert not drawn[24:40, 26:34].any()
-
-
-def test_bones_and_rows_of_pictures() -> None:
-    joints = np.array([[4.5, 4.5], [20.5, 4.5]], np.float32)
-    drawn = overlay.draw_bones(np.zeros((10, 26, 3), np.uint8), joints, (-1, 0))
-    assert (drawn[4, 4:21] > 200).all() and not drawn[8].any()
-    row = overlay.side_by_side([drawn, drawn], gap=3)
-    assert row.shape == (10, 55, 3) and (row[:, 26:29] == 255).all()

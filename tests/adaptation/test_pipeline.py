@@ -26,7 +26,7 @@ from adaptation.poses import facing
 from adaptation.progress import Progress
 from adaptation.starts import StartSettings
 from adaptation.synthetic import SyntheticClip
-from adaptation.tracks import Detection, MaskQuality, Track
+from adaptation.tracks import Detection, MaskQuality, PackedMask, Track
 from adaptation.video import open_frames, open_masks
 
 FRAMES = (18, 20, 25)
@@ -49,7 +49,7 @@ def quality(usable: bool) -> MaskQuality:
 
 def track(number: int, frames: list[int], bad: tuple[int, ...] = (), speed: float = 3.0) -> Track:
     """A person of 20 x 60 pixels who moves to the right and a third as fast down."""
-    mask = np.ones((60, 20), bool)
+    mask = PackedMask.of(np.ones((60, 20), bool))
     detections = (
         Detection(
             frame, (round(speed * frame), round(speed * frame / 3), 20, 60), mask,
