@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 START = "source-only"
 _PLACES = {"style": "on people of another look", "site": "where they pass before one camera"}
-COMMAND = "python -m adaptation.evidence --work DIR"
+COMMAND = "python -I -m adaptation.evidence --work DIR"
 
 
 def write_document(record_path: Path, path: Path) -> None:
