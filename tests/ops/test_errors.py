@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -204,7 +205,7 @@ def test_error_text_on_cuda(name: str) -> None:
         call("cuda")
 
 
-def test_missing_cuda_kernels_are_explained() -> None:
+def test_missing_cuda_kernels_are_explained(tmp_path: Path) -> None:
     """In a process of its own: kernels that are registered stay."""
     call = """
 import torch, topokernels
@@ -215,7 +216,8 @@ torch.ops.topo.s2d.default.redispatch(cuda, torch.ones(5, 6))
 """
     if topokernels.has_cuda():
         pytest.skip("the CUDA kernels are here")
-    run = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False)
+    # Not in the source folder, which hides the installed package.
+    run = subprocess.run([sys.executable, "-c", call], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "RuntimeError: topokernels was installed without CUDA kernels. Install it again where nvcc" in run.stderr
 
 
