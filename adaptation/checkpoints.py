@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from adaptation.errors import UserError
+from adaptation.errors import UserError, reason
 from adaptation.latent_prior import LATENT, LatentPosePrior
 from adaptation.output import whole_file
 from adaptation.regressor import Regressor
@@ -113,8 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     except Exception as error:  # torch.load has no common error of its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read as plain weights: {reason}") from None
+        raise UserError(f"{path} cannot be read as plain weights: {reason(error)}") from None
     if not isinstance(whole, dict):
         raise UserError(f"{path} holds a {type(whole).__name__}, not weights")
     return whole

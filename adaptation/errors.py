@@ -12,6 +12,11 @@ class UserError(Exception):
     code = 2
 
 
+def reason(error: Exception) -> str:
+    """The first line of another library's error, or its kind where it has no text."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 class Interrupted(UserError):
     """Ctrl-C in the middle of something that can go on; the line says from where."""
 

@@ -44,7 +44,7 @@ def truth_of(domain: Domain) -> Truth:
     Raises:
         UserError: it has none.
     """
-    if domain.pose is None or domain.betas is None or domain.camera is None:
+    if not domain.labelled:
         raise UserError("this set of crops has no labels (pose, betas, camera)")
     rotations = roma.rotvec_to_rotmat(torch.from_numpy(domain.pose))
     return Truth(rotations, torch.from_numpy(domain.betas), torch.from_numpy(domain.camera))

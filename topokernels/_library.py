@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 
@@ -29,25 +28,6 @@ def _load(name: str) -> bool:
 if not _load("topo_cpu"):
     raise ImportError(f"topokernels: {_FOLDER}/libtopo_cpu.so is missing; install it again")
 _CUDA = torch.version.cuda is not None and _load("topo_cuda")
-_MISSING = torch.library.Library("topo", "IMPL")
-
-
-def explain_missing_cuda() -> None:
-    """Gives every operator a CUDA kernel that says how to get one, which torch's own error does not."""
-
-    def missing(*_: object, **__: object) -> NoReturn:
-        raise RuntimeError(
-            "topokernels was installed without CUDA kernels. Install it again where nvcc is on the PATH, with "
-            "TOPO_CUDA=ON, or move the tensors to the CPU."
-        )
-
-    for name in torch._C._dispatch_get_all_op_names():
-        if name.startswith("topo::") and torch._C._dispatch_has_kernel_for_dispatch_key(name, "CPU"):
-            _MISSING.impl(name.removeprefix("topo::"), missing, "CUDA")
-
-
-if torch.version.cuda is not None and not _CUDA:
-    explain_missing_cuda()
 
 
 def has_cuda() -> bool:

@@ -10,11 +10,29 @@ from torch import Tensor
 from torch._functorch import autograd_function as functorch
 from torch.autograd import forward_ad
 
-import topokernels._library  # noqa: F401  the operators must exist before anything is registered
+from topokernels._library import has_cuda  # the operators must exist before anything is registered
 
 BackwardMode = Literal["subgradient", "literal"]
 
 _LIBRARY = torch.library.Library("topo", "IMPL")
+
+
+def explain_missing_cuda() -> None:
+    """Gives every operator a CUDA kernel that says how to get one, which torch's own error does not."""
+
+    def missing(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError(
+            "topokernels was installed without CUDA kernels. Install it again where nvcc is on the PATH, with "
+            "TOPO_CUDA=ON, or move the tensors to the CPU."
+        )
+
+    for name in torch._C._dispatch_get_all_op_names():
+        if name.startswith("topo::") and torch._C._dispatch_has_kernel_for_dispatch_key(name, "CPU"):
+            _LIBRARY.impl(name.removeprefix("topo::"), missing, "CUDA")
+
+
+if torch.version.cuda is not None and not has_cuda():
+    explain_missing_cuda()
 
 
 def register_autograd(

@@ -98,6 +98,11 @@ class Domain:
         """S."""
         return int(self.images.shape[1])
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the truth is known."""
+        return self.pose is not None and self.betas is not None and self.camera is not None
+
     def take(self, index: npt.NDArray[np.int64] | slice) -> Domain:
         """Some of the crops, with what is known about them."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -236,12 +236,9 @@ def _poor(grid: Adaptations, shifts: Sequence[str]) -> str:
 
 def _cameras(grid: Adaptations) -> str:
     """What ours changes before each camera."""
-    changes = []
-    for seed in sorted(grid.shared("site", START, "ours") or ()):
-        before, after = (grid.mean("site", method, seeds={seed}) for method in (START, "ours"))
-        if before is not None and after is not None:
-            changes.append(f"{100 * (after - before) / before:+.0f} %")
-    return f" (ours: {', '.join(changes)})" if changes else ""
+    seeds = sorted(grid.shared("site", START, "ours") or ())
+    changes = ", ".join(f"{grid.change('site', 'ours', seeds={seed}):+.0f} %" for seed in seeds)
+    return f" (ours: {changes})" if changes else ""
 
 
 def _home(grid: Adaptations) -> str:

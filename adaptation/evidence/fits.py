@@ -28,12 +28,11 @@ from adaptation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
 from adaptation.point_chamfer import PointFitter
 from adaptation.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.prior import GaussianPosePrior, PosePrior, pose_prior
-from adaptation.programs import recording_settings
+from adaptation.programs import SIZE, recording_settings
 from adaptation.renderer import exact_silhouette, make_renderer
 from adaptation.workers import side_by_side
 from topokernels._registration import BackwardMode
 
-SIZE = 112
 _BARE = ("head", "wrist", "hand", "ankle", "foot")
 CONVERGED = 0.02  # mean 2D error of joints, as a share of the crop's side
 

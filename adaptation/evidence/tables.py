@@ -59,9 +59,11 @@ class Adaptations:
         """Seeds that all of these methods have run with."""
         return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in methods))
 
-    def change(self, target: str, method: str, measure: str = "pa_mpjpe") -> float | None:
-        """Percent of the source model's error."""
-        seeds = self.shared(target, "source-only", method)
+    def change(
+        self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
+    ) -> float | None:
+        """Percent of the source model's error, with all seeds or those given."""
+        seeds = seeds or self.shared(target, "source-only", method)
         before, after = (self.mean(target, name, measure, seeds) for name in ("source-only", method))
         return None if before is None or after is None else 100 * (after - before) / before
 

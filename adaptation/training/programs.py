@@ -267,8 +267,8 @@ def adapt_network(
     before = copy.deepcopy(loaded.network)
     shape = Body.load(body) if body else Body.free()
     replayed, measured = (Domain.load(folder) if folder else None for folder in (source, test))
-    for folder, labelled in ((source, replayed), (test, measured)):
-        if labelled is not None and (labelled.pose is None or labelled.betas is None or labelled.camera is None):
+    for folder, crops in ((source, replayed), (test, measured)):
+        if crops is not None and not crops.labelled:
             raise UserError(f"{folder} has no labels (pose, betas, camera), which --source and --test need")
     if is_crops(target):
         domain, frames, outcome = Domain.load(target), None, None

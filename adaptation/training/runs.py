@@ -19,7 +19,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import nn
 
-from adaptation.errors import Interrupted, UserError
+from adaptation.errors import Interrupted, UserError, reason
 from adaptation.output import MARKER, partial_prefix, whole_file, writing
 from adaptation.training.processes import is_first
 
@@ -136,8 +136,7 @@ def load_state(path: Path) -> State:
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except Exception as error:  # torch.load has no common error of its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read ({reason}); --overwrite starts anew") from None
+        raise UserError(f"{path} cannot be read ({reason(error)}); --overwrite starts anew") from None
     if not isinstance(state, dict) or not isinstance(state.get("network"), dict):
         raise UserError(f"{path} does not hold the state of a run; --overwrite starts anew")
     return state

@@ -209,7 +209,7 @@ def test_missing_cuda_kernels_are_explained(tmp_path: Path) -> None:
     """In a process of its own: kernels that are registered stay."""
     call = """
 import torch, topokernels
-from topokernels._library import explain_missing_cuda
+from topokernels._registration import explain_missing_cuda
 explain_missing_cuda()
 cuda = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
 torch.ops.topo.s2d.default.redispatch(cuda, torch.ones(5, 6))
