@@ -41,7 +41,7 @@ bench: install
 # processors that have it.
 PRECISION ?= float32
 evidence: $(VENV)/dev
-	$(BIN)/python -I -m adaptation.evidence --work out/evidence --precision $(PRECISION) $(QUICK) $(if $(VIDEO),--video "$(VIDEO)") \
+	$(BIN)/python benchmarks/run_evidence.py --work out/evidence --precision $(PRECISION) $(QUICK) $(if $(VIDEO),--video "$(VIDEO)") \
 		$(if $(QUICK),--out out/evidence/evidence.json,--out benchmarks/results/evidence.json --document docs/evidence.md)
 
 $(VENV)/dev: $(VENV)/installed

@@ -1,4 +1,4 @@
-"""The ``topo-adapt`` command: demo, fit and doctor here, what trains in `adaptation.training.commands`."""
+"""The ``topo-adapt`` command: demo, fit and doctor here, what trains in `adaptation.commands.training_commands`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from adaptation.arguments import Device, Out, Overwrite, Prior, Seed, choice
-from adaptation.errors import UserError
-from adaptation.training.commands import COMMANDS
+from adaptation.commands.training_commands import COMMANDS
+from adaptation.support.arguments import Device, Out, Overwrite, Prior, Seed, choice
+from adaptation.support.errors import UserError
 
 app = typer.Typer(
     name="topo-adapt",
@@ -60,11 +60,11 @@ def fit(
 
     Writes an npz per person, overlays and a report.
     """
-    from adaptation import programs
-    from adaptation.background import METHODS
-    from adaptation.losses import LOSS_NAMES
-    from adaptation.renderer import BACKENDS
-    from adaptation.video import parse_frames
+    from adaptation.bodies.renderer import BACKENDS
+    from adaptation.commands import fit_programs as programs
+    from adaptation.losses.silhouettes import LOSS_NAMES
+    from adaptation.recording.background import METHODS
+    from adaptation.recording.video import parse_frames
 
     programs.fit(
         recording,
@@ -105,9 +105,9 @@ def demo_fit(
 
     Two people walk past a camera; their silhouettes are found, bodies are fitted, and compared with the truth.
     """
-    from adaptation import programs
-    from adaptation.losses import LOSS_NAMES
-    from adaptation.renderer import BACKENDS
+    from adaptation.bodies.renderer import BACKENDS
+    from adaptation.commands import fit_programs as programs
+    from adaptation.losses.silhouettes import LOSS_NAMES
 
     programs.demo(
         out,
@@ -129,7 +129,7 @@ def demo_fit(
 @app.command()
 def doctor() -> None:
     """Show versions, devices, compiled libraries and body files."""
-    from adaptation.doctor import examine
+    from adaptation.commands.doctor import examine
 
     examine(Console())
 

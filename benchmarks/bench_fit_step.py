@@ -22,12 +22,12 @@ from common import HEAD, Row, command_line, compare, show, title, write
 from timing import Call
 from torch import Tensor
 
-from adaptation.errors import UserError
-from adaptation.fitting import BodyParameters, Fitter, FitVariables
-from adaptation.losses import SilhouetteTarget, silhouette_loss
-from adaptation.poses import perturb
-from adaptation.prior import GaussianPosePrior
-from adaptation.renderer import Renderer, make_renderer
+from adaptation.bodies.poses import perturb
+from adaptation.bodies.renderer import Renderer, make_renderer
+from adaptation.fitting.fitter import BodyParameters, Fitter, FitVariables
+from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_loss
+from adaptation.priors.gaussian import GaussianPosePrior
+from adaptation.support.errors import UserError
 from topokernels import reference
 
 WEIGHTS = {"topology_weight": 0.5, "prior_weight": 0.01}
@@ -78,7 +78,7 @@ class StackedScene(Scene):
 
 
 def stacked_loss(silhouette: Tensor, target: SilhouetteTarget, iterations: int) -> Tensor:
-    """L_S + L_T per image, as `adaptation.losses.silhouette_loss` has them but for the gain on gradients."""
+    """L_S + L_T per image, as `adaptation.losses.silhouettes` has them, without the gain on gradients."""
     skeleton = reference.d2t(reference.s2d(silhouette, iterations=iterations), silhouette)
     fixed = target.topology
     total = 0

@@ -20,9 +20,9 @@ from bodies import FULL, LOW, body_of, people
 from common import command_line, machine, title
 from torch import Tensor
 
-from adaptation.camera import project
-from adaptation.renderer import Renderer, make_renderer
-from adaptation.renderer_pytorch3d import PyTorch3DRenderer
+from adaptation.bodies.camera import project
+from adaptation.bodies.renderer import Renderer, make_renderer
+from adaptation.bodies.renderer_pytorch3d import PyTorch3DRenderer
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from adaptation.body import Body
-from adaptation.checkpoints import load_network
-from adaptation.domains.dataset import Domain
-from adaptation.pipeline import FitOptions, make_fitter
-from adaptation.training.adaptation_report import gallery_rows, see
+from adaptation.bodies.body import Body
+from adaptation.data.samples import Domain
+from adaptation.recording.pipeline import FitOptions, make_fitter
+from adaptation.regressors.files import load_network
+from adaptation.reports.adaptation import gallery_rows, see
 
 TILE, GAP = 192, 16
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the test crops that have less error after the adaptation than the one shown

@@ -20,9 +20,9 @@ from PIL import Image
 from torch import Tensor
 
 import topokernels as tk
-from adaptation.body import Body
-from adaptation.poses import standing
-from adaptation.renderer import exact_silhouette
+from adaptation.bodies.body import Body
+from adaptation.bodies.poses import standing
+from adaptation.bodies.renderer import exact_silhouette
 
 matplotlib.use("Agg")
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from adaptation.body import Body
-from adaptation.overlay import BACKDROP
-from adaptation.pipeline import cut_crops
-from adaptation.programs import options
-from adaptation.report import build_report
-from adaptation.results import PersonResult
-from adaptation.tracks import find_people
-from adaptation.video import open_frames
+from adaptation.bodies.body import Body
+from adaptation.commands.fit_programs import options
+from adaptation.recording.pipeline import cut_crops
+from adaptation.recording.results import PersonResult
+from adaptation.recording.tracking import find_people
+from adaptation.recording.video import open_frames
+from adaptation.reports.fits import build_report
+from adaptation.support.drawing import BACKDROP
 
 FRAME = 45
 WIDTH = 1280

@@ -20,12 +20,12 @@ from picture_style import BLUE, INK, PAPER, RED, STYLE
 from PIL import Image
 from torch import Tensor
 
-from adaptation.body import Body
-from adaptation.camera import fit_camera_to_bbox, project
-from adaptation.errors import UserError
-from adaptation.losses import LossSettings, SilhouetteTarget, silhouette_loss
-from adaptation.poses import facing, walking
-from adaptation.renderer import exact_silhouette, make_renderer
+from adaptation.bodies.body import Body
+from adaptation.bodies.camera import fit_camera_to_bbox, project
+from adaptation.bodies.poses import facing, walking
+from adaptation.bodies.renderer import exact_silhouette, make_renderer
+from adaptation.losses.silhouettes import LossSettings, SilhouetteTarget, silhouette_loss
+from adaptation.support.errors import UserError
 from topokernels.reference import straight_through
 
 matplotlib.use("Agg")

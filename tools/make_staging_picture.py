@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from evidence.pictures import SheetRow, write_sheet
 
-from adaptation.domains.dataset import DomainSettings, make_domain
-from adaptation.evidence.pictures import SheetRow, write_sheet
-from adaptation.training.programs import shift_by_name, shift_domain
-from adaptation.training.staging import Stage
+from adaptation.adapting.staging import Stage
+from adaptation.commands.training_programs import shift_by_name, shift_domain
+from adaptation.data.samples import DomainSettings, make_domain
 
 SIZE, ACROSS, CLIP = 96, 8, 12
 

@@ -1,1 +1,1 @@
-"""Training: the pose prior, source regressors, and their adaptation to a target."""
+"""Training runs: the loop, their files, and the networks that are trained on labelled data."""

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from adaptation.body import Body
-from adaptation.domains.dataset import Domain
-from adaptation.errors import UserError
-from adaptation.supervision import SupervisionWeights, Truth, mirror, supervision_loss, truth_of
+from adaptation.bodies.body import Body
+from adaptation.data.samples import Domain
+from adaptation.losses.supervision import SupervisionWeights, Truth, mirror, supervision_loss, truth_of
+from adaptation.regressors.running import Precision, channels_last, predict_in, warm_cosine
+from adaptation.support.errors import UserError
 from adaptation.training.processes import average_gradients, batch_of, my_share, share_norms, world
 from adaptation.training.runs import Run
-from adaptation.training.steps import Precision, channels_last, predict_in, warm_cosine
 from adaptation.training.warp import warp
 
 

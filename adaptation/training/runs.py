@@ -19,8 +19,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import nn
 
-from adaptation.errors import Interrupted, UserError, reason
-from adaptation.output import MARKER, partial_prefix, whole_file, writing
+from adaptation.support.errors import Interrupted, UserError, reason
+from adaptation.support.files import MARKER, partial_prefix, whole_file, writing
 from adaptation.training.processes import is_first
 
 STATE = "state.pt"

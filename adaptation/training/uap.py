@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptation.domains.dataset import Domain
-from adaptation.errors import UserError
-from adaptation.output import whole_file
+from adaptation.data.samples import Domain
+from adaptation.support.errors import UserError
+from adaptation.support.files import whole_file
 from adaptation.training.processes import batch_of
 
 

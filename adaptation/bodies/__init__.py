@@ -1,0 +1,1 @@
+"""Body models, their poses and rotations, cameras, and renderers."""

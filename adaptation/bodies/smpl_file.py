@@ -1,0 +1,288 @@
+"""Read body models in SMPL's layout, npz or the original pickles, without executing anything.
+
+SMPL's pickles hold NumPy arrays, SciPy's csc matrices and objects of chumpy, a package that no
+longer installs. Unpickling calls whatever a file names, so here every name goes to an inert
+stand-in that only records what it is given, and any other name is refused. Neither NumPy's nor
+SciPy's own unpickling code is reached.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptation.support.errors import UserError
+
+PARENTS: tuple[int, ...] = (
+    -1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21,
+)  # fmt: skip
+"""SMPL's tree: the parent of each of its 24 joints, -1 for the root."""
+
+SHAPE_DIRECTIONS = 10
+POSE_DIRECTIONS = 9 * (len(PARENTS) - 1)
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class SmplArrays:
+    """What a body model consists of, checked. V vertices, F faces; metres.
+
+    Attributes:
+        v_template: (V, 3) float64 rest vertices.
+        shapedirs: (V, 3, 10) float64, vertex offsets per unit of each shape coefficient.
+        posedirs: (V, 3, 207) float64, vertex offsets per unit of each element of ``R - I`` of
+            joints 1 to 23; None where they are all zero.
+        J_regressor: (24, V) float64, joints from vertices.
+        weights: (V, 24) float64 skinning weights.
+        f: (F, 3) int64 vertex indices.
+    """
+
+    v_template: Array
+    shapedirs: Array
+    posedirs: Array | None
+    J_regressor: Array
+    weights: Array
+    f: Array
+
+
+def load_smpl(path: str | Path) -> SmplArrays:
+    """Read a body model.
+
+    Args:
+        path: an ``.npz`` with SMPL's keys, or an SMPL pickle as its authors distribute it.
+
+    Returns:
+        Checked arrays.
+
+    Raises:
+        UserError: the file is missing, unreadable, tries to load code, lacks a key, or holds wrong
+            arrays.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the body model {path}: {error.strerror or error}") from None
+    values = _read_npz(content, path) if content[:2] == b"PK" else _read_pickle(content, path)
+    return _checked(values, path)
+
+
+def _read_npz(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {key: archive[key] for key in _KEYS if key in archive.files}
+    except Exception as error:  # Damaged archives raise nearly every type there is.
+        raise UserError(f"{path} is not a readable npz of a body model: {_first_line(error)}") from None
+
+
+def _read_pickle(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        values = _InertUnpickler(io.BytesIO(content), encoding="latin1").load()
+        if not isinstance(values, dict):
+            raise pickle.UnpicklingError(f"it holds a {type(values).__name__}, not a dict")
+        return {key: _resolve(values[key]) for key in _KEYS if key in values}
+    except _RefusedError as error:
+        raise UserError(
+            f"{path} refused: loading it could run code: it names {error}, which no SMPL file needs"
+        ) from None
+    except Exception as error:  # So do damaged pickles.
+        raise UserError(f"{path} is not a readable SMPL pickle (damaged or cut short?): {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+# ---- what a file must hold ----
+
+_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
+
+
+def _checked(values: dict[str, Any], path: Path) -> SmplArrays:
+    missing = [key for key in _KEYS if key not in values]
+    if missing:
+        raise UserError(f"{path} is not an SMPL body model: it lacks {', '.join(missing)}")
+
+    def array(key: str, *shape: int | None) -> Array:
+        value = values[key]
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+            raise UserError(f"{path}: {key} is not an array of numbers")
+        wanted = f"({', '.join('any' if n is None else str(n) for n in shape)})"
+        fits = value.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
+        if not fits or 0 in value.shape:
+            raise UserError(f"{path}: {key} has shape {value.shape}, wanted {wanted}")
+        if not np.isfinite(value).all():
+            raise UserError(f"{path}: {key} holds NaN or infinity")
+        return value
+
+    joints = len(PARENTS)
+    template = array("v_template", None, 3).astype(np.float64)
+    count = len(template)
+    shapedirs = array("shapedirs", count, 3, None)
+    if shapedirs.shape[2] < SHAPE_DIRECTIONS:
+        raise UserError(f"{path}: shapedirs has {shapedirs.shape[2]} directions, wanted at least {SHAPE_DIRECTIONS}")
+    weights = array("weights", count, joints).astype(np.float64)
+    if weights.min() < 0 or np.abs(weights.sum(axis=1) - 1).max() > 1e-2:
+        raise UserError(f"{path}: weights must not be negative and must sum to 1 for every vertex")
+    tree = array("kintree_table", 2, joints)
+    # SMPL's files write the root's parent as 2**32 - 1.
+    if tuple(int(p) for p in tree[0, 1:]) != PARENTS[1:]:
+        raise UserError(f"{path}: kintree_table is not SMPL's tree of {joints} joints")
+    faces = array("f", None, 3)
+    if faces.dtype.kind == "f" or faces.min() < 0 or faces.max() >= count:
+        raise UserError(f"{path}: f must hold vertex indices from 0 to {count - 1}")
+    posedirs = array("posedirs", count, 3, POSE_DIRECTIONS)
+    return SmplArrays(
+        v_template=template,
+        shapedirs=shapedirs[..., :SHAPE_DIRECTIONS].astype(np.float64),
+        posedirs=posedirs.astype(np.float64) if posedirs.any() else None,
+        J_regressor=array("J_regressor", joints, count).astype(np.float64),
+        weights=weights,
+        f=faces.astype(np.int64),
+    )
+
+
+# ---- stand-ins for what SMPL's pickles name ----
+
+
+class _RefusedError(pickle.UnpicklingError):
+    pass
+
+
+class _Recorder:
+    """Takes any arguments and any state, and does nothing with them."""
+
+    state: Any = None
+
+    def __new__(cls, *args: Any) -> _Recorder:
+        return object.__new__(cls)
+
+    def __init__(self, *args: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Array(_Recorder):
+    """numpy.ndarray: state (version, shape, dtype, is_fortran, data)."""
+
+
+class _Chumpy(_Recorder):
+    """chumpy.ch.Ch: its value is x."""
+
+
+class _Select(_Recorder):
+    """chumpy.reordering.Select: a.ravel()[idxs].reshape(preferred_shape)."""
+
+
+class _Sparse(_Recorder):
+    """scipy.sparse csc matrices: data, indices, indptr, _shape."""
+
+
+class _Dtype(_Recorder):
+    """numpy.dtype: a type code, and a state whose second element is the byte order."""
+
+    def __init__(self, code: str = "", *args: Any) -> None:
+        self.code = code
+
+    def numpy(self) -> np.dtype[Any]:
+        """The dtype, numbers and booleans only."""
+        order = self.state[1] if isinstance(self.state, tuple) else "="
+        if not isinstance(self.code, str) or self.code[:1] not in tuple("fiub") or order not in ("<", ">", "=", "|"):
+            raise pickle.UnpicklingError(f"arrays of type {self.code!r} are not numbers")
+        return np.dtype(order.replace("|", "=") + self.code)
+
+
+class _Buffer(_Recorder):
+    """What numpy's _frombuffer of protocol 5 is given: (data, dtype, shape, order)."""
+
+    def __init__(self, data: Any, dtype: Any, shape: Any, order: Any) -> None:
+        self.parts = data, dtype, shape, order == "F"
+
+
+def _reconstruct(*args: Any) -> _Array:
+    return _Array()
+
+
+def _reconstructor(cls: Any, *args: Any) -> Any:
+    """copyreg's, of protocols 0 and 1, for the stand-ins alone."""
+    if not (isinstance(cls, type) and issubclass(cls, _Recorder)):
+        raise pickle.UnpicklingError("an object of an unexpected type")
+    return cls()
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    """codecs.encode as Python 3 uses it to write bytes at protocols 0 to 2."""
+    return str(text).encode("latin1")
+
+
+def _scalar(*args: Any) -> None:
+    """Numpy's scalars: nothing that is read here is one."""
+
+
+_STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("chumpy.ch", "Ch"): _Chumpy,
+    ("chumpy", "Ch"): _Chumpy,
+    ("chumpy.reordering", "Select"): _Select,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _encode,
+    **{(m, "_reconstructor"): _reconstructor for m in ("copy_reg", "copyreg")},
+    **{(m, n): t for m in ("__builtin__", "builtins") for n, t in (("object", object), ("set", set))},
+    **{(f"numpy.{c}.multiarray", "_reconstruct"): _reconstruct for c in ("core", "_core")},
+    **{(f"numpy.{c}.multiarray", "scalar"): _scalar for c in ("core", "_core")},
+    **{(f"numpy.{c}.numeric", "_frombuffer"): _Buffer for c in ("core", "_core")},
+    **{(f"scipy.sparse{m}", n): _Sparse for m in ("", ".csc", "._csc") for n in ("csc_matrix", "csc_array")},
+}
+
+
+class _InertUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _STAND_INS[module, name]
+        except KeyError:
+            raise _RefusedError(f"{module}.{name}") from None
+
+
+def _resolve(value: Any) -> Any:
+    """Stand-ins to plain arrays; anything else as it is."""
+    if isinstance(value, _Array):
+        _, shape, dtype, fortran, data = value.state
+        return _from_bytes(data, dtype, shape, fortran)
+    if isinstance(value, _Buffer):
+        return _from_bytes(*value.parts)
+    if isinstance(value, _Chumpy):
+        return _resolve(value.state["x"])
+    if isinstance(value, _Select):
+        source, index = _resolve(value.state["a"]), _resolve(value.state["idxs"])
+        shape = _resolve(value.state["preferred_shape"])
+        return source.ravel()[index].reshape(tuple(int(n) for n in shape))
+    if isinstance(value, _Sparse):
+        return _dense({key: _resolve(part) for key, part in value.state.items()})
+    return value
+
+
+def _from_bytes(data: Any, dtype: _Dtype, shape: tuple[int, ...], fortran: Any) -> Array:
+    # Python 2 wrote bytes as what now reads as text.
+    raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
+    flat = np.frombuffer(raw, dtype=dtype.numpy())
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _dense(parts: dict[str, Any]) -> Array:
+    rows, columns = parts["_shape"] if "_shape" in parts else parts["shape"]
+    data, indices, starts = parts["data"], parts["indices"], parts["indptr"]
+    if rows != len(PARENTS) or starts[-1] != len(data):  # Also bounds what is allocated below.
+        raise pickle.UnpicklingError("the joint regressor is not a matrix of 24 rows")
+    column = np.repeat(np.arange(columns), np.diff(starts))
+    dense = np.zeros((int(rows), int(columns)))
+    np.add.at(dense, (indices, column), data)
+    return dense

@@ -1,0 +1,1 @@
+"""The commands of ``topo-adapt``, one file each."""

@@ -1,0 +1,1 @@
+"""Fits of bodies to silhouettes by gradient descent."""

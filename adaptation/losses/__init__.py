@@ -1,0 +1,1 @@
+"""Losses on silhouettes, keypoints and known bodies."""

@@ -1,0 +1,1 @@
+"""Pose priors: how plausible a pose is."""

@@ -1,0 +1,318 @@
+"""Foreground masks from a static camera by background subtraction, and their cleaning.
+
+A recording is a file, so it is read twice: once for samples spread over all of it, from which a
+background is learnt, and once to cut out what differs. A person who stands still for a while then
+stays foreground, and the first frames need no warm-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from adaptation.recording.video import Image, Mask
+
+Floats = npt.NDArray[np.float32]
+Method = Literal["median", "mog2", "knn"]
+METHODS: tuple[Method, ...] = ("median", "mog2", "knn")
+
+SHADOW_LABEL = 127  # OpenCV's MOG2 and KNN mark cast shadows so
+
+
+class Subtractor(Protocol):
+    """What cuts the foreground out of a frame."""
+
+    def learn(self, samples: Sequence[Image]) -> None:
+        """Learn the background from RGB frames (H, W, 3) spread over the recording, in order."""
+
+    def mask(self, frame: Image) -> Mask:
+        """Return the raw foreground (H, W) of one RGB frame, without shadows; frames in order."""
+
+
+@dataclass(frozen=True)
+class MedianSettings:
+    """Parameters of `MedianSubtractor`; distances are in standard deviations of the pixel's noise.
+
+    Attributes:
+        low: Distance above which a pixel is foreground, where it is connected to one above `high`.
+        high: Distance that every foreground region must reach somewhere.
+        min_sigma: Least noise assumed, in grey levels of 255.
+        shadow_low: Darkest a cast shadow may be, as a fraction of the background's brightness.
+        shadow_chroma: Largest colour distance, in grey levels, between a cast shadow and the
+            darkened background.
+        shadow_texture: Largest deviation of the ratio to the background within 3 x 3 pixels, in
+            standard deviations that the noise gives it. A shadow leaves the texture of what it
+            falls on; dark clothes have one of their own.
+        edge: Within 2 px of the outline a pixel must differ from the background, in grey levels, by
+            more than this fraction of the largest difference within 2 px. Blur and compression
+            spread a person by a pixel or two.
+    """
+
+    low: float = 8.0
+    high: float = 16.0
+    min_sigma: float = 2.5
+    shadow_low: float = 0.5
+    shadow_chroma: float = 8.0
+    shadow_texture: float = 6.0
+    edge: float = 0.3
+
+
+class MedianSubtractor:
+    """Difference to the median of the samples, in units of each pixel's noise.
+
+    A global change of light (clouds, automatic exposure) is taken out by a gain and an offset per
+    channel, fitted robustly to every frame. Cast shadows are pixels that are the background
+    darkened: brightness and chromaticity distortion after Horprasert, Harwood and Davis (1999), and
+    the local deviation of the ratio to the background, as Jacques, Jung and Musse (2005) take it.
+    """
+
+    def __init__(self, settings: MedianSettings | None = None) -> None:
+        """Set the parameters; `learn` must come before `mask`."""
+        self.settings = settings or MedianSettings()
+        self._plate: Floats | None = None
+        self._sigma: Floats | None = None
+
+    def learn(self, samples: Sequence[Image]) -> None:
+        """Take the per-pixel median and the noise (1.4826 times the median absolute deviation)."""
+        reference = samples[len(samples) // 2].astype(np.float32)
+        # All samples in the light of one of them: the median over two lightings would belong to
+        # neither.
+        levelled = np.empty((len(samples), *reference.shape), np.uint8)
+        for out, sample in zip(levelled, samples, strict=True):
+            out[:] = level_light(reference, sample)
+        plate = np.empty_like(reference)
+        sigma = np.empty_like(reference)
+        for row in range(len(plate)):  # by rows, or the temporary arrays would outgrow the samples
+            line = levelled[:, row].astype(np.int16)
+            middle = np.median(line, axis=0)
+            plate[row] = middle
+            sigma[row] = 1.4826 * np.median(np.abs(line - middle), axis=0)
+        # The noise is noisily estimated, and at edges the camera's jitter reaches the neighbours.
+        smooth = np.asarray(cv2.blur(sigma, (5, 5)), np.float32)
+        self._plate = plate
+        self._sigma = np.maximum(smooth, np.float32(self.settings.min_sigma))
+
+    def mask(self, frame: Image) -> Mask:
+        """Return the foreground of one frame."""
+        if self._plate is None or self._sigma is None:
+            raise RuntimeError("MedianSubtractor.mask: learn must be called first")
+        gain, offset = fit_light(self._plate, frame)
+        # The plate goes to the frame's light, not the frame to the plate's, so that clipped whites
+        # stay equal.
+        plate = np.clip(self._plate * gain + offset, 0, 255)
+        image = frame.astype(np.float32)
+        distance = _norm((image - plate) / self._sigma)
+        contrast = _norm(image - plate)
+        shadow = self._shadow(image, plate, self._sigma)
+        weak = (distance > self.settings.low) & ~shadow
+        strong = (distance > self.settings.high) & ~shadow
+        rough = hysteresis(weak, strong)
+        inside = cv2.erode(rough.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        near = cv2.dilate(contrast, np.ones((5, 5), np.uint8))
+        return np.asarray(rough & (inside | (contrast > self.settings.edge * near)))
+
+    def _shadow(self, image: Floats, plate: Floats, sigma: Floats) -> Mask:
+        smooth = self._keeps_texture(image, plate, sigma)
+        image = np.asarray(cv2.blur(image, (3, 3)), np.float32)
+        plate = np.asarray(cv2.blur(plate, (3, 3)), np.float32)
+        brightness = _brightness(image, plate)
+        chroma = _norm(image - brightness[..., None] * plate)
+        darker = (brightness > self.settings.shadow_low) & (brightness < 1)
+        return np.asarray(darker & (chroma < self.settings.shadow_chroma) & smooth)
+
+    def _keeps_texture(self, image: Floats, plate: Floats, sigma: Floats) -> Mask:
+        ratio = _brightness(image, plate)
+        variance = cv2.blur(np.square(ratio), (3, 3)) - np.square(cv2.blur(ratio, (3, 3)))
+        noise = np.square(sigma).mean(2) / _energy(plate)
+        return np.asarray(variance < self.settings.shadow_texture**2 * noise)
+
+
+def _brightness(image: Floats, plate: Floats) -> Floats:
+    """How many times as bright as the background each pixel of (H, W, 3) is."""
+    return np.asarray((image * plate).sum(2) / _energy(plate))
+
+
+def _energy(plate: Floats) -> Floats:
+    return np.asarray(np.maximum(np.square(plate).sum(2), 1))
+
+
+def _norm(values: Floats) -> Floats:
+    """Euclidean norm over the channels of (H, W, 3)."""
+    # cv2.transform sums over channels several times faster than NumPy.
+    return np.sqrt(cv2.transform(np.square(values), np.ones((1, 3), np.float32)))
+
+
+class OpenCvSubtractor:
+    """OpenCV's MOG2 or KNN mixture, its shadow label dropped.
+
+    It learns from the samples and is then frozen, so that a person who stands still is not learnt.
+    What it takes for background must have been seen in about a quarter of the samples: with
+    OpenCV's defaults a tenth is enough, and a place where many people pass swallows them. Frames
+    are brought to the light of one of the samples first.
+    """
+
+    def __init__(self, method: Literal["mog2", "knn"]) -> None:
+        """Choose the mixture."""
+        self._reference: Floats | None = None
+        self._model: cv2.BackgroundSubtractorMOG2 | cv2.BackgroundSubtractorKNN
+        if method == "mog2":
+            mog2 = cv2.createBackgroundSubtractorMOG2(history=500, varThreshold=16)
+            mog2.setBackgroundRatio(0.75)
+            self._model = mog2
+        else:
+            knn = cv2.createBackgroundSubtractorKNN(history=500, dist2Threshold=400)
+            knn.setkNNSamples(5)  # of 21 kept
+            self._model = knn
+
+    def learn(self, samples: Sequence[Image]) -> None:
+        """Feed the samples with equal weight."""
+        self._reference = samples[len(samples) // 2].astype(np.float32)
+        for number, sample in enumerate(samples):
+            self._model.apply(level_light(self._reference, sample), learningRate=1 / (number + 1))
+
+    def mask(self, frame: Image) -> Mask:
+        """Return the foreground of one frame."""
+        if self._reference is None:
+            raise RuntimeError("OpenCvSubtractor.mask: learn must be called first")
+        # Not 0: KNN divides by it.
+        labels = self._model.apply(level_light(self._reference, frame), learningRate=1e-6)
+        return np.asarray(labels > SHADOW_LABEL)
+
+
+def make_subtractor(method: Method = "median") -> Subtractor:
+    """Make a subtractor by name."""
+    return MedianSubtractor() if method == "median" else OpenCvSubtractor(method)
+
+
+def sample_frames(frames: Iterable[Image], wanted: int, progress: Callable[[int], None] | None = None) -> list[Image]:
+    """Return between `wanted` and 2 * `wanted` frames spread evenly, in one pass of unknown length.
+
+    Args:
+        frames: Frames to choose from, each an array of its own; fewer than `wanted` are all
+            returned.
+        wanted: Least number of samples, at least 1.
+        progress: Called with the number of frames seen so far.
+    """
+    samples: list[Image] = []
+    step = 1
+    for number, frame in enumerate(frames):
+        if number % step == 0:
+            samples.append(frame)
+            if len(samples) == 2 * wanted:
+                samples = samples[::2]
+                step *= 2
+        if progress is not None:
+            progress(number + 1)
+    return samples
+
+
+def sample_count(size: tuple[int, int]) -> int:
+    """Return how many samples to ask for at a frame size (width, height).
+
+    It is 40, and less for frames beyond 1080p: samples and what is made of them then stay below
+    about 1.3 GB.
+    """
+    return max(8, min(40, 256 * 2**20 // (3 * size[0] * size[1])))
+
+
+def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
+    """Fit the gain and offset per channel by which a frame is lit differently from a reference.
+
+    Least squares on a grid of about 5,000 pixels, repeated without the pixels that do not follow
+    (people, and values clipped to black or white).
+
+    Args:
+        reference: (H, W, 3), 0 to 255.
+        frame: RGB (H, W, 3).
+
+    Returns:
+        Gain and offset, each (3,), with frame = gain * reference + offset on the background; 1 and
+        0 where the frame has no contrast to fit.
+    """
+    step = max(1, int((frame.shape[0] * frame.shape[1] / 5000) ** 0.5))
+    x = reference[step // 2 :: step, step // 2 :: step].reshape(-1, 3).astype(np.float64)
+    y = frame[step // 2 :: step, step // 2 :: step].reshape(-1, 3).astype(np.float64)
+    gain, offset = np.ones(3, np.float32), np.zeros(3, np.float32)
+    for channel in range(3):
+        xs, ys = x[:, channel], y[:, channel]
+        usable = (xs > 2) & (xs < 253) & (ys > 2) & (ys < 253)
+        xs, ys = xs[usable], ys[usable]
+        if len(xs) < 20 or xs.std() < 1:
+            continue
+        # A start that outliers cannot pull far: ratio of the medians.
+        a, b = float(np.median(ys) / np.median(xs)), 0.0
+        for _ in range(5):
+            residual = np.abs(ys - a * xs - b)
+            near = residual <= 2.5 * max(1.4826 * float(np.median(residual)), 1.0)
+            u, v = xs[near], ys[near]
+            variance = u.var()
+            if variance < 1:
+                break
+            a = float(np.mean((u - u.mean()) * (v - v.mean())) / variance)
+            b = float(v.mean() - a * u.mean())
+        if 0.2 < a < 5:
+            gain[channel], offset[channel] = a, b
+    return gain, offset
+
+
+def level_light(reference: Floats, frame: Image) -> Image:
+    """Return a frame (H, W, 3) as it would look in the light of a reference, see `fit_light`."""
+    gain, offset = fit_light(reference, frame)
+    return np.asarray(np.clip((frame - offset) / gain + 0.5, 0, 255), np.uint8)
+
+
+def hysteresis(weak: Mask, strong: Mask) -> Mask:
+    """Return the 8-connected regions of `weak` (H, W) that contain a pixel of `strong`."""
+    _, labels = cv2.connectedComponents(weak.astype(np.uint8), connectivity=8)
+    keep = np.zeros(int(labels.max()) + 1, bool)
+    keep[labels[strong & weak]] = True
+    keep[0] = False
+    return np.asarray(keep[labels])
+
+
+def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Mask:
+    """Clean a raw foreground mask without making it fatter.
+
+    Structures thinner than about 3 px that stick out (barrier tape, leaves, noise) go by an opening
+    from which what is left grows back inside the raw mask. Cracks of a pixel are
+    closed, and holes filled that are small for their region; the gap between two legs stays.
+
+    Args:
+        mask: Raw foreground (H, W).
+        min_area: Smallest region kept, in pixels.
+        max_hole: Largest hole that is filled, as a fraction of the area of the region around it.
+    """
+    raw = mask.astype(np.uint8)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, cross)
+    # The tall element drops what is thin and lies flat; upright legs and arms pass. Its even length moves what is left
+    # down by a pixel, which the growth makes up for.
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cross)
+    opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((4, 1), np.uint8))
+    cleaned: npt.NDArray[Any] = cv2.min(cv2.dilate(opened, np.ones((5, 5), np.uint8)), closed)
+    contours, hierarchy = cv2.findContours(cleaned, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask.shape, np.uint8)
+    if hierarchy is None:
+        return np.asarray(filled > 0)
+    for outline, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True):
+        if parent >= 0:
+            continue
+        x, y, w, h = cv2.boundingRect(outline)
+        region = np.zeros((h, w), np.uint8)
+        cv2.drawContours(region, [outline], -1, 1, cv2.FILLED, offset=(-x, -y))
+        own = region & cleaned[y : y + h, x : x + w]
+        area = int(own.sum())
+        if area < min_area:
+            continue
+        holes = region & ~own & 1
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(holes, connectivity=4)
+        for hole in range(1, count):
+            if stats[hole, cv2.CC_STAT_AREA] <= max_hole * area:
+                own[labels == hole] = 1
+        filled[y : y + h, x : x + w] |= own
+    return np.asarray(filled > 0)

@@ -1,0 +1,27 @@
+"""Crops of a real recording as a set to adapt to: the masks that were found, and no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adaptation.data.samples import MASK_KINDS, Domain
+from adaptation.recording.crops import Crop
+from adaptation.support.errors import UserError
+
+
+def domain_of_crops(crops: Sequence[Crop]) -> Domain:
+    """A set of crops; all kinds of mask are the one that was found, and clips are tracks.
+
+    Raises:
+        UserError: there are none.
+    """
+    if not crops:
+        raise UserError("no crop to make a set of")
+    masks = np.stack([crop.mask for crop in crops]).astype(np.uint8)
+    return Domain(
+        images=np.stack([crop.image for crop in crops]),
+        masks=np.repeat(masks[:, None], len(MASK_KINDS), axis=1),
+        clip=np.array([crop.track for crop in crops], np.int64),
+    )

@@ -1,0 +1,116 @@
+"""Choose one body per frame over a track: what one silhouette leaves open, the sequence often tells.
+
+Under weak perspective a silhouette does not change when the body is reflected in depth: left becomes right and front
+becomes back. Every fit therefore stands for two bodies. The reflection of an upright person seen from above is one seen
+from below, and cameras look down; people mostly walk the way they face, and move smoothly. The cheapest path through
+the candidates of a track is found by dynamic programming (Viterbi).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaptation.bodies.body import mirror_pose
+
+Array = NDArray[np.float64]
+
+
+def reflect_in_depth(pose: Tensor) -> Tensor:
+    """The pose whose body is the depth reflection of another's, for a left-right symmetric body.
+
+    Reflecting z is reflecting x, which swaps left and right, followed by half a turn about y.
+
+    Args:
+        pose: (B, 24, 3) axis-angle.
+
+    Returns:
+        (B, 24, 3); silhouettes under weak perspective are the same.
+    """
+    mirrored = mirror_pose(pose)
+    half_turn = roma.rotvec_to_rotmat(mirrored.new_tensor([0.0, torch.pi, 0.0]))
+    orientation = roma.rotmat_to_rotvec(half_turn @ roma.rotvec_to_rotmat(mirrored[:, 0]))
+    return torch.cat([orientation[:, None], mirrored[:, 1:]], dim=1)
+
+
+@dataclass(frozen=True)
+class TemporalSettings:
+    """Costs of a sequence, in the unit of the candidates' own cost.
+
+    Attributes:
+        motion: per metre of mean joint movement between neighbouring frames, root-centred.
+        pitch: per radian between the pitch a body is seen at and the camera's.
+        heading: of facing against the direction of travel, at full speed.
+        full_speed: travel in body heights per frame at which the direction counts in full.
+        gap: frames after which a neighbour says nothing any more about the pose.
+        ground_slope: image pixels of travel in depth that one pixel down stands for: the camera
+            looks down, so moving down in the image is coming closer.
+    """
+
+    motion: float = 1.0
+    pitch: float = 3.0
+    heading: float = 0.5
+    full_speed: float = 0.02
+    gap: float = 15.0
+    ground_slope: float = 2.0
+
+
+def choose(
+    frames: NDArray[np.int64],
+    costs: Array,
+    joints: Array,
+    facing: Array,
+    velocity: Array,
+    settings: TemporalSettings | None = None,
+) -> NDArray[np.int64]:
+    """The cheapest sequence of candidates.
+
+    Args:
+        frames: (N,) ascending.
+        costs: (N, K) of each candidate by itself.
+        joints: (N, K, J, 3) root-centred joints in camera axes, metres.
+        facing: (N, K, 2) unit direction the body faces, x right and z forward.
+        velocity: (N, 2) of the person in the image, x right and y down, body heights per frame.
+        settings: weights.
+
+    Returns:
+        (N,) index of the candidate per frame.
+    """
+    settings = settings or TemporalSettings()
+    count, options = costs.shape
+    node = costs + _heading_cost(facing, velocity, settings)
+    best = node[0]
+    came_from = np.zeros((count, options), dtype=np.int64)
+    for i in range(1, count):
+        weight = settings.motion * max(0.0, 1 - (frames[i] - frames[i - 1] - 1) / settings.gap)
+        moved = np.linalg.norm(joints[i - 1][:, None] - joints[i][None], axis=-1).mean(-1)  # (K, K)
+        through = best[:, None] + weight * moved
+        came_from[i] = through.argmin(0)
+        best = through.min(0) + node[i]
+    chosen = np.empty(count, dtype=np.int64)
+    chosen[-1] = best.argmin()
+    for i in range(count - 1, 0, -1):
+        chosen[i - 1] = came_from[i, chosen[i]]
+    return chosen
+
+
+def seen_pitch(orientation: Tensor) -> Tensor:
+    """Pitch that upright bodies with global orientations (..., 3) are seen at, (...) radians.
+
+    Positive where the camera looks down, negative where it looks up; a depth reflection changes the sign.
+    """
+    up = roma.rotvec_to_rotmat(orientation)[..., :, 1]
+    return torch.atan2(-up[..., 2], -up[..., 1])
+
+
+def _heading_cost(facing: Array, velocity: Array, settings: TemporalSettings) -> Array:
+    travel = np.stack([velocity[:, 0], -settings.ground_slope * velocity[:, 1]], axis=1)
+    speed = np.linalg.norm(travel, axis=1)
+    direction = travel / np.maximum(speed, 1e-9)[:, None]
+    against = (1 - (facing * direction[:, None]).sum(-1)) / 2  # (N, K) in [0, 1]
+    return settings.heading * np.minimum(1.0, speed / settings.full_speed)[:, None] * against

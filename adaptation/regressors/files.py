@@ -1,0 +1,173 @@
+"""Files of regressors: read without running what is in them, and written in the format they came in."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from adaptation.priors.latent import LATENT, LatentPosePrior
+from adaptation.regressors.hmr import Regressor
+from adaptation.support.errors import UserError, reason
+from adaptation.support.files import whole_file
+
+SHIPPED = {"small": Path(__file__).parents[1] / "assets" / "source_small.safetensors"}
+"""Regressors that come with the package, by the name that stands for their file."""
+_PRIOR = "prior."
+_PARALLEL = "module."  # before the names of what torch.nn.DataParallel has wrapped
+_INNER = ("model", "state_dict")  # where checkpoints of SPIN and others keep the weights
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedNetwork:
+    """A `MeshNetwork` and how to write it back.
+
+    Attributes:
+        network: the network.
+        suffix: of the file it came from.
+        around: what else that file held beside the weights.
+        inner: key of the weights in ``around``, or None where the weights are the file.
+        prefix: of the names of its weights, "module." where they came from DataParallel.
+    """
+
+    network: nn.Module
+    suffix: str
+    around: Mapping[str, Any]
+    inner: str | None
+    prefix: str = ""
+
+    def save(self, path: Path) -> None:
+        """Write the network's present weights in the format of the file it came from."""
+        weights = {f"{self.prefix}{name}": value for name, value in weights_of(self.network).items()}
+        with whole_file(path) as file:
+            if self.suffix == ".safetensors":
+                file.write(save(weights))
+            else:
+                torch.save({**self.around, **(weights if self.inner is None else {self.inner: weights})}, file)
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """State dict on the CPU; with the prior's weights where the network's latent needs them."""
+    inner = getattr(network, "network", network)
+    weights = {name: value.detach().cpu().contiguous() for name, value in inner.state_dict().items()}
+    prior = network.decoder if isinstance(network, Regressor) else None
+    if isinstance(prior, LatentPosePrior):
+        weights |= {f"{_PRIOR}{name}": value.cpu().contiguous() for name, value in prior.state_dict().items()}
+    return weights
+
+
+def load_network(spec: str) -> LoadedNetwork:
+    """A regressor by file, or by ``package.module:function``.
+
+    Args:
+        spec: "small", the source model that comes with the package; a .safetensors, .pt, .pth or .tar file with
+            SPIN's keys, of any width and depth; or a function without arguments that returns a `MeshNetwork` (see
+            `adaptation.regressors.hmr.wrap`), imported from the Python path or the current folder.
+
+    Raises:
+        UserError: missing, damaged, or not a regressor; the message says why.
+    """
+    if re.fullmatch(r"[\w.]+:\w+", spec):
+        return LoadedNetwork(_call(spec), ".pt", {}, None)
+    path = SHIPPED.get(spec, Path(spec))
+    whole = _read(path)
+    inner = next((key for key in _INNER if isinstance(whole.get(key), Mapping)), None)
+    found = whole if inner is None else whole[inner]
+    weights = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    prefix = _PARALLEL if weights and all(name.startswith(_PARALLEL) for name in weights) else ""
+    weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    around = whole if inner else {name: value for name, value in whole.items() if not isinstance(value, Tensor)}
+    return LoadedNetwork(_build(weights, path), path.suffix, around, inner, prefix)
+
+
+def load_imagenet(network: Regressor, path: Path) -> None:
+    """Start the ResNet from a file of ImageNet weights under torchvision's keys.
+
+    Raises:
+        UserError: the file does not fit the network.
+    """
+    weights = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(("conv1", "bn1", "layer"))}
+    wrong = [n for n, v in own.items() if n not in weights or weights[n].shape != v.shape]
+    if wrong:
+        raise UserError(f"{path} does not fit the network: {wrong[0]} and {len(wrong) - 1} more are missing or differ")
+    network.load_state_dict(weights, strict=False)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        whole = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"no such file: {path}") from None
+    except SafetensorError as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    except Exception as error:  # torch.load has no common error of its own
+        raise UserError(f"{path} cannot be read as plain weights: {reason(error)}") from None
+    if not isinstance(whole, dict):
+        raise UserError(f"{path} holds a {type(whole).__name__}, not weights")
+    return whole
+
+
+def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
+    """The regressor that weights belong to; widths and depths are read off their shapes."""
+    try:
+        width, hidden = weights["conv1.weight"].shape[0], weights["fc1.weight"].shape[0]
+        numbers = weights["decpose.weight"].shape[0]
+    except (KeyError, IndexError):
+        raise UserError(f"{path} is not a regressor with SPIN's keys (conv1, layer1, ..., fc1, decpose)") from None
+    blocks = [
+        1 + max((int(m[1]) for name in weights if (m := re.match(rf"layer{stage}\.(\d+)\.", name))), default=-1)
+        for stage in (1, 2, 3, 4)
+    ]
+    prior = None
+    if numbers == LATENT + 6:
+        prior = _prior(weights, path)
+    elif numbers != 144:
+        raise UserError(f"{path}: decpose must give 144 numbers (rotations) or {LATENT + 6} (latent), got {numbers}")
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} holds numbers that are not finite")
+    # Files may hold halves, to be small; the network computes as it was trained.
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    network = Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
+    own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit: {' '.join(str(error).split())[:200]}") from None
+    return network.eval()
+
+
+def _prior(weights: Mapping[str, Any], path: Path) -> LatentPosePrior:
+    own = {name.removeprefix(_PRIOR): value for name, value in weights.items() if name.startswith(_PRIOR)}
+    try:
+        prior = LatentPosePrior(own["encoder.0.weight"].shape[0])
+        prior.load_state_dict(own)
+    except (KeyError, RuntimeError):
+        raise UserError(f"{path} has a latent but not the pose prior that decodes it") from None
+    return prior.frozen()
+
+
+def _call(spec: str) -> nn.Module:
+    module, _, function = spec.partition(":")
+    sys.path.insert(0, "")
+    try:
+        network = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise UserError(f"{spec}: {error}") from None
+    finally:
+        sys.path.remove("")
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{spec} must return a torch.nn.Module, got {type(network).__name__}")
+    return network.eval()

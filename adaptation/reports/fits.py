@@ -1,0 +1,348 @@
+"""The report of a run: one HTML file that shows, with pictures, what was fitted and how well.
+
+Every picture is embedded, styles are inline, and nothing is fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptation.bodies.body import Body
+from adaptation.bodies.camera import project
+from adaptation.recording.crops import Crop
+from adaptation.recording.results import PersonResult
+from adaptation.reports.page import write_page
+from adaptation.support import drawing as overlay
+from adaptation.support.drawing import AFTER, BACKDROP, BEFORE, PALETTE, Image
+from topokernels import d2t, s2d
+
+TILE = 224  # pixels of an embedded picture of a body; shown smaller
+
+
+@dataclass(frozen=True, eq=False)
+class ReportRow:
+    """One frame of a person. Pictures are RGB uint8 (S, S, 3), of any size.
+
+    Attributes:
+        frame: number of the frame.
+        input: the crop.
+        mask: as a picture.
+        distance: the mask's distance map as a picture.
+        skeleton: the mask's skeleton as a picture.
+        body_before: the starting pose over the crop.
+        body_after: the fitted pose over the crop.
+        body_turned: the fitted body seen from its side, on plain ground.
+        iou_before: of silhouette and mask.
+        iou_after: after the fit.
+        loss_before: L_T, mean pixels between the skeletons.
+        loss_after: after the fit.
+        note: anything worth saying about the frame; may be empty.
+    """
+
+    frame: int
+    input: Image
+    mask: Image
+    distance: Image
+    skeleton: Image
+    body_before: Image
+    body_after: Image
+    body_turned: Image
+    iou_before: float
+    iou_after: float
+    loss_before: float
+    loss_after: float
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ReportPerson:
+    """One person: all numbers, and pictures of some frames.
+
+    Attributes:
+        track: number of the track.
+        result: every frame that was fitted.
+        rows: the frames shown.
+    """
+
+    track: int
+    result: PersonResult
+    rows: Sequence[ReportRow]
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table of results, such as errors against known poses.
+
+    Attributes:
+        title: heading.
+        columns: heads of the columns; the first column names the rows.
+        rows: cells, one more row each.
+        note: what the numbers are, and how they were measured.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything the page shows.
+
+    Attributes:
+        title: heading of the page.
+        source: what was processed, such as the path of a video.
+        summary: label and value of the figures at the top.
+        overview: a frame with the fitted bodies drawn in, shown at the top, or None.
+        overview_input: the same frame without them, shown beside it, or None.
+        overview_caption: a line under the pictures.
+        people: one section each.
+        tables: measured results, may be empty.
+        notes: rejected frames and other remarks.
+        command: how to get this result again; may be empty.
+        versions: name and version of what was used.
+    """
+
+    title: str
+    source: str
+    summary: Sequence[tuple[str, str]]
+    overview: Image | None
+    overview_input: Image | None
+    overview_caption: str
+    people: Sequence[ReportPerson]
+    tables: Sequence[ReportTable]
+    notes: Sequence[str]
+    command: str
+    versions: Sequence[tuple[str, str]]
+
+
+def build_report(
+    *,
+    title: str,
+    source: str,
+    body: Body,
+    people: Sequence[tuple[PersonResult, Sequence[Crop]]],
+    frame_image: Callable[[int], Image] | None = None,
+    tables: Sequence[ReportTable] = (),
+    notes: Sequence[str] = (),
+    command: str = "",
+    versions: Sequence[tuple[str, str]] = (),
+    rows_per_person: int = 6,
+    max_rows: int = 150,
+) -> Report:
+    """Make the pictures of a report from what the pipeline has.
+
+    Args:
+        title: heading.
+        source: what was processed.
+        body: the model the results were fitted with, on the CPU.
+        people: results, each with the crops it was fitted to (found by their frame numbers).
+        frame_image: returns the RGB frame of a number, for the overview; without it there is none.
+        tables: measured results.
+        notes: rejected frames and other remarks.
+        command: how to get this result again.
+        versions: names and versions.
+        rows_per_person: frames shown of each person, evenly spread over the person's frames.
+        max_rows: frames shown of all people together; of many people each has fewer, at least one.
+
+    Returns:
+        The report, ready for :func:`write_report`.
+    """
+    fitted = [(result, crops) for result, crops in people if len(result)]
+    share = max(1, min(rows_per_person, max_rows // max(len(fitted), 1)))
+    report_people = [
+        ReportPerson(crops[0].track, result, _rows(body, result, crops, share)) for result, crops in fitted
+    ]
+    overview = overview_input = None
+    caption = ""
+    if frame_image is not None and fitted:
+        number = choose_frame([result for result, _ in fitted])
+        overview_input = frame_image(number)
+        tracked = [(crops[0].track, result) for result, crops in fitted]
+        overview = draw_overview(overview_input, number, body, tracked)
+        caption = f"Frame {number}, and the bodies fitted to it with the numbers of their tracks."
+    return Report(
+        title=title,
+        source=source,
+        summary=summarise([result for result, _ in fitted]),
+        overview=overview,
+        overview_input=overview_input,
+        overview_caption=caption,
+        people=report_people,
+        tables=tables,
+        notes=notes,
+        command=command,
+        versions=versions,
+    )
+
+
+def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
+    """The figures at the top of a report: medians over every frame of every person."""
+    if not results:
+        return [("people", "0"), ("frames fitted", "0")]
+
+    def median(name: str) -> float:
+        return float(np.median(np.concatenate([getattr(result, name) for result in results])))
+
+    return [
+        ("median IoU, before → after", f"{median('iou_before'):.2f} → {median('iou_after'):.2f}"),
+        (
+            "median L_T, before → after",
+            f"{median('loss_before'):.1f} → {median('loss_after'):.1f} px",
+        ),
+        ("people", f"{len(results)}"),
+        ("bodies fitted", f"{sum(len(result) for result in results):,}"),
+    ]
+
+
+def choose_frame(results: Sequence[PersonResult]) -> int:
+    """The frame with the most people in it; among equals, the one whose worst fit is best.
+
+    Raises:
+        ValueError: there is no frame.
+    """
+    seen: dict[int, list[float]] = {}
+    for result in results:
+        for frame, iou in zip(result.frame.tolist(), result.iou_after.tolist(), strict=True):
+            seen.setdefault(frame, []).append(iou)
+    return max(seen, key=lambda frame: (len(seen[frame]), min(seen[frame])))
+
+
+def draw_overview(
+    image: Image,
+    frame: int,
+    body: Body,
+    people: Sequence[tuple[int, PersonResult]],
+    *,
+    min_width: int = 1280,
+) -> Image:
+    """Draw every fitted body of a frame into the frame, with the number of its track.
+
+    Args:
+        image: (H, W, 3) uint8.
+        frame: its number.
+        body: the model of the results.
+        people: number of the track and result.
+        min_width: the frame is enlarged to at least this width, which keeps small bodies sharp.
+
+    Returns:
+        (H', W', 3), of the frame's proportions.
+    """
+    scale = max(1.0, min_width / image.shape[1])
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    drawn = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    shown = []
+    for order, (track, result) in enumerate(people):
+        for index in np.flatnonzero(result.frame == frame).tolist():
+            box = result.box[index]
+            pixels = body_pixels(body, result.pose, result.betas, result.camera, [index], float(box[2]))[0]
+            pixels[:, :2] += torch.as_tensor(box[:2])
+            shown.append((float(pixels[:, 1].max()), order, track, pixels * scale))
+    # Whoever stands lower in the image is nearer to the camera, and drawn last.
+    for _, order, track, pixels in sorted(shown, key=lambda person: person[0]):
+        color = PALETTE[order % len(PALETTE)]
+        drawn = overlay.draw_body(drawn, pixels, body.faces, color=color, samples=2)
+        top, middle = float(pixels[:, 1].min()), float(pixels[:, 0].mean())
+        drawn = _label(drawn, str(track), (middle, top - 18), color)
+    return drawn
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a report as one HTML file; it appears whole or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        report: what to show.
+    """
+    write_page(path, "report.html.j2", report=report, median=lambda values: float(np.median(values)))
+
+
+@torch.no_grad()
+def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -> list[ReportRow]:
+    """Pictures of ``count`` frames, evenly spread."""
+    by_frame = {crop.frame: crop for crop in crops}
+    known = [index for index, frame in enumerate(result.frame.tolist()) if frame in by_frame]
+    if not known:
+        return []
+    count = min(count, len(known))
+    chosen = [known[(2 * number + 1) * len(known) // (2 * count)] for number in range(count)]
+    shown = [by_frame[int(result.frame[index])] for index in chosen]
+    size = shown[0].mask.shape[0]
+    masks = torch.from_numpy(np.stack([crop.mask for crop in shown])).float()[:, None]
+    distances = s2d(masks)
+    skeletons = d2t(distances, masks)
+    before = body_pixels(body, result.start_pose, result.start_betas, result.start_camera, chosen, size)
+    after = body_pixels(body, result.pose, result.betas, result.camera, chosen, size)
+    zoom = TILE / size
+    rows = []
+    for row, (index, crop) in enumerate(zip(chosen, shown, strict=True)):
+        mask, distance, skeleton = (part[row, 0].numpy() for part in (masks, distances, skeletons))
+        large = overlay.enlarge(crop.image, TILE)
+        rows.append(
+            ReportRow(
+                frame=int(result.frame[index]),
+                input=large,
+                mask=overlay.picture_mask(mask),
+                distance=overlay.picture_distance(distance),
+                skeleton=overlay.picture_skeleton(skeleton, mask),
+                body_before=draw_over(large, before[row] * zoom, body, BEFORE, mask),
+                body_after=draw_over(large, after[row] * zoom, body, AFTER, mask),
+                body_turned=draw_turned(after[row] * zoom, body),
+                iou_before=float(result.iou_before[index]),
+                iou_after=float(result.iou_after[index]),
+                loss_before=float(result.loss_before[index]),
+                loss_after=float(result.loss_after[index]),
+                note=crop.quality.note,
+            )
+        )
+    return rows
+
+
+@torch.no_grad()
+def body_pixels(
+    body: Body,
+    pose: np.ndarray,
+    betas: np.ndarray,
+    camera: np.ndarray,
+    index: Sequence[int],
+    size: float,
+) -> Tensor:
+    """Vertices (N, V, 3) of some frames in pixels of crops of a size, with depth in pixels."""
+    poses, shapes, cameras = (torch.from_numpy(part[list(index)]).float() for part in (pose, betas, camera))
+    vertices = body(poses, shapes).vertices
+    depth = vertices[..., 2:] * cameras[:, None, :1] * (size / 2)
+    return torch.cat([project(vertices, cameras, 2) * (size / 2), depth], dim=-1)
+
+
+def draw_over(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:
+    """A body (V, 3) over an image, with the outline of a mask of the same part of the scene."""
+    return overlay.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
+
+
+def draw_turned(pixels: Tensor, body: Body) -> Image:
+    """The body from its side: turned by a quarter about the vertical, on plain ground."""
+    ground = np.empty((TILE, TILE, 3), np.uint8)
+    ground[:] = BACKDROP
+    x, y, z = pixels.unbind(-1)
+    middle = (z.amin() + z.amax()) / 2
+    turned = torch.stack([TILE / 2 + (z - middle), y, -x], dim=-1)
+    return overlay.draw_body(ground, turned, body.faces, color=AFTER, alpha=1.0)
+
+
+def _label(image: Image, text: str, centre: tuple[float, float], color: overlay.Color) -> Image:
+    """A small plate with a text."""
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)
+    x = int(np.clip(round(centre[0] - width / 2), 8, max(8, image.shape[1] - width - 8)))
+    y = int(np.clip(round(centre[1]), height + 9, image.shape[0] - 11))
+    cv2.rectangle(image, (x - 7, y - height - 8), (x + width + 6, y + 7), (20, 24, 32), -1)
+    cv2.rectangle(image, (x - 7, y + 7), (x + width + 6, y + 10), color, -1)
+    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.75, (255, 255, 255), 2, cv2.LINE_AA)
+    return image

@@ -1,0 +1,1 @@
+"""What every other room uses: errors, files, drawing, progress bars, devices, processes."""

@@ -1,0 +1,172 @@
+"""Families of looks: what people wear, where they stand, how they are lit. Two families share nothing.
+
+Everything is drawn from formulas, so that no picture has a licence.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from adaptation.support.drawing import Color, Floats, Image
+from adaptation.synthetic.clothes import Cloth, Outfit, Pattern
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class LookFamily:
+    """A family of looks.
+
+    Attributes:
+        hues: of clothes, a range on the colour circle [0, 1).
+        saturations: of clothes.
+        values: brightness of clothes.
+        patterns: of shirts.
+        skins: of skin, as shares of the way from light to dark.
+        background: draws an empty scene (height, width, 3) float32 in [0, 255].
+        ambient: brightness of what faces away from the light, a range.
+        light_sides: where the light comes from: -1 left, 1 right.
+        pitch: how far cameras look down, degrees.
+        shape_mean: of the first three shape coefficients: size, weight, build.
+        noise: standard deviation of the sensor's noise, grey levels.
+        one_camera: whether all people pass before one camera, whose scene, light, pitch and noise stay.
+    """
+
+    hues: tuple[float, float]
+    saturations: tuple[float, float]
+    values: tuple[float, float]
+    patterns: tuple[Pattern, ...]
+    skins: tuple[float, float]
+    background: Callable[[Rng, int, int], Floats]
+    ambient: tuple[float, float]
+    light_sides: tuple[float, float]
+    pitch: tuple[float, float]
+    shape_mean: tuple[float, float, float]
+    noise: tuple[float, float]
+    one_camera: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """One person at one camera, drawn from a family.
+
+    Attributes:
+        outfit: clothes, skin, hair.
+        light: (3,) towards the light, in camera axes.
+        ambient: brightness of what faces away from it.
+    """
+
+    outfit: Outfit
+    light: Floats
+    ambient: float
+
+
+def sample_look(family: LookFamily, rng: Rng, camera: Rng) -> Look:
+    """A person's look, from randomness of the person's and of the camera's."""
+
+    def cloth(patterns: tuple[Pattern, ...]) -> Cloth:
+        first, second = _color(family, rng), _color(family, rng)
+        return Cloth(first, second, patterns[rng.integers(len(patterns))], float(rng.uniform(0.07, 0.2)))
+
+    skin = rng.uniform(*family.skins)
+    outfit = Outfit(
+        shirt=cloth(family.patterns),
+        trousers=cloth(("plain",)),
+        shoes=_color(family, rng),
+        skin=_mix((232, 190, 165), (92, 58, 40), skin),
+        hair=_mix((190, 150, 96), (24, 20, 20), float(rng.uniform()) ** 0.5),
+        long_sleeves=bool(rng.random() < 0.5),
+        short_trousers=bool(rng.random() < 0.25),
+    )
+    light = np.array([camera.uniform(*family.light_sides), camera.uniform(-1.2, -0.3), -1.0], np.float32)
+    return Look(outfit, light, float(camera.uniform(*family.ambient)))
+
+
+def _color(family: LookFamily, rng: Rng) -> Color:
+    rgb = colorsys.hsv_to_rgb(
+        rng.uniform(*family.hues) % 1.0, rng.uniform(*family.saturations), rng.uniform(*family.values)
+    )
+    return (round(255 * rgb[0]), round(255 * rgb[1]), round(255 * rgb[2]))
+
+
+def _mix(first: Color, second: Color, share: float) -> Color:
+    r, g, b = (round(a + share * (c - a)) for a, c in zip(first, second, strict=True))
+    return (r, g, b)
+
+
+# ---- backgrounds ----
+
+
+def _room(rng: Rng, height: int, width: int) -> Floats:
+    """A wall and a floor with a soft gradient, and boxes of furniture."""
+    canvas = np.empty((height, width, 3), np.float32)
+    horizon = int(height * rng.uniform(0.55, 0.85))
+    canvas[:horizon] = rng.uniform(90, 235, 3) * 0.4 + rng.uniform(110, 220) * 0.6
+    canvas[horizon:] = rng.uniform(40, 170, 3) * 0.5 + rng.uniform(50, 160) * 0.5
+    for _ in range(rng.integers(2, 8)):
+        w, h = int(width * rng.uniform(0.05, 0.3)), int(height * rng.uniform(0.08, 0.5))
+        x, y = int(rng.uniform(-0.1, 1) * width), int(horizon - h * rng.uniform(0.2, 1.0))
+        color = rng.uniform(30, 230, 3)
+        cv2.rectangle(canvas, (x, y), (x + w, y + h), color.tolist(), -1, cv2.LINE_AA)
+        cv2.rectangle(canvas, (x, y), (x + w, y + h), (color * 0.7).tolist(), 1, cv2.LINE_AA)
+    side = np.linspace(rng.uniform(0.75, 1.1), rng.uniform(0.75, 1.1), width, dtype=np.float32)
+    return canvas * side[None, :, None]
+
+
+def _thicket(rng: Rng, height: int, width: int) -> Floats:
+    """Leaves and stones: noise of several sizes, with trunks across it."""
+    canvas = np.zeros((height, width, 3), np.float32)
+    first, second = rng.uniform(20, 140, 3), rng.uniform(90, 235, 3)
+    share = np.zeros((height, width), np.float32)
+    for octave in range(5):
+        cells = 3 * 2**octave
+        noise = rng.random((max(2, cells * height // width), cells)).astype(np.float32)
+        share += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6**octave
+    share = (share - share.min()) / np.ptp(share)
+    canvas += first.astype(np.float32) + (second - first).astype(np.float32) * share[..., None]
+    for _ in range(rng.integers(1, 6)):
+        x, w = rng.uniform(0, width), rng.uniform(0.01, 0.06) * width
+        lean = rng.uniform(-0.15, 0.15) * height
+        trunk = np.array([[x, 0], [x + w, 0], [x + w + lean, height], [x + lean, height]])
+        cv2.fillPoly(canvas, [trunk.astype(int)], rng.uniform(20, 120, 3).tolist(), cv2.LINE_AA)
+    return np.clip(canvas, 0, 255)
+
+
+SOURCE = LookFamily(
+    hues=(-0.08, 0.42),
+    saturations=(0.3, 0.9),
+    values=(0.25, 0.95),
+    patterns=("plain", "plain", "stripes"),
+    skins=(0.0, 0.55),
+    background=_room,
+    ambient=(0.45, 0.65),
+    light_sides=(-1.0, 0.2),
+    pitch=(-2.0, 12.0),
+    shape_mean=(0.0, 0.0, 0.0),
+    noise=(1.0, 3.0),
+)
+STYLE = LookFamily(
+    hues=(0.45, 0.9),
+    saturations=(0.0, 0.6),
+    values=(0.05, 0.7),
+    patterns=("checks", "camouflage", "dots"),
+    skins=(0.4, 1.0),
+    background=_thicket,
+    ambient=(0.25, 0.45),
+    light_sides=(0.3, 1.4),
+    pitch=(8.0, 28.0),
+    shape_mean=(-0.6, 0.8, 0.5),
+    noise=(1.5, 4.0),
+)
+SITE = replace(STYLE, one_camera=True)
+
+
+def sensor(picture: Image, noise: float, rng: Rng) -> Image:
+    """Eight bits of a picture with grey-level noise."""
+    noisy = picture + noise * rng.standard_normal(picture.shape, np.float32)
+    return np.asarray(np.rint(np.clip(noisy, 0, 255)), np.uint8)

@@ -1,0 +1,303 @@
+"""A 2D keypoint detector that knows the source alone, and so meets the same shift as the regressor that is adapted.
+
+Baselines A1 and A2 adapt from 2D keypoints. Joints projected from a target's labels would be kinder than any
+detector: its errors grow with the shift, swap left and right, and come together. This one is trained on the labelled
+crops of the source, with the usual augmentation, and then looks at the target's shifted images.
+
+The network is a ResNet, its stages joined from coarse to fine as in a feature pyramid (Lin et al., CVPR 2017), that
+gives a heatmap per joint at a quarter of the crop's side. A heatmap is a distribution over cells, trained by
+cross-entropy to be a Gaussian around the joint. Hence the share of it around its highest cell is the chance that the
+network gives the joint to be there, which is what the confidence says.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES
+from adaptation.data.keypoints import KEYPOINT_JOINTS, simulated_keypoints
+from adaptation.data.samples import Domain
+from adaptation.regressors.heatmaps import heatmap_loss, heatmap_shares
+from adaptation.regressors.hmr import IMAGE_MEAN, IMAGE_STD
+from adaptation.regressors.resnet import FeaturePyramid, ResNet
+from adaptation.regressors.running import Precision, channels_last, run_in, warm_cosine
+from adaptation.support.errors import UserError
+from adaptation.support.files import whole_file
+from adaptation.training.processes import batch_of
+from adaptation.training.warp import warp
+
+Floats = npt.NDArray[np.float32]
+
+STRIDE = 4  # pixels per cell of a heatmap
+_FORMAT = "keypoint detector of evidence"
+_BLOCKS = (1, 2, 2, 1)
+_AROUND = 2  # cells on each side of the highest that belong to its peak
+# Where the mirrored joint is among the 13.
+_MIRRORED = [KEYPOINT_JOINTS.index(FLIP_PERMUTATION[joint]) for joint in KEYPOINT_JOINTS]
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """How the detector is trained.
+
+    Attributes:
+        width: of the ResNet.
+        channels: of the pyramid.
+        steps: of Adam, with cosine decay to zero after a linear rise.
+        batch: images per step.
+        rate: learning rate at its highest.
+        rise: steps of the rise.
+        spread: standard deviation of the Gaussian around a joint, in cells.
+        flip: share of images that are mirrored.
+        move: images are shifted by up to this share of their side,
+        scale: and enlarged or shrunk by up to this.
+        light: contrast is multiplied by 1 +- this, and as much is added to brightness; each colour channel is
+            multiplied by 1 +- half of it.
+        coarsest: half of the batches are reduced to between this share of their resolution and all of it, and enlarged
+            again. 0.5 is finer than the mildest of the low resolutions among the shifts, which leaves 0.43.
+        precision: of convolutions.
+        seed: of everything random.
+    """
+
+    width: int = 16
+    channels: int = 48
+    steps: int = 2400
+    batch: int = 64
+    rate: float = 2e-3
+    rise: int = 100
+    spread: float = 0.75
+    flip: float = 0.5
+    move: float = 0.06
+    scale: float = 0.15
+    light: float = 0.2
+    coarsest: float = 0.5
+    precision: Precision = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DetectorQuality:
+    """How good keypoints are, by labels that no adaptation sees.
+
+    Attributes:
+        median_pixels: median distance of the joints that were found, in pixels of a crop of 96.
+        found: share of the joints that were found.
+        pck: share of all joints that were found within 5 % of the crop's side.
+    """
+
+    median_pixels: float
+    found: float
+    pck: float
+
+
+class KeypointDetector(ResNet):
+    """Heatmaps of the 13 joints `KEYPOINT_JOINTS`.
+
+    Args:
+        width: of the ResNet.
+        channels: of the pyramid.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, width: int = 16, channels: int = 48) -> None:
+        super().__init__(_BLOCKS, width)
+        self.pyramid = FeaturePyramid(self.channels, channels)
+        self.maps = nn.Conv2d(channels, len(KEYPOINT_JOINTS), 1)
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Crops (B, 3, S, S), RGB in [0, 1], to logits (B, 13, S / 4, S / 4)."""
+        logits: Tensor = self.maps(self.pyramid(self.stages((images - self.mean) / self.std)))
+        return logits
+
+    def save(self, path: Path) -> None:
+        """Write the weights as safetensors."""
+        meta = {
+            "format": _FORMAT,
+            "width": str(self.conv1.out_channels),
+            "channels": str(self.maps.in_channels),
+        }
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        with whole_file(path) as file:
+            file.write(save(weights, meta))
+
+    @classmethod
+    def load(cls, path: Path) -> KeypointDetector:
+        """Read such a file, in evaluation mode; nothing in it is executed.
+
+        Raises:
+            UserError: missing, or not a detector.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                meta = file.metadata() or {}
+                if meta.get("format") != _FORMAT:
+                    raise UserError(f"{path} is not a {_FORMAT}")
+                network = cls(int(meta["width"]), int(meta["channels"]))
+                network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+        except FileNotFoundError:
+            raise UserError(f"no such file: {path}") from None
+        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is not a {_FORMAT}: {' '.join(str(error).split())[:200]}") from None
+        return network.eval()
+
+
+def train_detector(domain: Domain, settings: DetectorSettings, device: str = "cpu") -> KeypointDetector:
+    """Train a detector on labelled crops; where their joints are is projected from the labels.
+
+    Args:
+        domain: with labels; the side of its crops is divided by 4.
+        settings: of network and training.
+        device: where to compute.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        UserError: the domain has no labels, or the loss is not finite.
+    """
+    places = torch.from_numpy(simulated_keypoints(domain, 0.0, 0.0, torch.Generator()))[:, list(KEYPOINT_JOINTS), :2]
+    torch.manual_seed(settings.seed)
+    network = KeypointDetector(settings.width, settings.channels).to(device).train()
+    channels_last(network)
+    optimizer = torch.optim.Adam(network.parameters(), settings.rate)
+    for step in range(settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
+        index = batch_of(step, settings.batch, len(domain), settings.seed)
+        generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
+        seen = domain.image_batch(index.numpy(), device)
+        images, wanted = augment(seen, places[index].to(device), settings, generator)
+        inside = ((wanted > 0) & (wanted < domain.size)).all(2).sum()
+        losses = heatmap_loss(run_in(settings.precision, network, images), wanted / STRIDE, settings.spread)
+        loss = losses.sum() / inside.clamp(min=1)
+        if not torch.isfinite(loss):
+            raise UserError(f"the detector's loss is {loss.item()} at step {step}")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def follow_norms(network: KeypointDetector, domain: Domain, device: str = "cpu") -> KeypointDetector:
+    """A copy, on a device, whose batch norms have the statistics of a domain's images (AdaBN): no labels are needed."""
+    network = copy.deepcopy(network).to(device)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches
+            module.train()
+    # Mixed, so that no batch is of one clip.
+    for index in torch.randperm(len(domain), generator=torch.Generator().manual_seed(0)).split(64):
+        network(domain.image_batch(index.numpy(), device))
+    return network.eval()
+
+
+@torch.no_grad()
+def detect(
+    network: KeypointDetector,
+    domain: Domain,
+    *,
+    least: float = 0.3,
+    precision: Precision = "float32",
+    device: str = "cpu",
+) -> Floats:
+    """Keypoints of crops. Every crop is seen mirrored too, and the two heatmaps are averaged, as is usual.
+
+    Args:
+        network: in evaluation mode.
+        domain: whose images are looked at, and nothing else of it.
+        least: what is less sure counts as not found.
+        precision: of convolutions.
+        device: where to compute.
+
+    Returns:
+        (N, 24, 3) x and y in crop pixels, whose centres lie at +0.5, and confidence in [0, 1]; all are 0 where a joint
+        was not found, or is none of the 13.
+    """
+    network, joints = network.to(device), list(KEYPOINT_JOINTS)
+    found = []
+    for index in torch.arange(len(domain)).split(64):
+        batch = domain.image_batch(index.numpy(), device)
+        heat = heatmap_shares(run_in(precision, network, batch))
+        heat = (heat + heatmap_shares(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
+        keypoints = batch.new_zeros(len(batch), len(JOINT_NAMES), 3)
+        keypoints[:, joints] = read_peaks(heat)
+        found.append(torch.where(keypoints[..., 2:] < least, 0, keypoints))
+    return torch.cat(found).cpu().numpy()
+
+
+def detector_quality(domain: Domain) -> DetectorQuality:
+    """How far the keypoints of a domain are from its labels.
+
+    Raises:
+        UserError: it has no keypoints, or no labels.
+    """
+    if domain.keypoints is None:
+        raise UserError("this set of crops has no keypoints")
+    joints = list(KEYPOINT_JOINTS)
+    truth = simulated_keypoints(domain, 0.0, 0.0, torch.Generator())[:, joints, :2]
+    keypoints = domain.keypoints[:, joints]
+    away = np.linalg.norm(keypoints[..., :2] - truth, axis=-1) / domain.size
+    found = keypoints[..., 2] > 0
+    median = float(np.median(96 * away[found])) if found.any() else float("nan")
+    return DetectorQuality(median, float(found.mean()), float((found & (away < 0.05)).mean()))
+
+
+def read_peaks(heat: Tensor) -> Tensor:
+    """Where heatmaps (B, J, H, H) that sum to 1 are highest.
+
+    Returns:
+        (B, J, 3): x and y in crop pixels, the mean over the 5 x 5 cells around the highest one, and their sum.
+    """
+    side, highest = heat.shape[-1], heat.flatten(2).argmax(2)
+    cells = torch.arange(side, device=heat.device)
+    near = [(cells - place[..., None]).abs() <= _AROUND for place in (highest % side, highest // side)]
+    peak = heat * (near[1][..., :, None] & near[0][..., None, :])
+    mass = peak.sum((2, 3))
+    centres = (cells + 0.5) * STRIDE
+    x, y = (peak.sum(2) * centres).sum(2) / mass, (peak.sum(3) * centres).sum(2) / mass
+    return torch.stack([x, y, mass], dim=2)
+
+
+def augment(
+    images: Tensor, places: Tensor, settings: DetectorSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Mirror, move, scale, blur and light images (B, 3, S, S) at random, and move joints (B, 13, 2) with them."""
+
+    def spread(*shape: int) -> Tensor:
+        return (2 * torch.rand(*shape, generator=generator) - 1).to(images.device)
+
+    count, size = len(images), images.shape[-1]
+    flip = torch.rand(count, generator=generator).to(images.device) < settings.flip
+    sign = torch.where(flip, -1.0, 1.0)
+    zoom = 1 + settings.scale * spread(count)
+    shift = 2 * settings.move * spread(count, 2)
+    images = warp(images, flip, zoom, shift)
+    flipped = torch.where(flip[:, None, None], places[:, _MIRRORED], places) * (2 / size) - 1
+    flipped = flipped * torch.stack([sign, torch.ones_like(sign)], dim=1)[:, None]
+    places = (zoom[:, None, None] * (flipped + shift[:, None]) + 1) * (size / 2)
+
+    coarse, share = torch.rand(2, generator=generator).tolist()
+    if coarse < 0.5:
+        small = round(size * (settings.coarsest + (1 - settings.coarsest) * share))
+        images = F.interpolate(images, size=small, mode="bilinear", antialias=True)
+        images = F.interpolate(images, size=size, mode="bilinear")
+    contrast, brightness = 1 + settings.light * spread(count, 1, 1, 1), settings.light * spread(count, 1, 1, 1)
+    colour = 1 + settings.light / 2 * spread(count, 3, 1, 1)
+    grey = images.mean((1, 2, 3), keepdim=True)
+    return ((grey + contrast * (images - grey) + brightness) * colour).clamp(0, 1), places

@@ -1,0 +1,289 @@
+"""How regressors fail on a labelled domain: six kinds of failure, counted, and the worst of each shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES, Body
+from adaptation.bodies.camera import project
+from adaptation.bodies.renderer import exact_silhouette
+from adaptation.data.samples import MASK_KINDS, Domain
+from adaptation.evaluation.metrics import LSP_JOINTS, silhouette_iou, similarity_align
+from adaptation.fitting.fitter import BodyParameters
+from adaptation.losses.supervision import truth_of
+from adaptation.regressors.files import load_network
+from adaptation.support.drawing import AFTER, BEFORE, PALETTE, enlarge
+from adaptation.training.runs import STATE, load_state
+from evidence.cells import Cell
+from evidence.materials import Materials, Say
+from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
+
+Array = npt.NDArray[np.float32]
+
+TURNED = 90.0  # degrees
+SWAPPED = 0.05  # of the person's extent
+AGREES = 0.03  # of the crop's side
+BENT = 30.0  # degrees
+LOST = 150.0  # millimetres
+POOR = 0.8  # IoU
+
+_J = {name: number for number, name in enumerate(JOINT_NAMES)}
+_LEGS = [_J[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")]
+_ARMS = [_J[f"{side}_{part}"] for side in ("left", "right") for part in ("elbow", "wrist")]
+_WRISTS = [_J["left_wrist"], _J["right_wrist"]]
+_SEGMENTS = [
+    (_J[f"{side}_{upper}"], _J[f"{side}_{lower}"])
+    for side in ("left", "right")
+    for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
+]
+_CASES, _WHOLE, _TILE, _LABEL = 2, 128, 108, 150  # of the picture; a crop is drawn whole, and its middle shown
+
+
+@dataclass(frozen=True, eq=False)
+class Failures:
+    """How badly each of N images fails in each way, (N,) each; an image may fail in several.
+
+    0 is no failure, NaN that it could not show. Distances in 2D are between projections by the prediction's camera and
+    by the true one. Counts of before and after compare only with what they are out of: where nothing agrees in 2D,
+    nothing is seen to be bent.
+
+    Attributes:
+        wrong_way: degrees, where the rotation from the true global orientation to the predicted one turns the body by
+            over 90 about the image's vertical axis.
+        legs_swapped: mean distance in 2D of knees and ankles from the true ones, as a fraction of the person's extent
+            (the longer side of the box around the true joints), where that is over 0.05 and is more than halved when
+            the predicted left and right ones are exchanged. NaN where the body faces the wrong way, which exchanges
+            left and right as well.
+        arms_swapped: the same of elbows and wrists.
+        bent_wrong: degrees between the predicted and the true angle of a thigh, shank, upper arm or forearm with the
+            image plane, where they are over 30 and the angles have opposite signs although both ends lie within 3 % of
+            the crop's side of the true ones in 2D; the largest of the eight. NaN where no such part agrees in 2D.
+        hidden_arm: millimetres of a wrist from the true one, bodies aligned as for PA-MPJPE, where they are over 150
+            and the true wrist lies in the silhouette of the true body without its arms, so that the mask says nothing
+            about it; the larger of the two. NaN where neither wrist lies there.
+        poor_mask: 1 - IoU of the mask from background subtraction and the exact one, where the IoU is below 0.8. Of
+            the domain, whatever is predicted.
+    """
+
+    wrong_way: Array
+    legs_swapped: Array
+    arms_swapped: Array
+    bent_wrong: Array
+    hidden_arm: Array
+    poor_mask: Array
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """How many images fail in each way, and of how many in which it could show."""
+        amounts = {kind.name: getattr(self, kind.name) for kind in fields(self)}
+        return {name: (int((amount > 0).sum()), int((~np.isnan(amount)).sum())) for name, amount in amounts.items()}
+
+
+TITLES = {
+    "wrong_way": "faces the wrong way",
+    "legs_swapped": "legs swapped",
+    "arms_swapped": "arms swapped",
+    "bent_wrong": "limb bent wrong",
+    "hidden_arm": "hidden arm",
+    "poor_mask": "mask misses a part",
+}
+
+
+@dataclass(frozen=True)
+class FailureCell:
+    """Failures on a target, before adaptation and after that with "ours", the first seed."""
+
+    target: str
+
+    @property
+    def name(self) -> str:
+        """Of files and of the command line."""
+        return f"failures/{self.target}"
+
+    @property
+    def adaptation(self) -> Cell:
+        """The run whose failures are counted."""
+        return Cell(self.target, "ours", 0)
+
+
+def failure_grid() -> list[FailureCell]:
+    """All cells."""
+    return [FailureCell("style"), FailureCell("lr-32")]
+
+
+def run_failures(cells: list[FailureCell], materials: Materials, say: Say) -> None:
+    """Count what has not been counted yet, where the adaptation has run, and draw the worst."""
+    for cell in cells:
+        if materials.has_run(cell.name) or not materials.has_run(cell.adaptation.name):
+            continue
+        body, domain = Body.free(), Domain.load(materials.target(cell.target, "test", say))
+        before, after = (predict(network, domain) for network in networks_of(materials, cell.adaptation, say))
+        counts = [find_failures(bodies, domain, body).counts() for bodies in (before, after)]
+        rows = _rows(before, after, domain, body)
+        if rows:
+            write_sheet(materials.picture(f"failures-{cell.target}"), rows, label_width=_LABEL)
+        place = {"target": cell.target, "images": len(domain), "picture": bool(rows)}
+        materials.keep(cell.name, {**place, "before": counts[0], "after": counts[1]})
+        say(f"{cell.name}: {', '.join(f'{kind} {n} of {m}' for kind, (n, m) in counts[1].items())}")
+
+
+def networks_of(materials: Materials, cell: Cell, say: Say) -> tuple[nn.Module, nn.Module]:
+    """The source model, and what a cell that has run made of it.
+
+    Raises:
+        UserError: the cell has not run.
+    """
+    source = str(materials.source_model(say))
+    adapted = load_network(source).network
+    adapted.load_state_dict(load_state(materials.folder / "runs" / cell.name / STATE)["best"])
+    return load_network(source).network, adapted
+
+
+@torch.no_grad()
+def predict(network: nn.Module, domain: Domain, batch: int = 64) -> BodyParameters:
+    """What a network says about all images of a domain, with rotation matrices for the pose."""
+    parts = []
+    for index in torch.arange(len(domain)).split(batch):
+        said = network(domain.image_batch(index.numpy()))
+        parts.append(BodyParameters(said.rotations, said.betas, said.camera))
+    return BodyParameters.cat(parts)
+
+
+@torch.no_grad()
+def find_failures(predicted: BodyParameters, domain: Domain, body: Body, batch: int = 64) -> Failures:
+    """Compare bodies with the labels of a domain.
+
+    Args:
+        predicted: one per image, with rotation matrices (N, 24, 3, 3) for the pose.
+        domain: with labels.
+        body: of both.
+        batch: images at a time.
+
+    Raises:
+        UserError: the domain has no labels.
+    """
+    truth = _truth(domain)
+    parts = []
+    for index in torch.arange(len(domain)).split(batch):
+        seen, wanted = predicted.select(index), truth.select(index)
+        found = _compare(seen, wanted, body, domain.size)
+        exact, subtracted = (domain.mask_batch(index.numpy(), kind) for kind in ("truth", "subtracted"))
+        missed = 1 - silhouette_iou(subtracted, exact)
+        parts.append((*found, _amount(missed > 1 - POOR, missed)))
+    return Failures(*(torch.cat(column).numpy() for column in zip(*parts, strict=True)))
+
+
+def _compare(seen: BodyParameters, wanted: BodyParameters, body: Body, size: int) -> tuple[Tensor, ...]:
+    """The first five of `Failures`."""
+    posed = body(wanted.pose, wanted.betas)
+    joints, true = body.joints(seen.pose, seen.betas), posed.joints
+    flat, true_flat = project(joints, seen.camera, size), project(true, wanted.camera, size)
+    extent = (true_flat.amax(1) - true_flat.amin(1)).amax(1)
+    turn = _turn(seen.pose[:, 0], wanted.pose[:, 0])
+    wrong_way = turn > TURNED
+    swapped = [_swap(flat, true_flat, extent, limbs).where(~wrong_way, torch.nan) for limbs in (_LEGS, _ARMS)]
+    near = (flat - true_flat).norm(dim=-1) < AGREES * size
+    torso = exact_silhouette(posed.vertices, _without_arms(body), wanted.camera, size)[:, 0]
+    hidden = _hidden(joints, true, true_flat, torso)
+    return _amount(wrong_way, turn), *swapped, _bent(joints, true, near), hidden
+
+
+def _turn(seen: Tensor, wanted: Tensor) -> Tensor:
+    """Degrees in [0, 180], (B,), by which a rotation (B, 3, 3) is turned from another about the y axis.
+
+    Of the relative rotation's swing and twist it is the twist, which leaning does not change.
+    """
+    between = seen @ wanted.mT
+    return torch.atan2(between[:, 0, 2] - between[:, 2, 0], between[:, 0, 0] + between[:, 2, 2]).abs().rad2deg()
+
+
+def _swap(seen: Tensor, wanted: Tensor, extent: Tensor, limbs: list[int]) -> Tensor:
+    """Mean distance (B,) of joints in 2D over the person's extent, where exchanging the sides halves it."""
+    others = [FLIP_PERMUTATION[joint] for joint in limbs]
+    as_said, exchanged = ((seen[:, own] - wanted[:, limbs]).norm(dim=-1).mean(1) / extent for own in (limbs, others))
+    return _amount((as_said > SWAPPED) & (exchanged < as_said / 2), as_said)
+
+
+def _bent(joints: Tensor, true: Tensor, near: Tensor) -> Tensor:
+    """Largest angle (B,) in degrees between segments on opposite sides of the image plane, both of whose ends agree."""
+    upper, lower = (list(ends) for ends in zip(*_SEGMENTS, strict=True))
+    segments = [points[:, lower] - points[:, upper] for points in (joints, true)]
+    seen, wanted = (torch.atan2(s[..., 2], s[..., :2].norm(dim=-1)).rad2deg() for s in segments)
+    apart = (seen - wanted).abs()
+    agree = near[:, upper] & near[:, lower]
+    return _largest(_amount((seen * wanted < 0) & (apart > BENT), apart), agree)
+
+
+def _hidden(joints: Tensor, true: Tensor, true_flat: Tensor, torso: Tensor) -> Tensor:
+    """Largest error (B,) in millimetres of wrists that lie in a silhouette (B, S, S)."""
+    protocol = list(LSP_JOINTS)
+    aligned = similarity_align(joints[:, protocol], true[:, protocol])
+    wrists = [LSP_JOINTS.index(joint) for joint in _WRISTS]
+    away = 1000 * (aligned[:, wrists] - true[:, _WRISTS]).norm(dim=-1)
+    x, y = true_flat[:, _WRISTS].long().clamp(0, torso.shape[-1] - 1).unbind(-1)
+    covered = torso[torch.arange(len(torso))[:, None], y, x] > 0.5
+    return _largest(_amount(away > LOST, away), covered)
+
+
+def _without_arms(body: Body) -> Tensor:
+    """The faces of a body except its arms': in the rest pose, a T, they lie beyond the shoulders."""
+    rest = body(torch.zeros(1, 24, 3), torch.zeros(1, 10))
+    vertices, joints = rest.vertices[0], rest.joints[0]
+    beyond = vertices[:, 0].abs() > joints[_J["left_shoulder"], 0].abs()
+    arm = beyond & (vertices[:, 1] > joints[0, 1])
+    return body.faces[~arm[body.faces].any(dim=1)]
+
+
+def _amount(fails: Tensor, amount: Tensor) -> Tensor:
+    return torch.where(fails, amount, 0.0)
+
+
+def _largest(amount: Tensor, shows: Tensor) -> Tensor:
+    """The largest amount (B,) among those (B, K) that show, NaN where none does."""
+    return torch.where(shows, amount, 0.0).amax(1).where(shows.any(1), torch.nan)
+
+
+def _truth(domain: Domain) -> BodyParameters:
+    truth = truth_of(domain)
+    return BodyParameters(truth.rotations, truth.betas, truth.camera)
+
+
+def _rows(before: BodyParameters, after: BodyParameters, domain: Domain, body: Body) -> list[SheetRow]:
+    """The worst cases of each kind after an adaptation, a row each.
+
+    The crop, the mask found in it, and the bodies before, after and in truth, over the exact mask and from their side.
+    """
+    found = [find_failures(bodies, domain, body) for bodies in (before, after)]
+    counts = [each.counts() for each in found]
+    columns = ["crop", "mask found", "before", "from its side", "after", "from its side", "truth", "from its side"]
+    rows: list[SheetRow] = []
+    for kind, title in TITLES.items():
+        numbers = [each[kind] for each in counts]
+        cases = _worst(getattr(found[1], kind), domain.clip)
+        for place, case in enumerate(cases):
+            lines = [f"{when}: {n} of {m}" for when, (n, m) in zip(("before", "after"), numbers, strict=True)]
+            if kind == "poor_mask":
+                lines = [f"{numbers[0][0]} of {numbers[0][1]}"]
+            tiles = [
+                enlarge(np.asarray(domain.images[case]), _WHOLE),
+                mask_tile(domain.masks[case, MASK_KINDS.index("subtracted")], _WHOLE),
+            ]
+            ground = mask_tile(domain.masks[case, MASK_KINDS.index("truth")], _WHOLE)
+            for bodies, color in ((before, BEFORE), (after, AFTER), (_truth(domain), PALETTE[1])):
+                pixels = pixels_of(bodies.select(slice(case, case + 1)), body, _WHOLE)[0]
+                tiles += [body_tile(ground, pixels, body, color), side_tile(pixels, body, color, _WHOLE)]
+            label = "\n".join([title, *lines]) if place == 0 else ""
+            rows.append(SheetRow(label, [middle(tile, _TILE) for tile in tiles], columns if not rows else ()))
+    return rows
+
+
+def _worst(amount: Array, clip: npt.NDArray[np.int64]) -> list[int]:
+    """The worst images that fail, each of another clip."""
+    chosen: dict[int, int] = {}
+    for image in np.argsort(-amount, kind="stable")[: int((amount > 0).sum())].tolist():
+        chosen.setdefault(int(clip[image]), image)
+    return list(chosen.values())[:_CASES]

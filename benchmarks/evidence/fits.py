@@ -1,0 +1,346 @@
+"""The fitting grid: which silhouette loss recovers pose where no network helps? Fits from wrong starts, in pairs.
+
+Every loss fits the same bodies from the same starts. A condition differs from "medium" in what its text says alone:
+limbs off by 20 to 40 degrees, mean shape and a camera off by 4 % and 3 pixels at the start; people of all builds, in
+poses of all kinds, seen from all sides, whole; exact masks of 112 px; the Gaussian prior.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adaptation.bodies.body import JOINT_NAMES, Body
+from adaptation.bodies.camera import fit_camera_to_bbox, project
+from adaptation.bodies.poses import KINDS, Kind, facing, perturb, sample_poses
+from adaptation.bodies.renderer import exact_silhouette, make_renderer
+from adaptation.commands.fit_programs import SIZE, recording_settings
+from adaptation.data.samples import Domain, MaskKind
+from adaptation.evaluation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
+from adaptation.fitting.fitter import BodyParameters, FitSettings, Fitter
+from adaptation.fitting.point_chamfer import PointFitter
+from adaptation.losses.silhouettes import LossSettings, SilhouetteTarget
+from adaptation.priors.gaussian import GaussianPosePrior, PosePrior, pose_prior
+from adaptation.support.workers import side_by_side
+from evidence.materials import Materials, Say, nothing
+from topokernels._registration import BackwardMode
+
+_BARE = ("head", "wrist", "hand", "ankle", "foot")
+CONVERGED = 0.02  # mean 2D error of joints, as a share of the crop's side
+
+MaskMaker = Literal["exact", "dilated", "clothes", "hidden"]
+PriorName = Literal["gaussian", "latent", "other kinds", "none"]
+
+_RENDERED = ("b1", "b2", "b3", "L_T", "ours", "ours + pixels", "ours + pull", "ours + bones", "recipe")
+_ALL = (*_RENDERED, "b2 + pixels", "points")  # points take ten times as long
+_FEW = ("b1", "b2", "ours", "ours + pixels", "recipe")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is fitted to, and from where.
+
+    Attributes:
+        text: how it differs from "medium".
+        degrees: least and largest error of the limbs at the start.
+        masks: how the mask differs from the body's silhouette.
+        filmed: masks of filmed crops in place of rendered ones, of 96 px.
+        cut: share of the person's height that lies below the crop.
+        same_build: whether everybody has the start's shape.
+        prior: of poses.
+        losses: that are compared.
+    """
+
+    text: str
+    degrees: tuple[float, float] = (20.0, 40.0)
+    masks: MaskMaker = "exact"
+    filmed: MaskKind | None = None
+    cut: float = 0.0
+    same_build: bool = False
+    prior: PriorName = "gaussian"
+    losses: tuple[str, ...] = _RENDERED
+
+
+CONDITIONS = {
+    "medium": Condition("limbs off by 20 to 40 degrees", losses=_ALL),
+    "small": Condition("limbs off by 10 to 20 degrees", degrees=(10, 20)),
+    "large": Condition("limbs off by 40 to 70 degrees", degrees=(40, 70)),
+    "same build": Condition("everybody has the shape of the start", same_build=True),
+    "loose clothes": Condition("masks of clothes, 3 cm off the body but for head, hands and feet", masks="clothes"),
+    "dilated": Condition("masks one pixel too wide", masks="dilated"),
+    "occluded": Condition("a post of a third of the person's width hides what is behind it", masks="hidden"),
+    "truncated": Condition("the lowest quarter of the person lies outside of the image", cut=0.25),
+    "filmed, exact": Condition("crops of `style`, 96 px, exact masks", filmed="truth"),
+    "filmed, subtracted": Condition(
+        "crops of `style`, 96 px, masks from background subtraction", filmed="subtracted", losses=_ALL
+    ),
+    "prior of other kinds": Condition(
+        "the prior has seen poses of all kinds but the fitted one's, of walking, standing, sitting, ...",
+        prior="other kinds",
+        losses=_FEW,
+    ),
+    "latent prior": Condition("the shipped auto-encoder in place of the Gaussian", prior="latent", losses=_FEW),
+    "no prior": Condition("no prior", prior="none", losses=_FEW),
+}
+
+LOSSES: dict[str, LossSettings] = {
+    "b1": LossSettings(name="b1"),
+    "b2": LossSettings(name="b2"),
+    "b3": LossSettings(name="b3"),
+    "L_T": LossSettings(distance_weight=0.0, topology_weight=1.0),
+    "ours": LossSettings(),
+    "ours + pixels": LossSettings(pixel_weight=3.0),
+    "ours + pull": LossSettings(pull_weight=3.0),
+    "ours + bones": LossSettings(bone_weight=2.0),
+    "recipe": recording_settings("ours", 1).loss,
+    "b2 + pixels": LossSettings(name="b2", pixel_weight=3.0),
+    "points": LossSettings(),
+}
+LOSS_TEXTS = {
+    "b1": "squared differences of pixels, under a weaker prior, as their gradients are weaker",
+    "b2": "L_S alone",
+    "b3": "L_S and squared differences of skeletons",
+    "L_T": "L_T alone",
+    "ours": "L_S and half of L_T",
+    "ours + pixels": "L_S, half of L_T, and three times b1",
+    "ours + pull": "L_S and half of L_T, in which pull counts three times as much as push",
+    "ours + bones": "L_S, half of L_T, and L_B, from the mask's skeleton to the body's bones",
+    "recipe": "all of it: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
+    "b2 + pixels": "L_S and three times b1",
+    "points": "chamfer of point sets: the body's vertices and 512 pixels of the mask",
+}
+# Gradients of both backwards are scaled to one size per image, or the literal one would drown the prior.
+BACKWARDS: dict[str, LossSettings] = {
+    f"ours, {backward}": replace(LOSSES["ours"], backward=backward) for backward in get_args(BackwardMode)
+}
+
+
+@dataclass(frozen=True)
+class FitCell:
+    """One loss under one condition."""
+
+    condition: str
+    loss: str
+
+    @property
+    def name(self) -> str:
+        """Of files and of the command line."""
+        return f"fit/{self.condition}/{self.loss}"
+
+
+def fit_grid() -> list[FitCell]:
+    """All cells."""
+    cells = [FitCell(condition, loss) for condition in CONDITIONS for loss in CONDITIONS[condition].losses]
+    return cells + [FitCell("medium", loss) for loss in BACKWARDS]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What a cell fits: N bodies, where fits start, and masks (N, 1, S, S)."""
+
+    truth: BodyParameters
+    start: BodyParameters
+    masks: Tensor
+    kinds: list[Kind | None]
+
+
+def run_fits(cells: list[FitCell], materials: Materials, *, jobs: int, say: Say) -> None:
+    """Run what has not run yet."""
+    todo = [cell for cell in cells if not materials.has_run(cell.name)]
+    if not todo:
+        return
+    if any(CONDITIONS[cell.condition].filmed for cell in todo):
+        materials.domain("style", "test", say)
+    for line in side_by_side(partial(_run, materials=materials), todo, jobs):
+        say(line)
+
+
+def _run(cell: FitCell, materials: Materials) -> str:
+    condition, body = CONDITIONS[cell.condition], Body.free()
+    pairs = make_pairs(condition, body, materials)
+    with torch.no_grad():
+        true = body.joints(pairs.truth.pose, pairs.truth.betas)
+        first = body.joints(pairs.start.pose, pairs.start.betas)
+    begun = time.perf_counter()
+    fitted = fit_pairs(cell, pairs, body, materials.scale.fit_steps)
+    seconds = time.perf_counter() - begun
+    size = pairs.masks.shape[-1]
+    with torch.no_grad():
+        posed = body(fitted.pose, fitted.betas)
+    drawn = exact_silhouette(posed.vertices, body.faces, fitted.camera, size)
+    away = project(posed.joints, fitted.camera, size) - project(true, pairs.truth.camera, size)
+    flat = away.norm(dim=2)[:, list(LSP_JOINTS)].mean(1) / size
+    errors = pa_mpjpe(posed.joints, true)
+    row = {
+        **asdict(cell),
+        "pairs": len(errors),
+        "start": round(pa_mpjpe(first, true).mean().item(), 2),
+        "pa_mpjpe": [round(value, 1) for value in errors.tolist()],
+        "mpjpe": round(mpjpe(posed.joints, true).mean().item(), 2),
+        "converged": round((flat < CONVERGED).float().mean().item(), 4),
+        "iou": round(silhouette_iou(drawn, pairs.masks).mean().item(), 4),
+        "seconds": round(seconds, 1),
+    }
+    materials.keep(cell.name, row)
+    return f"{cell.name}: PA-MPJPE {row['start']:.1f} to {errors.mean():.1f}, IoU {row['iou']:.3f}, {seconds:.0f} s"
+
+
+# ---- pairs ----
+
+
+def make_pairs(condition: Condition, body: Body, materials: Materials) -> Pairs:
+    """The same bodies and starts for every loss, and where it can be for every condition."""
+    count, generator = materials.scale.pairs, torch.Generator().manual_seed(0)
+    if condition.filmed:
+        return _filmed(condition, count, generator, materials)
+    kinds = [KINDS[number % len(KINDS)] for number in range(count)]
+    pose = torch.cat([sample_poses(1, generator, [kind]) for kind in kinds])
+    pose[:, 0] = facing((torch.rand(count, generator=generator) * 2 - 1) * torch.pi, pitch=0.15)
+    betas = torch.randn(count, 10, generator=generator).clamp(-2, 2) * (not condition.same_build)
+    with torch.no_grad():
+        vertices = body(pose, betas).vertices
+        truth = BodyParameters(pose, betas, _framing_camera(vertices, condition.cut))
+        start = wrong_starts(truth, condition.degrees, SIZE, generator)
+        masks = _masks(condition.masks, vertices, truth.camera, body, generator)
+    return Pairs(truth, start, masks, list(kinds))
+
+
+def _filmed(condition: Condition, count: int, generator: torch.Generator, materials: Materials) -> Pairs:
+    domain = Domain.load(materials.domain("style", "test", nothing))
+    assert domain.pose is not None and domain.betas is not None and domain.camera is not None
+    assert condition.filmed is not None
+    whole = [i for i in range(len(domain)) if domain.masks[i].any(axis=(1, 2)).all()]
+    index = np.array(whole)[np.linspace(0, len(whole) - 1, min(count, len(whole))).round().astype(int)]
+    known = (torch.from_numpy(array[index]) for array in (domain.pose, domain.betas, domain.camera))
+    truth = BodyParameters(*known)
+    start = wrong_starts(truth, condition.degrees, domain.size, generator)
+    return Pairs(truth, start, domain.mask_batch(index, condition.filmed), [None] * len(index))
+
+
+def _framing_camera(vertices: Tensor, cut: float) -> Tensor:
+    """Cameras (N, 3) that show bodies from head to foot, or without a share of their height."""
+    box = torch.tensor([0.1, 0.1, 0.9, 0.9]) * SIZE
+    camera = fit_camera_to_bbox(vertices, box.expand(len(vertices), 4), SIZE)
+    extent = vertices[..., :2].amax(1) - vertices[..., :2].amin(1)
+    # Boxes are square and people are not: the longer side decides.
+    scale = 1.6 / extent.amax(1, keepdim=True)
+    if cut:
+        # The feet go from where they are to below the lower edge.
+        low = scale[:, 0] * (vertices[..., 1].amax(1) + camera[:, 2])
+        camera[:, 2] += (1 - low) / scale[:, 0] + cut * extent[:, 1]
+    return torch.cat([scale, camera[:, 1:]], dim=1)
+
+
+def wrong_starts(
+    truth: BodyParameters, degrees: tuple[float, float], size: int, generator: torch.Generator
+) -> BodyParameters:
+    """Wrong pose and orientation, mean shape, a camera off by about 4 % and 3 pixels of 112."""
+    count = len(truth)
+    pose = perturb(truth.pose, degrees, generator)
+    pose[:, 0] = pose[:, 0] + torch.randn(count, 3, generator=generator) * 0.1
+    noise = torch.randn(count, 3, generator=generator)
+    scale = truth.camera[:, :1] * (1 + 0.04 * noise[:, :1])
+    shift = truth.camera[:, 1:] + noise[:, 1:] * 3 * (2 / SIZE) / scale
+    return BodyParameters(pose, torch.zeros(count, 10), torch.cat([scale, shift], dim=1))
+
+
+def _masks(kind: MaskMaker, vertices: Tensor, camera: Tensor, body: Body, generator: torch.Generator) -> Tensor:
+    if kind == "clothes":
+        vertices = vertices + 0.03 * _clothed(body)[:, None] * _normals(vertices, body.faces)
+    masks = exact_silhouette(vertices, body.faces, camera, SIZE)
+    if kind == "dilated":
+        return F.max_pool2d(masks, 3, stride=1, padding=1)
+    if kind == "hidden":
+        return masks * (1 - _posts(masks, generator))
+    return masks
+
+
+def _clothed(body: Body) -> Tensor:
+    """(V,) share of a vertex that clothes cover: 0 at head, hands and feet."""
+    bare = [number for number, name in enumerate(JOINT_NAMES) if name.split("_")[-1] in _BARE]
+    return 1 - body.skinning_weights[:, bare].sum(1)
+
+
+def _normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Unit normals of vertices, (N, V, 3)."""
+    a, b, c = (vertices[:, faces[:, corner]] for corner in range(3))
+    across = torch.linalg.cross(b - a, c - a)
+    total = torch.zeros_like(vertices)
+    for corner in range(3):
+        total.index_add_(1, faces[:, corner], across)
+    return F.normalize(total, dim=2)
+
+
+def _posts(masks: Tensor, generator: torch.Generator) -> Tensor:
+    """Upright posts (N, 1, S, S), a third as wide as the person, somewhere before it."""
+    seen = masks.amax(2)[:, 0] > 0
+    columns = torch.arange(SIZE)
+    left, right = seen.float().argmax(1), SIZE - seen.flip(1).float().argmax(1)
+    width = (right - left) / 3
+    begin = left + torch.rand(len(masks), generator=generator) * (right - left - width)
+    inside = (columns >= begin[:, None]) & (columns < (begin + width)[:, None])
+    return inside[:, None, None].float().expand_as(masks)
+
+
+# ---- fits ----
+
+
+def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyParameters:
+    """The fitted bodies of a cell."""
+    condition = CONDITIONS[cell.condition]
+    if condition.prior != "other kinds":
+        fitter = _fitter(cell, body, pose_prior("gaussian" if condition.prior == "none" else condition.prior), steps)
+        return fitter.fit(fitter.target(pairs.masks), pairs.start)
+    parts, order = [], []
+    for kind in KINDS:
+        index = torch.tensor([number for number, own in enumerate(pairs.kinds) if own == kind])
+        fitter = _fitter(cell, body, GaussianPosePrior.default(without=kind), steps)
+        parts.append(fitter.fit(fitter.target(pairs.masks[index]), pairs.start.select(index)))
+        order.append(index)
+    return BodyParameters.cat(parts).select(torch.cat(order).argsort())
+
+
+def _fitter(cell: FitCell, body: Body, prior: PosePrior, steps: int) -> Fitter:
+    settings = FitSettings(loss={**LOSSES, **BACKWARDS}[cell.loss], steps=steps)
+    if cell.loss == "b1" or cell.loss in BACKWARDS:
+        # Gradients of b1's size are weaker than those of distances; under their prior they would do worse.
+        settings = replace(settings, prior_start=0.02, prior_end=0.0005)
+    if CONDITIONS[cell.condition].prior == "none":
+        settings = replace(settings, prior_start=0.0, prior_end=0.0)
+    kind = PointFitter if cell.loss == "points" else _EqualGradients if cell.loss in BACKWARDS else Fitter
+    return kind(body, prior, make_renderer(), settings)
+
+
+class _EqualGradients(Fitter):
+    """Scales the gradient of each silhouette to twice that of b1: backwards differ in direction alone.
+
+    Twice, since half of what comes through a distance map falls on the side of the outline that does not answer.
+    """
+
+    def objective(
+        self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
+    ) -> Tensor:
+        self._goal = target
+        return super().objective(parameters, target, topology_weight=topology_weight, prior_weight=prior_weight)
+
+    def draw(self, vertices: Tensor, camera: Tensor, size: int) -> Tensor:
+        silhouette = super().draw(vertices, camera, size)
+        if silhouette.requires_grad:
+            wanted = 4 * (silhouette.detach() - self._goal.mask).abs().sum((1, 2, 3)) / self._goal.area
+            silhouette.register_hook(lambda grad: _scaled(grad, wanted))  # type: ignore[no-untyped-call]
+        return silhouette
+
+
+def _scaled(grad: Tensor, wanted: Tensor) -> Tensor:
+    # Beyond a depth of 43 the literal gradient leaves float32; what overflows counts as its largest number.
+    largest = math.sqrt(torch.finfo(grad.dtype).max)
+    grad = grad.nan_to_num(posinf=largest, neginf=-largest).clamp(-largest, largest)
+    return grad * (wanted / grad.abs().sum((1, 2, 3)).clamp(min=1e-12))[:, None, None, None]

@@ -1,0 +1,108 @@
+"""Sheets of small pictures of bodies, on white, with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from adaptation.bodies.body import Body
+from adaptation.bodies.camera import project
+from adaptation.fitting.fitter import BodyParameters
+from adaptation.support.drawing import Color, Image, draw_body
+from adaptation.support.files import whole_file
+
+_MASK = 218  # grey level
+_GAP, _GROUP, _CAPTION, _MARGIN = 3, 9, 20, 6  # pixels
+_DPI = 100
+
+
+@dataclass(frozen=True, eq=False)
+class SheetRow:
+    """A row of a sheet.
+
+    Attributes:
+        label: to the left of it, of several lines or none; a row with one begins a group.
+        tiles: RGB uint8 (S, S, 3), all of one size.
+        captions: above each tile; none where empty.
+    """
+
+    label: str
+    tiles: Sequence[Image]
+    captions: Sequence[str] = ()
+
+
+@torch.no_grad()
+def pixels_of(bodies: BodyParameters, body: Body, size: int) -> Tensor:
+    """Vertices (B, V, 3) in pixels of crops shown at a size, with depth in pixels, 0 at the pelvis."""
+    posed = body(bodies.pose, bodies.betas)
+    depth = (posed.vertices - posed.joints[:, :1])[..., 2:] * bodies.camera[:, None, :1] * (size / 2)
+    return torch.cat([project(posed.vertices, bodies.camera, size), depth], dim=-1)
+
+
+def mask_tile(mask: npt.NDArray[np.generic], size: int) -> Image:
+    """A mask (S, S), light grey on white."""
+    smooth = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+    grey = np.where(smooth > 0.5, _MASK, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def body_tile(ground: Image, pixels: Tensor, body: Body, color: Color) -> Image:
+    """A body (V, 3) over a picture."""
+    return draw_body(ground, pixels, body.faces, color=color)
+
+
+def side_tile(pixels: Tensor, body: Body, color: Color, size: int) -> Image:
+    """A body (V, 3) seen from the right of the image, so that what was near is at the left; on white."""
+    x, y, z = pixels.unbind(-1)
+    turned = torch.stack([size / 2 + z, y, -x], dim=-1)
+    return draw_body(np.full((size, size, 3), 255, np.uint8), turned, body.faces, color=color, alpha=1.0)
+
+
+def middle(image: Image, size: int) -> Image:
+    """The middle (size, size, 3) of a picture: crops have margins, and bodies in small tiles should not."""
+    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    return image[top : top + size, left : left + size]
+
+
+def write_sheet(path: Path, rows: Sequence[SheetRow], *, label_width: int, quality: int = 78) -> None:
+    """Write rows of tiles as one JPEG file.
+
+    Args:
+        path: the file; its folder must exist.
+        rows: from top to bottom, with equally many tiles.
+        label_width: pixels to the left of the tiles.
+        quality: of the JPEG.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = rows[0].tiles[0].shape[0]
+    width = label_width + len(rows[0].tiles) * (size + _GAP) + _MARGIN
+    above = [(_GROUP if row.label else 0) + (_CAPTION if row.captions else 0) for row in rows]
+    height = sum(above) + len(rows) * (size + _GAP) + 2 * _MARGIN
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    canvas = FigureCanvasAgg(figure)
+    top = height - _MARGIN
+    for row, space in zip(rows, above, strict=True):
+        top -= space
+        for place, text in enumerate(row.captions):
+            x = label_width + place * (size + _GAP) + size / 2
+            figure.text(x / width, (top + _CAPTION / 2) / height, text, ha="center", va="center", fontsize=8.5)
+        for place, tile in enumerate(row.tiles):
+            figure.figimage(tile, label_width + place * (size + _GAP), top - size)
+        figure.text(_MARGIN / width, (top - size / 2) / height, row.label, va="center", fontsize=9)
+        top -= size + _GAP
+    canvas.draw()  # type: ignore[no-untyped-call]
+    picture = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1, *chroma]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    with whole_file(path) as file:
+        file.write(data.tobytes())

@@ -1,0 +1,161 @@
+"""The same on real footage, which nobody has labelled: how well bodies explain the masks found in a recording."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from adaptation.adapting.algorithm1 import AdaptSettings, adapt, choose_teacher, split_by_clip
+from adaptation.adapting.presets import preset
+from adaptation.bodies.body import Body
+from adaptation.commands.training_programs import find_crops
+from adaptation.data.samples import MARGIN, MASK_KINDS, Domain
+from adaptation.recording.crop_samples import domain_of_crops
+from adaptation.recording.pipeline import FitOptions, make_fitter
+from adaptation.recording.video import open_frames
+from adaptation.regressors.files import load_network
+from adaptation.reports.adaptation import Seen, see
+from adaptation.support.drawing import AFTER, BEFORE
+from evidence.cells import Cell, settings_of
+from evidence.materials import Materials, Say
+from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
+
+_MODEL = "small"
+_OPTIONS = FitOptions(size=preset("small").size, margin=MARGIN)
+_SHOWN, _ACROSS, _WHOLE, _TILE, _LABEL = 12, 6, 176, 148, 76  # of the picture
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What the source model and the adapted one say about the crops of a recording.
+
+    Attributes:
+        crops: (N,) numbers in the set of those that have a mask.
+        aside: (N,) bool, those of the tracks that were set aside; all False where there is one track.
+        before: what the source model says.
+        after: what the adapted one says.
+    """
+
+    crops: npt.NDArray[np.int64]
+    aside: npt.NDArray[np.bool_]
+    before: Seen
+    after: Seen
+
+    def agreement(self, part: npt.NDArray[np.bool_]) -> dict[str, float | int] | None:
+        """Mean IoU before and after, and the share of crops whose IoU rose, over some of the crops."""
+        if not part.any():
+            return None
+        before, after = self.before.iou[part], self.after.iou[part]
+        return {
+            "crops": int(part.sum()),
+            "iou_before": round(float(before.mean()), 4),
+            "iou_after": round(float(after.mean()), 4),
+            "rose": round(float((after > before).mean()), 4),
+        }
+
+
+def run_recording(video: Path, materials: Materials, say: Say) -> None:
+    """Adapt the shipped source model to a recording, with "ours", and measure agreement with its masks.
+
+    What was done before is not repeated: ``recordings`` in the folder of the materials keeps crops and run.
+
+    The tracks set aside are not learnt from, but decide which step's weights are kept; somebody who is lost and found
+    again has several tracks. The picture shows bodies before and after over the masks that were found, crops of the
+    tracks set aside first.
+    """
+    name = f"recording/{video.stem}"
+    if materials.has_run(name):
+        return
+    folder, body = _folder(video, materials), Body.free()
+    domain = _crops(video, folder, body, say)
+    source = Domain.load(materials.domain("source", "train", say))
+    network, begun = load_network(_MODEL).network, time.time()
+    settings, _ = choose_teacher(_settings(video, materials), network, domain, body)
+    say(f"adapting to {len(domain)} crops of {video.name}")
+    adapt(network, domain, body, settings, folder / "run", source=source, describe={"video": video.name})
+    seconds = time.time() - begun
+    looks = _looks(domain, body, settings, network)
+    # Not a pixel of the footage is in the picture: it can be shown where the footage may not.
+    write_sheet(materials.picture(f"recording-{video.stem}"), _rows(looks, domain, body), label_width=_LABEL)
+    result = {
+        "video": video.name,
+        "every": _OPTIONS.every,
+        "tracks": len(np.unique(domain.clip)),
+        "all": looks.agreement(np.ones_like(looks.aside)),
+        "aside": looks.agreement(looks.aside),
+        "seconds": round(seconds, 1),
+        "settings": asdict(settings),
+    }
+    materials.keep(name, result)
+    say(f"{name}: IoU {result['all']}")
+
+
+def _folder(video: Path, materials: Materials) -> Path:
+    return materials.folder / "recordings" / video.stem
+
+
+def _settings(video: Path, materials: Materials) -> AdaptSettings:
+    return settings_of(Cell(video.stem, "ours", 0), materials)
+
+
+def _crops(video: Path, folder: Path, body: Body, say: Say) -> Domain:
+    """The people of a recording, found once."""
+    path = folder / "crops"
+    if not (path / "domain.json").exists():
+        say(f"finding people in {video.name}")
+        outcome = find_crops(open_frames(video), body, _OPTIONS, load_network(_MODEL).network, masks=None)
+        found = domain_of_crops([crop for person in outcome.people for crop in person.crops])
+        found.save(path, {"video": video.name, "every": _OPTIONS.every, "size": _OPTIONS.size})
+    return Domain.load(path)
+
+
+def _looks(domain: Domain, body: Body, settings: AdaptSettings, adapted: nn.Module) -> Looks:
+    training, judging = (part.numpy() for part in split_by_clip(domain, settings.hold_out, settings.seed))
+    crops = np.union1d(training, judging)
+    fitter = make_fitter(body, _OPTIONS)
+    before, after = (
+        see(network, domain, crops, fitter, settings.masks) for network in (load_network(_MODEL).network, adapted)
+    )
+    return Looks(crops, ~np.isin(crops, training), before, after)
+
+
+def _rows(looks: Looks, domain: Domain, body: Body) -> list[SheetRow]:
+    shown = _choose(looks.aside)
+    size = _WHOLE
+    grounds = [mask_tile(domain.masks[crop, MASK_KINDS.index("subtracted")], size) for crop in looks.crops[shown]]
+    before, after = (
+        pixels_of(seen.bodies.select(torch.tensor(shown)), body, size) for seen in (looks.before, looks.after)
+    )
+    columns = {
+        "before": [body_tile(g, p, body, BEFORE) for g, p in zip(grounds, before, strict=True)],
+        "after": [body_tile(g, p, body, AFTER) for g, p in zip(grounds, after, strict=True)],
+        "after, from\nits side": [side_tile(p, body, AFTER, _WHOLE) for p in after],
+    }
+    captions = [
+        f"IoU {looks.before.iou[i]:.2f} → {looks.after.iou[i]:.2f}, {'aside' if looks.aside[i] else 'learnt'}"
+        for i in shown
+    ]
+    return [
+        SheetRow(
+            label,
+            [middle(tile, _TILE) for tile in tiles[first : first + _ACROSS]],
+            captions[first : first + _ACROSS] if label == "before" else (),
+        )
+        for first in range(0, len(shown), _ACROSS)
+        for label, tiles in columns.items()
+    ]
+
+
+def _choose(aside: npt.NDArray[np.bool_]) -> list[int]:
+    """At most 12 places, evenly spread: half of them set aside where there are so many."""
+    places = [np.flatnonzero(part) for part in (aside, ~aside)]
+    wanted = min(len(places[0]), max(_SHOWN // 2, _SHOWN - len(places[1])))
+    numbers = (wanted, min(_SHOWN - wanted, len(places[1])))
+    spread = [np.linspace(0, len(p) - 1, n).round().astype(int) for p, n in zip(places, numbers, strict=True)]
+    return [int(place) for p, chosen in zip(places, spread, strict=True) for place in p[chosen]]

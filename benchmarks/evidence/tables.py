@@ -1,0 +1,318 @@
+"""The tables of docs/evidence.md. Every number in them is computed from the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evidence.cells import METHODS
+from evidence.failures import TITLES
+from evidence.fits import BACKWARDS, CONDITIONS, LOSS_TEXTS, LOSSES
+from evidence.materials import TARGETS
+from evidence.statistics import Estimate, Numbers, differ, estimate, paired
+
+Row = dict[str, Any]
+
+# PA-MPJPE and MPJPE that the paper's adaptation removes on its own data, in percent, where it gives them.
+PAPER = {"style": (29.0, None), "lr-32": (10.5, 25.0), "uap-16": (13.0, 23.0)}
+SIGNIFICANT = 0.01
+
+
+class Adaptations:
+    """What the adaptation grid measured.
+
+    Args:
+        rows: of the record, one per target, method and seed, with the mean of each clip of the test set.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self.targets = [name for name in TARGETS if any(row["target"] == name for row in rows)]
+        self.methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+
+    def of(self, target: str, method: str) -> list[Row]:
+        """The seeds of a cell; none where it was not run."""
+        rows = [row for row in self.rows if row["target"] == target and row["method"] == method]
+        return sorted(rows, key=lambda row: int(row["seed"]))
+
+    def clips(
+        self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
+    ) -> Numbers | None:
+        """Means of the test set's N clips with each of S seeds, or those given, (S, N); None where there is none."""
+        rows = [row for row in self.of(target, method) if seeds is None or row["seed"] in seeds]
+        return np.array([row[measure] for row in rows]) if rows else None
+
+    def mean(self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None) -> float | None:
+        """Over clips and seeds."""
+        clips = self.clips(target, method, measure, seeds)
+        return None if clips is None else float(clips.mean())
+
+    def shared(self, target: str, *methods: str) -> set[int] | None:
+        """Seeds that methods are compared on: of "site", whose seeds are cameras, those that all of them have seen."""
+        if target != "site":
+            return None
+        return self._common(target, methods)
+
+    def _common(self, target: str, methods: Sequence[str]) -> set[int]:
+        """Seeds that all of these methods have run with."""
+        return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in methods))
+
+    def change(
+        self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
+    ) -> float | None:
+        """Percent of the source model's error, with all seeds or those given."""
+        seeds = seeds or self.shared(target, "source-only", method)
+        before, after = (self.mean(target, name, measure, seeds) for name in ("source-only", method))
+        return None if before is None or after is None else 100 * (after - before) / before
+
+    def gap(self, target: str, method: str) -> float | None:
+        """Percent of what labels gain; None where labels gain nothing."""
+        names = ("source-only", method, "labels")
+        seeds = self.shared(target, *names)
+        before, after, best = (self.mean(target, name, seeds=seeds) for name in names)
+        if before is None or after is None or best is None or best >= before:
+            return None
+        return 100 * (before - after) / (before - best)
+
+    def against(self, target: str, method: str, other: str) -> Estimate | None:
+        """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
+        seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
+        seeds = self._common(target, seeded)
+        first, second = (self.clips(target, name, seeds=seeds if name in seeded else None) for name in (method, other))
+        return None if first is None or second is None else paired(first, second)
+
+
+def method_table(grid: Adaptations, target: str) -> str:
+    """All methods on one target."""
+    lines = [
+        "| method | PA-MPJPE mm | change | of the gap | less ours, mm | MPJPE mm | change | IoU | minutes |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for method in grid.methods:
+        rows = grid.of(target, method)
+        if not rows:
+            continue
+        start = method == "source-only"
+        lines.append(
+            f"| {method} | {_mean(grid, target, method)} "
+            f"| {'' if start else _percent(grid.change(target, method))} "
+            f"| {'' if start else _share(grid.gap(target, method))} "
+            f"| {'' if method == 'ours' else _difference(grid.against(target, method, 'ours'))} "
+            f"| {grid.mean(target, method, 'mpjpe'):.1f} "
+            f"| {'' if start else _percent(grid.change(target, method, 'mpjpe'))} "
+            f"| {grid.mean(target, method, 'iou'):.3f} | {_minutes([row['seconds'] for row in rows])} |"
+        )
+    return "\n".join(lines)
+
+
+def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str]) -> str:
+    """PA-MPJPE and MPJPE of the most important methods on every target."""
+    lines = [f"| method | {' | '.join(targets)} |", f"|---|{'---:|' * len(targets)}"]
+    for method in (name for name in methods if name in grid.methods):
+        cells = []
+        for target in targets:
+            flat = grid.mean(target, method, "mpjpe")
+            cells.append("" if flat is None else f"{_mean(grid, target, method)} / {flat:.0f}")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    changes = [[grid.change(target, "ours", measure) for measure in ("pa_mpjpe", "mpjpe")] for target in targets]
+    lines.append(f"| ours, change | {' | '.join(' / '.join(filter(None, map(_percent, pair))) for pair in changes)} |")
+    if any(map(_paper, targets)):
+        lines.append(f"| paper, change | {' | '.join(map(_paper, targets))} |")
+    return "\n".join(lines)
+
+
+COMPARISONS = {
+    "no source: both losses": ("ours, no replay", "norms"),
+    "no source: L_S, not pixels": ("b2, no replay", "b1, no replay"),
+    "no source: L_T beside L_S": ("ours, no replay", "b2, no replay"),
+    "with source: both losses": ("ours", "replay"),
+    "with source: L_S, not pixels": ("b2", "b1"),
+    "with source: L_T beside L_S": ("ours", "b2"),
+}
+"""What is added, by a method to another."""
+
+
+def loss_table(grid: Adaptations) -> str:
+    """What the parts of the losses on silhouettes change, on the targets where any of it is known."""
+    changes = {
+        name: {target: _difference(grid.against(target, *pair)) for target in grid.targets}
+        for name, pair in COMPARISONS.items()
+    }
+    targets = [target for target in grid.targets if any(change[target] for change in changes.values())]
+    lines = [f"| added | {' | '.join(targets)} |", f"|---|{'---:|' * len(targets)}"]
+    for name, change in changes.items():
+        if any(change.values()):
+            lines.append(f"| {name} | {' | '.join(change[target] for target in targets)} |")
+    return "\n".join(lines) if targets else ""
+
+
+def teacher_table(grid: Adaptations) -> str:
+    """What a teacher changes, and what is known before: on the targets where both were run."""
+    lines = [
+        "| target | two looks apart, mm | without | with | less without, mm | chosen |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for target in grid.targets:
+        rows = {row["seed"]: row for row in grid.of(target, "ours") if row.get("apart")}
+        both = rows.keys() & {row["seed"] for row in grid.of(target, "ours, other choice")}
+        for chosen in (True, False):
+            seeds = {seed for seed in both if (rows[seed]["settings"]["teacher_weight"] > 0) == chosen}
+            ours, theirs = (grid.clips(target, name, seeds=seeds) for name in ("ours", "ours, other choice"))
+            if ours is None or theirs is None:
+                continue
+            without, taught = (theirs, ours) if chosen else (ours, theirs)
+            place = f", camera {' and '.join(map(str, sorted(seeds)))}" if target == "site" else ""
+            lines.append(
+                f"| {target}{place} | {np.mean([rows[seed]['apart'] for seed in seeds]):.0f} "
+                f"| {estimate(without)} | {estimate(taught)} | {_difference(paired(taught, without))} "
+                f"| {'a teacher' if chosen else 'none'} |"
+            )
+    return "\n".join(lines)
+
+
+def detector_table(quality: Mapping[str, Row]) -> str:
+    """How good the keypoints of A1 and A2 are."""
+    lines = ["| target | median error, px of 96 | joints found | within 5 % of the side |", "|---|---:|---:|---:|"]
+    for name, row in quality.items():
+        lines.append(f"| {name} | {row['median_pixels']:.1f} | {100 * row['found']:.0f} % | {100 * row['pck']:.0f} % |")
+    return "\n".join(lines)
+
+
+def recipe_table(settings: Mapping[str, Any]) -> str:
+    """The settings of an adaptation that the method is made of."""
+    loss = settings["loss"]
+    rows = {
+        "weights of L_S, L_T and pixels": f"{loss['distance_weight']:g}, {loss['topology_weight']:g}, "
+        f"{loss['pixel_weight']:g}; all of them times {settings['silhouette_weight']:g} beside the replayed labels",
+        "weight of pull against push": f"{loss['pull_weight']:g}",
+        "weight of the teacher": f"{settings['teacher_weight']:g}",
+        "normalisation": "by the areas of mask and skeleton" if loss["normalise"] else "none, plain sums",
+        "cap of distances": f"{loss['iterations']} pixels",
+        "backward, gain": f"{loss['backward']}, {loss['gain']:g}",
+        "pose prior, weight": f"{settings['fit']['prior']}, {settings['prior_weight']:g}",
+        "weight of squared shape coefficients": f"{settings['shape_weight']:g}",
+        "steps, batch, replayed": f"{settings['steps']}, {settings['batch']}, {settings['replay']}",
+        "replayed people": f"in the {settings['replay_look']}'s places and colours",
+        "rate, rise": f"{settings['rate']:g} along a cosine, {settings['rise']} steps",
+        "batch norms": settings["norm"],
+        "optimisers": settings["optimizers"],
+        "steps that learn from fits": f"one in {settings['every']}" if settings["every"] else "none",
+        "averaged weights": f"{settings['average']:g}",
+    }
+    return "\n".join(["| setting | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def fit_table(rows: Sequence[Row]) -> str:
+    """PA-MPJPE of every loss under every condition."""
+    lines = [
+        f"| condition | start | {' | '.join(LOSSES)} |",
+        f"|---|---:|{'---:|' * len(LOSSES)}",
+    ]
+    for condition in CONDITIONS:
+        found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in rows if row["condition"] == condition}
+        found = {loss: errors for loss, errors in found.items() if loss in LOSSES}
+        if not found:
+            continue
+        best = min(found, key=lambda loss: found[loss].mean())
+        cells = []
+        for loss in LOSSES:
+            if loss not in found:
+                cells.append("")
+                continue
+            text = str(estimate(found[loss]))
+            if loss != "ours" and "ours" in found and differ(found[loss], found["ours"]) < SIGNIFICANT:
+                text += " \\*"
+            cells.append(f"**{text}**" if loss == best else text)
+        start = next(row["start"] for row in rows if row["condition"] == condition)
+        lines.append(f"| {condition} | {start:.0f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def convergence_table(rows: Sequence[Row]) -> str:
+    """Share of fits that converge, and IoU with the mask that was fitted."""
+    lines = [f"| condition | {' | '.join(LOSSES)} |", f"|---|{'---:|' * len(LOSSES)}"]
+    for condition in CONDITIONS:
+        found = {row["loss"]: row for row in rows if row["condition"] == condition}
+        if not found.keys() & LOSSES.keys():
+            continue
+        cells = [
+            f"{100 * found[loss]['converged']:.0f} % / {found[loss]['iou']:.2f}" if loss in found else ""
+            for loss in LOSSES
+        ]
+        lines.append(f"| {condition} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def backward_table(rows: Sequence[Row]) -> str:
+    """The two backwards."""
+    lines = [
+        "| loss, backward | start | PA-MPJPE mm | converged | IoU | seconds per fit |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        if row["loss"] in BACKWARDS:
+            lines.append(
+                f"| {row['loss']} | {row['start']:.0f} | {estimate(np.array(row['pa_mpjpe']))} "
+                f"| {100 * row['converged']:.0f} % | {row['iou']:.2f} | {row['seconds'] / row['pairs']:.2f} |"
+            )
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def failure_table(row: Row) -> str:
+    """Counts of every kind of failure before and after."""
+    lines = ["| failure | before | after |", "|---|---:|---:|"]
+    for kind, title in TITLES.items():
+        before, after = (f"{count} of {out_of}" for count, out_of in (row["before"][kind], row["after"][kind]))
+        lines.append(f"| {title} | {before} | {after} |")
+    return "\n".join(lines)
+
+
+def recording_table(row: Row) -> str:
+    """Agreement with the masks of a recording."""
+    lines = ["| crops | | IoU before | IoU after | better on |", "|---|---:|---:|---:|---:|"]
+    for name, key in (("all", "all"), ("set aside", "aside")):
+        if (part := row[key]) is not None:
+            lines.append(
+                f"| {name} | {part['crops']} | {part['iou_before']:.3f} | {part['iou_after']:.3f} "
+                f"| {100 * part['rose']:.0f} % |"
+            )
+    return "\n".join(lines)
+
+
+def fit_legend() -> str:
+    """What conditions and losses are."""
+    conditions = [f"- **{name}**: {condition.text}." for name, condition in CONDITIONS.items()]
+    losses = [f"- **{name}**: {text}." for name, text in LOSS_TEXTS.items()]
+    return "\n".join([*conditions, "", *losses])
+
+
+def _mean(grid: Adaptations, target: str, method: str) -> str:
+    """PA-MPJPE with its interval, and its standard deviation over seeds; nothing where it was not run."""
+    clips = grid.clips(target, method)
+    return "" if clips is None else str(estimate(clips))
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:+.1f} %"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} %"
+
+
+def _minutes(seconds: Sequence[float | None]) -> str:
+    known = [value for value in seconds if value is not None]
+    return f"{np.mean(known) / 60:.1f}" if known else ""
+
+
+def _difference(value: Estimate | None) -> str:
+    """With its sign; nothing where it is not known."""
+    return "" if value is None else value.text(sign=True)
+
+
+def _paper(target: str) -> str:
+    if target not in PAPER:
+        return ""
+    return " / ".join("" if value is None else f"-{value:g} %" for value in PAPER[target]).removesuffix(" / ")

@@ -1,0 +1,258 @@
+"""People in synthetic clips of a static camera, where who is where is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from adaptation.recording.tracking import Detection, Track, TrackSettings, find_people, heads
+from adaptation.recording.video import Frames, open_frames, open_masks
+from adaptation.support.errors import UserError
+
+WIDTH, HEIGHT = 320, 200
+DARK, RED = (25, 20, 30), (40, 30, 200)  # blue, green, red
+
+
+def figure(x: float, y: float, height: int = 80, stride: float = 0.0) -> np.ndarray:
+    """A person's mask: head, trunk and two legs; (x, y) is the top of the head."""
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    unit = height / 80
+
+    def at(dx: float, dy: float) -> tuple[int, int]:
+        return round(x + unit * dx), round(y + unit * dy)
+
+    cv2.circle(mask, at(0, 7), round(6 * unit), 1, cv2.FILLED)
+    cv2.line(mask, at(0, 20), at(0, 40), 1, round(15 * unit))
+    for side in (-1, 1):
+        cv2.line(mask, at(3 * side, 40), at((4 + 8 * stride) * side, 76), 1, max(3, round(6 * unit)))
+    return mask > 0
+
+
+def background() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    coarse = rng.uniform(110, 180, (5, 8, 3)).astype(np.float32)
+    return cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+
+
+def record(path: Path, count: int, people: Callable[[int], list], light=lambda number: 1.0) -> Frames:
+    """Write a clip; `people` gives the (mask, colour) of a frame, farthest first."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (WIDTH, HEIGHT))
+    scene = background()
+    for number in range(count):
+        image = scene.copy()
+        for mask, colour in people(number):
+            image[mask] = colour
+        image = image * light(number) + np.random.default_rng(number).normal(0, 2, image.shape)
+        writer.write(np.clip(image, 0, 255).astype(np.uint8))
+    writer.release()
+    return open_frames(path)
+
+
+def full_mask(detection: Detection) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    x, y, w, h = detection.bbox
+    mask[y : y + h, x : x + w] = detection.mask
+    return mask
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def walker(number: int) -> np.ndarray:
+    return figure(-30 + 5 * number, 60, stride=np.sin(0.7 * number))
+
+
+def check_consistent(tracks: list[Track]) -> None:
+    """What holds for every result: order, tight boxes, a reason for what is not usable."""
+    assert [track.number for track in tracks] == list(range(1, len(tracks) + 1))
+    for track in tracks:
+        numbers = [detection.frame for detection in track.detections]
+        assert numbers == sorted(set(numbers))
+        for detection in track.detections:
+            x, y, w, h = detection.bbox
+            assert detection.mask.shape == (h, w) and detection.mask.dtype == bool
+            assert detection.mask.any(0)[[0, -1]].all() and detection.mask.any(1)[[0, -1]].all()
+            assert 0 <= x and 0 <= y and x + w <= WIDTH and y + h <= HEIGHT
+            assert detection.quality.usable == (detection.quality.note == "")
+
+
+@pytest.mark.parametrize("method", ["median", "mog2", "knn"])
+def test_one_walker(tmp_path: Path, method) -> None:
+    frames = record(tmp_path / "clip.avi", 70, lambda number: [(walker(number), DARK)])
+    steps: list[tuple[int, int]] = []
+    tracks = find_people(frames, method=method, progress=lambda *step: steps.append(step))
+    check_consistent(tracks)
+    (track,) = tracks
+    assert len(track.usable) > 50
+    overlaps = [iou(full_mask(d), walker(d.frame)) for d in track.usable]
+    # OpenCV's mixtures take the compression's halo for foreground.
+    assert np.median(overlaps) > (0.9 if method == "median" else 0.75) and min(overlaps) > 0.65
+    entering = [d for d in track.detections if d.quality.touches_border]
+    assert entering and all("touches the border" in d.quality.note for d in entering)
+    done = [step for step, _ in steps]
+    assert done == sorted(done) and steps[-1] == (140, 140)
+
+
+def test_change_of_light(tmp_path: Path) -> None:
+    frames = record(
+        tmp_path / "clip.avi",
+        70,
+        lambda number: [(walker(number), DARK)],
+        lambda number: 1.0 if number < 40 else 1.25,
+    )
+    (track,) = find_people(frames)
+    assert np.median([iou(full_mask(d), walker(d.frame)) for d in track.usable]) > 0.9
+    assert len([d for d in track.usable if d.frame >= 40]) > 15
+
+
+def test_two_crossing_people(tmp_path: Path) -> None:
+    def right(number: int) -> np.ndarray:
+        return figure(20 + 4 * number, 50, stride=np.sin(0.7 * number))
+
+    def left(number: int) -> np.ndarray:
+        return figure(300 - 4 * number, 60, stride=np.sin(0.7 * number + 1))
+
+    frames = record(tmp_path / "clip.avi", 70, lambda number: [(right(number), RED), (left(number), DARK)])
+    tracks = find_people(frames)
+    check_consistent(tracks)
+    assert len(tracks) == 2
+    truths = {}
+    for track in tracks:
+        first = track.usable[0]
+        truths[track.number] = right if iou(full_mask(first), right(first.frame)) > 0.5 else left
+    assert set(truths.values()) == {right, left}
+    for track in tracks:
+        # Each goes on as the same person after the meeting, and no usable mask holds both.
+        assert track.usable[0].frame < 20 and track.usable[-1].frame > 55
+        for detection in track.usable:
+            assert iou(full_mask(detection), truths[track.number](detection.frame)) > 0.6
+        merged = [d for d in track.detections if d.quality.merged]
+        assert any(30 <= d.frame <= 40 for d in merged)
+        assert all("merged" in d.quality.note for d in merged)
+
+
+def test_two_who_touch_by_a_hand_are_cut_apart(tmp_path: Path) -> None:
+    def pair(number: int) -> list:
+        one = figure(30 + 4 * number, 60, stride=0.3)
+        two = figure(62 + 4 * number, 60, stride=0.3)
+        hands = np.zeros((HEIGHT, WIDTH), np.uint8)
+        cv2.line(hands, (34 + 4 * number, 95), (58 + 4 * number, 95), 1, 4)
+        return [(hands > 0, DARK), (one, DARK), (two, RED)]
+
+    tracks = find_people(record(tmp_path / "clip.avi", 55, pair))
+    assert len(tracks) == 2
+    for track in tracks:
+        assert len(track.usable) > 35
+        assert max(d.bbox[2] for d in track.usable) < 45
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(15, -2), (16, 5)])
+def test_pair_that_never_parts_is_not_one_person(tmp_path: Path, dx: int, dy: int) -> None:
+    def pair(number: int) -> list:
+        x = 30 + 4 * number
+        return [(figure(x, 60, stride=0.3), DARK), (figure(x + dx, 60 + dy, stride=0.3), DARK)]
+
+    frames = record(tmp_path / "clip.avi", 55, pair)
+    with pytest.raises(UserError, match="no moving person"):
+        find_people(frames)
+
+
+def test_hidden_legs_are_an_area_jump(tmp_path: Path) -> None:
+    def behind_a_wall(number: int) -> list:
+        mask = walker(number)
+        if 30 <= number < 36:
+            mask[105:] = False
+        return [(mask, DARK)]
+
+    (track,) = find_people(record(tmp_path / "clip.avi", 70, behind_a_wall))
+    hidden = [d for d in track.detections if 30 <= d.frame < 36]
+    assert hidden and not any(d.quality.usable for d in hidden)
+    assert all("area" in d.quality.note or "height" in d.quality.note for d in hidden)
+    assert all(d.quality.area_ratio < 0.8 for d in hidden)
+
+
+def test_a_person_cut_in_two_is_put_together_and_rejected(tmp_path: Path) -> None:
+    def behind_a_bar(number: int) -> list:
+        mask = walker(number)
+        if 30 <= number < 36:
+            mask[98:106] = False
+        return [(mask, DARK)]
+
+    (track,) = find_people(record(tmp_path / "clip.avi", 70, behind_a_bar))
+    cut = [d for d in track.detections if 30 <= d.frame < 36]
+    assert len(cut) == 6
+    for detection in cut:
+        assert detection.quality.fragments >= 2 and "fragments" in detection.quality.note
+        assert detection.bbox[3] > 70, "head and legs belong to one detection"
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        lambda number: [],
+        lambda number: [(figure(160, 60), DARK)],  # stands all the time: part of the background
+        lambda number: [(figure(20 + 4 * number, 60, height=25), DARK)],  # too small
+    ],
+)
+def test_no_moving_person(tmp_path: Path, people) -> None:
+    frames = record(tmp_path / "clip.avi", 40, people)
+    with pytest.raises(UserError, match=r"no moving person found in .*clip\.avi") as caught:
+        find_people(frames)
+    assert "\n" not in str(caught.value)
+
+
+def test_smaller_people_on_request(tmp_path: Path) -> None:
+    frames = record(tmp_path / "clip.avi", 60, lambda n: [(figure(20 + 4 * n, 60, height=32), DARK)])
+    assert len(find_people(frames, settings=TrackSettings(min_height=25))) == 1
+
+
+def write_masks(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number:03d}.png"), walker(number).astype(np.uint8) * 255)
+
+
+def test_folder_of_images_and_given_masks(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number in range(60):  # nothing in the images: the masks alone say where the person is
+        cv2.imwrite(str(tmp_path / "images" / f"{number:03d}.png"), background())
+    write_masks(tmp_path / "masks", 60)
+    frames = open_frames(tmp_path / "images")
+    (track,) = find_people(frames, masks=open_masks(tmp_path / "masks", frames))
+    assert len(track.usable) > 40
+    for detection in track.usable:
+        assert np.array_equal(full_mask(detection), walker(detection.frame))
+
+
+def test_masks_without_a_person(tmp_path: Path) -> None:
+    frames = record(tmp_path / "clip.avi", 12, lambda number: [])
+    (tmp_path / "masks").mkdir()
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / "masks" / f"{number}.png"), np.zeros((HEIGHT, WIDTH), np.uint8))
+    with pytest.raises(UserError, match="no person found in the masks"):
+        find_people(frames, masks=open_masks(tmp_path / "masks", frames))
+
+
+def test_masks_whose_sizes_differ_later(tmp_path: Path) -> None:
+    frames = record(tmp_path / "clip.avi", 12, lambda number: [])
+    write_masks(tmp_path / "masks", 12)
+    cv2.imwrite(str(tmp_path / "masks" / "007.png"), np.zeros((50, 60), np.uint8))
+    with pytest.raises(UserError, match=r"007\.png.*60x50.*320x200"):
+        find_people(frames, masks=open_masks(tmp_path / "masks", frames))
+
+
+def test_heads() -> None:
+    one = figure(100, 50)
+    two = one | figure(125, 52)
+    rows, columns = np.nonzero(two)
+    tight = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert heads(two[tight]) == 2
+    rows, columns = np.nonzero(one)
+    tight = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert heads(one[tight]) == 1
+    assert heads(np.ones((1, 1), bool)) == 1
