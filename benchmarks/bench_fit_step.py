@@ -24,7 +24,8 @@ from torch import Tensor
 
 from adaptation.bodies.poses import perturb
 from adaptation.bodies.renderer import Renderer, make_renderer
-from adaptation.fitting.fitter import BodyParameters, Fitter, FitVariables
+from adaptation.fitting.fitter import Fitter, FitVariables
+from adaptation.fitting.variables import BodyParameters
 from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_loss
 from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.support.errors import UserError

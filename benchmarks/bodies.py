@@ -13,7 +13,7 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import fit_camera_to_bbox, project
 from adaptation.bodies.poses import sample_poses
 from adaptation.bodies.smpl_file import SmplArrays, load_smpl
-from adaptation.fitting.fitter import BodyParameters
+from adaptation.fitting.variables import BodyParameters
 
 LOW, SMPL_SIZED, FULL = 2454, 13776, 27420
 FACES = (LOW, SMPL_SIZED, FULL)

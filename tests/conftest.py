@@ -84,7 +84,8 @@ def recording_folder(recording: SyntheticClip, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="session")
 def source() -> Domain:
     """Two labelled clips of 48 pixels, of the source's look."""
-    from adaptation.data.samples import DomainSettings, make_domain
+    from adaptation.synthetic.domains import make_domain
+    from adaptation.synthetic.settings import DomainSettings
 
     return make_domain(DomainSettings("source", "train", 24, 48))
 
@@ -92,6 +93,7 @@ def source() -> Domain:
 @pytest.fixture(scope="session")
 def target() -> Domain:
     """Two clips of another look."""
-    from adaptation.data.samples import DomainSettings, make_domain
+    from adaptation.synthetic.domains import make_domain
+    from adaptation.synthetic.settings import DomainSettings
 
     return make_domain(DomainSettings("style", "adapt", 24, 48))

@@ -10,7 +10,8 @@ import numpy as np
 
 from adaptation.bodies.body import Body
 from adaptation.data.samples import Domain
-from adaptation.recording.pipeline import FitOptions, make_fitter
+from adaptation.recording.options import FitOptions
+from adaptation.recording.pipeline import make_fitter
 from adaptation.regressors.files import load_network
 from adaptation.reports.adaptation import gallery_rows, see
 

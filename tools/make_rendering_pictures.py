@@ -24,7 +24,8 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import fit_camera_to_bbox, project
 from adaptation.bodies.poses import facing, walking
 from adaptation.bodies.renderer import exact_silhouette, make_renderer
-from adaptation.losses.silhouettes import LossSettings, SilhouetteTarget, silhouette_loss
+from adaptation.losses.settings import LossSettings
+from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_loss
 from adaptation.support.errors import UserError
 from topokernels.reference import straight_through
 

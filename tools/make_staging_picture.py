@@ -11,7 +11,8 @@ from evidence.pictures import SheetRow, write_sheet
 
 from adaptation.adapting.staging import Stage
 from adaptation.commands.training_programs import shift_by_name, shift_domain
-from adaptation.data.samples import DomainSettings, make_domain
+from adaptation.synthetic.domains import make_domain
+from adaptation.synthetic.settings import DomainSettings
 
 SIZE, ACROSS, CLIP = 96, 8, 12
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from adaptation.adapting.algorithm1 import AdaptSettings
-from adaptation.losses.silhouettes import LossSettings
-from adaptation.training.pretrain import PretrainSettings
+from adaptation.adapting.settings import AdaptSettings
+from adaptation.losses.settings import LossSettings
+from adaptation.training.settings import PretrainSettings
 
 PresetName = Literal["tiny", "small", "paper"]
 PRESETS: tuple[PresetName, ...] = get_args(PresetName)
+CROP_SIZE = 96
+"""Side of the crops of the preset "small", whose network ships, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Preset:
     adapt: AdaptSettings
     adapt_alone: AdaptSettings
 
+    @property
+    def network(self) -> dict[str, object]:
+        """What the network is built from."""
+        return {"blocks": self.blocks, "width": self.width, "hidden": self.hidden, "heatmaps": self.heatmaps}
+
 
 def preset(name: PresetName) -> Preset:
     """A preset by name."""
@@ -55,7 +62,7 @@ def preset(name: PresetName) -> Preset:
     if name == "small":
         adapt = AdaptSettings(steps=600, rate=5e-4, replay=32, check_every=100, every=0)
         return Preset(
-            size=96,
+            size=CROP_SIZE,
             blocks=(2, 2, 2, 2),
             width=24,
             hidden=256,

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adaptation.data.samples import Domain, MaskKind
+from adaptation.data.samples import MaskKind, Samples
 from adaptation.support.errors import UserError
 
 _AROUND = 3  # pixels around a mask that are erased with it
@@ -35,13 +35,13 @@ class Stage:
         blur: (S, S) of the target's camera, as `camera_blur` gives it.
     """
 
-    source: Domain
-    target: Domain
+    source: Samples
+    target: Samples
     masks: MaskKind
     blur: Tensor
 
     @classmethod
-    def of(cls, source: Domain, target: Domain, masks: MaskKind) -> Stage:
+    def of(cls, source: Samples, target: Samples, masks: MaskKind) -> Stage:
         """Measure the blur.
 
         Raises:

@@ -7,7 +7,9 @@ the same code.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -19,27 +21,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from adaptation.bodies.joint_sets import SMPL, JointSet
 from adaptation.bodies.rotations import rotvec_to_matrix
-from adaptation.bodies.smpl_file import PARENTS, SHAPE_DIRECTIONS, SmplArrays, load_smpl
+from adaptation.bodies.smpl_file import PARENTS, SmplArrays, load_smpl
 from adaptation.support.errors import UserError
 
 __all__ = ["FLIP_PERMUTATION", "JOINT_NAMES", "PARENTS", "Body", "BodyOutput", "mirror_pose"]
 
-JOINT_NAMES: tuple[str, ...] = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle",
-    "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar",
-    "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
-    "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
-"""SMPL's joints in order."""
-
-FLIP_PERMUTATION: tuple[int, ...] = (
-    0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22,
-)  # fmt: skip
-"""For each joint its counterpart on the other side of the body."""
-
-# Joints of equal depth in the tree; SMPL numbers them in this order, so levels are slices.
-_LEVELS = ((0, 1), (1, 4), (4, 7), (7, 10), (10, 15), (15, 18), (18, 20), (20, 22), (22, 24))
+JOINT_NAMES = SMPL.joints
+FLIP_PERMUTATION = SMPL.flip
+FREE = "free"
+"""Name of the body that ships: its low and its full resolution have the same shape coefficients."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,7 @@ class BodyOutput:
 
     Attributes:
         vertices: (B, V, 3) metres.
-        joints: (B, 24, 3) metres, SMPL's order.
+        joints: (B, J, 3) metres, in the order of the body's joint set.
     """
 
     vertices: Tensor
@@ -60,11 +52,18 @@ class Body(torch.nn.Module):
 
     Args:
         arrays: the model, as `adaptation.bodies.smpl_file.load_smpl` reads it.
+        name: of the space that its shape coefficients live in. None: derived from the arrays, so that
+            equal models have equal names.
 
     Attributes:
+        name: as above. Labels carry it, since shape coefficients mean nothing to another body model.
+        joint_set: names and order of its J joints.
+        tree: parent of each joint, -1 for the root.
         faces: (F, 3) int64 vertex indices, wound counter-clockwise seen from outside.
-        parents: (24,) int64, -1 for the root.
+        parents: (J,) int64, the tree as a tensor.
     """
+
+    joint_set: JointSet = SMPL
 
     faces: Tensor
     parents: Tensor
@@ -76,8 +75,11 @@ class Body(torch.nn.Module):
     _pose: Tensor | None
     _above: Tensor
 
-    def __init__(self, arrays: SmplArrays) -> None:
+    def __init__(self, arrays: SmplArrays, name: str | None = None) -> None:
         super().__init__()
+        self.name = name or _fingerprint(arrays)
+        self.tree = PARENTS
+        self._levels = _levels(self.tree)
 
         def buffer(name: str, values: np.ndarray | None) -> None:
             tensor = None if values is None else torch.from_numpy(np.array(values, np.float32))
@@ -88,17 +90,17 @@ class Body(torch.nn.Module):
         # vertices.
         shape = arrays.shapedirs.transpose(2, 1, 0)
         buffer("_template", arrays.v_template.T.reshape(-1))
-        buffer("_shape", shape.reshape(SHAPE_DIRECTIONS, -1))
+        buffer("_shape", shape.reshape(len(shape), -1))
         buffer("_joints", regressor @ arrays.v_template)
         # Joints are linear in the shape, so they need no vertices.
-        buffer("_joint_shape", np.einsum("jv,kiv->kji", regressor, shape).reshape(SHAPE_DIRECTIONS, -1))
+        buffer("_joint_shape", np.einsum("jv,kiv->kji", regressor, shape).reshape(len(shape), -1))
         buffer("_weights", arrays.weights.T)
         pose = arrays.posedirs
         buffer("_pose", None if pose is None else pose.transpose(2, 1, 0).reshape(-1, 3 * count))
         self.register_buffer("faces", torch.from_numpy(arrays.f), persistent=False)
-        self.register_buffer("parents", torch.tensor(PARENTS), persistent=False)
+        self.register_buffer("parents", torch.tensor(self.tree), persistent=False)
         # Parents among the joints of the level above.
-        above = [PARENTS[k] - first for (first, last), below in pairwise(_LEVELS) for k in range(*below)]
+        above = [self.tree[k] - first for (first, _), below in pairwise(self._levels) for k in range(*below)]
         self.register_buffer("_above", torch.tensor(above), persistent=False)
 
     @classmethod
@@ -106,7 +108,7 @@ class Body(torch.nn.Module):
         """The free body (CC0) of the package: 1,229 vertices, or 13,718 where ``full``."""
         name = "free_body_full.npz" if full else "free_body.npz"
         with resources.as_file(resources.files("adaptation") / "assets" / name) as path:
-            return cls.load(path)
+            return cls(load_smpl(path), FREE)
 
     @classmethod
     def load(cls, path: str | Path) -> Body:
@@ -118,7 +120,9 @@ class Body(torch.nn.Module):
         Raises:
             UserError: the file cannot be used; the message says why.
         """
-        return cls(load_smpl(path))
+        arrays = load_smpl(path)
+        fingerprint = _fingerprint(arrays)
+        return cls(arrays, FREE if fingerprint in _free_fingerprints() else fingerprint)
 
     @property
     def vertex_count(self) -> int:
@@ -126,17 +130,31 @@ class Body(torch.nn.Module):
         return self._weights.shape[1]
 
     @property
+    def joint_count(self) -> int:
+        """J."""
+        return len(self.tree)
+
+    @property
+    def shape_count(self) -> int:
+        """K, the number of shape coefficients."""
+        return len(self._shape)
+
+    def mean_shape(self, count: int) -> Tensor:
+        """Shape coefficients (count, K) of the mean body, zeros."""
+        return self._template.new_zeros(count, self.shape_count)
+
+    @property
     def skinning_weights(self) -> Tensor:
-        """(V, 24) share of each joint in the motion of each vertex."""
+        """(V, J) share of each joint in the motion of each vertex."""
         return self._weights.T
 
     def forward(self, pose: Tensor, betas: Tensor) -> BodyOutput:
         """Pose bodies.
 
         Args:
-            pose: (B, 24, 3) axis-angle in radians, or (B, 24, 3, 3) rotation matrices; joint 0 is the
+            pose: (B, J, 3) axis-angle in radians, or (B, J, 3, 3) rotation matrices; joint 0 is the
                 global orientation. The root is rotated about its own rest position.
-            betas: (B, 10) shape coefficients.
+            betas: (B, K) shape coefficients.
 
         Returns:
             Vertices and joints with the dtype of the arguments.
@@ -144,10 +162,10 @@ class Body(torch.nn.Module):
         Raises:
             UserError: wrong shapes, or a dtype that is not the body's.
         """
-        count = len(PARENTS)
-        if pose.shape[1:] not in ((count, 3), (count, 3, 3)) or betas.shape != (len(pose), SHAPE_DIRECTIONS):
+        count, shapes = self.joint_count, self.shape_count
+        if pose.shape[1:] not in ((count, 3), (count, 3, 3)) or betas.shape != (len(pose), shapes):
             raise UserError(
-                f"Body: wanted pose (B, {count}, 3) or (B, {count}, 3, 3) and betas (B, {SHAPE_DIRECTIONS}), "
+                f"Body: expected pose (B, {count}, 3) or (B, {count}, 3, 3) and betas (B, {shapes}), "
                 f"got {tuple(pose.shape)} and {tuple(betas.shape)}"
             )
         if not pose.dtype == betas.dtype == self._template.dtype:
@@ -164,29 +182,61 @@ class Body(torch.nn.Module):
 
         shift = joints - (world @ rest_joints[..., None]).squeeze(-1)
         transforms = torch.cat([world, shift[..., None]], dim=3).permute(0, 2, 3, 1)
-        blended = transforms.reshape(batch, 12, len(PARENTS)) @ self._weights
+        blended = transforms.reshape(batch, 12, self.joint_count) @ self._weights
         count = self.vertex_count
         maps, points = blended.view(batch, 3, 4, count), vertices.view(batch, 3, count)
         posed: Tensor = _Transform.apply(maps, points)  # type: ignore[no-untyped-call]
         return BodyOutput(posed.transpose(1, 2).contiguous(), joints)
 
     def joints(self, pose: Tensor, betas: Tensor) -> Tensor:
-        """The posed joints alone, (B, 24, 3) metres, at a fraction of the cost; arguments as for `forward`."""
+        """The posed joints alone, (B, J, 3) metres, at a fraction of the cost; arguments as for `forward`."""
         rotations = rotvec_to_matrix(pose) if pose.ndim == 3 else pose
         rest = self._joints + (betas @ self._joint_shape).view(len(pose), *self._joints.shape)
         return self._chain(rotations, rest)[1]
 
     def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-        """World rotations (B, 24, 3, 3) and posed joints (B, 24, 3), level by level of the tree."""
+        """World rotations (B, J, 3, 3) and posed joints (B, J, 3), level by level of the tree."""
         bones = torch.cat([rest[:, :1], rest[:, 1:] - rest.index_select(1, self.parents[1:])], dim=1)
         local = F.pad(torch.cat([rotations, bones[..., None]], dim=3), (0, 0, 0, 1))
         local[..., 3, 3] = 1
         levels = [local[:, :1]]
-        for first, last in _LEVELS[1:]:
+        for first, last in self._levels[1:]:
             above = levels[-1].index_select(1, self._above[first - 1 : last - 1])
             levels.append(above @ local[:, first:last])
         frames = torch.cat(levels, dim=1)
         return frames[..., :3, :3], frames[..., :3, 3]
+
+
+def _levels(tree: tuple[int, ...]) -> list[tuple[int, int]]:
+    """First and last index of the joints of each depth in the tree.
+
+    SMPL numbers its joints in this order, so a whole level is one slice and one product of matrices.
+    """
+    depth = [0]
+    for parent in tree[1:]:
+        depth.append(depth[parent] + 1)
+    if depth != sorted(depth):
+        raise ValueError("the joints of a body must be ordered by their depth in the tree")
+    return [(depth.index(level), depth.index(level) + depth.count(level)) for level in range(depth[-1] + 1)]
+
+
+def _fingerprint(arrays: SmplArrays) -> str:
+    """A name that tells one space of shape coefficients from another."""
+    digest = hashlib.sha256()
+    for part in (arrays.v_template, arrays.shapedirs):
+        digest.update(np.ascontiguousarray(part, np.float32).tobytes())
+    return f"smpl-{digest.hexdigest()[:12]}"
+
+
+@lru_cache
+def _free_fingerprints() -> frozenset[str]:
+    folder = resources.files("adaptation") / "assets"
+    names = ("free_body.npz", "free_body_full.npz")
+    found = []
+    for name in names:
+        with resources.as_file(folder / name) as path:
+            found.append(_fingerprint(load_smpl(path)))
+    return frozenset(found)
 
 
 class _Transform(torch.autograd.Function):
@@ -221,9 +271,9 @@ def mirror_pose(pose: Tensor) -> Tensor:
     """The pose seen in a mirror, left and right exchanged (reflection of x).
 
     Args:
-        pose: (..., 24, 3) axis-angle.
+        pose: (..., J, 3) axis-angle.
 
     Returns:
-        (..., 24, 3).
+        (..., J, 3).
     """
     return pose[..., list(FLIP_PERMUTATION), :] * pose.new_tensor([1.0, -1.0, -1.0])

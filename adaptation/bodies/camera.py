@@ -1,31 +1,192 @@
-"""Weak-perspective camera, as in SPIN, over a square crop.
+"""Cameras over a square crop: weak perspective, as in SPIN, and perspective.
 
-A camera is (s, tx, ty): ``u = s * (X + tx)`` and ``v = s * (Y + ty)`` run over [-1, 1] across the
-crop, x right and y down. A crop pixel is ``(u + 1) * size / 2``, so pixel centres lie at +0.5. A
-crop's box is x, y, w, h in frame pixels, square, and may stick out of the frame.
+Crop coordinates (u, v) run over [-1, 1] across the crop, x right and y down. A crop pixel is
+``(u + 1) * size / 2``, so pixel centres lie at +0.5. A crop's box is x, y, w, h in frame pixels, square,
+and may stick out of the frame.
+
+Both cameras have a scale and an offset: how large one metre at the body's origin appears, and where the
+origin appears. Fits descend these two, so that the size of a body and its position in the image do not
+pull at each other, and one set of learning rates serves both cameras.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
 import torch
 from torch import Tensor
 
+from adaptation.support.batches import Batch
+
 _SMALLEST = 1e-6
+_NEAREST = 1e-3  # metres before the camera; points behind it have no image
 
 
-def project(points: Tensor, camera: Tensor, size: int) -> Tensor:
+Kind = TypeVar("Kind")
+
+
+class Camera(Protocol):
+    """A batch of B cameras, each over one crop."""
+
+    def __len__(self) -> int:
+        """B."""
+
+    @property
+    def scale(self) -> Tensor:
+        """(B, 1) half sides of the crop per metre at the body's origin."""
+
+    @property
+    def offset(self) -> Tensor:
+        """(B, 2) crop coordinates of the body's origin."""
+
+    def moved(self, scale: Tensor, offset: Tensor) -> Camera:
+        """The same cameras with bodies at another scale and offset."""
+
+    def zoomed(self, zoom: Tensor, shift: Tensor) -> Camera:
+        """The same cameras over crops whose contents move by ``shift`` (B, 2) and then grow by ``zoom`` (B, 1)."""
+
+    def project(self, points: Tensor, size: float) -> Tensor:
+        """Project points (B, N, 2 or 3), metres in camera axes, to crop pixels (B, N, 2)."""
+
+    def weak(self) -> WeakPerspective:
+        """The weak-perspective cameras that see the body's origin alike, for files and losses that know no others."""
+
+    def mirrored(self) -> Camera:
+        """The cameras of the mirrored crops, left and right exchanged."""
+
+    def select(self, index: Tensor | slice) -> Camera:
+        """The cameras of an index, mask or slice."""
+
+    def to(self, device: str | torch.device) -> Camera:
+        """The cameras on another device."""
+
+    def detach(self) -> Camera:
+        """The cameras without their graph."""
+
+    def mean_with(self: Kind, other: Kind) -> Kind:
+        """The means of two batches of cameras of one kind."""
+
+
+@dataclass(frozen=True)
+class WeakPerspective(Batch):
+    """SPIN's camera (s, tx, ty): ``u = s * (X + tx)``, ``v = s * (Y + ty)``; depth plays no part.
+
+    Attributes:
+        parameters: (B, 3); s in half sides of the crop per metre, tx and ty in metres.
+    """
+
+    parameters: Tensor
+
+    @property
+    def scale(self) -> Tensor:
+        """(B, 1), s."""
+        return self.parameters[:, :1]
+
+    @property
+    def offset(self) -> Tensor:
+        """(B, 2), s * (tx, ty)."""
+        return self.scale * self.parameters[:, 1:]
+
+    def moved(self, scale: Tensor, offset: Tensor) -> WeakPerspective:
+        """Cameras with this scale (B, 1) and offset (B, 2)."""
+        return WeakPerspective(torch.cat([scale, offset / scale], dim=1))
+
+    def zoomed(self, zoom: Tensor, shift: Tensor) -> WeakPerspective:
+        """Cameras over crops that are moved and enlarged."""
+        # Crop coordinates become metres by the scale before it grows.
+        return WeakPerspective(torch.cat([self.scale * zoom, self.parameters[:, 1:] + shift / self.scale], dim=1))
+
+    def project(self, points: Tensor, size: float) -> Tensor:
+        """Points (B, N, 2 or 3) to crop pixels (B, N, 2)."""
+        scale, shift = self.parameters[:, None, :1], self.parameters[:, None, 1:]
+        return (scale * (points[..., :2] + shift) + 1) * (size / 2)
+
+    def weak(self) -> WeakPerspective:
+        """These cameras."""
+        return self
+
+    def mirrored(self) -> WeakPerspective:
+        """The cameras of the mirrored crops."""
+        return WeakPerspective(self.parameters * self.parameters.new_tensor([1.0, -1.0, 1.0]))
+
+
+@dataclass(frozen=True)
+class Perspective(Batch):
+    """A pinhole camera: ``u = fx * (X + tx) / (Z + tz) + cx``, and likewise v.
+
+    Attributes:
+        focal: (B, 2) focal lengths in half sides of the crop.
+        centre: (B, 2) principal point in crop coordinates; outside [-1, 1] for crops away from the image's centre.
+        translation: (B, 3) of the body's origin in camera axes, metres; tz > 0.
+    """
+
+    focal: Tensor
+    centre: Tensor
+    translation: Tensor
+
+    @classmethod
+    def of_crop(cls, intrinsics: Tensor, box: Tensor, translation: Tensor) -> Perspective:
+        """The camera of a crop that was cut from a calibrated frame.
+
+        Args:
+            intrinsics: (B, 3, 3) of the frame, pixels, without skew.
+            box: (B, 4) x, y, w, h of the crop in frame pixels.
+            translation: (B, 3) metres.
+        """
+        half = box[:, 2:] / 2
+        focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=1) / half
+        return cls(focal, (intrinsics[:, :2, 2] - box[:, :2]) / half - 1, translation)
+
+    @property
+    def scale(self) -> Tensor:
+        """(B, 1), mean focal length over the depth of the body's origin."""
+        return self.focal.mean(dim=1, keepdim=True) / self.translation[:, 2:]
+
+    @property
+    def offset(self) -> Tensor:
+        """(B, 2) crop coordinates of the body's origin."""
+        return self.focal * self.translation[:, :2] / self.translation[:, 2:] + self.centre
+
+    def moved(self, scale: Tensor, offset: Tensor) -> Perspective:
+        """Cameras that see the body's origin at this scale (B, 1) and offset (B, 2)."""
+        depth = self.focal.mean(dim=1, keepdim=True) / scale
+        across = (offset - self.centre) / self.focal * depth
+        return Perspective(self.focal, self.centre, torch.cat([across, depth], dim=1))
+
+    def zoomed(self, zoom: Tensor, shift: Tensor) -> Perspective:
+        """Cameras over crops that are moved and enlarged; the body stays where it is."""
+        return Perspective(self.focal * zoom, (self.centre + shift) * zoom, self.translation)
+
+    def project(self, points: Tensor, size: float) -> Tensor:
+        """Points (B, N, 3) to crop pixels (B, N, 2)."""
+        seen = points + self.translation[:, None]
+        plane = self.focal[:, None] * seen[..., :2] / seen[..., 2:].clamp(min=_NEAREST) + self.centre[:, None]
+        return (plane + 1) * (size / 2)
+
+    def weak(self) -> WeakPerspective:
+        """Weak-perspective cameras with this scale and offset."""
+        return WeakPerspective(torch.cat([self.scale, self.offset / self.scale], dim=1))
+
+    def mirrored(self) -> Perspective:
+        """The cameras of the mirrored crops."""
+        sign = self.centre.new_tensor([-1.0, 1.0])
+        translation = self.translation * self.translation.new_tensor([-1.0, 1.0, 1.0])
+        return Perspective(self.focal, self.centre * sign, translation)
+
+
+def project(points: Tensor, camera: Camera, size: float) -> Tensor:
     """Project points into crop pixels.
 
     Args:
-        points: (B, N, 2 or 3) metres in camera axes, x right, y down; z is ignored.
-        camera: (B, 3) of s, tx, ty; s in 1/metres, tx and ty in metres.
+        points: (B, N, 3) metres in camera axes, x right, y down, z forward; (B, N, 2) under weak perspective.
+        camera: B cameras.
         size: side of the crop in pixels.
 
     Returns:
         (B, N, 2) crop pixels.
     """
-    scale, shift = camera[:, None, :1], camera[:, None, 1:]
-    return (scale * (points[..., :2] + shift) + 1) * (size / 2)
+    return camera.project(points, size)
 
 
 def crop_to_frame(points: Tensor, box: Tensor, size: int) -> Tensor:
@@ -57,15 +218,14 @@ def mask_bounds(mask: Tensor) -> Tensor:
 
     Returns:
         (B, 4) of left, top, right, bottom in pixels: the outer edges of the outermost foreground
-        pixels, so one pixel at the origin has 0, 0, 1, 1. All of the image where a mask is empty.
+        pixels, so one pixel at the origin has 0, 0, 1, 1. The whole image where a mask is empty.
     """
     height, width = mask.shape[-2:]
     on = mask.reshape(-1, height, width) > 0.5
 
     def span(line: Tensor, length: int) -> tuple[Tensor, Tensor]:
         line = line.to(torch.uint8)
-        # argmax gives the first of equal values, which is 0 and then the full length for an empty
-        # line.
+        # argmax gives the first of equal values, so an empty line spans from 0 to its full length.
         return line.argmax(dim=1), length - line.flip(1).argmax(dim=1)
 
     left, right = span(on.any(dim=1), width)
@@ -74,10 +234,10 @@ def mask_bounds(mask: Tensor) -> Tensor:
     return torch.stack([left, top, right, bottom], dim=1).to(dtype)
 
 
-def fit_camera_to_bbox(points: Tensor, bounds: Tensor, size: int) -> Tensor:
-    """The camera that puts a body's extent onto a bounding box, as a start for fitting.
+def fit_camera_to_bbox(points: Tensor, bounds: Tensor, size: int) -> WeakPerspective:
+    """The weak-perspective camera that puts a body's extent onto a bounding box, as a start for fitting.
 
-    The scale is the least-squares fit of width and height together, hence led by the longer side;
+    The scale is the least-squares fit of width and height together, so the longer side dominates;
     the centres coincide.
 
     Args:
@@ -86,12 +246,12 @@ def fit_camera_to_bbox(points: Tensor, bounds: Tensor, size: int) -> Tensor:
         size: side of the crop in pixels.
 
     Returns:
-        (B, 3) of s, tx, ty.
+        B cameras.
     """
     low, high = points[..., :2].amin(dim=1), points[..., :2].amax(dim=1)
     box = bounds.to(points) * (2 / size) - 1
-    extent, wanted = high - low, box[:, 2:] - box[:, :2]
+    extent, target = high - low, box[:, 2:] - box[:, :2]
     square = extent.square().sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
-    scale = ((extent * wanted).sum(dim=1, keepdim=True) / square).clamp(min=_SMALLEST)
+    scale = ((extent * target).sum(dim=1, keepdim=True) / square).clamp(min=_SMALLEST)
     shift = (box[:, 2:] + box[:, :2]) / 2 / scale - (high + low) / 2
-    return torch.cat([scale, shift], dim=1)
+    return WeakPerspective(torch.cat([scale, shift], dim=1))

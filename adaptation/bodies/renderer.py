@@ -1,4 +1,4 @@
-"""M2S of a posed body: vertices and a weak-perspective camera to a silhouette.
+"""M2S of a posed body: vertices and a camera to a silhouette.
 
 Two backends draw the same picture through the same camera: this project's operators, and PyTorch3D where it is
 installed, to compare with.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import topokernels
-from adaptation.bodies.camera import project
+from adaptation.bodies.camera import Camera, project
 from adaptation.support.errors import UserError
 
 BackendName = Literal["topokernels", "pytorch3d"]
@@ -20,18 +20,18 @@ BACKENDS: tuple[BackendName, ...] = ("topokernels", "pytorch3d")
 
 
 class Renderer(Protocol):
-    """Draws bodies: vertices (B, V, 3) and faces (F, 3) seen by cameras (B, 3) in size x size pixels."""
+    """Draws bodies: vertices (B, V, 3) and faces (F, 3) seen by B cameras in size x size pixels."""
 
-    def coverage(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+    def coverage(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
         """Soft silhouettes (B, 1, size, size) in [0, 1], differentiable in vertices and camera."""
 
-    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
         """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1.
 
         Differentiable in vertices and camera: straight through to the coverage, a central difference at the outline.
         """
 
-    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest face, barycentrics and depth as :func:`topokernels.rasterize` gives them."""
 
 
@@ -45,18 +45,18 @@ class TopokernelsRenderer:
     def __init__(self, sigma: float = 0.1) -> None:
         self.sigma = sigma
 
-    def coverage(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+    def coverage(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
         """Soft silhouettes (B, 1, size, size)."""
         return topokernels.m2s(project(vertices, camera, size), faces, size, sigma=self.sigma, binary=False)
 
-    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
         """Pixels whose centre a body covers, (B, 1, size, size)."""
         points = project(vertices, camera, size)
         # What nobody differentiates needs no soft outline.
         blur_radius = None if points.requires_grad else 0.0
         return topokernels.m2s(points, faces, size, sigma=self.sigma, blur_radius=blur_radius, exact=True)
 
-    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest face, barycentrics and depth."""
         points = torch.cat([project(vertices, camera, size), vertices[..., 2:]], dim=-1)
         return topokernels.rasterize(points, faces, size)
@@ -82,6 +82,6 @@ def make_renderer(backend: BackendName = "topokernels", *, sigma: float = 0.1) -
 
 
 @torch.no_grad()
-def exact_silhouette(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+def exact_silhouette(vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
     """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, not differentiable."""
     return TopokernelsRenderer().silhouette(vertices, faces, camera, size)

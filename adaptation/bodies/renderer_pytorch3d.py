@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adaptation.bodies.camera import project
+from adaptation.bodies.camera import Camera, project
 from adaptation.support.errors import UserError
 from topokernels.reference import straight_through
 
@@ -39,7 +39,7 @@ class PyTorch3DRenderer:
         self._pytorch3d = pytorch3d
         self.sigma, self.faces_per_pixel = sigma, faces_per_pixel
 
-    def coverage(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+    def coverage(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
         """Soft silhouettes (B, 1, size, size)."""
         renderer = self._pytorch3d.renderer
         sigma = self.sigma * (2 / size) ** 2
@@ -52,16 +52,16 @@ class PyTorch3DRenderer:
         alpha: Tensor = shader(rasterizer(meshes), meshes)[..., 3]
         return alpha.unsqueeze(1).to(vertices.dtype)
 
-    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+    def silhouette(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
         """Pixels whose centre a body covers, (B, 1, size, size)."""
         with torch.no_grad():
             nearest, _, _ = self.rasterize(vertices, faces, camera, size)
         silhouette = (nearest >= 0).to(vertices.dtype).unsqueeze(1)
-        if not (torch.is_grad_enabled() and (vertices.requires_grad or camera.requires_grad)):
+        if not (torch.is_grad_enabled() and project(vertices, camera, size).requires_grad):
             return silhouette
         return straight_through(silhouette, self.coverage(vertices, faces, camera, size))
 
-    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    def rasterize(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The nearest face, barycentrics and depth."""
         meshes, nearest = self._meshes(vertices, faces, camera, size)
         fragments = self._rasterizer(meshes, size)(meshes)
@@ -71,7 +71,7 @@ class PyTorch3DRenderer:
         depth = torch.where(hit, fragments.zbuf[..., 0] + nearest, math.inf)
         return index, torch.where(hit[..., None], barycentrics, 0).to(vertices.dtype), depth.to(vertices.dtype)
 
-    def _meshes(self, vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> tuple[Any, Tensor]:
+    def _meshes(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Any, Tensor]:
         """Meshes in normalised coordinates, and what was taken off their depth: it must be positive."""
         plane = 1 - project(vertices, camera, size) * (2 / size)
         depth = vertices[..., 2:].detach()

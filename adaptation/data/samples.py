@@ -1,94 +1,91 @@
-"""Sets of crops on disk: images and masks, and the truth about them where it is known.
+"""Crop sets: images with whatever is known about the people in them.
 
-A folder with ``images.npy``, ``masks.npy`` and ``labels.npz``, all readable without this project, and
-``domain.json``, which says how it was made. Equal settings give equal files, until `FILMS` is raised.
+On disk a set is a folder with ``images.npy``, ``masks.npy`` (where there are masks) and ``labels.npz``, all
+readable without this project, and ``domain.json``, which says how the set was made.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+import roma
 import torch
 from torch import Tensor
 
-from adaptation.bodies.body import Body
-from adaptation.recording.crops import resample
+from adaptation.bodies.body import FREE, Body
+from adaptation.bodies.camera import WeakPerspective
+from adaptation.bodies.joint_sets import JOINT_SETS, SMPL, JointSet
+from adaptation.bodies.parameters import Bodies
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file, writing
-from adaptation.support.workers import side_by_side
-from adaptation.synthetic.clothes import Dresser
-from adaptation.synthetic.film import Clip, sample_clip
-from adaptation.synthetic.looks import SITE, SOURCE, STYLE, LookFamily
-from adaptation.synthetic.masks import degraded
 
-Split = Literal["train", "adapt", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 MaskKind = Literal["truth", "subtracted", "degraded"]
 MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
-FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE, "site": SITE}
-
-FILMS = 2
-"""Raised whenever equal settings give other masks than before; 2 tells dark clothes from shadows."""
-FRAMES = 12  # per clip: enough for the median of the empty scene
-MARGIN = 0.2  # around the person, as a fraction of the longer side, as in adaptation.recording.crops
-_HEIGHT = 1.6  # of the frames, in sides of the crop
-
-
-@dataclass(frozen=True)
-class DomainSettings:
-    """What a set is made of.
-
-    Attributes:
-        family: of looks, "source", "style", or "site", which is "style" before one camera.
-        split: "train", "adapt" or "test"; no two share a person, a pose or, but for "site", a scene.
-        count: crops, rounded up to whole clips of 12.
-        size: side of the crops in pixels.
-        seed: of everything random.
-    """
-
-    family: str = "source"
-    split: Split = "train"
-    count: int = 1200
-    size: int = 112
-    seed: int = 0
-
-    @property
-    def clips(self) -> int:
-        """How many clips are filmed."""
-        return math.ceil(self.count / FRAMES)
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Domain:
-    """N crops of S x S pixels. Arrays may be memory-mapped; the truth is None where nobody knows it.
+class Samples:
+    """N crops of S x S pixels. Every part but the images is None where it is unknown.
+
+    A part that only some crops have is stored for all of them, with its ``has_`` flags; without flags, all
+    crops have it. Keypoints and joints carry a confidence each instead, 0 where unknown.
+    Arrays may be memory-mapped.
 
     Attributes:
         images: (N, S, S, 3) uint8 RGB.
-        masks: (N, 3, S, S) uint8 of 0 and 1: exact, from background subtraction, degraded; for recordings all
-            three are the mask that was found.
-        clip: (N,) int64, number of the recording, for what goes by recording.
-        pose: (N, 24, 3) axis-angle, joint 0 the global orientation in camera axes.
-        betas: (N, 10).
-        camera: (N, 3) weak perspective of the crop.
-        keypoints: (N, 24, 3) what a detector says about the joints: x and y in crop pixels, and confidence, 0 where
-            a joint was not found. Not a label: `adaptation.data.keypoints`.
+        masks: (N, 3, S, S) uint8 of 0 and 1: exact, from background subtraction, degraded. Sets with one
+            mask per crop repeat it.
+        clip: (N,) int64, number of the sequence. Crops of one sequence are never split between training and judging.
+        subject: (N,) int64, number of the person.
+        view: (N,) int64, number of the camera.
+        box: (N, 4) float32, x, y, w, h of the crop in frame pixels.
+        frame_size: (N, 2) float32, width and height of the frame in pixels.
+        intrinsics: (N, 3, 3) float32 camera matrix of the frame, pixels.
+        pose: (N, J, 3) float32 axis-angle, joint 0 the global orientation in camera axes.
+        betas: (N, K) float32 shape coefficients of the body model ``body``.
+        camera: (N, 3) float32 weak perspective (s, tx, ty) of the crop.
+        keypoints: (N, P, 3) float32 2D keypoints in the order of ``joint_set``: x and y in crop pixels, and
+            confidence. They come from a detector or an annotator.
+        joints3d: (N, P, 4) float32 3D joints in the order of ``joint_set``: metres in camera axes, and confidence.
+        vertices: (N, V, 3) float32 metres in camera axes.
+        parts: (N, S, S) uint8 body part of each pixel, 0 for background.
+        has_pose: (N,) bool, which crops have pose and betas.
+        has_camera: (N,) bool, which crops have a camera.
+        has_vertices: (N,) bool, which crops have vertices.
+        has_parts: (N,) bool, which crops have a part map.
+        joint_set: name of the joint set of keypoints and joints3d.
+        body: name of the body model that betas belong to (`adaptation.bodies.body.Body.name`).
     """
 
     images: npt.NDArray[np.uint8]
-    masks: npt.NDArray[np.uint8]
-    clip: npt.NDArray[np.int64]
-    pose: npt.NDArray[np.float32] | None = None
-    betas: npt.NDArray[np.float32] | None = None
-    camera: npt.NDArray[np.float32] | None = None
-    keypoints: npt.NDArray[np.float32] | None = None
+    masks: npt.NDArray[np.uint8] | None = None
+    clip: Integers | None = None
+    subject: Integers | None = None
+    view: Integers | None = None
+    box: Floats | None = None
+    frame_size: Floats | None = None
+    intrinsics: Floats | None = None
+    pose: Floats | None = None
+    betas: Floats | None = None
+    camera: Floats | None = None
+    keypoints: Floats | None = None
+    joints3d: Floats | None = None
+    vertices: Floats | None = None
+    parts: npt.NDArray[np.uint8] | None = None
+    has_pose: Flags | None = None
+    has_camera: Flags | None = None
+    has_vertices: Flags | None = None
+    has_parts: Flags | None = None
+    joint_set: str = SMPL.name
+    body: str = FREE
 
     def __len__(self) -> int:
         return len(self.images)
@@ -99,160 +96,187 @@ class Domain:
         return int(self.images.shape[1])
 
     @property
+    def joints(self) -> JointSet:
+        """The joint set of keypoints and joints3d."""
+        return JOINT_SETS[self.joint_set]
+
+    def has(self, part: str) -> Flags:
+        """(N,) which crops have a part, by the name of its array."""
+        array = getattr(self, part)
+        if array is None:
+            return np.zeros(len(self), bool)
+        if part in ("keypoints", "joints3d"):
+            known: Flags = (array[..., -1] > 0).any(1)
+            return known
+        flags = getattr(self, f"has_{'pose' if part == 'betas' else part}", None)
+        return np.ones(len(self), bool) if flags is None else flags
+
+    @property
     def labelled(self) -> bool:
-        """Whether the truth is known."""
-        return self.pose is not None and self.betas is not None and self.camera is not None
+        """Whether every crop has pose, shape and camera."""
+        return all(bool(self.has(part).all()) for part in ("pose", "betas", "camera"))
 
-    def take(self, index: npt.NDArray[np.int64] | slice) -> Domain:
-        """Some of the crops, with what is known about them."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Domain(**{name: None if array is None else array[index] for name, array in arrays.items()})
+    @property
+    def sequences(self) -> Integers:
+        """(N,) the number of each crop's sequence; each crop is one of its own where sequences are unknown."""
+        return np.arange(len(self)) if self.clip is None else self.clip
 
-    def image_batch(self, index: npt.NDArray[np.int64] | slice, device: str = "cpu") -> Tensor:
+    def take(self, index: Integers | Flags | slice) -> Samples:
+        """Some of the crops, with everything known about them."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        chosen = {name: None if array is None else array[index] for name, array in arrays.items()}
+        return Samples(**chosen, joint_set=self.joint_set, body=self.body)
+
+    def image_batch(self, index: Integers | slice, device: str = "cpu") -> Tensor:
         """RGB (B, 3, S, S) in [0, 1], on a device."""
+        # Bytes go to the device before they become floats: a quarter of the transfer.
         return torch.from_numpy(np.array(self.images[index])).to(device).permute(0, 3, 1, 2).float() / 255
 
-    def mask_batch(self, index: npt.NDArray[np.int64] | slice, kind: MaskKind = "truth", device: str = "cpu") -> Tensor:
-        """Masks (B, 1, S, S) of 0 and 1, on a device."""
+    def mask_batch(self, index: Integers | slice, kind: MaskKind = "truth", device: str = "cpu") -> Tensor:
+        """Masks (B, 1, S, S) of 0 and 1, on a device.
+
+        Raises:
+            UserError: the set has no masks.
+        """
+        if self.masks is None:
+            raise UserError("this crop set has no masks (masks.npy)")
         chosen = np.array(self.masks[index, MASK_KINDS.index(kind)])
         return torch.from_numpy(chosen).to(device).float().unsqueeze(1)
 
+    def bodies(self, body: Body) -> Bodies:
+        """The labelled bodies, for a body model.
+
+        Raises:
+            UserError: a crop has no label, or the labels belong to another body model.
+        """
+        if not self.labelled:
+            raise UserError("this crop set has no labels (pose, betas, camera)")
+        self.check_body(body)
+        rotations = roma.rotvec_to_rotmat(torch.from_numpy(self.pose))
+        return Bodies(rotations, torch.from_numpy(self.betas), WeakPerspective(torch.from_numpy(self.camera)))
+
+    def check_body(self, body: Body) -> None:
+        """Check that labels belong to a body model.
+
+        Raises:
+            UserError: they belong to another one, whose shape coefficients mean something else.
+        """
+        if self.betas is not None and self.body != body.name:
+            raise UserError(f"the labels belong to the body model {self.body!r}, not to {body.name!r}; see --body")
+
     def save(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Write the set into a folder, which is made where it does not exist; the settings come last."""
+        """Write the set into a folder, which is made where it does not exist.
+
+        Args:
+            folder: where.
+            settings: how the set was made, for ``domain.json``. It is written last, so that it marks a whole set.
+        """
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for name in ("images", "masks"):
-            with whole_file(folder / f"{name}.npy") as file:
-                np.save(file, getattr(self, name))
+            if getattr(self, name) is not None:
+                with whole_file(folder / f"{name}.npy") as file:
+                    np.save(file, getattr(self, name))
         self.save_labels(folder)
         with whole_file(folder / "domain.json") as file:
             file.write((json.dumps(settings, indent=2) + "\n").encode())
 
     def save_labels(self, folder: Path) -> None:
-        """Write again what is known about the crops of a folder, beside images and masks; arrays of others stay."""
+        """Replace ``labels.npz`` of a folder; arrays in it that this class does not know stay."""
         labels = {name: getattr(self, name) for name in _LABELS if getattr(self, name) is not None}
+        labels |= {name: np.array(getattr(self, name)) for name in _NAMES}
         if (folder / "labels.npz").exists():
             with np.load(folder / "labels.npz", allow_pickle=False) as data:
-                labels = {**{name: data[name] for name in data if name not in _LABELS}, **labels}
+                labels = {**{name: data[name] for name in data if name not in (*_LABELS, *_NAMES)}, **labels}
         with whole_file(folder / "labels.npz") as file:
             np.savez(file, **labels)
 
     @classmethod
-    def load(cls, folder: Path) -> Domain:
-        """Read such a folder; images and masks stay on disk.
+    def load(cls, folder: Path) -> Samples:
+        """Read a folder; images and masks stay on disk.
 
         Raises:
             UserError: missing, incomplete, or arrays that do not fit together.
         """
         try:
             images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-            masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
+            masks = None
+            if (folder / "masks.npy").exists():
+                masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "labels.npz", allow_pickle=False) as data:
                 labels = {name: data[name] for name in _LABELS if name in data}
+                names = {name: str(data[name]) for name in _NAMES if name in data}
         except Exception as error:  # np.load has no common error of its own
-            raise UserError(f"{folder} is not a set of crops: {error}") from None
-        if not all(isinstance(array, np.ndarray) and array.ndim == 4 for array in (images, masks)):
-            raise UserError(f"{folder}: images must have shape (N, S, S, 3), masks (N, 3, S, S)")
-        count, size = images.shape[:2]
-        if count == 0:
-            raise UserError(f"{folder} holds no crops")
-        wanted: dict[str, tuple[int, ...]] = {
-            "images": (count, size, size, 3), "masks": (count, 3, size, size), "clip": (count,),
-            "pose": (count, 24, 3), "betas": (count, 10), "camera": (count, 3),
-            "keypoints": (count, 24, 3),
-        }  # fmt: skip
-        if "clip" not in labels:
-            raise UserError(f"{folder} is not a set of crops: labels.npz has no clip")
-        for name, array in {"images": images, "masks": masks, **labels}.items():
-            if array.shape != wanted[name]:
-                raise UserError(f"{folder}: {name} must have shape {wanted[name]}, got {array.shape}")
-            kind = {"images": np.uint8, "masks": np.uint8, "clip": np.int64}.get(name, np.float32)
-            if array.dtype != kind:
-                raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
-            if name not in ("images", "masks") and not np.isfinite(array).all():
-                raise UserError(f"{folder}: {name} has numbers that are not finite")
-        if masks[0].max() > 1:  # the others are left on disk
-            raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
-        return cls(images, masks, **labels)
+            raise UserError(f"{folder} is not a crop set: {error}") from None
+        loaded = {"images": images, "masks": masks, **labels}
+        arrays = {name: array for name, array in loaded.items() if array is not None}
+        _check(arrays, names, folder)
+        return cls(images, masks, **labels, **names)
 
 
-_LABELS = tuple(field.name for field in fields(Domain) if field.name not in ("images", "masks"))
+_NAMES = ("joint_set", "body")
+_ARRAYS = tuple(field.name for field in fields(Samples) if field.name not in _NAMES)
+_LABELS = tuple(name for name in _ARRAYS if name not in ("images", "masks"))
+_TYPES: dict[str, type[np.generic]] = {
+    **dict.fromkeys(("images", "masks", "parts"), np.uint8),
+    **dict.fromkeys(("clip", "subject", "view"), np.int64),
+    **{name: np.bool_ for name in _LABELS if name.startswith("has_")},
+}
 
 
-def make_domain(settings: DomainSettings, *, workers: int = 1, progress: Callable[[int], None] | None = None) -> Domain:
-    """Film clips of a family and cut out the people.
-
-    Args:
-        settings: what to film.
-        workers: processes; the result is the same for any number.
-        progress: called with the number of crops done since the last call.
+def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
+    """Check that the arrays of a folder fit together.
 
     Raises:
-        UserError: unknown family or split, or sizes that make no sense.
+        UserError: they do not.
     """
-    if settings.family not in FAMILIES:
-        raise UserError(f"domain must be one of {', '.join(FAMILIES)}, got {settings.family!r}")
-    if settings.split not in SPLITS:
-        raise UserError(f"split must be one of {', '.join(SPLITS)}, got {settings.split!r}")
-    if settings.count < 1 or settings.size < 32:
-        raise UserError(f"wanted at least 1 crop of 32 pixels, got {settings.count} of {settings.size}")
-    parts = []
-    jobs = [(settings, number) for number in range(settings.clips)]
-    films: Iterable[Domain]
-    if workers > 1:
-        films = side_by_side(_film, jobs, workers)
-    else:
-        films = map(_film, jobs)
-    for part in films:
-        parts.append(part)
-        if progress:
-            progress(FRAMES)
-    made = [field.name for field in fields(Domain) if field.name != "keypoints"]
-    return Domain(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in made})
+    images, masks = arrays["images"], arrays.get("masks")
+    if not all(isinstance(array, np.ndarray) and array.ndim == 4 for array in (images, masks) if array is not None):
+        raise UserError(f"{folder}: images must have shape (N, S, S, 3), masks (N, 3, S, S)")
+    if len(images) == 0:
+        raise UserError(f"{folder} holds no crops")
+    if "clip" not in arrays:
+        raise UserError(f"{folder} is not a crop set: labels.npz has no clip")
+    if names.get("joint_set", SMPL.name) not in JOINT_SETS:
+        raise UserError(f"{folder}: unknown joint set {names['joint_set']!r}; known are {', '.join(JOINT_SETS)}")
+    shapes = _shapes(arrays, JOINT_SETS[names.get("joint_set", SMPL.name)])
+    for name, array in arrays.items():
+        if array.shape != shapes[name]:
+            raise UserError(f"{folder}: {name} must have shape {shapes[name]}, got {array.shape}")
+        kind = _TYPES.get(name, np.float32)
+        if array.dtype != kind:
+            raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
+        if kind == np.float32 and not np.isfinite(array).all():
+            raise UserError(f"{folder}: {name} has numbers that are not finite")
+    if masks is not None and masks[0].max() > 1:  # the others are left on disk
+        raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
 
 
-_BODY: dict[str, tuple[Body, Dresser]] = {}
+def _shapes(arrays: dict[str, Any], joints: JointSet) -> dict[str, tuple[int, ...]]:
+    """The shape that each array must have. J, K and V are what the arrays say: a body model checks them."""
+    count, size = arrays["images"].shape[:2]
+
+    def given(name: str) -> int:
+        array = arrays.get(name)
+        return array.shape[1] if array is not None and array.ndim > 1 else 0
+
+    return {
+        **dict.fromkeys(_LABELS, (count,)),
+        "images": (count, size, size, 3),
+        "masks": (count, len(MASK_KINDS), size, size),
+        "box": (count, 4),
+        "frame_size": (count, 2),
+        "intrinsics": (count, 3, 3),
+        "pose": (count, len(SMPL), 3),
+        "betas": (count, given("betas")),
+        "camera": (count, 3),
+        "keypoints": (count, len(joints), 3),
+        "joints3d": (count, len(joints), 4),
+        "vertices": (count, given("vertices"), 3),
+        "parts": (count, size, size),
+    }
 
 
-def _film(job: tuple[DomainSettings, int]) -> Domain:
-    """One clip, cut into crops. Its random numbers depend on the settings and its number alone."""
-    settings, number = job
-    if not _BODY:
-        body = Body.free()
-        _BODY["free"] = body, Dresser(body)
-    body, dresser = _BODY["free"]
-    family = list(FAMILIES).index(settings.family)
-    rng = np.random.default_rng([settings.seed, family, SPLITS.index(settings.split), number])
-    looks = FAMILIES[settings.family]
-    camera = np.random.default_rng([settings.seed, family]) if looks.one_camera else rng
-    clip = sample_clip(looks, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
-    return _cut(clip, number, settings.size, rng)
-
-
-def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Domain:
-    images = np.empty((FRAMES, size, size, 3), np.uint8)
-    masks = np.zeros((FRAMES, 3, size, size), np.uint8)
-    camera = np.empty((FRAMES, 3), np.float32)
-    for t in range(FRAMES):
-        ys, xs = np.nonzero(clip.truth[t])
-        width, height = xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()
-        # Boxes of detectors are not exact.
-        side = (1 + 2 * MARGIN) * max(width, height) * rng.uniform(0.93, 1.07)
-        left = (xs.min() + xs.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
-        top = (ys.min() + ys.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
-        cropped = resample(clip.images[t].astype(np.float32), left, top, side, size, border=cv2.BORDER_REPLICATE)
-        images[t] = np.rint(cropped)
-        for kind, source in enumerate((clip.truth[t], clip.subtracted[t])):
-            masks[t, kind] = resample(source.astype(np.float32), left, top, side, size) >= 0.5
-        masks[t, 2] = degraded(masks[t, 0] > 0, rng)
-        scale, x, y = clip.projection[t].tolist()
-        s = 2 * scale / side
-        camera[t] = s, (2 * (x - left) / side - 1) / s, (2 * (y - top) / side - 1) / s
-    return Domain(
-        images=images,
-        masks=masks,
-        clip=np.full(FRAMES, number, np.int64),
-        pose=clip.pose.numpy(),
-        betas=clip.betas.numpy()[None].repeat(FRAMES, 0),
-        camera=camera,
-    )
+def is_crop_set(path: Path) -> bool:
+    """Whether a path is a folder of crops rather than a recording."""
+    return path.is_dir() and (path / "images.npy").exists()

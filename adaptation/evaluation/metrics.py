@@ -1,7 +1,7 @@
 """Errors of bodies and silhouettes, one number per image. Joint errors are in millimetres.
 
 Protocol: 14 joints as in the LSP data set (ankles, knees, hips, wrists, elbows, shoulders, neck,
-head), taken from SMPL's 24, so the last one is SMPL's head joint at the base of the skull and not
+head), taken from SMPL's, so the last one is SMPL's head joint at the base of the skull and not
 the top of the head. Numbers are hence not comparable with those of benchmarks that regress the 14
 joints of Human3.6M from the mesh.
 """
@@ -11,20 +11,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LSP_NAMES: tuple[str, ...] = (
-    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
-    "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head",
-)  # fmt: skip
-LSP_JOINTS: tuple[int, ...] = (8, 5, 2, 1, 4, 7, 21, 19, 17, 16, 18, 20, 12, 15)
-"""The 14 joints among SMPL's 24, in LSP's order."""
+from adaptation.bodies.joint_sets import LSP_JOINTS
 
 
 def mpjpe(pred: Tensor, target: Tensor) -> Tensor:
     """Mean per-joint position error after the pelvises are put together.
 
     Args:
-        pred: (B, 24, 3) metres, SMPL's joints.
-        target: (B, 24, 3).
+        pred: (B, J, 3) metres, SMPL's joints.
+        target: (B, J, 3).
 
     Returns:
         (B,) millimetres, over the 14 joints.
@@ -38,8 +33,8 @@ def pa_mpjpe(pred: Tensor, target: Tensor) -> Tensor:
     """Mean per-joint position error after the best similarity transform, without reflection.
 
     Args:
-        pred: (B, 24, 3) metres, SMPL's joints.
-        target: (B, 24, 3).
+        pred: (B, J, 3) metres, SMPL's joints.
+        target: (B, J, 3).
 
     Returns:
         (B,) millimetres, over the 14 joints.

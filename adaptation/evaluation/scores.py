@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from adaptation.bodies.body import JOINT_NAMES, Body
+from adaptation.bodies.body import Body
+from adaptation.bodies.joint_sets import LSP_JOINTS, SMPL
 from adaptation.bodies.renderer import exact_silhouette
-from adaptation.data.samples import Domain
-from adaptation.evaluation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
-from adaptation.losses.supervision import truth_of
+from adaptation.data.samples import Samples
+from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
 
 PROTOCOL = (
     "14 joints as in LSP, taken from the body's 24, its head joint for the top of the head; MPJPE with the pelvises "
@@ -32,7 +32,7 @@ class Scores:
         mpjpe: (N,) millimetres.
         pa_mpjpe: (N,) millimetres.
         iou: (N,) of the predicted silhouette with the exact mask.
-        joints: (N, 24) millimetres, pelvises put together.
+        joints: (N, J) millimetres, pelvises aligned.
     """
 
     mpjpe: npt.NDArray[np.float32]
@@ -56,32 +56,39 @@ class Scores:
         with (folder / "joints.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["joint", "error_mm", "in_protocol"])
-            for joint, name in enumerate(JOINT_NAMES):
+            for joint, name in enumerate(SMPL.joints):
                 writer.writerow([name, f"{self.joints[:, joint].mean():.2f}", int(joint in LSP_JOINTS)])
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, domain: Domain, body: Body, *, device: str = "cpu", batch: int = 64) -> Scores:
-    """Errors of a network's predictions on a labelled domain.
+def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = "cpu", batch: int = 64) -> Scores:
+    """Measure a network's predictions on labelled crops.
+
+    Args:
+        network: a `MeshNetwork`.
+        samples: with labels and exact masks.
+        body: the body model of the network and of the labels.
+        device: where to compute.
+        batch: crops at a time.
 
     Raises:
-        UserError: the domain has no labels.
+        UserError: the set has no labels, or they belong to another body model.
     """
-    truth = truth_of(domain)
+    truth = samples.bodies(body)
     network, body = network.to(device).eval(), body.to(device)
     parts = []
-    for index in torch.arange(len(domain)).split(batch):
-        prediction = network(domain.image_batch(index.numpy(), device))
-        posed = prediction.body(body)
-        wanted = truth.select(index).to(device)
-        joints = body.joints(wanted.rotations, wanted.betas)
-        silhouette = exact_silhouette(posed.vertices, body.faces, prediction.camera, domain.size)
+    for index in torch.arange(len(samples)).split(batch):
+        predicted = network(samples.image_batch(index.numpy(), device)).bodies
+        known = truth.select(index).to(device)
+        posed = body(predicted.rotations, predicted.betas)
+        joints = body.joints(known.rotations, known.betas)
+        silhouette = exact_silhouette(posed.vertices, body.faces, predicted.camera, samples.size)
         away = (posed.joints - posed.joints[:, :1]) - (joints - joints[:, :1])
         parts.append(
             (
                 mpjpe(posed.joints, joints),
                 pa_mpjpe(posed.joints, joints),
-                silhouette_iou(silhouette, domain.mask_batch(index.numpy(), device=device)),
+                silhouette_iou(silhouette, samples.mask_batch(index.numpy(), device=device)),
                 1000 * away.norm(dim=-1),
             )
         )

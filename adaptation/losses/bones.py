@@ -9,19 +9,18 @@ none to find.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from adaptation.bodies.body import PARENTS
 
-_ENDS = tuple((joint, parent) for joint, parent in enumerate(PARENTS) if parent >= 0)
-
-
-def bone_distance(joints: Tensor, points: Tensor, *, farthest: float) -> Tensor:
+def bone_distance(joints: Tensor, tree: Sequence[int], points: Tensor, *, farthest: float) -> Tensor:
     """L_B: mean distance from points to the nearest bone.
 
     Args:
-        joints: (B, 24, 2) projected, in pixels.
+        joints: (B, J, 2) projected, in pixels.
+        tree: parent of each joint, -1 for the root; a bone runs from each joint to its parent.
         points: (B, P, 2) of the mask's skeleton, as `pixel_points` gives them.
         farthest: pixels at which a distance saturates and pulls no more.
 
@@ -29,10 +28,11 @@ def bone_distance(joints: Tensor, points: Tensor, *, farthest: float) -> Tensor:
         (B,) pixels; 0 without a skeleton.
     """
     known, points = ~points[..., 0].isnan(), points.nan_to_num()
-    low, high = (joints[:, list(ends)] for ends in zip(*_ENDS, strict=True))
+    bones = [(joint, parent) for joint, parent in enumerate(tree) if parent >= 0]
+    low, high = (joints[:, list(ends)] for ends in zip(*bones, strict=True))
     with torch.no_grad():
         along = high - low
-        # (B, P, 23): where on each bone, from 0 to 1, its nearest point to each pixel is.
+        # (B, P, bones): where on each bone, from 0 to 1, its nearest point to each pixel is.
         squared = along.square().sum(2)[:, None].clamp(min=1e-6)
         place = ((points[:, :, None] - low[:, None]) * along[:, None]).sum(3).div(squared).clamp(0, 1)
         near = low[:, None] + place[..., None] * along[:, None]

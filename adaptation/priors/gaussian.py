@@ -1,31 +1,22 @@
-"""How usual a pose is: what fits ask of a pose prior, a Gaussian that is one, and how its weight is annealed."""
+"""A Gaussian pose prior."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from adaptation.bodies.poses import Kind, sample_poses
-from adaptation.priors.latent import LatentPosePrior
-
-
-class PosePrior(Protocol):
-    """How usual poses are."""
-
-    def energy(self, pose: Tensor) -> Tensor:
-        """Of poses (B, 24, 3) axis-angle, whose joint 0 does not count, (B,); less is more usual."""
 
 
 class GaussianPosePrior(torch.nn.Module):
-    """A Gaussian on the 69 axis-angle components of joints 1 to 23.
+    """A Gaussian on the axis-angle components of all joints but the root, D = 3 (J - 1) numbers.
 
     Args:
-        mean: (69,).
-        precision_root: (69, 69), any R with R^T R = the inverse covariance.
+        mean: (D,).
+        precision_root: (D, D), any R with R^T R = the inverse covariance.
     """
 
     mean: Tensor
@@ -41,7 +32,7 @@ class GaussianPosePrior(torch.nn.Module):
         """From examples.
 
         Args:
-            poses: (N, 24, 3); joint 0 is ignored.
+            poses: (N, J, 3) axis-angle; joint 0 is ignored.
             shrinkage: share of the covariance that is replaced by its diagonal, for fewer examples
                 than would determine all correlations.
             floor: least standard deviation of a component in radians, so that joints that do not
@@ -73,7 +64,7 @@ class GaussianPosePrior(torch.nn.Module):
         """Squared Mahalanobis distance: about one per component that moves in the examples.
 
         Args:
-            pose: (B, 24, 3); joint 0 is ignored.
+            pose: (B, J, 3) axis-angle; joint 0 is ignored.
 
         Returns:
             (B,).
@@ -86,8 +77,8 @@ class GaussianPosePrior(torch.nn.Module):
         return self.energy(pose)
 
     def mean_pose(self) -> Tensor:
-        """The most usual pose, (24, 3), joint 0 zero."""
-        return torch.cat([self.mean.new_zeros(1, 3), self.mean.view(23, 3)])
+        """The most plausible pose, (J, 3) axis-angle, joint 0 zero."""
+        return torch.cat([self.mean.new_zeros(1, 3), self.mean.view(-1, 3)])
 
 
 # What a static camera sees: with arms up as often as down, the mean would come near a T-pose.
@@ -99,33 +90,3 @@ def _default(without: Kind | None) -> tuple[Tensor, Tensor]:
     kinds = [kind for kind, share in _SHARES.items() for _ in range(share) if kind != without]
     prior = GaussianPosePrior.fit(sample_poses(4000, torch.Generator().manual_seed(0), kinds))
     return prior.mean, prior.precision_root
-
-
-def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
-    """A pose prior by name: "gaussian", "latent", which ships, or a file that `topo-adapt prior` has made.
-
-    Raises:
-        UserError: none of these, or the file is damaged.
-    """
-    if name == "gaussian":
-        return GaussianPosePrior.default().to(device)
-    return LatentPosePrior.named(name).to(device)
-
-
-def geometric(start: float, end: float, step: int, steps: int) -> float:
-    """A value that goes from ``start`` at step 0 to ``end`` at step ``steps - 1`` by equal factors.
-
-    Args:
-        start: positive, unless equal to ``end``.
-        end: likewise.
-        step: from 0; the value stays at ``end`` afterwards.
-        steps: how many there are. With one, the value is ``end``.
-
-    Raises:
-        ValueError: a value is not positive, which no factor reaches.
-    """
-    if start == end or step >= steps - 1:
-        return end
-    if start <= 0 or end <= 0:
-        raise ValueError(f"geometric: wanted positive values, got {start} and {end}")
-    return start * math.exp(math.log(end / start) * step / (steps - 1))

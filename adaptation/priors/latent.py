@@ -25,12 +25,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from adaptation.bodies.joint_sets import SMPL
 from adaptation.bodies.rotations import matrix_to_rot6d, rot6d_to_matrix, rotvec_to_matrix
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
 
 LATENT = 32
-_NUMBERS = 23 * 6
+"""Numbers of phi."""
+_JOINTS = len(SMPL) - 1  # all but the root
+_NUMBERS = 6 * _JOINTS
 _FORMAT = "topo-adapt pose prior 1"
 # What is left of a joint's rotation in usual poses after encoding and decoding, root mean square.
 _DEVIATION = math.radians(8)
@@ -55,7 +58,7 @@ class LatentPosePrior(nn.Module):
         # What is linear in phi need not be learnt by the hidden layers.
         self.linear = nn.Linear(LATENT, _NUMBERS)
         nn.init.zeros_(self.linear.bias)
-        self.register_buffer("mean", matrix_to_rot6d(torch.eye(3)).repeat(23))
+        self.register_buffer("mean", matrix_to_rot6d(torch.eye(3)).repeat(_JOINTS))
 
     def encode(self, rotations: Tensor) -> Tensor:
         """Phi (B, 32) of rotations (B, 23, 3, 3)."""
@@ -64,7 +67,7 @@ class LatentPosePrior(nn.Module):
     def decode(self, phi: Tensor) -> Tensor:
         """Rotations (B, 23, 3, 3) of phi (B, 32)."""
         numbers = self.mean + self.linear(phi) + self.decoder(phi)
-        return rot6d_to_matrix(numbers.view(-1, 23, 6))
+        return rot6d_to_matrix(numbers.view(-1, _JOINTS, 6))
 
     def forward(self, phi: Tensor) -> Tensor:
         """The same as `decode`."""

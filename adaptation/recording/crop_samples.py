@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adaptation.data.samples import MASK_KINDS, Domain
+from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.recording.crops import Crop
 from adaptation.support.errors import UserError
 
 
-def domain_of_crops(crops: Sequence[Crop]) -> Domain:
+def samples_of_crops(crops: Sequence[Crop]) -> Samples:
     """A set of crops; all kinds of mask are the one that was found, and clips are tracks.
 
     Raises:
@@ -20,8 +20,9 @@ def domain_of_crops(crops: Sequence[Crop]) -> Domain:
     if not crops:
         raise UserError("no crop to make a set of")
     masks = np.stack([crop.mask for crop in crops]).astype(np.uint8)
-    return Domain(
+    return Samples(
         images=np.stack([crop.image for crop in crops]),
         masks=np.repeat(masks[:, None], len(MASK_KINDS), axis=1),
         clip=np.array([crop.track for crop in crops], np.int64),
+        box=np.array([crop.box for crop in crops], np.float32),
     )

@@ -8,8 +8,6 @@ the candidates of a track is found by dynamic programming (Viterbi).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import roma
 import torch
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptation.bodies.body import mirror_pose
+from adaptation.recording.options import TemporalSettings
 
 Array = NDArray[np.float64]
 
@@ -27,37 +26,15 @@ def reflect_in_depth(pose: Tensor) -> Tensor:
     Reflecting z is reflecting x, which swaps left and right, followed by half a turn about y.
 
     Args:
-        pose: (B, 24, 3) axis-angle.
+        pose: (B, J, 3) axis-angle.
 
     Returns:
-        (B, 24, 3); silhouettes under weak perspective are the same.
+        (B, J, 3); silhouettes under weak perspective are the same.
     """
     mirrored = mirror_pose(pose)
     half_turn = roma.rotvec_to_rotmat(mirrored.new_tensor([0.0, torch.pi, 0.0]))
     orientation = roma.rotmat_to_rotvec(half_turn @ roma.rotvec_to_rotmat(mirrored[:, 0]))
     return torch.cat([orientation[:, None], mirrored[:, 1:]], dim=1)
-
-
-@dataclass(frozen=True)
-class TemporalSettings:
-    """Costs of a sequence, in the unit of the candidates' own cost.
-
-    Attributes:
-        motion: per metre of mean joint movement between neighbouring frames, root-centred.
-        pitch: per radian between the pitch a body is seen at and the camera's.
-        heading: of facing against the direction of travel, at full speed.
-        full_speed: travel in body heights per frame at which the direction counts in full.
-        gap: frames after which a neighbour says nothing any more about the pose.
-        ground_slope: image pixels of travel in depth that one pixel down stands for: the camera
-            looks down, so moving down in the image is coming closer.
-    """
-
-    motion: float = 1.0
-    pitch: float = 3.0
-    heading: float = 0.5
-    full_speed: float = 0.02
-    gap: float = 15.0
-    ground_slope: float = 2.0
 
 
 def choose(

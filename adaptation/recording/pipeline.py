@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import roma
@@ -12,53 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptation.bodies.body import Body
-from adaptation.bodies.camera import crop_to_frame, project
-from adaptation.bodies.renderer import BackendName, make_renderer
-from adaptation.fitting.fitter import FitSettings, Fitter
-from adaptation.fitting.starts import BestFit, StartSettings, fit_from_starts
-from adaptation.priors.gaussian import pose_prior
-from adaptation.recording.background import Method
+from adaptation.bodies.renderer import make_renderer
+from adaptation.fitting.silhouette_fitter import SilhouetteFitter
+from adaptation.fitting.starts import BestFit, fit_from_starts
+from adaptation.priors.named import pose_prior
 from adaptation.recording.crops import Crop, make_crop
-from adaptation.recording.depth_ambiguity import TemporalSettings, choose, reflect_in_depth, seen_pitch
-from adaptation.recording.results import PersonResult
-from adaptation.recording.tracking import Detection, Track, TrackSettings, find_people
+from adaptation.recording.depth_ambiguity import choose, reflect_in_depth, seen_pitch
+from adaptation.recording.options import FitOptions, TemporalSettings
+from adaptation.recording.results import PersonResult, person_result
+from adaptation.recording.tracking import Detection, Track, find_people
 from adaptation.recording.video import Frames, Masks, check_frames
 from adaptation.support.devices import usable_device
 from adaptation.support.errors import UserError
 from adaptation.support.progress import Progress
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """Everything that decides a result, dumped beside it.
-
-    Attributes:
-        every: one frame in this many is fitted, where none are asked for by number.
-        frames: frames to fit; None for one in ``every``.
-        method: of background subtraction.
-        size: side of the crops in pixels.
-        margin: space around a person, as a fraction of the longer side of their box, on each side.
-        sigma: softness of the rendered outline, pixels squared.
-        renderer: what draws bodies, "topokernels", or "pytorch3d" where it is installed.
-        device: "cpu", "cuda" or "cuda:N".
-        tracks: what counts as a person.
-        fit: losses and optimiser.
-        starts: starting poses.
-        temporal: choice between the two bodies behind each silhouette.
-    """
-
-    every: int = 10
-    frames: tuple[int, ...] | None = None
-    method: Method = "median"
-    size: int = 112
-    margin: float = 0.1
-    sigma: float = 0.1
-    renderer: BackendName = "topokernels"
-    device: str = "cpu"
-    tracks: TrackSettings = field(default_factory=TrackSettings)
-    fit: FitSettings = field(default_factory=FitSettings)
-    starts: StartSettings = field(default_factory=StartSettings)
-    temporal: TemporalSettings = field(default_factory=TemporalSettings)
 
 
 @dataclass(frozen=True)
@@ -79,10 +45,25 @@ class FitOutcome:
     warning: str = ""
 
 
+@dataclass(frozen=True)
+class FoundPeople:
+    """People of a recording, before any body is fitted or predicted.
+
+    Attributes:
+        tracks: one per person.
+        crops: of each, in order.
+        notes: what is not used, and why.
+    """
+
+    tracks: list[Track]
+    crops: list[list[Crop]]
+    notes: list[str]
+
+
 def fit_recording(
     frames: Frames, body: Body, options: FitOptions, progress: Progress, masks: Masks | None = None
 ) -> FitOutcome:
-    """Find the people of a recording and fit a body to each, in the frames asked for.
+    """Find the people of a recording and fit a body to each, in the requested frames.
 
     Args:
         frames: the recording.
@@ -95,9 +76,31 @@ def fit_recording(
         People with at least one fitted frame.
 
     Raises:
-        UserError: no moving person, no usable mask in the frames asked for, or frames that do not exist.
+        UserError: no moving person, no usable mask in the requested frames, or frames that do not exist.
     """
-    fitter = make_fitter(body, options)  # first: what is wrong with the device is to be said at once
+    fitter = make_fitter(body, options)  # first: an unusable device should fail early
+    found = find_crops(frames, options, progress, masks)
+    everything = [crop for person in found.crops for crop in person]
+    with progress.task("Fitting bodies", len(everything)) as update:
+        best = fit_from_starts(fitter, stack_masks(everything, options.device), options.starts, progress=update.by)
+
+    # One camera: it sees everybody at one pitch, whichever of the two signs a fit has.
+    camera_pitch = seen_pitch(best.fitted.pose[:, 0]).abs().median().item()
+    people, first = [], 0
+    for track, crops in zip(found.tracks, found.crops, strict=True):
+        last = first + len(crops)
+        result = resolve(fitter, track, crops, best.select(slice(first, last)), camera_pitch, options.temporal)
+        people.append(FittedPerson(track, crops, result))
+        first = last
+    return FitOutcome(people, found.notes, frames.warning)
+
+
+def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: Masks | None = None) -> FoundPeople:
+    """Find the people of a recording and cut them out of the requested frames; arguments as for `fit_recording`.
+
+    Raises:
+        UserError: as `fit_recording`.
+    """
     if options.frames is not None:
         check_frames(options.frames, frames)
     with progress.task("Finding people") as update:
@@ -105,27 +108,14 @@ def fit_recording(
     chosen, notes = choose_detections(tracks, options)
     with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
         crops = cut_crops(frames, chosen, options, update.by)
-    everything = [crop for person in crops for crop in person]
-    with progress.task("Fitting bodies", len(everything)) as update:
-        best = fit_from_starts(fitter, stack_masks(everything, options.device), options.starts, progress=update.by)
-
-    # One camera: everybody is seen at its pitch, whichever of the two signs a fit has.
-    camera_pitch = seen_pitch(best.fitted.pose[:, 0]).abs().median().item()
-    people, first = [], 0
-    for (track, _), person_crops in zip(chosen, crops, strict=True):
-        last = first + len(person_crops)
-        part = best.select(slice(first, last))
-        result = resolve(fitter, track, person_crops, part, camera_pitch, options.temporal)
-        people.append(FittedPerson(track, person_crops, result))
-        first = last
-    return FitOutcome(people, notes, frames.warning)
+    return FoundPeople([track for track, _ in chosen], crops, notes)
 
 
-def make_fitter(body: Body, options: FitOptions) -> Fitter:
+def make_fitter(body: Body, options: FitOptions) -> SilhouetteFitter:
     """Body, prior and renderer on the device, ready to fit."""
     device = usable_device(options.device)
     prior = pose_prior(options.fit.prior, device)
-    return Fitter(body.to(device), prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
+    return SilhouetteFitter(body.to(device), prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
 
 
 def choose_detections(
@@ -182,7 +172,7 @@ def stack_masks(crops: Sequence[Crop], device: str) -> Tensor:
 
 
 def resolve(
-    fitter: Fitter,
+    fitter: SilhouetteFitter,
     track: Track,
     crops: list[Crop],
     best: BestFit,
@@ -205,31 +195,12 @@ def resolve(
         settings=settings,
     )
     index = torch.from_numpy(picked).to(joints.device), torch.arange(len(crops), device=joints.device)
-    pose = torch.stack(options)[index]
-    joints3d = joints[index[1], index[0]]
-    box = torch.tensor([crop.box for crop in crops], dtype=joints.dtype, device=joints.device)
-    size = crops[0].mask.shape[0]
-    joints2d = crop_to_frame(project(joints3d, best.fitted.camera, size), box, size)
-
-    def array(value: Tensor) -> NDArray[np.float32]:
-        return value.detach().float().cpu().numpy()
-
-    return PersonResult(
-        frame=frame,
-        box=array(box),
-        pose=array(pose),
-        betas=array(best.fitted.betas),
-        camera=array(best.fitted.camera),
-        joints3d=array(joints3d),
-        joints2d=array(joints2d),
-        iou_before=array(best.before.iou),
-        iou_after=array(best.after.iou),
-        loss_before=array(best.before.topology),
-        loss_after=array(best.after.topology),
-        start_pose=array(torch.stack(starts)[index]),
-        start_betas=array(best.start.betas),
-        start_camera=array(best.start.camera),
+    chosen = replace(
+        best,
+        start=replace(best.start, pose=torch.stack(starts)[index]),
+        fitted=replace(best.fitted, pose=torch.stack(options)[index]),
     )
+    return person_result(crops, chosen, joints[index[1], index[0]])
 
 
 def facing_direction(orientation: Tensor) -> NDArray[np.float64]:

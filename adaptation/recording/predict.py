@@ -1,31 +1,76 @@
-"""Bodies that regressors see in crops, as the results that fitting gives: before and after an adaptation."""
+"""What regressors predict for the people of a recording, as the results that fitting gives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from adaptation.bodies.camera import crop_to_frame, project
-from adaptation.fitting.fitter import BodyParameters, Evaluation, Fitter
+from adaptation.bodies.body import Body
+from adaptation.bodies.parameters import Bodies
+from adaptation.fitting.silhouette_fitter import Evaluation, SilhouetteFitter
+from adaptation.fitting.starts import BestFit
+from adaptation.fitting.variables import BodyVariables
 from adaptation.recording.crops import Crop
-from adaptation.recording.results import Array, PersonResult
+from adaptation.recording.options import FitOptions
+from adaptation.recording.pipeline import FitOutcome, FittedPerson, find_crops, make_fitter
+from adaptation.recording.results import PersonResult, person_result
+from adaptation.recording.video import Frames, Masks
+from adaptation.support.batches import Batch
+from adaptation.support.progress import Progress
 
 
-@dataclass(frozen=True)
-class _Seen:
-    parameters: BodyParameters
-    judged: Evaluation
+def predict_recording(
+    frames: Frames,
+    body: Body,
+    options: FitOptions,
+    network: nn.Module,
+    progress: Progress,
+    masks: Masks | None = None,
+) -> FitOutcome:
+    """Find the people of a recording and predict a body for each, in the requested frames.
+
+    Args:
+        frames: the recording.
+        body: body model of the network; it is moved to the device.
+        options: everything else; fits have no part in it.
+        network: a `MeshNetwork`.
+        progress: progress bars.
+        masks: masks made elsewhere, used instead of background subtraction.
+
+    Raises:
+        UserError: no moving person, no usable mask in the requested frames, or frames that do not exist.
+    """
+    fitter = make_fitter(body, options)  # first: an unusable device should fail early
+    found = find_crops(frames, options, progress, masks)
+    people = [
+        FittedPerson(track, crops, predict_person(crops, network, fitter))
+        for track, crops in zip(found.tracks, found.crops, strict=True)
+    ]
+    return FitOutcome(people, found.notes, frames.warning)
+
+
+def predict_again(outcome: FitOutcome, fitter: SilhouetteFitter, *, before: nn.Module, after: nn.Module) -> FitOutcome:
+    """Predict the same crops with an adapted network; the start of each result is what the network before gave."""
+    people = [
+        replace(person, result=predict_person(person.crops, after, fitter, before=before)) for person in outcome.people
+    ]
+    return replace(outcome, people=people)
 
 
 @torch.no_grad()
 def predict_person(
-    crops: Sequence[Crop], after: nn.Module, fitter: Fitter, *, before: nn.Module | None = None, batch: int = 64
+    crops: Sequence[Crop],
+    after: nn.Module,
+    fitter: SilhouetteFitter,
+    *,
+    before: nn.Module | None = None,
+    batch: int = 64,
 ) -> PersonResult:
-    """What a network says about the crops of one person.
+    """Predict the bodies of one person.
 
     Args:
         crops: of one track, in order.
@@ -36,42 +81,25 @@ def predict_person(
     """
     seen = _see(crops, after, fitter, batch)
     start = seen if before is None else _see(crops, before, fitter, batch)
-    box = torch.tensor([crop.box for crop in crops], dtype=torch.float32)
-    joints = fitter.body.joints(seen.parameters.pose, seen.parameters.betas)
-    size = len(crops[0].mask)
-    joints2d = crop_to_frame(project(joints, seen.parameters.camera, size).cpu(), box, size)
-    return PersonResult(
-        frame=np.array([crop.frame for crop in crops], np.int64),
-        box=_array(box),
-        pose=_array(seen.parameters.pose),
-        betas=_array(seen.parameters.betas),
-        camera=_array(seen.parameters.camera),
-        joints3d=_array(joints),
-        joints2d=_array(joints2d),
-        iou_before=_array(start.judged.iou),
-        iou_after=_array(seen.judged.iou),
-        loss_before=_array(start.judged.topology),
-        loss_after=_array(seen.judged.topology),
-        start_pose=_array(start.parameters.pose),
-        start_betas=_array(start.parameters.betas),
-        start_camera=_array(start.parameters.camera),
-    )
+    joints = fitter.body.joints(seen.bodies.rotations, seen.bodies.betas)
+    best = BestFit(BodyVariables.of(start.bodies), BodyVariables.of(seen.bodies), start.judged, seen.judged)
+    return person_result(crops, best, joints)
 
 
-def _see(crops: Sequence[Crop], network: nn.Module, fitter: Fitter, batch: int) -> _Seen:
+@dataclass(frozen=True)
+class _Seen(Batch):
+    bodies: Bodies
+    judged: Evaluation
+
+
+def _see(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, batch: int) -> _Seen:
     device = fitter.body.faces.device
     network = network.to(device).eval()
-    parameters, judged = [], []
+    seen = []
     for first in range(0, len(crops), batch):
         part = crops[first : first + batch]
         images = torch.from_numpy(np.stack([crop.image for crop in part])).permute(0, 3, 1, 2).float() / 255
         masks = torch.from_numpy(np.stack([crop.mask for crop in part]))[:, None]
-        prediction = network(images.to(device))
-        bodies = BodyParameters(prediction.pose, prediction.betas, prediction.camera)
-        parameters.append(bodies)
-        judged.append(fitter.evaluate(bodies, fitter.target(masks.to(device))))
-    return _Seen(BodyParameters.cat(parameters), Evaluation.cat(judged))
-
-
-def _array(value: Tensor) -> Array:
-    return value.detach().float().cpu().numpy()
+        bodies = network(images.to(device)).bodies
+        seen.append(_Seen(bodies, fitter.evaluate(bodies, fitter.target(masks.to(device)))))
+    return _Seen.cat(seen)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from adaptation.bodies.camera import WeakPerspective, crop_to_frame, project
+from adaptation.bodies.joint_sets import SMPL
+from adaptation.bodies.parameters import Bodies
+from adaptation.bodies.rotations import rotvec_to_matrix
+from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
+from adaptation.fitting.starts import BestFit
+from adaptation.recording.crops import Crop
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
 
@@ -18,17 +28,17 @@ Array = NDArray[np.float32]
 _SHAPES: dict[str, tuple[int, ...]] = {
     "frame": (),
     "box": (4,),
-    "pose": (24, 3),
-    "betas": (10,),
+    "pose": (len(SMPL), 3),
+    "betas": (SHAPE_DIRECTIONS,),
     "camera": (3,),
-    "joints3d": (24, 3),
-    "joints2d": (24, 2),
+    "joints3d": (len(SMPL), 3),
+    "joints2d": (len(SMPL), 2),
     "iou_before": (),
     "iou_after": (),
     "loss_before": (),
     "loss_after": (),
-    "start_pose": (24, 3),
-    "start_betas": (10,),
+    "start_pose": (len(SMPL), 3),
+    "start_betas": (SHAPE_DIRECTIONS,),
     "start_camera": (3,),
 }
 
@@ -79,6 +89,14 @@ class PersonResult:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def bodies(self, index: Sequence[int]) -> Bodies:
+        """The bodies of some frames, by position in the result."""
+        return _bodies(self.pose, self.betas, self.camera, index)
+
+    def starts(self, index: Sequence[int]) -> Bodies:
+        """The bodies that their fits started from."""
+        return _bodies(self.start_pose, self.start_betas, self.start_camera, index)
+
     def save(self, path: Path) -> None:
         """Write an npz of plain arrays; the file appears whole or not at all."""
         with whole_file(path) as file:
@@ -98,3 +116,42 @@ class PersonResult:
             raise UserError(f"no such file: {path}") from None
         except (EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is not a result of `topo-adapt fit`: {error}") from None
+
+
+def _bodies(pose: Array, betas: Array, camera: Array, index: Sequence[int]) -> Bodies:
+    poses, shapes, cameras = (torch.from_numpy(part[list(index)]).float() for part in (pose, betas, camera))
+    return Bodies(rotvec_to_matrix(poses), shapes, WeakPerspective(cameras))
+
+
+def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> PersonResult:
+    """Collect the result of one person.
+
+    Args:
+        crops: N crops of one track, in order.
+        best: the body of each crop, and the start that it is compared with.
+        joints: (N, J, 3) joints of the bodies, metres in camera axes.
+    """
+    box = torch.tensor([crop.box for crop in crops], dtype=joints.dtype, device=joints.device)
+    size = len(crops[0].mask)
+    joints2d = crop_to_frame(project(joints, best.fitted.camera, size), box, size)
+
+    def array(value: Tensor) -> Array:
+        numbers: Array = value.detach().float().cpu().numpy()
+        return numbers
+
+    return PersonResult(
+        frame=np.array([crop.frame for crop in crops], np.int64),
+        box=array(box),
+        pose=array(best.fitted.pose),
+        betas=array(best.fitted.betas),
+        camera=array(best.fitted.camera.weak().parameters),
+        joints3d=array(joints),
+        joints2d=array(joints2d),
+        iou_before=array(best.before.iou),
+        iou_after=array(best.after.iou),
+        loss_before=array(best.before.topology),
+        loss_after=array(best.after.topology),
+        start_pose=array(best.start.pose),
+        start_betas=array(best.start.betas),
+        start_camera=array(best.start.camera.weak().parameters),
+    )

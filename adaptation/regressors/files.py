@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from adaptation.priors.latent import LATENT, LatentPosePrior
-from adaptation.regressors.hmr import Regressor
+from adaptation.regressors.hmr import ROTATION_NUMBERS, Regressor
 from adaptation.support.errors import UserError, reason
 from adaptation.support.files import whole_file
 
@@ -133,8 +133,10 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
     prior = None
     if numbers == LATENT + 6:
         prior = _prior(weights, path)
-    elif numbers != 144:
-        raise UserError(f"{path}: decpose must give 144 numbers (rotations) or {LATENT + 6} (latent), got {numbers}")
+    elif numbers != ROTATION_NUMBERS:
+        raise UserError(
+            f"{path}: decpose must give {ROTATION_NUMBERS} numbers (rotations) or {LATENT + 6} (latent), got {numbers}"
+        )
     for name, value in weights.items():
         if not torch.isfinite(value).all():
             raise UserError(f"{path}: {name} holds numbers that are not finite")

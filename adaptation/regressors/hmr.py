@@ -12,60 +12,24 @@ its head sees where the joints are and the features there, as integral regressio
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
-import roma
 import torch
 from torch import Tensor, nn
 
-from adaptation.bodies.body import Body, BodyOutput
-from adaptation.bodies.rotations import Layout, rot6d_to_matrix
+from adaptation.bodies.camera import WeakPerspective
+from adaptation.bodies.joint_sets import SMPL
+from adaptation.bodies.parameters import Bodies
+from adaptation.bodies.rotations import rot6d_to_matrix
+from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
+from adaptation.priors.latent import LATENT
+from adaptation.regressors.base import IMAGE_MEAN, IMAGE_STD, Prediction
 from adaptation.regressors.heatmaps import expected_places, heatmap_shares
 from adaptation.regressors.resnet import FeaturePyramid, ResNet
 
-LATENT = 32
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a regressor says about B crops.
-
-    Attributes:
-        rotations: (B, 24, 3, 3), joint 0 the global orientation in camera axes.
-        betas: (B, 10).
-        camera: (B, 3) weak perspective (s, tx, ty) over the crop.
-        latent: (B, 32) phi in [-1, 1], where the regressor has one.
-        heatmaps: (B, 24, H, W) logits of where the joints are, where the regressor has them.
-    """
-
-    rotations: Tensor
-    betas: Tensor
-    camera: Tensor
-    latent: Tensor | None = None
-    heatmaps: Tensor | None = None
-
-    def body(self, model: Body) -> BodyOutput:
-        """Vertices and joints of these bodies."""
-        return model(self.rotations, self.betas)
-
-    @property
-    def pose(self) -> Tensor:
-        """Axis-angle, (B, 24, 3), with no gradient worth taking: the sign is free at half a turn."""
-        return roma.rotmat_to_rotvec(self.rotations)
-
-
-class MeshNetwork(Protocol):
-    """Any network that can be adapted: RGB crops (B, 3, S, S) in [0, 1] to a `Prediction`."""
-
-    def __call__(self, images: Tensor) -> Prediction:
-        """Bodies and cameras of crops."""
-
-
 PoseDecoder = Callable[[Tensor], Tensor]
-"""phi (B, 32) to the rotations of joints 1 to 23, (B, 23, 3, 3)."""
+"""phi (B, 32) to the rotations of all joints but the root, (B, J - 1, 3, 3)."""
+ROTATION_NUMBERS = 6 * len(SMPL)
+"""Numbers of SPIN's pose: six per joint."""
 
 
 class Regressor(ResNet):
@@ -99,23 +63,23 @@ class Regressor(ResNet):
         super().__init__(blocks, width)
         self._decoder = (decoder,)  # in a tuple, so that a module is not registered as part of this one
         self.rounds = rounds
-        numbers = 24 * 6 if decoder is None else LATENT + 6
+        numbers = ROTATION_NUMBERS if decoder is None else LATENT + 6
         self.joints = JointFinder(self.channels[1:]) if heatmaps else None
         features = self.channels[-1] + (self.joints.features if self.joints else 0)
-        self.fc1 = nn.Linear(features + numbers + 13, hidden)
+        self.fc1 = nn.Linear(features + numbers + SHAPE_DIRECTIONS + 3, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
         self.decpose = nn.Linear(hidden, numbers)
-        self.decshape = nn.Linear(hidden, 10)
+        self.decshape = nn.Linear(hidden, SHAPE_DIRECTIONS)
         self.deccam = nn.Linear(hidden, 3)
         for layer in (self.decpose, self.decshape, self.deccam):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
         # An upright body that faces the camera: its y axis points up, the image's down.
         upright = torch.tensor([1.0, 0.0, 0.0, -1.0, 0.0, 0.0])
         identity = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
-        rest = identity.repeat(23) if decoder is None else torch.zeros(LATENT)
+        rest = identity.repeat(len(SMPL) - 1) if decoder is None else torch.zeros(LATENT)
         parts = (upright, rest) if decoder is None else (rest, upright)
         self.register_buffer("init_pose", torch.cat(parts)[None])
-        self.register_buffer("init_shape", torch.zeros(1, 10))
+        self.register_buffer("init_shape", torch.zeros(1, SHAPE_DIRECTIONS))
         self.register_buffer("init_cam", torch.tensor([[0.9, 0.0, 0.0]]))
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
@@ -139,10 +103,12 @@ class Regressor(ResNet):
             pose, betas, camera = pose + self.decpose(x), betas + self.decshape(x), camera + self.deccam(x)
         decoder = self.decoder
         if decoder is None:
-            return Prediction(rot6d_to_matrix(pose.view(count, 24, 6)), betas, camera, heatmaps=heatmaps)
+            rotations = rot6d_to_matrix(pose.view(count, -1, 6))
+            return Prediction(Bodies(rotations, betas, WeakPerspective(camera)), heatmaps=heatmaps)
         latent = torch.tanh(pose[:, :LATENT])
         whole = rot6d_to_matrix(pose[:, None, LATENT:])
-        return Prediction(torch.cat([whole, decoder(latent)], dim=1), betas, camera, latent, heatmaps)
+        rotations = torch.cat([whole, decoder(latent)], dim=1)
+        return Prediction(Bodies(rotations, betas, WeakPerspective(camera)), latent, heatmaps)
 
 
 class JointFinder(nn.Module):
@@ -161,12 +127,12 @@ class JointFinder(nn.Module):
     def __init__(self, stages: Sequence[int]) -> None:
         super().__init__()
         self.pyramid = FeaturePyramid(stages, self._PYRAMID)
-        self.maps = nn.Conv2d(self._PYRAMID, 24, 1)
+        self.maps = nn.Conv2d(self._PYRAMID, len(SMPL), 1)
         self.local = nn.Conv2d(self._PYRAMID, self._LOCAL, 1)
-        self.features = 24 * (2 + self._LOCAL)
+        self.features = len(SMPL) * (2 + self._LOCAL)
 
     def forward(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """What the stages give to logits (B, 24, H, W), and places and local features (B, features) in float32."""
+        """What the stages give to logits (B, J, H, W), and places and local features (B, features) in float32."""
         merged = self.pyramid(stages)
         logits, local = self.maps(merged).float(), self.local(merged).float()
         shares = heatmap_shares(logits)
@@ -175,53 +141,3 @@ class JointFinder(nn.Module):
             there = torch.einsum("bjhw,bchw->bjc", shares, local)
             places = expected_places(shares)
         return logits, torch.cat([places.flatten(1), there.flatten(1)], dim=1)
-
-
-PoseForm = Literal["matrix", "axis_angle", "rot6d"]
-
-
-def wrap(
-    network: nn.Module,
-    *,
-    pose: PoseForm = "matrix",
-    layout: Layout = "interleaved",
-    mean: Sequence[float] = IMAGE_MEAN,
-    std: Sequence[float] = IMAGE_STD,
-) -> nn.Module:
-    """A `MeshNetwork` of somebody's network that returns (pose, betas, camera), as HMR's and SPIN's do.
-
-    Args:
-        network: images (B, 3, S, S), normalised, to pose, betas (B, 10) and camera (B, 3) of weak perspective.
-        pose: what its pose is: "matrix" (B, 24, 3, 3), "axis_angle" (B, 72) or (B, 24, 3), or "rot6d" (B, 144).
-        layout: of "rot6d".
-        mean: subtracted from RGB in [0, 1] before the network sees it.
-        std: divided by.
-
-    Returns:
-        A module; ``network`` in it is the one given, whose weights are what training changes.
-    """
-    return _Wrapped(network, pose, layout, mean, std)
-
-
-class _Wrapped(nn.Module):
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self, network: nn.Module, pose: PoseForm, layout: Layout, mean: Sequence[float], std: Sequence[float]
-    ) -> None:
-        super().__init__()
-        self.network, self.pose, self.layout = network, pose, layout
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Prediction:
-        pose, betas, camera = self.network((images - self.mean) / self.std)[:3]
-        count = len(images)
-        if self.pose == "axis_angle":
-            rotations = roma.rotvec_to_rotmat(pose.reshape(count, 24, 3))
-        elif self.pose == "rot6d":
-            rotations = rot6d_to_matrix(pose.reshape(count, 24, 6), self.layout)
-        else:
-            rotations = pose.reshape(count, 24, 3, 3)
-        return Prediction(rotations, betas, camera)

@@ -1,23 +1,14 @@
-"""What a step of every training program does: the rate it has reached, the precision it computes in, its norms."""
+"""How networks are run: memory layout, precision, statistics of batch norms."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from adaptation.regressors.hmr import Prediction
-
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-Norm = Literal["frozen", "target"]
-
-
-def warm_cosine(step: int, steps: int, rise: int) -> float:
-    """Share of the highest rate at a step: a linear rise of ``rise`` steps under a cosine that ends at zero."""
-    return min(1.0, (step + 1) / max(rise, 1)) * 0.5 * (1 + math.cos(math.pi * step / steps))
+from adaptation.regressors.base import Prediction
+from adaptation.regressors.modes import Norm, Precision
 
 
 def channels_last(network: nn.Module) -> None:

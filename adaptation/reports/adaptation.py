@@ -12,18 +12,19 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from adaptation.adapting.algorithm1 import AdaptSettings
-from adaptation.bodies.body import JOINT_NAMES, Body
-from adaptation.commands.doctor import versions
-from adaptation.data.samples import MASK_KINDS, Domain, MaskKind
-from adaptation.evaluation.metrics import LSP_JOINTS, pa_mpjpe
+from adaptation.adapting.settings import AdaptSettings
+from adaptation.bodies.body import Body
+from adaptation.bodies.joint_sets import LSP_JOINTS, SMPL
+from adaptation.bodies.parameters import Bodies
+from adaptation.data.samples import MASK_KINDS, MaskKind, Samples
+from adaptation.evaluation.metrics import pa_mpjpe
 from adaptation.evaluation.scores import PROTOCOL, Scores
-from adaptation.fitting.fitter import BodyParameters, Evaluation, Fitter
-from adaptation.losses.supervision import truth_of
+from adaptation.fitting.silhouette_fitter import Evaluation, SilhouetteFitter
 from adaptation.reports.fits import TILE, ReportTable, body_pixels, draw_over, draw_turned
 from adaptation.reports.page import write_page
 from adaptation.support import drawing as overlay
 from adaptation.support.drawing import AFTER, BEFORE, Image
+from adaptation.support.versions import versions
 
 Array = npt.NDArray[np.float32]
 
@@ -42,7 +43,7 @@ class Seen:
         pa_mpjpe: (N,) millimetres, or None where there are no labels.
     """
 
-    bodies: BodyParameters
+    bodies: Bodies
     iou: Array
     topology: Array
     pa_mpjpe: Array | None
@@ -120,63 +121,76 @@ class AdaptationReport:
     versions: Sequence[tuple[str, str]]
 
 
-def build_adaptation_report(
-    *,
-    target: str,
-    model: str,
-    domain: Domain,
-    adapt: AdaptSettings,
-    before: nn.Module,
-    after: nn.Module,
-    fitter: Fitter,
-    curve: Mapping[str, Sequence[float]],
-    scores: tuple[Scores, Scores] | None,
-    measured: str,
-    settings: Mapping[str, Any],
-    command: str,
-) -> AdaptationReport:
-    """Look at a target with the network as it was and as it is, and make the pictures.
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """An adaptation that has ended.
 
-    Args:
-        target: its name.
+    Attributes:
+        target: name of the target.
         model: name of the network that was adapted.
-        domain: the target's crops.
-        adapt: what it was adapted with.
-        before: the network as it was.
-        after: the network adapted.
-        fitter: with the body that is drawn, on the networks' device.
-        curve: step, iou and topology of the looks at crops set aside.
+        samples: the target's crops.
+        settings: of the adaptation.
+        before: the network before it.
+        after: the network after it.
+        curve: step, iou and topology of the checks on held-out crops.
         scores: errors before and after, or None where nothing is labelled.
         measured: name of the set that they were measured on.
-        settings: everything that the result depends on.
+        described: everything that the result depends on.
         command: how to get this result again.
     """
-    masks = adapt.masks
-    usable = np.flatnonzero([bool(domain.masks[i, MASK_KINDS.index(masks)].any()) for i in range(len(domain))])
+
+    target: str
+    model: str
+    samples: Samples
+    settings: AdaptSettings
+    before: nn.Module
+    after: nn.Module
+    curve: Mapping[str, Sequence[float]]
+    scores: tuple[Scores, Scores] | None
+    measured: str
+    described: Mapping[str, Any]
+    command: str
+
+
+def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> AdaptationReport:
+    """Run both networks on the target and make the pictures.
+
+    Args:
+        adapted: the adaptation.
+        fitter: with the body that is drawn, on the networks' device.
+    """
+    samples, masks, scores = adapted.samples, adapted.settings.masks, adapted.scores
+    usable = np.flatnonzero([bool(_mask(samples, i, masks).any()) for i in range(len(samples))])
     index = usable[np.linspace(0, len(usable) - 1, min(_MOST, len(usable))).round().astype(np.int64)]
-    looks = [see(network, domain, index, fitter, masks) for network in (before, after)]
-    judged_on = "crops set aside" if len(np.unique(domain.clip)) > 1 else "crops learnt from"
-    points = {name: np.asarray(values, np.float32) for name, values in curve.items()}
+    before, after = (see(network, samples, index, fitter, masks) for network in (adapted.before, adapted.after))
+    judged_on = "held-out crops" if len(np.unique(samples.sequences)) > 1 else "training crops"
+    points = {name: np.asarray(values, np.float32) for name, values in adapted.curve.items()}
     kept = int(points["iou"].argmax())
-    tables = [_agreement_table(*looks)]
+    tables = [_agreement_table(before, after)]
     if scores is not None:
-        tables.append(_error_table(*scores, measured))
+        tables.append(_error_table(*scores, adapted.measured))
     return AdaptationReport(
-        title=f"Adaptation to {target}",
-        source=f"{model} on {len(domain):,} crops of {domain.size} pixels, from {_evidence(adapt)}",
-        summary=_summary(*looks, judged_on, points, kept, scores),
+        title=f"Adaptation to {adapted.target}",
+        source=f"{adapted.model} on {len(samples):,} crops of {samples.size} pixels, "
+        f"from {_evidence(adapted.settings)}",
+        summary=_summary(before, after, judged_on, points, kept, scores),
         judged_on=judged_on,
         curve=points,
         kept=kept,
         tables=tables,
-        before=looks[0],
-        after=looks[1],
-        gallery=_gallery(domain, index, masks, *looks, fitter.body.cpu()),
+        before=before,
+        after=after,
+        gallery=_gallery(samples, index, masks, before, after, fitter.body.cpu()),
         joints=[] if scores is None else _joint_errors(*scores),
-        settings=list(_flat(settings)),
-        command=command,
+        settings=list(_flat(adapted.described)),
+        command=adapted.command,
         versions=versions(),
     )
+
+
+def _mask(samples: Samples, crop: int, masks: MaskKind) -> npt.NDArray[np.uint8]:
+    assert samples.masks is not None  # an adaptation needs them
+    return np.asarray(samples.masks[crop, MASK_KINDS.index(masks)])
 
 
 def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
@@ -197,25 +211,29 @@ def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
 
 @torch.no_grad()
 def see(
-    network: nn.Module, domain: Domain, index: npt.NDArray[np.int64], fitter: Fitter, masks: MaskKind, batch: int = 64
+    network: nn.Module,
+    samples: Samples,
+    index: npt.NDArray[np.int64],
+    fitter: SilhouetteFitter,
+    masks: MaskKind,
+    batch: int = 64,
 ) -> Seen:
-    """What a network says about the crops of an index (N,)."""
+    """What a network predicts for the crops of an index (N,)."""
     device = fitter.body.faces.device
     network = network.to(device).eval()
-    truth = truth_of(domain) if domain.pose is not None else None
+    truth = samples.bodies(fitter.body) if samples.labelled else None
     bodies, judged, errors = [], [], []
     for part in np.array_split(index, range(batch, len(index), batch)):
-        prediction = network(domain.image_batch(part, device))
-        found = BodyParameters(prediction.pose, prediction.betas, prediction.camera)
-        judged.append(fitter.evaluate(found, fitter.target(domain.mask_batch(part, masks, device))))
-        bodies.append(BodyParameters(found.pose.cpu(), found.betas.cpu(), found.camera.cpu()))
+        predicted = network(samples.image_batch(part, str(device))).bodies
+        judged.append(fitter.evaluate(predicted, fitter.target(samples.mask_batch(part, masks, str(device)))))
+        bodies.append(predicted.to("cpu"))
         if truth is not None:
-            wanted = truth.select(torch.from_numpy(part)).to(str(device))
-            joints = [fitter.body.joints(each.rotations, each.betas) for each in (prediction, wanted)]
+            known = truth.select(torch.from_numpy(part)).to(device)
+            joints = [fitter.body.joints(each.rotations, each.betas) for each in (predicted, known)]
             errors.append(pa_mpjpe(*joints))
     whole = Evaluation.cat(judged)
     return Seen(
-        bodies=BodyParameters.cat(bodies),
+        bodies=Bodies.cat(bodies),
         iou=whole.iou.cpu().numpy(),
         topology=whole.topology.cpu().numpy(),
         pa_mpjpe=torch.cat(errors).cpu().numpy() if errors else None,
@@ -294,21 +312,21 @@ def _joint_errors(before: Scores, after: Scores) -> list[JointError]:
     means = [each.joints.mean(axis=0) for each in (before, after)]
     return [
         JointError(name.replace("_", " "), float(means[0][joint]), float(means[1][joint]), joint in LSP_JOINTS)
-        for joint, name in enumerate(JOINT_NAMES)
+        for joint, name in enumerate(SMPL.joints)
     ]
 
 
 def _gallery(
-    domain: Domain, index: npt.NDArray[np.int64], masks: MaskKind, before: Seen, after: Seen, body: Body
+    samples: Samples, index: npt.NDArray[np.int64], masks: MaskKind, before: Seen, after: Seen, body: Body
 ) -> list[GalleryRow]:
     """Crops from the one whose IoU fell most to the one whose rose most, evenly spread in that order."""
     order = np.argsort(after.iou - before.iou, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(GALLERY, len(order))).round().astype(int)].tolist()
-    return gallery_rows(domain, index, chosen, masks, before, after, body)
+    return gallery_rows(samples, index, chosen, masks, before, after, body)
 
 
 def gallery_rows(
-    domain: Domain,
+    samples: Samples,
     index: npt.NDArray[np.int64],
     chosen: Sequence[int],
     masks: MaskKind,
@@ -319,7 +337,7 @@ def gallery_rows(
     """Pictures of some crops.
 
     Args:
-        domain: of the crops.
+        samples: of the crops.
         index: (N,) those that were seen.
         chosen: places in the index.
         masks: which are shown.
@@ -327,16 +345,14 @@ def gallery_rows(
         after: and with the adapted one.
         body: that is drawn.
     """
-    zoom = TILE / domain.size
-    pixels = [
-        body_pixels(body, b.pose.numpy(), b.betas.numpy(), b.camera.numpy(), chosen, domain.size) * zoom
-        for b in (before.bodies, after.bodies)
-    ]
+    zoom = TILE / samples.size
+    places = torch.tensor(chosen)
+    pixels = [body_pixels(body, seen.bodies.select(places), samples.size) * zoom for seen in (before, after)]
     rows = []
     for row, place in enumerate(chosen):
         crop = int(index[place])
-        mask = np.asarray(domain.masks[crop, MASK_KINDS.index(masks)])
-        image = overlay.enlarge(np.asarray(domain.images[crop]), TILE)
+        mask = _mask(samples, crop, masks)
+        image = overlay.enlarge(np.asarray(samples.images[crop]), TILE)
         errors = None
         if before.pa_mpjpe is not None and after.pa_mpjpe is not None:
             errors = float(before.pa_mpjpe[place]), float(after.pa_mpjpe[place])

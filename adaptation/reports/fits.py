@@ -16,11 +16,13 @@ from torch import Tensor
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import project
+from adaptation.bodies.parameters import Bodies
 from adaptation.recording.crops import Crop
 from adaptation.recording.results import PersonResult
 from adaptation.reports.page import write_page
 from adaptation.support import drawing as overlay
 from adaptation.support.drawing import AFTER, BACKDROP, BEFORE, PALETTE, Image
+from adaptation.support.versions import versions
 from topokernels import d2t, s2d
 
 TILE = 224  # pixels of an embedded picture of a body; shown smaller
@@ -93,65 +95,66 @@ class ReportTable:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Heading:
+    """What a report says beside the results themselves.
+
+    Attributes:
+        title: heading of the page.
+        source: what was processed.
+        command: how to get this result again.
+        tables: measured results.
+        notes: rejected frames and other remarks.
+    """
+
+    title: str
+    source: str
+    command: str = ""
+    tables: Sequence[ReportTable] = ()
+    notes: Sequence[str] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """Everything the page shows.
 
     Attributes:
-        title: heading of the page.
-        source: what was processed, such as the path of a video.
+        heading: texts and tables.
         summary: label and value of the figures at the top.
         overview: a frame with the fitted bodies drawn in, shown at the top, or None.
-        overview_input: the same frame without them, shown beside it, or None.
+        overview_input: the same frame without them, shown next to it, or None.
         overview_caption: a line under the pictures.
         people: one section each.
-        tables: measured results, may be empty.
-        notes: rejected frames and other remarks.
-        command: how to get this result again; may be empty.
         versions: name and version of what was used.
     """
 
-    title: str
-    source: str
+    heading: Heading
     summary: Sequence[tuple[str, str]]
     overview: Image | None
     overview_input: Image | None
     overview_caption: str
     people: Sequence[ReportPerson]
-    tables: Sequence[ReportTable]
-    notes: Sequence[str]
-    command: str
     versions: Sequence[tuple[str, str]]
 
 
 def build_report(
-    *,
-    title: str,
-    source: str,
+    heading: Heading,
     body: Body,
     people: Sequence[tuple[PersonResult, Sequence[Crop]]],
     frame_image: Callable[[int], Image] | None = None,
-    tables: Sequence[ReportTable] = (),
-    notes: Sequence[str] = (),
-    command: str = "",
-    versions: Sequence[tuple[str, str]] = (),
+    *,
     rows_per_person: int = 6,
     max_rows: int = 150,
 ) -> Report:
     """Make the pictures of a report from what the pipeline has.
 
     Args:
-        title: heading.
-        source: what was processed.
+        heading: texts and tables.
         body: the model the results were fitted with, on the CPU.
         people: results, each with the crops it was fitted to (found by their frame numbers).
         frame_image: returns the RGB frame of a number, for the overview; without it there is none.
-        tables: measured results.
-        notes: rejected frames and other remarks.
-        command: how to get this result again.
-        versions: names and versions.
         rows_per_person: frames shown of each person, evenly spread over the person's frames.
-        max_rows: frames shown of all people together; of many people each has fewer, at least one.
+        max_rows: frames shown of all people together; with many people each has fewer, at least one.
 
     Returns:
         The report, ready for :func:`write_report`.
@@ -170,17 +173,13 @@ def build_report(
         overview = draw_overview(overview_input, number, body, tracked)
         caption = f"Frame {number}, and the bodies fitted to it with the numbers of their tracks."
     return Report(
-        title=title,
-        source=source,
+        heading=heading,
         summary=summarise([result for result, _ in fitted]),
         overview=overview,
         overview_input=overview_input,
         overview_caption=caption,
         people=report_people,
-        tables=tables,
-        notes=notes,
-        command=command,
-        versions=versions,
+        versions=versions(),
     )
 
 
@@ -243,7 +242,7 @@ def draw_overview(
     for order, (track, result) in enumerate(people):
         for index in np.flatnonzero(result.frame == frame).tolist():
             box = result.box[index]
-            pixels = body_pixels(body, result.pose, result.betas, result.camera, [index], float(box[2]))[0]
+            pixels = body_pixels(body, result.bodies([index]), float(box[2]))[0]
             pixels[:, :2] += torch.as_tensor(box[:2])
             shown.append((float(pixels[:, 1].max()), order, track, pixels * scale))
     # Whoever stands lower in the image is nearer to the camera, and drawn last.
@@ -279,8 +278,8 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
     masks = torch.from_numpy(np.stack([crop.mask for crop in shown])).float()[:, None]
     distances = s2d(masks)
     skeletons = d2t(distances, masks)
-    before = body_pixels(body, result.start_pose, result.start_betas, result.start_camera, chosen, size)
-    after = body_pixels(body, result.pose, result.betas, result.camera, chosen, size)
+    before = body_pixels(body, result.starts(chosen), size)
+    after = body_pixels(body, result.bodies(chosen), size)
     zoom = TILE / size
     rows = []
     for row, (index, crop) in enumerate(zip(chosen, shown, strict=True)):
@@ -307,19 +306,12 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
 
 
 @torch.no_grad()
-def body_pixels(
-    body: Body,
-    pose: np.ndarray,
-    betas: np.ndarray,
-    camera: np.ndarray,
-    index: Sequence[int],
-    size: float,
-) -> Tensor:
-    """Vertices (N, V, 3) of some frames in pixels of crops of a size, with depth in pixels."""
-    poses, shapes, cameras = (torch.from_numpy(part[list(index)]).float() for part in (pose, betas, camera))
-    vertices = body(poses, shapes).vertices
-    depth = vertices[..., 2:] * cameras[:, None, :1] * (size / 2)
-    return torch.cat([project(vertices, cameras, 2) * (size / 2), depth], dim=-1)
+def body_pixels(body: Body, bodies: Bodies, size: float) -> Tensor:
+    """Vertices (N, V, 3) of N bodies in pixels of crops of a size, with depth in pixels."""
+    vertices = body(bodies.rotations, bodies.betas).vertices
+    depth = vertices[..., 2:] * bodies.camera.scale[:, None] * (size / 2)
+    # Crops may have a fractional size in frame pixels; cameras know whole ones.
+    return torch.cat([project(vertices, bodies.camera, 2) * (size / 2), depth], dim=-1)
 
 
 def draw_over(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:

@@ -2,26 +2,79 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from adaptation.support.errors import UserError
 
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must not exist yet.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+Name = TypeVar("Name", bound=str)
+
+BodyFile = Annotated[
+    Path | None, typer.Option("--body", help="Body model: SMPL .pkl or .npz. Default: the free body that ships.")
+]
+Crops = Annotated[Path, typer.Argument(help="Folder of crops, as `topo-adapt domain` makes them.")]
+CropSize = Annotated[
+    int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the model takes, pixels.")
+]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
-Prior = Annotated[str, typer.Option("--prior", help="Of poses: gaussian, latent, or a file of `topo-adapt prior`.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of everything random.")]
+Every = Annotated[int, typer.Option("--every", min=1, help="Use one frame in this many of a recording.")]
+FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
+Loss = Annotated[
+    str,
+    typer.Option(
+        "--loss", help="Silhouette loss: b1 (pixels), b2 (L_S), b3 (L_S, skeleton pixels) or ours (L_S, L_T, bones)."
+    ),
+]
+MaskFolder = Annotated[
+    Path | None, typer.Option("--masks", help="Folder of PNG masks, 0 and 255, instead of background subtraction.")
+]
+Mirror = Annotated[
+    bool, typer.Option("--mirror", help="Predict on mirror images too and average both: takes twice the time.")
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="Regressor: a file of weights with SPIN's keys (.safetensors, .pt), package.module:function, "
+        "or small, which ships.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; it must not exist yet.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="float32, or bfloat16: half the time on processors that have it.")
+]
+PresetOption = Annotated[
+    str, typer.Option("--preset", help="Sizes and settings: tiny (seconds), small (two CPU cores) or paper (GPU).")
+]
+Prior = Annotated[
+    str, typer.Option("--prior", help="Pose prior: gaussian, latent, or a file written by `topo-adapt prior`.")
+]
+Recording = Annotated[Path, typer.Argument(help="Video file, or folder of frames, of a camera that stands still.")]
+Renderer = Annotated[str, typer.Option("--renderer", help="topokernels, or pytorch3d if it is installed.")]
+RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a stopped run in it is resumed.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of all random numbers.")]
+Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps of a fit.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: all.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that render synthetic crops.")]
 
 
-def choice(option: str, value: str, allowed: tuple[str, ...]) -> str:
-    """The value of an option, which must be one of those allowed.
+def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
+    """Return the value of an option, which must be one of those allowed.
 
     Raises:
         UserError: it is not.
     """
-    if value not in allowed:
-        raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
-    return value
+    for name in allowed:
+        if value == name:
+            return name
+    raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def command_line() -> str:
+    """The command that runs, to be shown with its results."""
+    return shlex.join(["topo-adapt", *sys.argv[1:]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import cv2
 import torch
 
 from adaptation.support.errors import UserError
@@ -21,3 +22,10 @@ def usable_device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def use_threads(count: int | None) -> None:
+    """Limit the CPU threads of torch and OpenCV; None leaves them as they are."""
+    if count:
+        torch.set_num_threads(count)
+        cv2.setNumThreads(count)

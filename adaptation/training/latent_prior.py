@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import roma
@@ -15,37 +14,8 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.rotations import angle_between
 from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.priors.latent import LATENT, Discriminators, LatentPosePrior, least_squares
-
-
-@dataclass(frozen=True)
-class PriorSettings:
-    """How the prior is trained.
-
-    Attributes:
-        steps: of Adam, with cosine decay to zero.
-        batch: poses per step.
-        rate: learning rate.
-        hidden: units of the hidden layers.
-        position_weight: of joint positions, per metre squared, beside squared rotation differences.
-        spread_weight: of the distance from the batch's phi to uniform noise, `sliced_wasserstein`. The judge alone
-            leaves gaps between the phi of usual poses: after 6,000 steps the Gaussian energy of random phi is 664
-            without this term and 90 with it, that of held-out poses 45.
-        directions: on which phi are projected for it.
-        latent_weight: of the encoder's part in fooling the judge of phi.
-        pose_weight: of the decoder's part in fooling the judge of poses.
-        seed: of everything random.
-    """
-
-    steps: int = 12000
-    batch: int = 512
-    rate: float = 1e-3
-    hidden: int = 384
-    position_weight: float = 100.0
-    spread_weight: float = 20.0
-    directions: int = 64
-    latent_weight: float = 0.02
-    pose_weight: float = 0.01
-    seed: int = 0
+from adaptation.training.loop import PlainProgram, Report, Schedule, train
+from adaptation.training.settings import PriorSettings
 
 
 @dataclass(frozen=True)
@@ -69,46 +39,46 @@ class PriorFigures:
 
 
 def train_prior(
-    poses: Tensor, settings: PriorSettings, *, progress: Callable[[int], None] | None = None
+    poses: Tensor, settings: PriorSettings, body: Body, *, progress: Report | None = None
 ) -> LatentPosePrior:
-    """Train on poses (N, 24, 3) axis-angle, joint 0 ignored."""
+    """Train on poses (N, J, 3) axis-angle, joint 0 ignored; a body says where they put its joints."""
     torch.manual_seed(settings.seed)
-    body = Body.free()
-    prior, judges = LatentPosePrior(settings.hidden), Discriminators()
-    rotations = roma.rotvec_to_rotmat(poses[:, 1:])
-    optimizer = torch.optim.Adam(prior.parameters(), settings.rate)
-    opponent = torch.optim.Adam(judges.parameters(), settings.rate)
-    decay = [torch.optim.lr_scheduler.CosineAnnealingLR(o, settings.steps) for o in (optimizer, opponent)]
-    for _ in range(settings.steps):
-        real = rotations[torch.randint(len(rotations), (settings.batch,))]
-        noise = 2 * torch.rand(settings.batch, LATENT) - 1
+    program = _PriorTraining(roma.rotvec_to_rotmat(poses[:, 1:]), settings, body)
+    train(program, Schedule(settings.steps, settings.rate), progress=progress)
+    return program.network.frozen()
 
+
+class _PriorTraining(PlainProgram):
+    """One step of the auto-encoder and one of its judges, from the same samples."""
+
+    network: LatentPosePrior
+
+    def __init__(self, rotations: Tensor, settings: PriorSettings, body: Body) -> None:
+        self._rotations, self._settings, self._body = rotations, settings, body
+        self.network, self._judges = LatentPosePrior(settings.hidden), Discriminators()
+        self.optimizers = {
+            "prior": torch.optim.Adam(self.network.parameters(), settings.rate),
+            "judges": torch.optim.Adam(self._judges.parameters(), settings.rate),
+        }
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        settings, prior, judges = self._settings, self.network, self._judges
+        real = self._rotations[torch.randint(len(self._rotations), (settings.batch,))]
+        noise = 2 * torch.rand(settings.batch, LATENT) - 1
         phi = prior.encode(real)
         again, made = prior.decode(phi), prior.decode(noise)
         loss = (again - real).square().sum((-2, -1)).mean()
-        loss = loss + settings.position_weight * _position_error(body, again, real).square().sum(-1).mean()
-        spread = sliced_wasserstein(phi, noise, settings.directions)
-        loss = loss + settings.spread_weight * spread
+        loss = loss + settings.position_weight * _position_error(self._body, again, real).square().sum(-1).mean()
+        loss = loss + settings.spread_weight * sliced_wasserstein(phi, noise, settings.directions)
         loss = loss + settings.latent_weight * least_squares(judges.judge_latent(phi), 1.0)
         loss = loss + settings.pose_weight * least_squares(judges.judge_pose(made), 1.0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
         judged = (
             least_squares(judges.judge_latent(noise), 1.0)
             + least_squares(judges.judge_latent(phi.detach()), 0.0)
             + least_squares(judges.judge_pose(real), 1.0)
             + least_squares(judges.judge_pose(made.detach()), 0.0)
         )
-        opponent.zero_grad()
-        judged.backward()
-        opponent.step()
-        for schedule in decay:
-            schedule.step()
-        if progress:
-            progress(1)
-    return prior.frozen()
+        return {"prior": loss, "judges": judged}
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, directions: int) -> Tensor:
@@ -122,9 +92,9 @@ def sliced_wasserstein(first: Tensor, second: Tensor, directions: int) -> Tensor
 
 
 @torch.no_grad()
-def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor) -> PriorFigures:
-    """Figures of a prior, from the poses it was trained on and others, (N, 24, 3) each."""
-    body, gaussian = Body.free(), GaussianPosePrior.fit(training)
+def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor, body: Body) -> PriorFigures:
+    """Figures of a prior, from the poses it was trained on and others, (N, J, 3) each."""
+    gaussian = GaussianPosePrior.fit(training)
     real = roma.rotvec_to_rotmat(held_out[:, 1:])
     phi = prior.encode(real)
     again = prior.decode(phi)
@@ -145,7 +115,7 @@ def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor) ->
 
 
 def _position_error(body: Body, first: Tensor, second: Tensor) -> Tensor:
-    """Differences (B, 24, 3) in metres between the joints of two sets of rotations (B, 23, 3, 3)."""
+    """Differences (B, J, 3) in metres between the joints of two sets of rotations (B, J - 1, 3, 3)."""
     root = torch.eye(3).expand(len(first), 1, 3, 3)
-    betas = torch.zeros(len(first), 10)
+    betas = body.mean_shape(len(first))
     return body.joints(torch.cat([root, first], 1), betas) - body.joints(torch.cat([root, second], 1), betas)

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch import nn
+from torch import Tensor
 
 from adaptation.support.errors import Interrupted, UserError, reason
 from adaptation.support.files import MARKER, partial_prefix, whole_file, writing
@@ -32,25 +32,36 @@ State = dict[str, Any]
 class Run:
     """A folder with settings.json, state.pt, and TensorBoard's events.
 
+    Nothing is written before `open`, so that whatever is wrong with the data can be said first.
+
     Args:
-        folder: made where it does not exist. A run with equal settings in it is continued.
+        folder: made where it does not exist. A run with equal settings in it is resumed.
         settings: everything that the result depends on, that of the training under one of `KINDS`.
         overwrite: start anew whatever is there.
-
-    Raises:
-        UserError: the folder holds something else, or a run with other settings; the message names them.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
         self.folder = folder
+        self._settings, self._overwrite = settings, overwrite
+        self._curves: _Curves | None = None
+
+    def open(self) -> None:
+        """Take the folder.
+
+        Raises:
+            UserError: it holds something else, or a run with other settings; the message names them.
+        """
         if is_first():  # the others would find what it is just writing
-            claim(folder, settings, overwrite=overwrite)
+            claim(self.folder, self._settings, overwrite=self._overwrite)
         if dist.is_initialized():
             dist.barrier()
-        self._curves = _Curves(folder) if is_first() else None
+        self._curves = _Curves(self.folder) if is_first() else None
 
-    def load(self, network: nn.Module) -> State | None:
+    def load(self, network: Mapping[str, Tensor]) -> State | None:
         """The state of the last save, or None for a fresh run.
+
+        Args:
+            network: weights of the network that is to continue, which the saved ones must fit.
 
         Raises:
             UserError: the file is damaged, or its ``network`` is another one than this.
@@ -59,7 +70,7 @@ class Run:
         if not path.exists():
             return None
         state = load_state(path)
-        saved, own = ({n: v.shape for n, v in weights.items()} for weights in (state["network"], network.state_dict()))
+        saved, own = ({n: v.shape for n, v in weights.items()} for weights in (state["network"], network))
         if saved != own:
             raise UserError(f"{path} is of another network; choose another folder, or start anew with --overwrite")
         return state
@@ -146,7 +157,7 @@ def claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None
     """Make a folder that of a run with these settings, of which there is one named in `KINDS`.
 
     Raises:
-        UserError: as `Run`.
+        UserError: as `Run.open`.
     """
     text = json.dumps(settings, indent=2, sort_keys=True, default=str)
     marker = folder / MARKER

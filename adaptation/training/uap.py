@@ -7,88 +7,77 @@ than the one it is tried on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptation.data.samples import Domain
+from adaptation.data.samples import Samples
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
+from adaptation.training.loop import PlainProgram, Report, Schedule, train
 from adaptation.training.processes import batch_of
-
-
-@dataclass(frozen=True)
-class UapSettings:
-    """How it is crafted.
-
-    Attributes:
-        strength: largest change of a pixel, in 255ths.
-        steps: of Adam.
-        batch: images per step.
-        rate: learning rate in 255ths, 0.1 in GD-UAP's code.
-        seed: of everything random.
-    """
-
-    strength: float = 8.0
-    steps: int = 400
-    batch: int = 32
-    rate: float = 0.1
-    seed: int = 0
+from adaptation.training.settings import UapSettings
 
 
 def craft(
-    network: nn.Module,
-    images: Domain,
-    settings: UapSettings,
-    *,
-    device: str = "cpu",
-    progress: Callable[[int], None] | None = None,
+    network: nn.Module, samples: Samples, settings: UapSettings, *, device: str = "cpu", progress: Report | None = None
 ) -> Tensor:
     """Craft a perturbation (3, S, S) in the units of images in [0, 1].
 
     Raises:
         UserError: the network has no convolutions.
     """
-    network = network.to(device).eval().requires_grad_(False)
-    sizes: list[Tensor] = []
-    hooks = [
-        module.register_forward_hook(lambda _module, _input, output: sizes.append(output.square().mean()))
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-    if not hooks:
-        raise UserError("this network has no convolutions, which the perturbation is crafted on")
-    limit = settings.strength / 255
-    generator = torch.Generator().manual_seed(settings.seed)
-    start = limit * (2 * torch.rand(3, images.size, images.size, generator=generator) - 1)
-    delta = start.to(device).requires_grad_()
-    optimizer = torch.optim.Adam([delta], settings.rate / 255)
-    before = start
-    for step in range(settings.steps):
-        sizes.clear()
-        index = batch_of(step, settings.batch, len(images), settings.seed)
-        network((images.image_batch(index.numpy(), device) + delta).clamp(0, 1))
-        loss = -torch.stack(sizes).log().sum() / 2
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        with torch.no_grad():
-            delta.clamp_(-limit, limit)
-            # Where nearly all of it is at the limit it no longer moves: GD-UAP halves it then.
-            if step % 100 == 99:
-                saturated = float((delta.abs() >= limit).float().mean())
-                if saturated > 0.5 and float((delta.cpu() - before).abs().mean()) < 1e-5:
-                    delta.mul_(0.5)
-                before = delta.detach().cpu().clone()
-        if progress:
-            progress(1)
-    for hook in hooks:
-        hook.remove()
-    return delta.detach().cpu()
+    program = _Crafting(network.to(device).eval().requires_grad_(False), samples, settings, device)
+    try:
+        train(program, Schedule(settings.steps, settings.rate / 255, decay=False), progress=progress)
+    finally:
+        program.close()
+    return program.delta.detach().cpu()
+
+
+class _Crafting(PlainProgram):
+    """Drives the mean squared activation of every convolution up, by one perturbation for all images."""
+
+    def __init__(self, network: nn.Module, samples: Samples, settings: UapSettings, device: str) -> None:
+        self.network, self._samples, self._settings, self._device = network, samples, settings, device
+        self._activations: list[Tensor] = []
+        self._hooks = [
+            module.register_forward_hook(lambda _m, _input, output: self._activations.append(output.square().mean()))
+            for module in network.modules()
+            if isinstance(module, nn.Conv2d)
+        ]
+        if not self._hooks:
+            raise UserError("this network has no convolutions, which the perturbation is crafted on")
+        self._limit = settings.strength / 255
+        generator = torch.Generator().manual_seed(settings.seed)
+        self._before = self._limit * (2 * torch.rand(3, samples.size, samples.size, generator=generator) - 1)
+        self.delta = self._before.to(device).requires_grad_()
+        self.optimizers = {"delta": torch.optim.Adam([self.delta], settings.rate / 255)}
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        self._activations.clear()
+        index = batch_of(step, self._settings.batch, len(self._samples), self._settings.seed)
+        self.network((self._samples.image_batch(index.numpy(), self._device) + self.delta).clamp(0, 1))
+        return {"delta": -torch.stack(self._activations).log().sum() / 2}
+
+    @torch.no_grad()
+    def after(self, step: int) -> None:
+        """Keep the perturbation within its strength."""
+        self.delta.clamp_(-self._limit, self._limit)
+        if step % 100 < 99:
+            return
+        # Where nearly all of it is at the limit it no longer moves: GD-UAP halves it then.
+        saturated = float((self.delta.abs() >= self._limit).float().mean())
+        if saturated > 0.5 and float((self.delta.cpu() - self._before).abs().mean()) < 1e-5:
+            self.delta.mul_(0.5)
+        self._before = self.delta.detach().cpu().clone()
+
+    def close(self) -> None:
+        """Take the hooks off the network."""
+        for hook in self._hooks:
+            hook.remove()
 
 
 def save_perturbation(path: Path, delta: Tensor) -> None:

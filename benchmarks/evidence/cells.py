@@ -11,22 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.adapting.algorithm1 import (
-    AdaptSettings,
-    adapt,
-    choose_teacher,
-    taught,
-    taught_if_near,
-    with_loss,
-)
+from adaptation.adapting.algorithm1 import adapt
 from adaptation.adapting.presets import preset
+from adaptation.adapting.settings import AdaptSettings, with_loss
+from adaptation.adapting.teacher import choose_teacher, taught, taught_if_near
 from adaptation.bodies.body import Body
 from adaptation.commands.training_programs import SHIFTS
-from adaptation.data.samples import Domain, Split
+from adaptation.data.samples import Domain
 from adaptation.evaluation.scores import Scores, evaluate
-from adaptation.losses.silhouettes import LOSS_NAMES, at_size
+from adaptation.losses.settings import LOSS_NAMES, at_size
 from adaptation.regressors.files import load_network
 from adaptation.support.workers import side_by_side
+from adaptation.synthetic.settings import Split
 from adaptation.training.runs import STATE
 from evidence.materials import Materials, Say, nothing
 

@@ -20,19 +20,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from adaptation.data.keypoints import KEYPOINT_JOINTS
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES
-from adaptation.data.keypoints import KEYPOINT_JOINTS, simulated_keypoints
 from adaptation.data.samples import Domain
+from adaptation.regressors.base import IMAGE_MEAN, IMAGE_STD
 from adaptation.regressors.heatmaps import heatmap_loss, heatmap_shares
-from adaptation.regressors.hmr import IMAGE_MEAN, IMAGE_STD
+from adaptation.regressors.modes import Precision
 from adaptation.regressors.resnet import FeaturePyramid, ResNet
-from adaptation.regressors.running import Precision, channels_last, run_in, warm_cosine
+from adaptation.regressors.running import channels_last, run_in
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
+from adaptation.synthetic.keypoints import simulated_keypoints
+from adaptation.training.loop import warm_cosine
 from adaptation.training.processes import batch_of
 from adaptation.training.warp import warp
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES, Body
 from adaptation.bodies.camera import project
+from adaptation.bodies.joint_sets import LSP_JOINTS
 from adaptation.bodies.renderer import exact_silhouette
 from adaptation.data.samples import MASK_KINDS, Domain
-from adaptation.evaluation.metrics import LSP_JOINTS, silhouette_iou, similarity_align
-from adaptation.fitting.fitter import BodyParameters
+from adaptation.evaluation.metrics import silhouette_iou, similarity_align
+from adaptation.fitting.variables import BodyParameters
 from adaptation.losses.supervision import truth_of
 from adaptation.regressors.files import load_network
 from adaptation.support.drawing import AFTER, BEFORE, PALETTE, enlarge

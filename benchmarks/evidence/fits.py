@@ -16,19 +16,25 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
+from adaptation.fitting.point_chamfer import PointFitter
 from torch import Tensor
 
 from adaptation.bodies.body import JOINT_NAMES, Body
 from adaptation.bodies.camera import fit_camera_to_bbox, project
+from adaptation.bodies.joint_sets import LSP_JOINTS
 from adaptation.bodies.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.bodies.renderer import exact_silhouette, make_renderer
-from adaptation.commands.fit_programs import SIZE, recording_settings
 from adaptation.data.samples import Domain, MaskKind
-from adaptation.evaluation.metrics import LSP_JOINTS, mpjpe, pa_mpjpe, silhouette_iou
-from adaptation.fitting.fitter import BodyParameters, FitSettings, Fitter
-from adaptation.fitting.point_chamfer import PointFitter
-from adaptation.losses.silhouettes import LossSettings, SilhouetteTarget
-from adaptation.priors.gaussian import GaussianPosePrior, PosePrior, pose_prior
+from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
+from adaptation.fitting.fitter import Fitter
+from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.variables import BodyParameters
+from adaptation.losses.settings import LossSettings
+from adaptation.losses.silhouettes import SilhouetteTarget
+from adaptation.priors.base import PosePrior
+from adaptation.priors.gaussian import GaussianPosePrior
+from adaptation.priors.named import pose_prior
+from adaptation.recording.options import SIZE, recording_settings
 from adaptation.support.workers import side_by_side
 from evidence.materials import Materials, Say, nothing
 from topokernels._registration import BackwardMode

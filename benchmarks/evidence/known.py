@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adaptation.data.samples import FILMS
 from adaptation.support.errors import UserError
+from adaptation.synthetic.domains import FILMS
 from evidence.cells import Cell, decide, settings_of
 from evidence.failures import FailureCell
 from evidence.fits import CONDITIONS, FitCell

@@ -15,14 +15,17 @@ import torch
 from adaptation.adapting.presets import PresetName, preset
 from adaptation.bodies.body import Body
 from adaptation.commands.training_programs import SHIFTS, shift_by_name, shift_domain
-from adaptation.data.samples import FAMILIES, FILMS, Domain, DomainSettings, Split, make_domain
+from adaptation.data.samples import Domain
 from adaptation.regressors.files import SHIPPED, LoadedNetwork, load_network
 from adaptation.regressors.hmr import Regressor
-from adaptation.regressors.running import Precision
+from adaptation.regressors.modes import Precision
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
+from adaptation.synthetic.domains import FAMILIES, FILMS, make_domain
+from adaptation.synthetic.settings import DomainSettings, Split
 from adaptation.training.pretrain import pretrain
-from adaptation.training.uap import UapSettings, craft, save_perturbation
+from adaptation.training.settings import UapSettings
+from adaptation.training.uap import craft, save_perturbation
 from evidence.detector import (
     DetectorSettings,
     KeypointDetector,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import project
-from adaptation.fitting.fitter import BodyParameters
+from adaptation.fitting.variables import BodyParameters
 from adaptation.support.drawing import Color, Image, draw_body
 from adaptation.support.files import whole_file
 

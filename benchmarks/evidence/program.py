@@ -14,7 +14,7 @@ import torch
 import typer
 from rich.console import Console
 
-from adaptation.regressors.running import PRECISIONS
+from adaptation.regressors.modes import PRECISIONS
 from adaptation.support.arguments import Device, choice
 from adaptation.support.devices import usable_device
 from adaptation.support.errors import UserError

@@ -11,17 +11,22 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from adaptation.adapting.algorithm1 import AdaptSettings, adapt, choose_teacher, split_by_clip
+from adaptation.adapting.algorithm1 import adapt
+from adaptation.adapting.judge import split_by_clip
 from adaptation.adapting.presets import preset
+from adaptation.adapting.settings import AdaptSettings
+from adaptation.adapting.teacher import choose_teacher
 from adaptation.bodies.body import Body
 from adaptation.commands.training_programs import find_crops
-from adaptation.data.samples import MARGIN, MASK_KINDS, Domain
+from adaptation.data.samples import MASK_KINDS, Domain
 from adaptation.recording.crop_samples import domain_of_crops
-from adaptation.recording.pipeline import FitOptions, make_fitter
+from adaptation.recording.options import FitOptions
+from adaptation.recording.pipeline import make_fitter
 from adaptation.recording.video import open_frames
 from adaptation.regressors.files import load_network
 from adaptation.reports.adaptation import Seen, see
 from adaptation.support.drawing import AFTER, BEFORE
+from adaptation.synthetic.domains import MARGIN
 from evidence.cells import Cell, settings_of
 from evidence.materials import Materials, Say
 from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet

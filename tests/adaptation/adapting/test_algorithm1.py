@@ -10,28 +10,25 @@ import torch
 from networks import tiny_network
 from torch import Tensor, nn
 
-from adaptation.adapting.algorithm1 import KEYPOINT_USES, AdaptSettings, adapt, choose_parameters, split_by_clip
+from adaptation.adapting.algorithm1 import adapt, choose_parameters
+from adaptation.adapting.judge import split_by_clip
+from adaptation.adapting.settings import KEYPOINT_USES, AdaptSettings
 from adaptation.adapting.teacher import Lesson, teach
 from adaptation.bodies.body import JOINT_NAMES, Body, mirror_pose
 from adaptation.bodies.camera import project
-from adaptation.data.keypoints import keypoint_loss, simulated_keypoints
 from adaptation.data.samples import Domain
 from adaptation.evaluation.scores import evaluate
-from adaptation.losses.silhouettes import LOSS_NAMES, LossSettings
-from adaptation.losses.supervision import (
-    SupervisionWeights,
-    Truth,
-    mirror,
-    parameter_distance,
-    supervision_loss,
-    truth_of,
-)
-from adaptation.regressors.hmr import Prediction
-from adaptation.regressors.running import Precision
+from adaptation.losses.keypoints import keypoint_loss
+from adaptation.losses.settings import LOSS_NAMES, LossSettings, SupervisionWeights
+from adaptation.losses.supervision import Truth, mirror, parameter_distance, supervision_loss, truth_of
+from adaptation.regressors.base import Prediction
+from adaptation.regressors.modes import Precision
 from adaptation.support.errors import UserError
-from adaptation.training.pretrain import PretrainSettings, augment, pretrain
+from adaptation.synthetic.keypoints import simulated_keypoints
+from adaptation.training.pretrain import augment, pretrain
 from adaptation.training.processes import batch_of
-from adaptation.training.uap import UapSettings, craft, load_perturbation, save_perturbation
+from adaptation.training.settings import PretrainSettings, UapSettings
+from adaptation.training.uap import craft, load_perturbation, save_perturbation
 
 PRETRAIN = PretrainSettings(steps=6, batch=8, save_every=2)
 ADAPT = AdaptSettings(steps=8, batch=4, fit_steps=2, check_every=2, rate=1e-3, masks="truth", teacher_weight=1.0)

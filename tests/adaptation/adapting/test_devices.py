@@ -12,12 +12,14 @@ from evidence.detector import DetectorSettings, detect, follow_norms, train_dete
 from networks import tiny_network
 
 from adaptation import cli
-from adaptation.adapting.algorithm1 import AdaptSettings, adapt
+from adaptation.adapting.algorithm1 import adapt
+from adaptation.adapting.settings import AdaptSettings
 from adaptation.bodies.body import Body
-from adaptation.data.keypoints import simulated_keypoints
 from adaptation.data.samples import Domain
 from adaptation.evaluation.scores import evaluate
-from adaptation.training.pretrain import PretrainSettings, pretrain
+from adaptation.synthetic.keypoints import simulated_keypoints
+from adaptation.training.pretrain import pretrain
+from adaptation.training.settings import PretrainSettings
 
 COMMANDS = {
     "pretrain": ["pretrain", "crops"],

@@ -13,7 +13,7 @@ from adaptation.bodies.body import Body
 from adaptation.data.samples import Domain
 from adaptation.evaluation.metrics import pa_mpjpe
 from adaptation.losses.supervision import Truth, mirror, truth_of
-from adaptation.regressors.hmr import Prediction
+from adaptation.regressors.base import Prediction
 from adaptation.regressors.mirrored import Mirrored
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from adaptation.bodies.body import Body
 from adaptation.commands.demo_program import DemoSettings, demo
-from adaptation.data.samples import DomainSettings, make_domain
 from adaptation.evaluation.scores import evaluate
 from adaptation.regressors.files import load_network
 from adaptation.support.errors import UserError
+from adaptation.synthetic.domains import make_domain
+from adaptation.synthetic.settings import DomainSettings
 
 
 def test_the_shipped_model_knows_people_it_has_not_seen(body: Body) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from adaptation.commands.doctor import examine, versions
+from adaptation.commands.doctor import examine
+from adaptation.support.versions import versions
 
 
 def shown(width: int = 300) -> str:

@@ -7,22 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from adaptation.data.keypoints import KEYPOINT_JOINTS
 
 from adaptation.bodies.body import JOINT_NAMES, Body
 from adaptation.bodies.camera import project
 from adaptation.commands.training_programs import read_keypoints, simulate_keypoints, write_pictures
-from adaptation.data.keypoints import (
-    KEYPOINT_JOINTS,
-    keypoint_loss,
-    keypoints_of,
-    read_openpose,
-    simulated_keypoints,
-    to_body_joints,
-)
+from adaptation.data.openpose import read_openpose, to_body_joints
 from adaptation.data.samples import Domain
+from adaptation.losses.keypoints import keypoint_loss, keypoints_of
 from adaptation.losses.supervision import truth_of
-from adaptation.regressors.hmr import Prediction
+from adaptation.regressors.base import Prediction
 from adaptation.support.errors import UserError
+from adaptation.synthetic.keypoints import simulated_keypoints
 
 # From OpenPose's documentation of its output.
 BODY_25 = (

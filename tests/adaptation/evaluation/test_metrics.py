@@ -6,14 +6,8 @@ import torch
 from torch import Tensor
 
 from adaptation.bodies.body import JOINT_NAMES
-from adaptation.evaluation.metrics import (
-    LSP_JOINTS,
-    LSP_NAMES,
-    mpjpe,
-    pa_mpjpe,
-    silhouette_iou,
-    similarity_align,
-)
+from adaptation.bodies.joint_sets import LSP_JOINTS, LSP_NAMES
+from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou, similarity_align
 
 
 def random_joints(batch: int = 4, seed: int = 0) -> Tensor:

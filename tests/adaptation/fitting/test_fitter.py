@@ -9,8 +9,12 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import fit_camera_to_bbox, mask_bounds
 from adaptation.bodies.poses import facing, perturb, walking
 from adaptation.bodies.renderer import make_renderer
-from adaptation.fitting.fitter import BodyParameters, Evaluation, FitSettings, Fitter
-from adaptation.losses.silhouettes import LOSS_NAMES, LossName, LossSettings, silhouette_loss
+from adaptation.fitting.fitter import Fitter
+from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.silhouette_fitter import Evaluation
+from adaptation.fitting.variables import BodyParameters
+from adaptation.losses.settings import LOSS_NAMES, LossName, LossSettings
+from adaptation.losses.silhouettes import silhouette_loss
 from adaptation.priors.gaussian import GaussianPosePrior
 
 SIZE = 64

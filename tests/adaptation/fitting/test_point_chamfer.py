@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from adaptation.fitting.point_chamfer import PointFitter
 from scipy.spatial import cKDTree
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import exact_silhouette, make_renderer
-from adaptation.fitting.fitter import BodyParameters, FitSettings, Fitter
-from adaptation.fitting.point_chamfer import PointFitter, mask_points, point_chamfer
+from adaptation.fitting.fitter import Fitter
+from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.variables import BodyParameters
+from adaptation.losses.point_sets import mask_points, point_chamfer
 from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.support.errors import UserError
 

@@ -11,8 +11,10 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import mask_bounds
 from adaptation.bodies.poses import facing, walking
 from adaptation.bodies.renderer import make_renderer
-from adaptation.fitting.fitter import BodyParameters, FitSettings, Fitter
-from adaptation.fitting.starts import BestFit, StartSettings, aligned, fit_from_starts, starting_poses
+from adaptation.fitting.fitter import Fitter
+from adaptation.fitting.settings import FitSettings, StartSettings
+from adaptation.fitting.starts import BestFit, aligned, fit_from_starts, starting_poses
+from adaptation.fitting.variables import BodyParameters
 from adaptation.priors.gaussian import GaussianPosePrior
 
 SIZE = 64

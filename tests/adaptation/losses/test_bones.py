@@ -6,10 +6,13 @@ import torch
 from adaptation.bodies.body import PARENTS, Body
 from adaptation.bodies.poses import facing
 from adaptation.bodies.renderer import make_renderer
-from adaptation.fitting.fitter import BodyParameters, FitSettings, Fitter
+from adaptation.fitting.fitter import Fitter
+from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.variables import BodyParameters
 from adaptation.losses.bones import bone_distance
 from adaptation.losses.pixel_points import pixel_points
-from adaptation.losses.silhouettes import LossSettings, SilhouetteTarget, silhouette_loss, silhouette_terms
+from adaptation.losses.settings import LossSettings
+from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_loss, silhouette_terms
 from adaptation.priors.gaussian import GaussianPosePrior
 
 

@@ -3,15 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adaptation.losses.silhouettes import (
-    LOSS_NAMES,
-    LossSettings,
-    SilhouetteTarget,
-    at_size,
-    silhouette_loss,
-    silhouette_terms,
-    topology_agreement,
-)
+from adaptation.losses.settings import LOSS_NAMES, LossSettings, at_size
+from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_loss, silhouette_terms, topology_agreement
 from topokernels import reference
 from topokernels.reference import straight_through
 

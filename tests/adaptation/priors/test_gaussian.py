@@ -8,7 +8,8 @@ import torch
 
 from adaptation.bodies.body import mirror_pose
 from adaptation.bodies.poses import perturb, sample_poses, standing, walking
-from adaptation.priors.gaussian import GaussianPosePrior, geometric
+from adaptation.fitting.schedule import geometric
+from adaptation.priors.gaussian import GaussianPosePrior
 
 
 def examples(n: int, scale: torch.Tensor, seed: int = 0) -> torch.Tensor:

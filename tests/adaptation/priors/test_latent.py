@@ -12,9 +12,12 @@ from adaptation.bodies.camera import fit_camera_to_bbox, mask_bounds
 from adaptation.bodies.poses import facing, perturb, sample_poses, walking
 from adaptation.bodies.renderer import make_renderer
 from adaptation.bodies.rotations import angle_between, rotvec_to_matrix
-from adaptation.fitting.fitter import BodyParameters, FitSettings, Fitter
-from adaptation.priors.gaussian import GaussianPosePrior, pose_prior
+from adaptation.fitting.fitter import Fitter
+from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.variables import BodyParameters
+from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.priors.latent import LatentPosePrior
+from adaptation.priors.named import pose_prior
 from adaptation.support.errors import UserError
 
 SIZE = 64

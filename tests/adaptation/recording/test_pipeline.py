@@ -12,10 +12,10 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import crop_to_frame, project
 from adaptation.bodies.poses import facing
 from adaptation.evaluation.metrics import silhouette_iou
-from adaptation.fitting.fitter import BodyParameters, FitSettings
-from adaptation.fitting.starts import StartSettings
+from adaptation.fitting.settings import FitSettings, StartSettings
+from adaptation.fitting.variables import BodyParameters
+from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import (
-    FitOptions,
     FitOutcome,
     choose_detections,
     facing_direction,

@@ -13,11 +13,13 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import project
 from adaptation.bodies.poses import facing
 from adaptation.bodies.rotations import matrix_to_rot6d
-from adaptation.losses.supervision import SupervisionWeights, Truth, supervision_loss
+from adaptation.losses.settings import SupervisionWeights
+from adaptation.losses.supervision import Truth, supervision_loss
 from adaptation.priors.latent import LatentPosePrior
+from adaptation.regressors.base import wrap
 from adaptation.regressors.files import LoadedNetwork, load_imagenet, load_network
 from adaptation.regressors.heatmaps import expected_places, heatmap_loss
-from adaptation.regressors.hmr import Regressor, wrap
+from adaptation.regressors.hmr import Regressor
 from adaptation.support.errors import UserError
 
 

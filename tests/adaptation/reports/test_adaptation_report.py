@@ -11,13 +11,13 @@ import pytest
 import torch
 from networks import tiny_network
 
-from adaptation.adapting.algorithm1 import AdaptSettings
+from adaptation.adapting.settings import AdaptSettings
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import make_renderer
 from adaptation.data.samples import Domain
 from adaptation.evaluation.scores import evaluate
 from adaptation.fitting.fitter import Fitter
-from adaptation.losses.silhouettes import LossSettings
+from adaptation.losses.settings import LossSettings
 from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.reports.adaptation import (
     AdaptationReport,

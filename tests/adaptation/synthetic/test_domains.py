@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import exact_silhouette
 from adaptation.commands.training_programs import SHIFTS, shift_by_name, shift_domain
-from adaptation.data.samples import FAMILIES, MASK_KINDS, Domain, DomainSettings, Split, make_domain
+from adaptation.data.samples import MASK_KINDS, Domain
 from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.support.errors import UserError
+from adaptation.synthetic.domains import FAMILIES, make_domain
 from adaptation.synthetic.looks import SOURCE, STYLE
 from adaptation.synthetic.masks import degraded
+from adaptation.synthetic.settings import DomainSettings, Split
 from adaptation.synthetic.shifts import low_resolution, night, perturbed
 
 

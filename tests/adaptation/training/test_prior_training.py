@@ -9,7 +9,8 @@ from torch import Tensor
 
 from adaptation.bodies.poses import sample_poses
 from adaptation.priors.latent import LATENT, LatentPosePrior
-from adaptation.training.latent_prior import PriorSettings, measure_prior, sliced_wasserstein, train_prior
+from adaptation.training.latent_prior import measure_prior, sliced_wasserstein, train_prior
+from adaptation.training.settings import PriorSettings
 
 TINY = PriorSettings(steps=200, batch=64, hidden=32)
 

@@ -9,11 +9,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from networks import tiny_network
 
-from adaptation.adapting.algorithm1 import AdaptSettings, adapt
+from adaptation.adapting.algorithm1 import adapt
+from adaptation.adapting.settings import AdaptSettings
 from adaptation.bodies.body import Body
 from adaptation.data.samples import Domain
 from adaptation.support.errors import UserError
-from adaptation.training.pretrain import PretrainSettings, pretrain
+from adaptation.training.pretrain import pretrain
+from adaptation.training.settings import PretrainSettings
 
 PRETRAIN = PretrainSettings(steps=3, batch=8, save_every=3)
 ADAPT = AdaptSettings(steps=5, batch=4, fit_steps=2, check_every=5, masks="truth", norm="adapt")

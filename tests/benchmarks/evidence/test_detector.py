@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from adaptation.data.keypoints import KEYPOINT_JOINTS
 from evidence.cells import Cell, run_adaptations, settings_of
 from evidence.detector import (
     DetectorSettings,
@@ -22,9 +23,9 @@ from evidence.materials import QUICK, Materials
 from safetensors.torch import load_file, save_file
 
 from adaptation.bodies.body import FLIP_PERMUTATION
-from adaptation.data.keypoints import KEYPOINT_JOINTS, simulated_keypoints
 from adaptation.data.samples import Domain
 from adaptation.support.errors import UserError
+from adaptation.synthetic.keypoints import simulated_keypoints
 
 SMALL = DetectorSettings(width=8, channels=16, steps=140, batch=24, rate=4e-3, rise=10, coarsest=0.8)
 JOINTS = list(KEYPOINT_JOINTS)

@@ -22,14 +22,15 @@ from evidence.materials import FULL, Materials, Scale
 from evidence.program import main
 from evidence.statistics import differ, estimate, paired
 
-from adaptation.adapting.algorithm1 import AdaptSettings, taught
 from adaptation.adapting.presets import preset
+from adaptation.adapting.settings import AdaptSettings
+from adaptation.adapting.teacher import taught
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import exact_silhouette
-from adaptation.data.samples import FILMS
 from adaptation.evaluation.metrics import pa_mpjpe, silhouette_iou
 from adaptation.support.errors import UserError
 from adaptation.support.workers import one_thread
+from adaptation.synthetic.domains import FILMS
 
 PROGRAM = Path(__file__).parents[3] / "benchmarks" / "run_evidence.py"
 TINY = Scale(

@@ -19,11 +19,13 @@ from torch import Tensor
 
 from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES, Body
 from adaptation.bodies.poses import facing, standing, walking
-from adaptation.data.samples import MASK_KINDS, Domain, DomainSettings, make_domain
-from adaptation.fitting.fitter import BodyParameters
+from adaptation.data.samples import MASK_KINDS, Domain
+from adaptation.fitting.variables import BodyParameters
 from adaptation.regressors.files import LoadedNetwork
 from adaptation.support.errors import UserError
+from adaptation.synthetic.domains import make_domain
 from adaptation.synthetic.hall import ClipSettings, render_clip, write_clip
+from adaptation.synthetic.settings import DomainSettings
 
 SIZE = 96
 CAMERA = (0.9, 0.0, 0.1)  # a whole body in the crop

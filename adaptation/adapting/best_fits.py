@@ -1,0 +1,77 @@
+"""The best fit so far of every image of the target, as in SPIN (Kolotouros et al., ICCV 2019)."""
+
+from __future__ import annotations
+
+import roma
+import torch
+from torch import Tensor
+
+from adaptation.bodies.camera import WeakPerspective
+from adaptation.bodies.parameters import Bodies
+from adaptation.fitting.silhouette_fitter import SilhouetteFitter
+from adaptation.fitting.variables import BodyVariables
+from adaptation.losses.silhouettes import SilhouetteTarget
+from adaptation.support.errors import UserError
+from adaptation.training.processes import gather
+
+
+class BestFits:
+    """A store of fits, on the CPU.
+
+    Args:
+        count: images.
+        fitter: makes the fits and judges them.
+    """
+
+    def __init__(self, count: int, fitter: SilhouetteFitter) -> None:
+        self._fitter = fitter
+        self._sizes = [3 * fitter.body.joint_count, fitter.body.shape_count, 3]  # pose, betas, camera
+        self._parameters = torch.zeros(count, sum(self._sizes))
+        self._loss = torch.full((count,), torch.inf)
+
+    def improve(self, index: Tensor, target: SilhouetteTarget, predicted: Bodies, steps: int) -> Bodies:
+        """Fit images from predictions, and return the better of these fits and those stored.
+
+        Args:
+            index: (B,) numbers of the images.
+            target: their B masks.
+            predicted: B bodies that the fits start from, with weak-perspective cameras.
+            steps: Adam steps.
+
+        Raises:
+            UserError: a fit diverged.
+        """
+        fitter = self._fitter
+        try:
+            fitted = fitter.fit(target, BodyVariables.of(predicted), steps=steps)
+        except FloatingPointError as error:
+            raise UserError(f"a fit diverged ({error}); the last saved state is unchanged") from None
+        judged = fitter.evaluate(fitted, target)
+        # The prior has a part in the choice: a body may explain a mask by limbs that no human has.
+        loss = (judged.loss + fitter.settings.prior_end * judged.prior).cpu()
+        self._keep(index, fitted, loss)
+        pose, betas, camera = self._parameters[index].to(target.mask.device).split(self._sizes, dim=1)
+        rotations = roma.rotvec_to_rotmat(pose.reshape(len(index), -1, 3))
+        return Bodies(rotations, betas, WeakPerspective(camera))
+
+    def _keep(self, index: Tensor, fitted: BodyVariables, loss: Tensor) -> None:
+        flat = torch.cat([fitted.pose.flatten(1), fitted.betas, fitted.camera.weak().parameters], dim=1).cpu()
+        # Every process keeps what all of them found, so that all save and resume with the same fits.
+        everywhere = gather(index), gather(flat), gather(loss)
+        for image, parameters, value in zip(*everywhere, strict=True):
+            if value < self._loss[image]:
+                self._parameters[image], self._loss[image] = parameters, value
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """For a save."""
+        return {"parameters": self._parameters, "loss": self._loss}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """From a save.
+
+        Raises:
+            UserError: it has another number of images.
+        """
+        if state["loss"].shape != self._loss.shape:
+            raise UserError(f"the saved fits are of {len(state['loss'])} images, not of {len(self._loss)}")
+        self._parameters, self._loss = state["parameters"], state["loss"]

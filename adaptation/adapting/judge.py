@@ -1,0 +1,122 @@
+"""How the progress of an adaptation is judged: without labels, by silhouettes on held-out crops."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adaptation.bodies.parameters import Bodies
+from adaptation.data.samples import MaskKind, Samples
+from adaptation.evaluation.metrics import silhouette_iou
+from adaptation.fitting.silhouette_fitter import SilhouetteFitter
+from adaptation.losses.silhouettes import topology_agreement
+from adaptation.support.errors import UserError
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well predictions explain masks: mean IoU, and mean pixels between skeletons."""
+
+    iou: float
+    topology: float
+
+
+class Judge:
+    """Keeps the weights that explain held-out masks best.
+
+    The first check, before any step, is of the source model: nothing worse is ever kept.
+
+    Args:
+        network: whose weights are kept first.
+        target: crops and masks.
+        held_out: (M,) indices of the crops to judge on.
+        masks: which masks.
+
+    Attributes:
+        best: the weights that are kept.
+        waited: checks since the last better one.
+        curve: step, iou and topology of all checks.
+    """
+
+    def __init__(self, network: nn.Module, target: Samples, held_out: Tensor, masks: MaskKind) -> None:
+        self._target, self._held_out, self._masks = target, held_out, masks
+        self._best_iou = -1.0
+        self.best: dict[str, Tensor] = copy.deepcopy(network.state_dict())
+        self.waited = 0
+        self.curve: dict[str, list[float]] = {"step": [], "iou": [], "topology": []}
+
+    def check(self, step: int, network: nn.Module, fitter: SilhouetteFitter, device: str) -> Agreement:
+        """Measure a network, and keep its weights if it is the best so far."""
+        agreement = agree(network, self._target, self._held_out, fitter, self._masks, device)
+        for name, value in {"step": step, **asdict(agreement)}.items():
+            self.curve[name].append(value)
+        if agreement.iou > self._best_iou:
+            self._best_iou, self.best, self.waited = agreement.iou, copy.deepcopy(network.state_dict()), 0
+        else:
+            self.waited += 1
+        return agreement
+
+    def state(self) -> dict[str, Any]:
+        """For a save."""
+        return {"best_iou": self._best_iou, "best": self.best, "waited": self.waited, "curve": self.curve}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """From a save."""
+        self._best_iou, self.best = float(state["best_iou"]), state["best"]
+        self.waited, self.curve = int(state["waited"]), state["curve"]
+
+
+@torch.no_grad()
+def agree(
+    network: nn.Module, samples: Samples, index: Tensor, fitter: SilhouetteFitter, masks: MaskKind, device: str
+) -> Agreement:
+    """Compare predicted silhouettes with the masks of some crops."""
+    ious, topologies = [], []
+    for part in index.split(64):
+        bodies = check_finite(network(samples.image_batch(part.numpy(), device)).bodies)
+        goal = fitter.target(samples.mask_batch(part.numpy(), masks, device))
+        silhouette = fitter.posed(bodies, samples.size).silhouette
+        ious.append(silhouette_iou(silhouette, goal.mask))
+        topologies.append(topology_agreement(silhouette, goal))
+    return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
+
+
+def check_finite(bodies: Bodies) -> Bodies:
+    """The same bodies, which can be drawn.
+
+    Raises:
+        UserError: a number in them is not finite.
+    """
+    if not bodies.finite():
+        raise UserError("the network's predictions are not finite; the last saved state is unchanged")
+    return bodies
+
+
+def split_by_clip(samples: Samples, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of crops to learn from and of held-out crops, by sequence; crops with an empty mask are in neither.
+
+    Neighbouring frames show nearly the same, so a sequence is never split. With one sequence, both are all crops.
+
+    Raises:
+        UserError: the set has no masks, or masks hold something else than 0 and 1.
+    """
+    if samples.masks is None:
+        raise UserError("the target has no masks (masks.npy)")
+    usable = np.zeros(len(samples), bool)
+    for i in range(len(samples)):
+        masks = np.asarray(samples.masks[i])
+        if masks.max() > 1:
+            raise UserError(f"masks must hold 0 and 1, got {masks.max()} in crop {i}")
+        usable[i] = masks.any(axis=(1, 2)).all()
+    clips = np.unique(samples.sequences)
+    rng = np.random.default_rng(seed)
+    aside = rng.permutation(clips)[: max(1, round(share * len(clips)))] if len(clips) > 1 else clips[:0]
+    judged = np.isin(samples.sequences, aside)
+    training, judging = (torch.from_numpy(np.flatnonzero(usable & part)) for part in (~judged, judged))
+    return training, judging if len(judging) else training

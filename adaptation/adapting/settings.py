@@ -1,0 +1,178 @@
+"""Settings of an adaptation, the objectives that users choose by name, and the rules that both obey.
+
+Nothing here imports torch, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal, get_args
+
+from adaptation.fitting.settings import FitSettings
+from adaptation.losses.settings import LOSSES, LossName, LossSettings
+from adaptation.regressors.modes import Norm, Precision
+from adaptation.support.errors import UserError
+
+if TYPE_CHECKING:
+    from adaptation.data.samples import MaskKind
+
+Layers = Literal["all", "head", "norm"]
+Optimizers = Literal["joint", "separate"]
+FitDistance = Literal["weighted", "plain"]
+ReplayLook = Literal["source", "target"]
+KeypointUse = Literal["a1", "a2", "weak"]
+LAYERS: tuple[Layers, ...] = get_args(Layers)
+KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How a regressor is adapted. The defaults were measured by `evidence`.
+
+    The paper's constants, where it gives them, are rate 1e-6, batch 16, K = 4, ten steps per fit, separate optimisers.
+
+    Attributes:
+        loss: the silhouette loss and its weights.
+        supervised: train on the target's labels instead: the ceiling of what adaptation can reach.
+        keypoints: what 2D keypoints of the target are used for, None for nothing. a1: they alone, end to end; a2: a1,
+            and fits to the masks as point sets; weak: beside the silhouette loss. Masks judge progress in any case.
+        keypoint_weight: of their loss; SPIN's, 5 times its common factor of 60.
+        masks: which masks of the domain are seen.
+        steps: of the network.
+        batch: images per step, over all processes.
+        rate: learning rate of the network at its highest; it decays to zero along a cosine.
+        rise: steps of the linear rise before.
+        precision: of the network's convolutions and matrix products.
+        optimizers: "joint", one of the sum of all losses, or the paper's "separate" ones of L_S and L_T. Adam's steps
+            do not shrink with the loss: a second optimiser moves the network as far as the first at any weight of L_T.
+        silhouette_weight: of all that the target's masks say, end to end, beside replay.
+        every: K; one step in K learns from fits. 0: none does.
+        fit_steps: Adam steps of a fit.
+        fit: rates and weights of the fits.
+        fit_weight: of the distance to the fits, L_Theta.
+        fit_distance: "weighted", SPIN's terms, or "plain", the norm that the paper prints.
+        prior_weight: of the pose prior's energy end to end.
+        shape_weight: of the squared shape coefficients end to end.
+        teacher_weight: of what the averaged network says about the target's crops and their mirror images, as
+            `adaptation.adapting.teacher` tells, beside every loss but that of labels; `choose_teacher` says where.
+        replay: labelled source images seen beside each batch, over all processes.
+        replay_look: "target": their people are shown in the target's places and colours, as
+            `adaptation.adapting.staging` tells; "source": as they are.
+        layers: which of them train: all, the head, or the scales and shifts of the norms alone.
+        norm: statistics of the batch norms. "target": each batch's own while it trains, the target's afterwards, as in
+            AdaBN (Li et al., "Revisiting batch normalization for practical domain adaptation", 2016). "frozen": the
+            source's.
+        average: decay per step of the averaged weights that are evaluated and kept; 0 averages nothing.
+        hold_out: share of the target's clips that are set aside to judge progress.
+        check_every: steps between two looks at them; the state is saved then.
+        patience: looks without a better one after which the run ends.
+        seed: of everything random.
+    """
+
+    loss: LossSettings = field(
+        default_factory=lambda: LossSettings(topology_weight=0.1, pull_weight=5.0, iterations=12)
+    )
+    supervised: bool = False
+    keypoints: KeypointUse | None = None
+    keypoint_weight: float = 300.0
+    masks: MaskKind = "subtracted"
+    steps: int = 600
+    batch: int = 32
+    rate: float = 2e-4
+    rise: int = 50
+    precision: Precision = "float32"
+    optimizers: Optimizers = "joint"
+    silhouette_weight: float = 0.05
+    every: int = 4
+    fit_steps: int = 10
+    fit: FitSettings = field(default_factory=lambda: FitSettings(prior="latent", prior_start=0.003, prior_end=0.003))
+    fit_weight: float = 1.0
+    fit_distance: FitDistance = "weighted"
+    prior_weight: float = 0.02
+    shape_weight: float = 0.01
+    teacher_weight: float = 0.0
+    replay: int = 16
+    replay_look: ReplayLook = "target"
+    layers: Layers = "all"
+    norm: Norm = "target"
+    average: float = 0.99
+    hold_out: float = 0.1
+    check_every: int = 50
+    patience: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        silhouettes = not self.supervised and self.keypoints in (None, "weak")
+        rules = (
+            (self.supervised and self.keypoints is not None, "labels and keypoints exclude each other"),
+            (self.supervised and self.every > 0, "fits change nothing with labels; every must be 0"),
+            (self.keypoints == "a1" and self.every > 0, "fits change nothing with a1; every must be 0"),
+            (self.teacher_weight > 0 and not silhouettes, "a teacher needs a loss on silhouettes"),
+            (self.steps < 1 or self.batch < 1 or self.check_every < 1, "steps, batch and check_every must be positive"),
+            (min(self.rate, self.every, self.replay) < 0, "rate, every and replay must not be negative"),
+        )
+        for broken, text in rules:
+            if broken:
+                raise UserError(f"settings of the adaptation: {text}")
+
+
+def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
+    """Return the same settings with another silhouette loss.
+
+    b1, a share of pixels, gets four times the weight of distances in pixels: at one weight it would be the weaker for
+    that alone.
+    """
+    weight = settings.silhouette_weight * (1 if LOSSES[name].distances else 4)
+    return replace(settings, loss=replace(settings.loss, name=name), silhouette_weight=weight)
+
+
+def _with_keypoints(use: KeypointUse) -> Callable[[AdaptSettings], AdaptSettings]:
+    # Fits are what a2 adds to a1, whatever a preset says about fits.
+    every = {"a1": lambda _: 0, "a2": lambda given: given or AdaptSettings.every, "weak": lambda given: given}[use]
+    return lambda settings: replace(settings, keypoints=use, every=every(settings.every))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a network learns from on the target.
+
+    Attributes:
+        text: for ``--help``.
+        apply: changes settings to this objective.
+    """
+
+    text: str
+    apply: Callable[[AdaptSettings], AdaptSettings]
+
+
+OBJECTIVES: dict[str, Objective] = {
+    **{name: Objective(loss.text, partial(with_loss, name=name)) for name, loss in LOSSES.items()},
+    "a1": Objective("2D keypoints", _with_keypoints("a1")),
+    "a2": Objective("2D keypoints, and fits to masks as point sets", _with_keypoints("a2")),
+    "weak": Objective("L_S and L_T with 2D keypoints", _with_keypoints("weak")),
+    "labels": Objective("the target's labels", lambda settings: replace(settings, supervised=True, every=0)),
+}
+"""By the name that ``--loss`` takes."""
+
+
+def plain_sums(settings: AdaptSettings) -> AdaptSettings:
+    """Return the same settings with the losses as the paper prints them: sums over pixels, at one weight."""
+    loss = replace(settings.loss, normalise=False, topology_weight=1.0, pull_weight=1.0)
+    return replace(settings, loss=loss, fit_distance="plain")
+
+
+def check_useful(objective: str, *, teacher: bool, fits: bool, plain_sums: bool) -> None:
+    """Check that options of ``topo-adapt adapt`` change something for an objective.
+
+    Raises:
+        UserError: one does not.
+    """
+    for option, given, objectives in (
+        ("--teacher yes", teacher, ("a1", "a2", "labels")),
+        ("--fits-every", fits, ("a1", "labels")),
+        ("--plain-sums", plain_sums, ("a1", "labels")),
+    ):
+        if given and objective in objectives:
+            raise UserError(f"{option} changes nothing with --loss {objective}")

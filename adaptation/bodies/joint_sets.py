@@ -1,0 +1,81 @@
+"""Named sets of joints and keypoints, in the order in which arrays hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_LIMBS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
+_LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
+
+
+@dataclass(frozen=True)
+class JointSet:
+    """Joints in a fixed order.
+
+    Attributes:
+        name: how files refer to the set.
+        joints: one name per joint; "left_" and "right_" mark the sides.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    @property
+    def flip(self) -> tuple[int, ...]:
+        """For each joint the index of its counterpart on the other side of the body."""
+        other = {"left_": "right_", "right_": "left_"}
+        partner = {side + rest: swapped + rest for side, swapped in other.items() for rest in self._unsided()}
+        return tuple(self.joints.index(partner.get(name, name)) for name in self.joints)
+
+    def indices_in(self, larger: JointSet) -> tuple[int, ...]:
+        """Where another set has each of these joints.
+
+        Raises:
+            ValueError: it lacks one of them.
+        """
+        return tuple(larger.joints.index(name) for name in self.joints)
+
+    def _unsided(self) -> set[str]:
+        return {name.partition("_")[2] for name in self.joints if name.startswith(("left_", "right_"))}
+
+
+SMPL = JointSet(
+    "smpl",
+    (
+        "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle",
+        "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar",
+        "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
+        "right_wrist", "left_hand", "right_hand",
+    ),
+)  # fmt: skip
+"""SMPL's 24 joints."""
+
+LSP = JointSet(
+    "lsp",
+    (
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
+        "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head",
+    ),
+)  # fmt: skip
+"""The 14 joints of the Leeds Sports Pose data set; "head" is SMPL's head joint, not the top of the head."""
+
+LSP_JOINTS: tuple[int, ...] = LSP.indices_in(SMPL)
+"""The 14 joints among SMPL's 24, in LSP's order."""
+
+OPENPOSE = JointSet("openpose", ("neck", *_LIMBS, *_LEGS))
+"""The 13 keypoints of OpenPose that lie near joints of SMPL."""
+
+OPENPOSE_JOINTS: tuple[int, ...] = OPENPOSE.indices_in(SMPL)
+"""Those 13 among SMPL's 24."""
+
+OPENPOSE_LAYOUTS: dict[int, dict[str, int]] = {
+    # BODY_25 has the middle of the hips between arms and legs, COCO-18 has not.
+    25: dict(zip(OPENPOSE.joints, (1, *range(2, 8), *range(9, 15)), strict=True)),
+    18: dict(zip(OPENPOSE.joints, (1, *range(2, 8), *range(8, 14)), strict=True)),
+}
+"""Index of each of the 13 in OpenPose's arrays, by the number of keypoints of a layout."""
+
+JOINT_SETS: dict[str, JointSet] = {each.name: each for each in (SMPL, LSP, OPENPOSE)}

@@ -1,0 +1,368 @@
+"""``topo-adapt adapt``: adapt a regressor to a camera."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adaptation.adapting.presets import CROP_SIZE, PRESETS, preset
+from adaptation.adapting.settings import LAYERS, OBJECTIVES, AdaptSettings, check_useful
+from adaptation.adapting.settings import plain_sums as as_plain_sums
+from adaptation.losses.settings import LossSettings, at_size
+from adaptation.recording.options import FitOptions
+from adaptation.regressors.modes import NORMS, PRECISIONS
+from adaptation.support.arguments import (
+    BodyFile,
+    Device,
+    MaskFolder,
+    Model,
+    Overwrite,
+    PrecisionOption,
+    PresetOption,
+    RunOut,
+    Seed,
+    choice,
+    command_line,
+)
+from adaptation.support.errors import UserError
+from adaptation.synthetic.settings import MARGIN
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import nn
+
+    from adaptation.adapting.teacher import Teaching
+    from adaptation.bodies.body import Body
+    from adaptation.data.samples import Samples
+    from adaptation.evaluation.scores import Scores
+    from adaptation.recording.pipeline import FitOutcome
+    from adaptation.recording.video import Frames
+
+
+def adapt(
+    model: Model,
+    target: Annotated[Path, typer.Argument(help="Recording of a static camera, or folder of crops.")],
+    out: RunOut,
+    preset_name: PresetOption = "small",
+    loss: Annotated[
+        str,
+        typer.Option(
+            "--loss",
+            help="What the target teaches: silhouettes by b1, b2, b3 or ours; keypoints by a1, a2 (with fits) or weak "
+            "(with ours); or labels.",
+        ),
+    ] = LossSettings.name,
+    plain_sums: Annotated[
+        bool, typer.Option("--plain-sums", help="Losses as the paper prints them: L_S + L_T, not divided by areas.")
+    ] = False,
+    mask_kind: Annotated[
+        str, typer.Option("--mask-kind", help="Masks of a folder of crops: truth, subtracted or degraded.")
+    ] = AdaptSettings.masks,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. Default: the preset's.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate. Default: the preset's.")] = None,
+    fits_every: Annotated[
+        int | None,
+        typer.Option("--fits-every", min=0, help="K: one step in K learns from fits; 0: none. Default: the preset's."),
+    ] = None,
+    teacher: Annotated[
+        str,
+        typer.Option("--teacher", help="Mean teacher: yes, no, or auto (with --source, if the model is good enough)."),
+    ] = "auto",
+    layers: Annotated[
+        str, typer.Option("--layers", help="Layers that train: all, head or norm.")
+    ] = AdaptSettings.layers,
+    norm: Annotated[
+        str | None, typer.Option("--norm", help="Batch norm statistics: target or frozen. Default: the preset's.")
+    ] = None,
+    precision: PrecisionOption = AdaptSettings.precision,
+    pose_prior: Annotated[
+        str | None, typer.Option("--prior", help="Pose prior: gaussian, latent, or a file. Default: the preset's.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option("--source", help="Labelled source crops that are replayed.")] = None,
+    test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
+    masks: MaskFolder = None,
+    body: BodyFile = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", min=32, max=1024, help=f"For a recording: side of the crops. Default: {CROP_SIZE}."),
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", min=1, help=f"For a recording: one frame in this many. Default: {FitOptions.every}."),
+    ] = None,
+    device: Device = "cpu",
+    seed: Seed = AdaptSettings.seed,
+    overwrite: Overwrite = False,
+) -> None:
+    """Adapt a regressor to a camera from silhouettes alone, or from 2D keypoints to compare with."""
+    from adaptation.adapting.teacher import TEACHINGS
+    from adaptation.data.samples import MASK_KINDS, is_crop_set
+    from adaptation.training.runs import resumable
+
+    chosen = preset(choice("--preset", preset_name, PRESETS))
+    objective = choice("--loss", loss, tuple(OBJECTIVES))
+    check_useful(objective, teacher=teacher == "yes", fits=bool(fits_every), plain_sums=plain_sums)
+    for option, value in (("--size", size), ("--every", every), ("--masks", masks)):
+        if value is not None and is_crop_set(target):
+            raise UserError(f"{option} is for recordings; {target} is a folder of crops")
+    base = chosen.adapt if source else chosen.adapt_alone
+    settings = OBJECTIVES[objective].apply(
+        replace(
+            base,
+            masks=choice("--mask-kind", mask_kind, MASK_KINDS),
+            layers=choice("--layers", layers, LAYERS),
+            norm=choice("--norm", norm, NORMS) if norm else base.norm,
+            precision=choice("--precision", precision, PRECISIONS),
+            fit=replace(base.fit, prior=pose_prior or base.fit.prior),
+            steps=base.steps if steps is None else steps,
+            rate=base.rate if rate is None else rate,
+            every=base.every if fits_every is None else fits_every,
+            seed=seed,
+        )
+    )
+    job = AdaptJob(
+        model=model,
+        target=target,
+        out=out,
+        settings=as_plain_sums(settings) if plain_sums else settings,
+        made_for=chosen.size,
+        teacher=choice("--teacher", teacher, TEACHINGS),
+        options=FitOptions(size=size or CROP_SIZE, every=every or FitOptions.every, margin=MARGIN, device=device),
+        source=source,
+        test=test,
+        masks=masks,
+        body=body,
+        overwrite=overwrite,
+        command=command_line(),
+    )
+    with resumable(out):
+        adapt_network(job)
+
+
+@dataclass(frozen=True)
+class AdaptJob:
+    """What is adapted to what, and where the result goes.
+
+    Attributes:
+        model: the regressor, as `adaptation.regressors.files.load_network` takes it.
+        target: folder of crops, or a recording.
+        out: folder of the run. It gets the weights in the format of the model and, for a recording, ``bodies``.
+        settings: of the adaptation, for crops of ``made_for`` pixels; they are rescaled to the target's size.
+        made_for: side of the crops in pixels.
+        teacher: whether there is a mean teacher; "auto" leaves it to `adaptation.adapting.teacher.choose_teacher`.
+        options: how people of a recording are found and shown; with the device.
+        source: labelled crops that are replayed.
+        test: labelled crops to measure on.
+        masks: folder of given masks of a recording.
+        body: file of the body model.
+        overwrite: start anew.
+        command: how to get this result again.
+    """
+
+    model: str
+    target: Path
+    out: Path
+    settings: AdaptSettings
+    made_for: int
+    teacher: Teaching = "auto"
+    options: FitOptions = field(default_factory=FitOptions)
+    source: Path | None = None
+    test: Path | None = None
+    masks: Path | None = None
+    body: Path | None = None
+    overwrite: bool = False
+    command: str = ""
+
+
+def adapt_network(job: AdaptJob) -> None:
+    """Adapt a regressor to a set of crops or to a recording, and report before and after."""
+    import copy
+
+    from rich.console import Console
+
+    from adaptation.adapting.algorithm1 import adapt as train
+    from adaptation.bodies.body import Body
+    from adaptation.priors.named import pose_prior
+    from adaptation.regressors.files import load_network
+    from adaptation.support.devices import usable_device
+    from adaptation.support.progress import Progress
+    from adaptation.training.processes import is_first, join
+    from adaptation.training.runs import Run
+
+    console, device = Console(), job.options.device
+    usable_device(device)
+    join(device)
+    pose_prior(job.settings.fit.prior)  # first: an unusable prior should fail early
+    loaded = load_network(job.model)
+    before = copy.deepcopy(loaded.network)
+    body = Body.load(job.body) if job.body else Body.free()
+    source, test = _labelled(job.source, body, "--source"), _labelled(job.test, body, "--test")
+    samples, recording = _target(job, before, body)
+    settings = _with_teacher(job, before, samples, body, console)
+    run = Run(job.out, _describe(job, settings), overwrite=job.overwrite)
+    with Progress().task("Adapting", settings.steps) as update:
+        train(loaded.network, samples, body, settings, run, source=source, device=device, progress=update.by)
+    if not is_first():
+        return
+    weights = job.out / f"adapted{loaded.suffix}"
+    loaded.save(weights)
+    console.print(f"adapted weights: {weights}", highlight=False)
+    if recording is not None:
+        _write_bodies(job, recording, body, before, loaded.network)
+    _report(job, settings, samples, test, body, (before, loaded.network))
+
+
+def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
+    """Labelled crops of an option, where it is given.
+
+    Raises:
+        UserError: they have no labels, or those of another body model.
+    """
+    from adaptation.data.samples import Samples
+
+    if folder is None:
+        return None
+    samples = Samples.load(folder)
+    if not samples.labelled:
+        raise UserError(f"{folder} has no labels (pose, betas, camera), which --source and --test need")
+    try:
+        samples.check_body(body)
+    except UserError as error:
+        raise UserError(f"{option} {folder}: {error}") from None
+    return samples
+
+
+def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tuple[Frames, FitOutcome] | None]:
+    """The crops to adapt to; of a recording also its frames, and what the network predicts for its people."""
+    from adaptation.data.samples import Samples, is_crop_set
+    from adaptation.recording.crop_samples import samples_of_crops
+    from adaptation.recording.predict import predict_recording
+    from adaptation.recording.video import open_frames, open_masks
+    from adaptation.support.progress import Progress
+
+    if is_crop_set(job.target):
+        return Samples.load(job.target), None
+    frames = open_frames(job.target)
+    given = open_masks(job.masks, frames) if job.masks else None
+    outcome = predict_recording(frames, body, job.options, network, Progress(), given)
+    return samples_of_crops([crop for person in outcome.people for crop in person.crops]), (frames, outcome)
+
+
+def _with_teacher(job: AdaptJob, network: nn.Module, samples: Samples, body: Body, console: Console) -> AdaptSettings:
+    """The settings at the size of the crops, with a teacher where there is to be one."""
+    from adaptation.adapting.teacher import TEACHES_WITHIN, choose_teacher, taught
+    from adaptation.training.processes import is_first
+
+    settings = replace(job.settings, loss=at_size(job.settings.loss, samples.size / job.made_for))
+    if job.teacher == "yes":
+        return taught(settings)
+    if job.teacher == "no" or job.source is None:
+        return settings
+    settings, apart = choose_teacher(settings, network, samples, body, job.options.device)
+    if apart is not None and is_first():
+        console.print(
+            f"teacher: {'yes' if settings.teacher_weight else 'no'}, since bodies predicted for crops and for their "
+            f"mirror images are {apart:.0f} mm apart (limit {TEACHES_WITHIN:.0f})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return settings
+
+
+def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
+    """Everything that the result depends on."""
+    from adaptation.data.samples import is_crop_set
+
+    recording = None if is_crop_set(job.target) else {"masks": str(job.masks), "crops": asdict(job.options)}
+    return {
+        "adapt": asdict(settings),
+        "model": job.model,
+        "target": str(job.target),
+        "replay": str(job.source),
+        "body": str(job.body),
+        "recording": recording,
+    }
+
+
+def _write_bodies(
+    job: AdaptJob, recording: tuple[Frames, FitOutcome], body: Body, before: nn.Module, after: nn.Module
+) -> None:
+    """The results of a recording, before and after."""
+    from rich.console import Console
+
+    from adaptation.recording.pipeline import make_fitter
+    from adaptation.recording.predict import predict_again
+    from adaptation.reports.fits import Heading
+    from adaptation.reports.result_folder import summarise, write_results
+    from adaptation.support.files import result_folder
+
+    frames, outcome = recording
+    again = predict_again(outcome, make_fitter(body, job.options), before=before, after=after)
+    with result_folder(job.out / "bodies", overwrite=True) as folder:
+        heading = Heading("Bodies before and after adaptation", frames.path.name, job.command)
+        write_results(folder, frames, body.cpu(), again, job.options, heading)
+    summarise(Console(), job.out / "bodies", again)
+
+
+def _report(
+    job: AdaptJob,
+    settings: AdaptSettings,
+    samples: Samples,
+    test: Samples | None,
+    body: Body,
+    networks: tuple[nn.Module, nn.Module],
+) -> None:
+    """Errors where there are labels, and the report."""
+    import json
+
+    from rich.console import Console
+
+    from adaptation.recording.pipeline import make_fitter
+    from adaptation.reports.adaptation import Adapted, build_adaptation_report, write_adaptation_report
+    from adaptation.support.files import MARKER, result_folder
+    from adaptation.training.runs import STATE, load_state
+
+    measured = samples if test is None else test
+    adapted = Adapted(
+        target=job.target.name,
+        model=job.model,
+        samples=samples,
+        settings=settings,
+        before=networks[0],
+        after=networks[1],
+        curve=load_state(job.out / STATE)["curve"],
+        scores=_measure(job, measured, body, networks) if measured.labelled else None,
+        measured=str(job.test or job.target),
+        described=json.loads((job.out / MARKER).read_text()),
+        command=job.command,
+    )
+    report = build_adaptation_report(adapted, make_fitter(body, job.options))
+    with result_folder(job.out / "report", overwrite=True) as folder:
+        write_adaptation_report(folder / "index.html", report)
+        (folder / MARKER).write_text(json.dumps({"command": job.command}, indent=2) + "\n")
+    page = job.out / "report" / "index.html"
+    Console().print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _measure(
+    job: AdaptJob, samples: Samples, body: Body, networks: tuple[nn.Module, nn.Module]
+) -> tuple[Scores, Scores]:
+    """Errors before and after, printed and written."""
+    import json
+
+    from rich.console import Console
+
+    from adaptation.commands.evaluate import show_scores
+    from adaptation.evaluation.scores import PROTOCOL, evaluate
+    from adaptation.support.files import writing
+
+    before, after = (evaluate(network, samples, body, device=job.options.device) for network in networks)
+    show_scores(Console(), {"before": before, "after": after})
+    comparison = {"protocol": PROTOCOL, "before": before.summary(), "after": after.summary()}
+    with writing(job.out):
+        after.write(job.out)
+        (job.out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n")
+    return before, after

@@ -1,0 +1,95 @@
+"""``topo-adapt demo``: a camera gets worse, and a regressor adapts to it from silhouettes alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptation.adapting.presets import preset
+from adaptation.commands.adapt import AdaptJob, adapt_network
+from adaptation.recording.options import FitOptions
+from adaptation.regressors.modes import PRECISIONS, Precision
+from adaptation.support.arguments import Overwrite, PrecisionOption, Workers, choice, command_line
+from adaptation.synthetic.settings import SHIFTS, DomainSettings, Split
+
+_TEST = 240  # crops to measure on
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the demonstration; one that was stopped is resumed.")
+    ] = Path("out/demo"),
+    shift: Annotated[
+        str, typer.Option("--shift", help="What the camera does to the crops: lr-96, lr-52, lr-32 or night.")
+    ] = "lr-32",
+    count: Annotated[int, typer.Option("--count", min=24, help="Number of crops to adapt to.")] = 960,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = 200,
+    precision: PrecisionOption = "float32",
+    workers: Workers = 2,
+    overwrite: Overwrite = False,
+) -> None:
+    """Adapt the shipped regressor to a worse camera from silhouettes alone, and measure it before and after."""
+    from adaptation.training.runs import claim, resumable
+
+    kind = choice("--precision", precision, PRECISIONS)
+    shift = choice("--shift", shift, tuple(name for name in SHIFTS if not name.startswith("uap")))
+    settings = DemoSettings(shift, count, steps, kind, workers)
+    claim(out, {"demo": asdict(settings)}, overwrite=overwrite)
+    small, run = preset("small"), out / "run"
+    with resumable(run):
+        source = _film(out, "source", "train", settings.count, settings, shifted=False)
+        target = _film(out, settings.shift, "adapt", settings.count, settings, shifted=True)
+        test = _film(out, settings.shift, "test", min(_TEST, settings.count), settings, shifted=True)
+        adapt_network(
+            AdaptJob(
+                model="small",
+                target=target,
+                out=run,
+                settings=replace(small.adapt, steps=steps, check_every=50, precision=kind),
+                made_for=small.size,
+                options=FitOptions(size=small.size),
+                source=source,
+                test=test,
+                command=command_line(),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What the demonstration does.
+
+    Attributes:
+        shift: what the target's camera does to crops.
+        count: number of target crops; as many source crops are replayed.
+        steps: training steps of the adaptation.
+        precision: of the network's convolutions and matrix products.
+        workers: processes that film.
+    """
+
+    shift: str
+    count: int
+    steps: int
+    precision: Precision
+    workers: int
+
+
+def _film(out: Path, name: str, split: Split, count: int, settings: DemoSettings, *, shifted: bool) -> Path:
+    """Film crops of the source family, as its own camera sees them or as the target's does."""
+    from adaptation.support.progress import Progress
+    from adaptation.synthetic.domains import make_domain
+    from adaptation.synthetic.shifted import shift_by_name, shift_samples
+
+    folder = out / f"{name}-{split}"
+    if (folder / "domain.json").exists():  # written last
+        return folder
+    filmed = DomainSettings("source", split, count, preset("small").size)
+    with Progress().task(f"Filming people: {name}, {split}", filmed.filmed) as update:
+        samples = make_domain(filmed, workers=settings.workers, progress=update.by)
+    if shifted:
+        samples = shift_samples(samples, shift_by_name(settings.shift, samples.size, None))
+    samples.save(folder, {**asdict(filmed), "shift": settings.shift if shifted else None})
+    return folder

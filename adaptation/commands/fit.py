@@ -1,0 +1,96 @@
+"""``topo-adapt fit``: fit bodies to the people of a recording, without a regressor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from adaptation.fitting.settings import FitSettings
+from adaptation.losses.settings import LOSS_NAMES, LossSettings
+from adaptation.recording.options import FitOptions, recording_settings
+from adaptation.recording.tracking import TrackSettings
+from adaptation.support.arguments import (
+    BodyFile,
+    Device,
+    Loss,
+    MaskFolder,
+    Out,
+    Overwrite,
+    Prior,
+    Recording,
+    Renderer,
+    Steps,
+    Threads,
+    choice,
+    command_line,
+)
+
+
+def fit(
+    recording: Recording,
+    out: Out,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Frames to fit, from 0: 10,20,30-40. Default: one in --every.")
+    ] = None,
+    every: Annotated[int, typer.Option("--every", min=1, help="Fit one frame in this many.")] = FitOptions.every,
+    masks: MaskFolder = None,
+    method: Annotated[
+        str, typer.Option("--method", help="Background subtraction: median, mog2 or knn.")
+    ] = FitOptions.method,
+    body: BodyFile = None,
+    loss: Loss = LossSettings.name,
+    steps: Steps = FitSettings.steps,
+    prior: Prior = FitSettings.prior,
+    size: Annotated[
+        int, typer.Option("--size", min=32, max=1024, help="Side of the crops in pixels.")
+    ] = FitOptions.size,
+    min_height: Annotated[
+        int, typer.Option("--min-height", min=8, help="Least height of a person in pixels.")
+    ] = TrackSettings.min_height,
+    renderer: Renderer = FitOptions.renderer,
+    device: Device = FitOptions.device,
+    threads: Threads = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit a body to everyone who moves in a recording.
+
+    Writes an npz per person, overlays and a report.
+    """
+    import time
+
+    from rich.console import Console
+
+    from adaptation.bodies.body import Body
+    from adaptation.bodies.renderer import BACKENDS
+    from adaptation.recording.background import METHODS
+    from adaptation.recording.pipeline import fit_recording
+    from adaptation.recording.video import open_frames, open_masks, parse_frames
+    from adaptation.reports.fits import Heading
+    from adaptation.reports.result_folder import summarise, write_results
+    from adaptation.support.devices import use_threads
+    from adaptation.support.files import result_folder
+    from adaptation.support.progress import Progress
+
+    started = time.monotonic()
+    settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps, size)
+    options = FitOptions(
+        every=every,
+        frames=parse_frames(frames) if frames is not None else None,
+        method=choice("--method", method, METHODS),
+        size=size,
+        renderer=choice("--renderer", renderer, BACKENDS),
+        device=device,
+        tracks=TrackSettings(min_height=min_height),
+        fit=replace(settings, prior=prior),
+    )
+    use_threads(threads)
+    with result_folder(out, overwrite=overwrite) as folder:
+        opened = open_frames(recording)
+        given = open_masks(masks, opened) if masks else None
+        model = Body.load(body) if body else Body.free()
+        outcome = fit_recording(opened, model, options, Progress(), given)
+        heading = Heading("Bodies fitted to silhouettes", opened.path.name, command_line())
+        write_results(folder, opened, model.cpu(), outcome, options, heading)
+    summarise(Console(), out, outcome, time.monotonic() - started)

@@ -1,0 +1,87 @@
+"""``topo-adapt keypoints``: give crops 2D keypoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adaptation.support.arguments import BodyFile, Crops, Seed
+from adaptation.support.errors import UserError
+
+if TYPE_CHECKING:
+    from adaptation.data.samples import Floats, Samples
+
+
+def keypoints(
+    crops: Crops,
+    openpose: Annotated[
+        Path | None, typer.Option("--from", help="Folder of OpenPose's JSON files, one per crop, in their order.")
+    ] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Make them from the labels, with noise.")] = False,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Write the crops as PNG into this folder, for a detector.")
+    ] = None,
+    noise: Annotated[
+        float, typer.Option("--noise", min=0, help="With --simulate: standard deviation in pixels.")
+    ] = 2.0,
+    missing: Annotated[
+        float, typer.Option("--missing", min=0, max=1, help="With --simulate: share of joints not found.")
+    ] = 0.1,
+    body: BodyFile = None,
+    seed: Seed = 0,
+) -> None:
+    """Give crops 2D keypoints: a detector's, or stand-ins made from the labels."""
+    import torch
+
+    from adaptation.bodies.body import Body
+    from adaptation.data.openpose import read_openpose, to_body_joints
+    from adaptation.data.samples import Samples
+    from adaptation.synthetic.keypoints import simulated_keypoints
+
+    if sum((openpose is not None, simulate, pictures is not None)) != 1:
+        raise UserError("keypoints needs exactly one of --from FOLDER, --simulate and --pictures FOLDER")
+    samples = Samples.load(crops)
+    if pictures is not None:
+        _write_pictures(samples, pictures)
+    elif openpose is not None:
+        found = to_body_joints(read_openpose(openpose))
+        if len(found) != len(samples):
+            raise UserError(
+                f"{openpose} has {len(found)} JSON files for {len(samples)} crops in {crops}; expected one per crop"
+            )
+        _keep(samples, crops, found)
+    else:
+        model = Body.load(body) if body else Body.free()
+        generator = torch.Generator().manual_seed(seed)
+        _keep(samples, crops, simulated_keypoints(samples, model, noise, missing, generator))
+
+
+def _write_pictures(samples: Samples, out: Path) -> None:
+    """Write crops as numbered PNG files."""
+    import cv2
+    import numpy as np
+    from rich.console import Console
+
+    from adaptation.support.files import result_folder
+
+    with result_folder(out, overwrite=False) as folder:
+        for number, image in enumerate(samples.images):
+            # Not imwrite, which says nothing when the disk is full.
+            _, data = cv2.imencode(".png", cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
+            (folder / f"{number:06d}.png").write_bytes(data.tobytes())
+    Console().print(f"{len(samples)} pictures in {out}", highlight=False)
+
+
+def _keep(samples: Samples, folder: Path, keypoints: Floats) -> None:
+    """Store keypoints with the labels of a crop set."""
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from adaptation.bodies.joint_sets import OPENPOSE_JOINTS, SMPL
+
+    replace(samples, keypoints=keypoints, joint_set=SMPL.name).save_labels(folder)
+    found = (keypoints[:, list(OPENPOSE_JOINTS), 2] > 0).mean()
+    Console().print(f"{folder}: keypoints of {len(samples)} crops, {found:.0%} of the joints found", highlight=False)

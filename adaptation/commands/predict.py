@@ -1,0 +1,58 @@
+"""``topo-adapt predict``: the bodies that a regressor predicts for the people of a recording."""
+
+from __future__ import annotations
+
+from adaptation.adapting.presets import CROP_SIZE
+from adaptation.recording.options import FitOptions
+from adaptation.support.arguments import (
+    BodyFile,
+    CropSize,
+    Device,
+    Every,
+    MaskFolder,
+    Mirror,
+    Model,
+    Out,
+    Overwrite,
+    Recording,
+    command_line,
+)
+
+
+def predict(
+    model: Model,
+    recording: Recording,
+    out: Out,
+    masks: MaskFolder = None,
+    body: BodyFile = None,
+    size: CropSize = CROP_SIZE,
+    every: Every = FitOptions.every,
+    mirror: Mirror = False,
+    device: Device = FitOptions.device,
+    overwrite: Overwrite = False,
+) -> None:
+    """Predict a body for everyone who moves in a recording; writes the files of `fit`."""
+    from rich.console import Console
+
+    from adaptation.bodies.body import Body
+    from adaptation.recording.predict import predict_recording
+    from adaptation.recording.video import open_frames, open_masks
+    from adaptation.regressors.files import load_network
+    from adaptation.regressors.mirrored import Mirrored
+    from adaptation.reports.fits import Heading
+    from adaptation.reports.result_folder import summarise, write_results
+    from adaptation.support.files import result_folder
+    from adaptation.support.progress import Progress
+    from adaptation.synthetic.settings import MARGIN
+
+    options = FitOptions(every=every, size=size, margin=MARGIN, device=device)
+    network = load_network(model).network
+    shape = Body.load(body) if body else Body.free()
+    frames = open_frames(recording)
+    with result_folder(out, overwrite=overwrite) as folder:
+        given = open_masks(masks, frames) if masks else None
+        used = Mirrored(network) if mirror else network
+        outcome = predict_recording(frames, shape, options, used, Progress(), given)
+        heading = Heading("Bodies as predicted", frames.path.name, command_line())
+        write_results(folder, frames, shape.cpu(), outcome, options, heading)
+    summarise(Console(), out, outcome)

@@ -1,0 +1,50 @@
+"""``topo-adapt prior``: train the latent pose prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptation.support.arguments import FileOut, Seed
+from adaptation.training.settings import PriorSettings
+
+
+def prior(
+    out: FileOut,
+    poses: Annotated[
+        Path | None, typer.Option("--poses", help="npz of poses, as AMASS has them. Default: sampled poses.")
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = PriorSettings.steps,
+    seed: Seed = PriorSettings.seed,
+) -> None:
+    """Train the latent pose prior."""
+    import json
+    from dataclasses import asdict
+
+    import torch
+    from rich.console import Console
+
+    from adaptation.bodies.body import Body
+    from adaptation.bodies.poses import sample_poses
+    from adaptation.data.pose_files import read_poses
+    from adaptation.support.files import check_file
+    from adaptation.support.progress import Progress
+    from adaptation.training.latent_prior import measure_prior, train_prior
+
+    check_file(out)
+    settings = PriorSettings(steps=steps, seed=seed)
+    every = read_poses(poses) if poses else sample_poses(60000, torch.Generator().manual_seed(seed + 1))
+    held_out, training = every[::20], every[torch.arange(len(every)) % 20 != 0]
+    body = Body.free()
+    with Progress().task("Training the prior", settings.steps) as update:
+        trained = train_prior(training, settings, body, progress=update.by)
+    figures = measure_prior(trained, training, held_out, body)
+    trained.save(out, {"settings": json.dumps(asdict(settings)), "figures": json.dumps(asdict(figures))})
+    Console().print(
+        f"{out}: reconstruction {figures.degrees:.1f} degrees, {figures.millimetres:.1f} mm; Gaussian energy "
+        f"{figures.data_energy:.0f} of poses, {figures.between_energy:.0f} half way between two, "
+        f"{figures.random_energy:.0f} of random phi",
+        highlight=False,
+    )

@@ -1,0 +1,41 @@
+"""Files of poses, as AMASS and this project write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptation.bodies.joint_sets import SMPL
+from adaptation.support.errors import UserError
+
+_FEWEST = 40
+# SMPL-H and SMPL-X share the first 22 joints with SMPL; they have fingers where SMPL has hands.
+_SHARED = 22
+
+
+def read_poses(path: Path) -> Tensor:
+    """Read poses (N, J, 3), axis-angle.
+
+    Args:
+        path: an npz with ``poses`` (N, 66 or more numbers), as AMASS has them, or ``pose`` (N, J, 3).
+
+    Raises:
+        UserError: missing, or without such an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            array = data["poses"] if "poses" in data else data["pose"]
+        flat = array.reshape(len(array), -1).astype(np.float32)
+    except Exception as error:  # np.load has no common error of its own
+        raise UserError(f"{path} has no poses: {error}") from None
+    if flat.shape[1] < 3 * _SHARED or not np.isfinite(flat).all() or len(flat) < _FEWEST:
+        raise UserError(
+            f"{path}: expected at least {_FEWEST} finite poses of {3 * _SHARED} numbers or more, got {array.shape}"
+        )
+    pose = np.zeros((len(flat), len(SMPL), 3), np.float32)
+    count = len(SMPL) if flat.shape[1] == 3 * len(SMPL) else _SHARED
+    pose[:, :count] = flat[:, : 3 * count].reshape(-1, count, 3)
+    return torch.from_numpy(pose)

@@ -1,0 +1,171 @@
+"""Fit bodies to silhouettes alone, many crops at once: the paper's inference-time fitting.
+
+Everything is optimised from the first step: pose and global orientation, shape, and the camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adaptation.bodies.body import Body
+from adaptation.bodies.parameters import Bodies
+from adaptation.bodies.renderer import Renderer
+from adaptation.evaluation.metrics import silhouette_iou
+from adaptation.fitting.fitter import Fitter, Stage
+from adaptation.fitting.posed import PosedBodies, Scene
+from adaptation.fitting.schedule import Geometric, constant
+from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.terms import PointSetTerm, PriorTerm, SilhouetteTerm, SkeletonTerm, Term, shape_term
+from adaptation.fitting.variables import BodyLeaves, BodyVariables
+from adaptation.losses.settings import LossSettings
+from adaptation.losses.silhouettes import SilhouetteTarget, topology_agreement
+from adaptation.priors.base import PosePrior
+from adaptation.support.batches import Batch
+
+_TOPOLOGY_SHARE = 0.8  # of the steps over which the weight of the skeletons grows
+
+
+@dataclass(frozen=True)
+class Evaluation(Batch):
+    """How well bodies explain masks, (B,) each.
+
+    Attributes:
+        loss: the data loss of the settings.
+        topology: L_T, mean pixels between the skeletons.
+        iou: intersection over union of the binary silhouettes and the masks.
+        prior: energy of the pose under the prior.
+    """
+
+    loss: Tensor
+    topology: Tensor
+    iou: Tensor
+    prior: Tensor
+
+
+DataTerms = Callable[[SilhouetteTarget, LossSettings], dict[str, Term]]
+"""Makes the terms "data" and "skeletons" of a fit to masks; the second may be missing."""
+
+
+def silhouette_data(target: SilhouetteTarget, settings: LossSettings) -> dict[str, Term]:
+    """Terms that compare silhouettes and their skeletons by a loss."""
+    return {"data": SilhouetteTerm(target, settings), "skeletons": SkeletonTerm(target, settings)}
+
+
+def point_set_data(target: SilhouetteTarget, _settings: LossSettings) -> dict[str, Term]:
+    """The term of baseline A2, which compares point sets; topology has no part in it."""
+    return {"data": PointSetTerm(target)}
+
+
+def stage_of(settings: FitSettings, steps: int | None = None) -> Stage:
+    """The one stage of a fit to silhouettes, of ``steps`` steps or the settings' own."""
+    topology = settings.loss.topology_weight
+    return Stage(
+        steps=settings.steps if steps is None else steps,
+        weights={
+            "data": constant(1.0),
+            "skeletons": Geometric(min(settings.topology_start, topology), topology, _TOPOLOGY_SHARE),
+            "prior": Geometric(settings.prior_start, settings.prior_end),
+            "shape": constant(settings.shape_weight),
+        },
+        # Offsets run over [-1, 1], twice the crop's side.
+        rates={
+            "pose": settings.pose_rate,
+            "betas": settings.shape_rate,
+            "scale": settings.scale_rate,
+            "offset": 2 * settings.shift_rate,
+        },
+    )
+
+
+class SilhouetteFitter:
+    """Fits one body model to silhouettes.
+
+    Args:
+        body: the body model, already on the device that computes.
+        prior: pose prior.
+        renderer: draws silhouettes.
+        settings: losses, weights and rates.
+        data: what masks are compared by.
+
+    Attributes:
+        scene: draws bodies.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        prior: PosePrior,
+        renderer: Renderer,
+        settings: FitSettings | None = None,
+        data: DataTerms = silhouette_data,
+    ) -> None:
+        self.scene, self.prior, self.data = Scene(body, renderer), prior, data
+        self.settings = settings or FitSettings()
+
+    @property
+    def body(self) -> Body:
+        """The body model."""
+        return self.scene.body
+
+    def target(self, masks: Tensor) -> SilhouetteTarget:
+        """Masks (B, 1, S, S) of 0 and 1 with everything about them that stays fixed."""
+        return SilhouetteTarget.of(masks, iterations=self.settings.loss.iterations)
+
+    def posed(self, bodies: Bodies | BodyVariables, size: int) -> PosedBodies:
+        """Bodies, to be drawn in images of ``size`` pixels."""
+        if isinstance(bodies, BodyVariables):
+            return self.scene.posed(bodies.bodies(), size, bodies.pose)
+        return self.scene.posed(bodies, size)
+
+    @torch.no_grad()
+    def evaluate(self, bodies: Bodies | BodyVariables, target: SilhouetteTarget) -> Evaluation:
+        """Losses and IoU of B bodies, without gradients."""
+        posed = self.posed(bodies, target.mask.shape[-1])
+        weights = {"data": 1.0, "skeletons": self.settings.loss.topology_weight}
+        terms = self.data(target, self.settings.loss)
+        return Evaluation(
+            loss=sum((term(posed, weights[name]) for name, term in terms.items()), start=torch.zeros(())),
+            topology=topology_agreement(posed.silhouette, target),
+            iou=silhouette_iou(posed.silhouette, target.mask),
+            prior=self.prior.energy(posed.pose),
+        )
+
+    def fitter(self, target: SilhouetteTarget, start: BodyVariables, steps: int | None = None) -> Fitter[BodyLeaves]:
+        """The fit of B bodies to B masks, before its first step; arguments as for `fit`."""
+        data = self.data(target, self.settings.loss)
+        stage = stage_of(self.settings, steps)
+        terms = {**data, "prior": PriorTerm(self.prior), "shape": shape_term}
+        weights = {name: weight for name, weight in stage.weights.items() if name in terms}
+        variables = BodyLeaves(start, self.scene, target.mask.shape[-1])
+        return Fitter(variables, terms, [Stage(stage.steps, weights, stage.rates)])
+
+    def fit(
+        self,
+        target: SilhouetteTarget,
+        start: BodyVariables,
+        *,
+        steps: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> BodyVariables:
+        """Optimise from a start.
+
+        Args:
+            target: B masks.
+            start: B bodies.
+            steps: Adam steps; the settings' where None.
+            progress: called with 1 after each step.
+
+        Returns:
+            The fitted bodies, detached.
+
+        Raises:
+            FloatingPointError: a loss was not finite.
+        """
+        fitter = self.fitter(target, start, steps)
+        fitter.run(progress)
+        with torch.no_grad():
+            return fitter.variables.value().detach()

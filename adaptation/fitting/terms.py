@@ -1,0 +1,73 @@
+"""Terms of an objective: each maps B posed bodies and a weight to one number per body, (B,).
+
+What a term compares with is fixed when it is made. A stage of a fit gives each term its weight. Terms multiply by it
+themselves, before they divide by the size of what they sum over: rounding then stays what it was when figures of fits
+were recorded, and fits amplify a change in the last bit to centimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from adaptation.fitting.posed import PosedBodies
+from adaptation.losses.point_sets import mask_points, point_chamfer
+from adaptation.losses.settings import LossSettings
+from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_distance, skeleton_distance
+from adaptation.priors.base import PosePrior
+
+Term = Callable[[PosedBodies, float], Tensor]
+
+
+@dataclass(frozen=True)
+class SilhouetteTerm:
+    """The part of a silhouette loss that compares silhouettes: L_S, pixels, or both."""
+
+    target: SilhouetteTarget
+    settings: LossSettings
+
+    def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
+        """Per body, (B,)."""
+        return weight * silhouette_distance(posed.silhouette, self.target, self.settings)
+
+
+@dataclass(frozen=True)
+class SkeletonTerm:
+    """The part that compares skeletons: L_T and L_B, or pixels of skeletons."""
+
+    target: SilhouetteTarget
+    settings: LossSettings
+
+    def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
+        """Per body, (B,)."""
+        distance = weight * skeleton_distance(posed.silhouette, self.target, self.settings, posed.bones)
+        return distance / self.target.length if self.settings.normalise else distance
+
+
+@dataclass(frozen=True)
+class PointSetTerm:
+    """Chamfer distance between the pixels of masks (B, 1, S, S) and projected vertices; nothing is rendered."""
+
+    target: SilhouetteTarget
+
+    def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
+        """Per body, (B,)."""
+        return weight * point_chamfer(posed.vertices2d, mask_points(self.target.mask))
+
+
+@dataclass(frozen=True)
+class PriorTerm:
+    """Energy of the pose under a prior."""
+
+    prior: PosePrior
+
+    def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
+        """Per body, (B,)."""
+        return weight * self.prior.energy(posed.pose)
+
+
+def shape_term(posed: PosedBodies, weight: float) -> Tensor:
+    """Squared shape coefficients: the distance from the mean body."""
+    return weight * posed.bodies.betas.square().sum(1)

@@ -1,0 +1,42 @@
+"""The reprojection loss of 2D keypoints."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adaptation.bodies.body import Body
+from adaptation.bodies.camera import project
+from adaptation.bodies.parameters import Bodies
+from adaptation.data.samples import Samples
+from adaptation.support.errors import UserError
+
+
+def keypoints_of(samples: Samples, body: Body) -> Tensor:
+    """The keypoints of a crop set at a body's joints, (N, J, 3); confidence 0 for joints that have none.
+
+    Raises:
+        UserError: the set has no keypoints, or none with any confidence.
+    """
+    if samples.keypoints is None or not samples.has("keypoints").any():
+        raise UserError("the target has no 2D keypoints, which this loss needs; `topo-adapt keypoints` adds them")
+    keypoints = torch.zeros(len(samples), body.joint_count, 3)
+    keypoints[:, list(samples.joints.indices_in(body.joint_set))] = torch.from_numpy(samples.keypoints)
+    return keypoints
+
+
+def keypoint_loss(bodies: Bodies, keypoints: Tensor, body: Body, size: int) -> Tensor:
+    """SPIN's loss: squared distances of projected joints in a crop of [-1, 1]^2, weighted by confidence.
+
+    Args:
+        bodies: B predictions.
+        keypoints: (B, J, 3) x, y in crop pixels, and confidence.
+        body: the body model that is predicted.
+        size: side of the crops in pixels.
+
+    Returns:
+        (B,), means over the J joints and two coordinates; a joint that was not found counts as 0.
+    """
+    joints = project(body.joints(bodies.rotations, bodies.betas), bodies.camera, size)
+    away = (joints - keypoints[..., :2]) * (2 / size)
+    return (keypoints[..., 2:] * away.square()).mean((1, 2))

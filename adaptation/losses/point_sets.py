@@ -1,0 +1,48 @@
+"""The point-set silhouette loss of earlier work: what baseline A2 adds to keypoints.
+
+As in Huang et al. (3DV 2017): every pixel of the mask finds the nearest vertex of the projected body, and every
+vertex the nearest pixel of the mask. Nothing is rendered, and the gradient moves the vertices that were found.
+Time and memory are O(pixels x vertices) per image.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adaptation.losses.pixel_points import pixel_points
+from adaptation.support.errors import UserError
+
+MASK_POINTS = 512
+
+
+def mask_points(mask: Tensor, count: int = MASK_POINTS) -> Tensor:
+    """`pixel_points` of masks (B, 1, H, W), none of which may be empty.
+
+    Raises:
+        UserError: one is.
+    """
+    points = pixel_points(mask, count)
+    empty = points[:, 0, 0].isnan()
+    if empty.any():
+        number = int(empty.nonzero()[0])
+        raise UserError(f"mask {number} of the batch is empty: it has no points to compare with")
+    return points
+
+
+def point_chamfer(points: Tensor, target: Tensor) -> Tensor:
+    """Mean distance from each point to the nearest of the other set, summed over both directions.
+
+    Args:
+        points: (B, N, 2).
+        target: (B, M, 2).
+
+    Returns:
+        (B,) in the points' unit. Each distance pulls at the nearest point alone.
+    """
+    with torch.no_grad():
+        distances = torch.cdist(points, target)
+        near_point, near_target = distances.argmin(2), distances.argmin(1)
+    push = points - target.take_along_dim(near_point[..., None], 1)
+    pull = points.take_along_dim(near_target[..., None], 1) - target
+    return push.norm(dim=2).mean(1) + pull.norm(dim=2).mean(1)

@@ -1,0 +1,24 @@
+"""Pose priors by the names that commands and settings use."""
+
+from __future__ import annotations
+
+import torch
+
+from adaptation.priors.base import PosePrior
+from adaptation.priors.gaussian import GaussianPosePrior
+from adaptation.priors.latent import LatentPosePrior
+
+
+def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
+    """Return a pose prior by name.
+
+    Args:
+        name: "gaussian", "latent" (the one that ships), or a file written by ``topo-adapt prior``.
+        device: where to compute.
+
+    Raises:
+        UserError: the name is none of these, or the file is damaged.
+    """
+    if name == "gaussian":
+        return GaussianPosePrior.default().to(device)
+    return LatentPosePrior.named(name).to(device)

@@ -1,0 +1,95 @@
+"""What ``topo-adapt doctor`` shows: versions, devices, compiled libraries, renderers and body models."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import topokernels
+from adaptation.bodies.body import Body
+from adaptation.bodies.renderer import BACKENDS, make_renderer
+from adaptation.support.errors import UserError
+from adaptation.support.versions import versions
+
+
+def body_files() -> Iterator[tuple[str, str]]:
+    """Body models that can be used, and what is wrong with those that cannot."""
+    free = Body.free()
+    yield "free body (shipped, CC0)", _describe(free)
+    folder = os.environ.get("SMPL_MODELS")
+    if not folder:
+        yield "SMPL", "set SMPL_MODELS to the folder of licensed model files to have them checked here"
+        return
+    files = [file for file in sorted(Path(folder).rglob("*")) if file.suffix in (".pkl", ".npz")]
+    if not files:
+        yield folder, "no .pkl or .npz file" if Path(folder).is_dir() else "no such folder"
+    for file in files:
+        try:
+            yield str(file), _describe(Body.load(file))
+        except UserError as error:
+            yield str(file), str(error)
+
+
+def _describe(body: Body) -> str:
+    """Size of a body model, and the name that labels refer to it by."""
+    return f"{body.vertex_count} vertices, {len(body.faces)} faces, named {body.name!r} in labels"
+
+
+def renderers() -> Iterator[tuple[str, str]]:
+    """Renderers, and why those that cannot be used cannot."""
+    for name in BACKENDS:
+        try:
+            make_renderer(name)
+            yield name, "ready"
+        except UserError as error:
+            yield name, str(error)
+
+
+def examine(console: Console) -> None:
+    """Print everything."""
+    build = topokernels.build_info()
+    _print(console, "Versions", versions())
+    _print(
+        console,
+        "Operators",
+        [
+            ("compiled with", build["compiler"]),
+            ("SIMD levels compiled", ", ".join(build["simd_levels"])),
+            ("CUDA kernels compiled", _cuda_text(build)),
+            ("CUDA kernels loaded", "yes" if topokernels.has_cuda() else "no"),
+        ],
+    )
+    devices = [("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")]
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        devices.append((f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
+    if len(devices) == 1:
+        devices.append(("cuda", "none" if torch.version.cuda else "this torch was built without CUDA"))
+    _print(console, "Devices", devices)
+    _print(console, "Renderers", list(renderers()))
+    _print(console, "Bodies", list(body_files()))
+
+
+def _cuda_text(build: dict[str, object]) -> str:
+    if build["cuda_toolkit"] is None:
+        return "no (nvcc was not found, or TOPO_CUDA=OFF)"
+    architectures = build["cuda_architectures"]
+    assert isinstance(architectures, list)
+    return f"toolkit {build['cuda_toolkit']}, sm {', '.join(architectures)}"
+
+
+def _print(console: Console, title: str, rows: list[tuple[str, str]]) -> None:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(name), Text(value))  # paths may hold what would be markup
+    console.print(table)
+    console.print()

@@ -1,0 +1,75 @@
+"""The folder of results of a recording: an npz per person, overlays, the report, and the settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.console import Console
+
+from adaptation.bodies.body import Body
+from adaptation.recording.options import FitOptions
+from adaptation.recording.pipeline import FitOutcome
+from adaptation.recording.video import Frames
+from adaptation.reports.fits import Heading, build_report, draw_overview, write_report
+from adaptation.support.files import MARKER
+from adaptation.support.versions import versions
+
+
+def write_results(
+    folder: Path, frames: Frames, body: Body, outcome: FitOutcome, options: FitOptions, heading: Heading
+) -> None:
+    """Write the results of a recording.
+
+    Args:
+        folder: must exist.
+        frames: the recording.
+        body: body model of the results, on the CPU.
+        outcome: people with their results.
+        options: that they were made with.
+        heading: of the report; the notes of the outcome are added to its own.
+    """
+    people = outcome.people
+    for person in people:
+        person.result.save(folder / f"person_{person.track.number:02d}.npz")
+
+    overlays = folder / "overlays"
+    overlays.mkdir()
+    numbered = [(person.track.number, person.result) for person in people]
+    for number in sorted({int(frame) for person in people for frame in person.result.frame}):
+        shown = [(track, result) for track, result in numbered if number in result.frame]
+        picture = draw_overview(frames.frame(number), number, body, shown)
+        # Not imwrite, which says nothing when the disk is full.
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        (overlays / f"frame_{number:06d}.jpg").write_bytes(data.tobytes())
+
+    notes = [*heading.notes, *filter(None, [outcome.warning]), *outcome.notes]
+    crops = [(person.result, person.crops) for person in people]
+    report = build_report(replace(heading, notes=notes), body, crops, frames.frame)
+    write_report(folder / "report.html", report)
+    settings = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}
+    (folder / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float | None = None) -> None:
+    """One line per person, what is wrong with the recording, and where to look."""
+    for person in outcome.people:
+        result = person.result
+        console.print(
+            f"person {person.track.number:>2}: {len(result):>3} frames, "
+            f"IoU {np.median(result.iou_before):.2f} -> {np.median(result.iou_after):.2f}, "
+            f"L_T {np.median(result.loss_before):.2f} -> {np.median(result.loss_after):.2f} px",
+            highlight=False,
+        )
+    if outcome.warning:
+        console.print(f"warning: {outcome.warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    iou = np.concatenate([person.result.iou_after for person in outcome.people])
+    console.print(
+        f"{len(outcome.people)} people, {len(iou)} bodies, median IoU {np.median(iou):.3f}, "
+        f"{len(outcome.notes)} masks not used{'' if seconds is None else f', {seconds:.0f} s'}",
+        highlight=False,
+    )
+    console.print(f"report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,109 @@
+"""Synthetic crop sets: people of a family of appearances, filmed, masked and cut out.
+
+Equal settings give equal sets, until `FILMS` is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+
+from adaptation.bodies.body import Body
+from adaptation.data.samples import MASK_KINDS, Samples
+from adaptation.recording.crops import resample
+from adaptation.support.errors import UserError
+from adaptation.support.workers import side_by_side
+from adaptation.synthetic.clothes import Dresser
+from adaptation.synthetic.film import Clip, sample_clip
+from adaptation.synthetic.looks import SITE, SOURCE, STYLE, LookFamily
+from adaptation.synthetic.masks import degraded
+from adaptation.synthetic.settings import FRAMES, MARGIN, SPLITS, DomainSettings
+
+FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE, "site": SITE}
+
+FILMS = 2
+"""Raised whenever equal settings give other masks than before; 2 distinguishes dark clothes from shadows."""
+_HEIGHT = 1.6  # of the frames, in sides of the crop
+
+
+def make_domain(
+    settings: DomainSettings, *, workers: int = 1, progress: Callable[[int], None] | None = None
+) -> Samples:
+    """Film clips of a family and cut out the people.
+
+    Args:
+        settings: what to film.
+        workers: processes; the result is the same for any number.
+        progress: called with the number of crops done since the last call.
+
+    Raises:
+        UserError: unknown family or split, or sizes that make no sense.
+    """
+    if settings.family not in FAMILIES:
+        raise UserError(f"domain must be one of {', '.join(FAMILIES)}, got {settings.family!r}")
+    if settings.split not in SPLITS:
+        raise UserError(f"split must be one of {', '.join(SPLITS)}, got {settings.split!r}")
+    if settings.count < 1 or settings.size < 32:
+        raise UserError(f"wanted at least 1 crop of 32 pixels, got {settings.count} of {settings.size}")
+    parts = []
+    jobs = [(settings, number) for number in range(settings.clips)]
+    films: Iterable[Samples]
+    if workers > 1:
+        films = side_by_side(_film, jobs, workers)
+    else:
+        films = map(_film, jobs)
+    for part in films:
+        parts.append(part)
+        if progress:
+            progress(FRAMES)
+    made = ("images", "masks", "clip", "pose", "betas", "camera")
+    return Samples(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in made})
+
+
+_BODY: dict[str, tuple[Body, Dresser]] = {}
+
+
+def _film(job: tuple[DomainSettings, int]) -> Samples:
+    """One clip, cut into crops. Its random numbers depend on the settings and its number alone."""
+    settings, number = job
+    if not _BODY:
+        body = Body.free()
+        _BODY["free"] = body, Dresser(body)
+    body, dresser = _BODY["free"]
+    family = list(FAMILIES).index(settings.family)
+    rng = np.random.default_rng([settings.seed, family, SPLITS.index(settings.split), number])
+    looks = FAMILIES[settings.family]
+    camera = np.random.default_rng([settings.seed, family]) if looks.one_camera else rng
+    clip = sample_clip(looks, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
+    return _cut(clip, number, settings.size, rng)
+
+
+def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Samples:
+    images = np.empty((FRAMES, size, size, 3), np.uint8)
+    masks = np.zeros((FRAMES, len(MASK_KINDS), size, size), np.uint8)
+    camera = np.empty((FRAMES, 3), np.float32)
+    for t in range(FRAMES):
+        ys, xs = np.nonzero(clip.truth[t])
+        width, height = xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()
+        # Boxes of detectors are not exact.
+        side = (1 + 2 * MARGIN) * max(width, height) * rng.uniform(0.93, 1.07)
+        left = (xs.min() + xs.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
+        top = (ys.min() + ys.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
+        cropped = resample(clip.images[t].astype(np.float32), left, top, side, size, border=cv2.BORDER_REPLICATE)
+        images[t] = np.rint(cropped)
+        for kind, source in enumerate((clip.truth[t], clip.subtracted[t])):
+            masks[t, kind] = resample(source.astype(np.float32), left, top, side, size) >= 0.5
+        masks[t, 2] = degraded(masks[t, 0] > 0, rng)
+        scale, x, y = clip.projection[t].tolist()
+        s = 2 * scale / side
+        camera[t] = s, (2 * (x - left) / side - 1) / s, (2 * (y - top) / side - 1) / s
+    return Samples(
+        images=images,
+        masks=masks,
+        clip=np.full(FRAMES, number, np.int64),
+        pose=clip.pose.numpy(),
+        betas=clip.betas.numpy()[None].repeat(FRAMES, 0),
+        camera=camera,
+    )

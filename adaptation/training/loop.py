@@ -1,0 +1,218 @@
+"""The training loop that all programs share: rates, several optimisers, processes, saves and exact resume.
+
+A program says what a step computes. The loop does what is the same everywhere: it sets the learning rate, checks
+that losses are finite, averages gradients over processes, moves the weights, logs, and saves a state from which a
+killed run resumes as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from adaptation.support.errors import UserError
+from adaptation.training.processes import average_gradients, world
+from adaptation.training.runs import Run
+
+Report = Callable[[int], None]
+"""Called with the number of steps done since the last call."""
+
+
+class Program(Protocol):
+    """What is trained, and how.
+
+    Attributes:
+        optimizers: by the name of the loss that each descends.
+    """
+
+    optimizers: Mapping[str, torch.optim.Optimizer]
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """The losses of a step, scalars, by the name of their optimiser. A missing one leaves its optimiser alone."""
+
+    def after(self, step: int) -> None:
+        """What follows once the weights have moved, such as averaging them."""
+
+    def check(self, step: int, run: Run | None) -> bool:
+        """Measure progress before a step; whether to go on training."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a later step depends on, the network under "network"."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from such a state."""
+
+
+class PlainProgram:
+    """A program that measures nothing, does nothing after a step, and whose state is a network and its optimisers."""
+
+    network: nn.Module
+    optimizers: Mapping[str, torch.optim.Optimizer]
+
+    def after(self, step: int) -> None:
+        """Do nothing."""
+
+    def check(self, step: int, run: Run | None) -> bool:
+        """Measure nothing and go on."""
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """The network and its optimisers."""
+        optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        return {"network": self.network.state_dict(), **optimizers}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Load them."""
+        self.network.load_state_dict(state["network"])
+        load_optimizers(self.optimizers, state)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a program runs, and at which rates.
+
+    Attributes:
+        steps: how many.
+        rate: learning rate at its highest.
+        rise: steps of a linear rise to it.
+        decay: whether the rate falls to zero along a cosine.
+        largest_gradient: norm to which gradients are cut; None cuts nothing.
+        check_every: steps between two checks of progress, each of which is followed by a save.
+        log_every: steps between two points on the curves of the losses.
+    """
+
+    steps: int
+    rate: float
+    rise: int = 0
+    decay: bool = True
+    largest_gradient: float | None = None
+    check_every: int = 200
+    log_every: int = 1
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate at a step."""
+        return self.rate * (warm_cosine(step, self.steps, self.rise) if self.decay else 1.0)
+
+
+def warm_cosine(step: int, steps: int, rise: int) -> float:
+    """Share of the highest rate at a step: a linear rise of ``rise`` steps under a cosine that ends at zero."""
+    return min(1.0, (step + 1) / max(rise, 1)) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def train(program: Program, schedule: Schedule, run: Run | None = None, progress: Report | None = None) -> None:
+    """Run a program to its end, or resume it.
+
+    Args:
+        program: its network is trained in place.
+        schedule: steps and rates.
+        run: where state and curves go, and where a stopped run's state is; None keeps nothing.
+        progress: called with the number of steps done since the last call, those before a resume first.
+
+    Raises:
+        UserError: a loss or a weight is not finite; the last saved state is unchanged.
+    """
+    start = resumed = _resume(program, run)
+    if progress and start:
+        progress(start)
+    for step in range(start or 0, schedule.steps + 1):
+        # A resumed run was checked and saved at the very step that it resumes with.
+        if step != resumed and _due(step, schedule):
+            proceed = program.check(step, run)
+            if run is not None:
+                run.save({**program.state(), "step": step})
+            if not proceed:
+                break
+        if step == schedule.steps:
+            break
+        for optimizer in program.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate_at(step)
+        losses = program.step(step)
+        descend(losses, program.optimizers, step, schedule.largest_gradient)
+        program.after(step)
+        if run is not None and step % schedule.log_every == 0:
+            run.log(step, **{f"loss_{name}": loss.item() for name, loss in losses.items()})
+        if progress:
+            progress(1)
+    if run is not None:
+        run.close()
+
+
+def descend(
+    losses: Mapping[str, Tensor],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    step: int,
+    largest_gradient: float | None = None,
+) -> None:
+    """Take a step of each loss's optimiser. All gradients are taken before any optimiser moves the weights.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    gradients = {}
+    for number, (name, loss) in enumerate(losses.items()):
+        if not torch.isfinite(loss):
+            raise UserError(f"the {name} loss is {loss.item()} at step {step}; the last saved state is unchanged")
+        # The graph is shared by all losses of a step.
+        last = number + 1 == len(losses)
+        gradients[name] = torch.autograd.grad(
+            loss, parameters_of(optimizers[name]), retain_graph=not last, allow_unused=True
+        )
+    for name, grads in gradients.items():
+        parameters = parameters_of(optimizers[name])
+        for parameter, grad in zip(parameters, grads, strict=True):
+            parameter.grad = grad
+        average_gradients(parameters)
+        if largest_gradient is not None:
+            nn.utils.clip_grad_norm_(parameters, largest_gradient)
+        optimizers[name].step()
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Everything that an optimiser moves."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def check_share(**batches: int) -> None:
+    """Check that batches, by name, can be shared by the processes.
+
+    Raises:
+        UserError: one cannot.
+    """
+    _, count = world()
+    for name, size in batches.items():
+        if size % count:
+            raise UserError(f"a {name} of {size} cannot be shared by {count} processes")
+
+
+def load_optimizers(optimizers: Mapping[str, torch.optim.Optimizer], state: Mapping[str, Any]) -> None:
+    """Load the states of optimisers by their names.
+
+    Raises:
+        UserError: one is missing, as where another version of this package saved the state.
+    """
+    for name, optimizer in optimizers.items():
+        if name not in state:
+            raise UserError(f"the saved state has no optimiser {name!r}; start anew with --overwrite")
+        optimizer.load_state_dict(state[name])
+
+
+def _resume(program: Program, run: Run | None) -> int | None:
+    """Open a run and load the state of a stopped one; the step to resume with, or None for a fresh run."""
+    if run is None:
+        return None
+    run.open()
+    state = run.load(program.state()["network"])
+    if state is None:
+        return None
+    program.restore(state)
+    return int(state["step"])
+
+
+def _due(step: int, schedule: Schedule) -> bool:
+    return step % schedule.check_every == 0 or step == schedule.steps
