@@ -29,6 +29,7 @@ from adaptation.losses.silhouettes import at_size
 from adaptation.priors.gaussian import pose_prior
 from adaptation.priors.latent import LatentPosePrior
 from adaptation.recording.crop_samples import domain_of_crops
+from adaptation.recording.mask_files import open_masks
 from adaptation.recording.pipeline import (
     FitOptions,
     FitOutcome,
@@ -39,7 +40,7 @@ from adaptation.recording.pipeline import (
 )
 from adaptation.recording.predict import predict_person
 from adaptation.recording.tracking import find_people
-from adaptation.recording.video import Frames, open_frames, open_masks
+from adaptation.recording.video import Frames, open_frames
 from adaptation.regressors.files import LoadedNetwork, load_imagenet, load_network
 from adaptation.regressors.hmr import Regressor
 from adaptation.regressors.mirrored import Mirrored

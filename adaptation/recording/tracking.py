@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptation.recording.background import Method, clean_mask, make_subtractor, sample_count, sample_frames
-from adaptation.recording.video import Frames, Image, Mask, Masks
+from adaptation.recording.image_files import Image, Mask
+from adaptation.recording.mask_files import Masks
+from adaptation.recording.video import Frames
 from adaptation.support.errors import UserError
 
 Box = tuple[int, int, int, int]  # x, y, width, height in whole pixels

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from adaptation.recording.mask_files import open_masks
 from adaptation.recording.tracking import Detection, Track, TrackSettings, find_people, heads
-from adaptation.recording.video import Frames, open_frames, open_masks
+from adaptation.recording.video import Frames, open_frames
 from adaptation.support.errors import UserError
 
 WIDTH, HEIGHT = 320, 200
