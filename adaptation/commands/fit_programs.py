@@ -20,9 +20,9 @@ from adaptation.commands.doctor import versions
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe
 from adaptation.fitting.fitter import FitSettings
 from adaptation.losses.silhouettes import LossSettings, at_size
+from adaptation.recording.detections import TrackSettings
 from adaptation.recording.mask_files import open_masks
 from adaptation.recording.pipeline import FitOptions, FitOutcome, fit_recording
-from adaptation.recording.tracking import TrackSettings
 from adaptation.recording.video import Frames, open_frames
 from adaptation.reports.fits import ReportTable, build_report, draw_overview, write_report
 from adaptation.support.files import MARKER, result_folder

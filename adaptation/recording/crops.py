@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from adaptation.recording.detections import Detection, MaskQuality
 from adaptation.recording.image_files import Image
-from adaptation.recording.tracking import Detection, MaskQuality
 
 
 @dataclass(frozen=True, eq=False)

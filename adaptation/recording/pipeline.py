@@ -20,9 +20,10 @@ from adaptation.priors.gaussian import pose_prior
 from adaptation.recording.background import Method
 from adaptation.recording.crops import Crop, make_crop
 from adaptation.recording.depth_ambiguity import TemporalSettings, choose, reflect_in_depth, seen_pitch
+from adaptation.recording.detections import Detection, TrackSettings
 from adaptation.recording.mask_files import Masks
 from adaptation.recording.results import PersonResult
-from adaptation.recording.tracking import Detection, Track, TrackSettings, find_people
+from adaptation.recording.tracking import Track, find_people
 from adaptation.recording.video import Frames, check_frames
 from adaptation.support.devices import usable_device
 from adaptation.support.errors import UserError

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptation.recording.crops import make_crop
-from adaptation.recording.tracking import Detection, MaskQuality, PackedMask
+from adaptation.recording.detections import Detection, MaskQuality, PackedMask
 
 GOOD = MaskQuality(False, 1.0, 1, False, True, "")
 

@@ -14,6 +14,7 @@ from adaptation.bodies.poses import facing
 from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.fitting.fitter import BodyParameters, FitSettings
 from adaptation.fitting.starts import StartSettings
+from adaptation.recording.detections import Detection, MaskQuality, PackedMask
 from adaptation.recording.mask_files import open_masks
 from adaptation.recording.pipeline import (
     FitOptions,
@@ -24,7 +25,7 @@ from adaptation.recording.pipeline import (
     make_fitter,
     velocity_of,
 )
-from adaptation.recording.tracking import Detection, MaskQuality, PackedMask, Track
+from adaptation.recording.tracking import Track
 from adaptation.recording.video import open_frames
 from adaptation.support.errors import UserError
 from adaptation.support.progress import Progress

@@ -1,4 +1,4 @@
-"""People in synthetic clips of a static camera, where who is where is known."""
+"""People in synthetic clips of a static camera, whose places in every frame are known."""
 
 from __future__ import annotations
 
@@ -8,29 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from figures import HEIGHT, WIDTH, figure
 
+from adaptation.recording.detections import Detection, TrackSettings
 from adaptation.recording.mask_files import open_masks
-from adaptation.recording.tracking import Detection, Track, TrackSettings, find_people, heads
+from adaptation.recording.tracking import Track, find_people
 from adaptation.recording.video import Frames, open_frames
 from adaptation.support.errors import UserError
 
-WIDTH, HEIGHT = 320, 200
 DARK, RED = (25, 20, 30), (40, 30, 200)  # blue, green, red
-
-
-def figure(x: float, y: float, height: int = 80, stride: float = 0.0) -> np.ndarray:
-    """A person's mask: head, trunk and two legs; (x, y) is the top of the head."""
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    unit = height / 80
-
-    def at(dx: float, dy: float) -> tuple[int, int]:
-        return round(x + unit * dx), round(y + unit * dy)
-
-    cv2.circle(mask, at(0, 7), round(6 * unit), 1, cv2.FILLED)
-    cv2.line(mask, at(0, 20), at(0, 40), 1, round(15 * unit))
-    for side in (-1, 1):
-        cv2.line(mask, at(3 * side, 40), at((4 + 8 * stride) * side, 76), 1, max(3, round(6 * unit)))
-    return mask > 0
 
 
 def background() -> np.ndarray:
@@ -245,15 +231,3 @@ def test_masks_whose_sizes_differ_later(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "masks" / "007.png"), np.zeros((50, 60), np.uint8))
     with pytest.raises(UserError, match=r"007\.png.*60x50.*320x200"):
         find_people(frames, masks=open_masks(tmp_path / "masks", frames))
-
-
-def test_heads() -> None:
-    one = figure(100, 50)
-    two = one | figure(125, 52)
-    rows, columns = np.nonzero(two)
-    tight = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    assert heads(two[tight]) == 2
-    rows, columns = np.nonzero(one)
-    tight = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    assert heads(one[tight]) == 1
-    assert heads(np.ones((1, 1), bool)) == 1
