@@ -1,3 +1,5 @@
+"""The demo's recording: equal to its ground truth, in memory and on disk."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -5,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import roma
 import torch
 
 from adaptation.bodies.body import Body
@@ -87,21 +88,6 @@ def test_people_stand_out(clip: SyntheticClip) -> None:
     before = clip.visible[:, :12].any(0)
     difference = np.abs(clip.images[:12].astype(int) - clip.background).max(-1)[before]
     assert (difference > 6 * SETTINGS.noise).mean() > 0.9
-
-
-def test_bodies_face_the_way_they_walk_and_feet_do_not_slide(body: Body) -> None:
-    walk = render_clip(ClipSettings(width=64, height=48, frames=24), body)
-    for person in range(2):
-        # Undo the camera: positions over the ground along image x, in metres.
-        scale = walk.projection[person, :, :1]
-        joints = walk.joints2d[person, :, :, 0] / scale
-        moved = np.diff(joints, axis=0)
-        pelvis = moved[:, 0]
-        front = roma.rotvec_to_rotmat(torch.from_numpy(walk.pose[person, :, 0]))[:, 0, 2].numpy()
-        assert (np.sign(pelvis) == np.sign(front[0])).all() and (np.sign(front) == np.sign(front[0])).all()
-        assert 0.03 < np.abs(pelvis).mean() < 0.15
-        foot = np.abs(moved[:, [10, 11]]).min(1)
-        assert foot.mean() < 0.2 * np.abs(pelvis).mean()
 
 
 def test_files_hold_exactly_the_clip(clip: SyntheticClip, tmp_path: Path) -> None:
