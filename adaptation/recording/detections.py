@@ -212,9 +212,9 @@ def _quality(
     if gap > settings.max_fragment_gap:
         notes.append(f"{fragments} fragments")
     if not settings.area_range[0] <= area <= settings.area_range[1]:
-        notes.append(f"area {area:.2f} of the usual")
+        notes.append(f"area {area:.2f} times that of neighbouring frames")
     if not settings.height_range[0] <= height <= settings.height_range[1]:
-        notes.append(f"height {height:.2f} of the usual")
+        notes.append(f"height {height:.2f} times that of neighbouring frames")
     if sighting.bbox[3] < settings.min_height:
         notes.append(f"less than {settings.min_height} px tall")
     return MaskQuality(

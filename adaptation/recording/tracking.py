@@ -348,7 +348,7 @@ class _Tracker:
 
     def _end_trails(self, number: int) -> None:
         """End the tracks that were unseen, or inside a merged group, for too long."""
-        active = []
+        active: list[_Trail] = []
         for trail in self._active:
             unseen, alone = number - trail.last_seen, number - trail.last_frame
             patience = self._settings.max_gap if trail.confirmed else 2

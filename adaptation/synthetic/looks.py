@@ -137,9 +137,10 @@ def _thicket(rng: Rng, height: int, width: int) -> Floats:
     for octave in range(5):
         cells = 3 * 2**octave
         noise = rng.random((max(2, cells * height // width), cells)).astype(np.float32)
-        share += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6**octave
+        smooth = np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+        share += smooth / 1.6**octave
     share = (share - share.min()) / np.ptp(share)
-    canvas = canvas + first.astype(np.float32) + (second - first).astype(np.float32) * share[..., None]
+    canvas += first.astype(np.float32) + (second - first).astype(np.float32) * share[..., None]
     for _ in range(rng.integers(1, 6)):
         x, w = rng.uniform(0, width), rng.uniform(0.01, 0.06) * width
         lean = rng.uniform(-0.15, 0.15) * height
