@@ -196,13 +196,13 @@ def make_subtractor(method: Method = "median") -> Subtractor:
     return MedianSubtractor() if method == "median" else OpenCvSubtractor(method)
 
 
-def sample_frames(frames: Iterable[Image], wanted: int, progress: Callable[[int], None] | None = None) -> list[Image]:
-    """Return between `wanted` and 2 * `wanted` evenly spread frames, in one pass of unknown length.
+def sample_frames(frames: Iterable[Image], least: int, progress: Callable[[int], None] | None = None) -> list[Image]:
+    """Return between `least` and 2 * `least` evenly spread frames, in one pass of unknown length.
 
     Args:
-        frames: Frames to choose from, each an array of its own. If there are fewer than `wanted`,
+        frames: Frames to choose from, each an array of its own. If there are fewer than `least`,
             all are returned.
-        wanted: Least number of samples, at least 1.
+        least: Least number of samples, at least 1.
         progress: Callback for the number of frames seen so far.
     """
     samples: list[Image] = []
@@ -211,7 +211,7 @@ def sample_frames(frames: Iterable[Image], wanted: int, progress: Callable[[int]
         if number % step == 0:
             samples.append(frame)
             # Every second sample is dropped and the step doubles, so the spacing stays even.
-            if len(samples) == 2 * wanted:
+            if len(samples) == 2 * least:
                 samples = samples[::2]
                 step *= 2
         if progress is not None:

@@ -182,6 +182,7 @@ def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackS
     crowd = np.array([sighting.merged or heads(sighting.packed.unpack()) > 1 for sighting in sightings])
     areas = np.array([sighting.area for sighting in sightings], float)
     heights = np.array([sighting.bbox[3] for sighting in sightings], float)
+    # Cut-off people are too small and groups too large to be a reference for the others.
     good = ~border & ~crowd
     detections = []
     for index, sighting in enumerate(sightings):
@@ -205,7 +206,7 @@ def _quality(
     notes = []
     if border:
         notes.append("touches the border")
-    if crowd:
+    if crowd:  # a group is wide as well, so only one of the two reasons is given
         notes.append("merged with another person")
     elif wide:
         notes.append("too wide for one person")
@@ -265,6 +266,7 @@ def heads(mask: Mask) -> int:
     """
     height = mask.shape[0]
     found = 1
+    # A head is about an eighth of the height.
     for depth in (0.13, 0.17, 0.21, 0.25):
         upper = mask[: max(1, round(depth * height))].astype(np.uint8)
         count, _, stats, _ = cv2.connectedComponentsWithStats(upper, connectivity=8)

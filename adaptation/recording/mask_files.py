@@ -39,6 +39,7 @@ class Masks:
         file = self.files.get(number)
         if file is None:
             return None
+        # Read on demand: the masks of a long recording would not fit into memory.
         grey = read_grey(file)
         if (grey.shape[1], grey.shape[0]) != self.size:
             raise UserError(
@@ -86,6 +87,7 @@ def open_masks(folder: str | os.PathLike[str], frames: Frames) -> Masks:
 
 def _pair(files: Sequence[Path], frames: Frames) -> dict[int, Path]:
     """Map frame numbers to mask files."""
+    # Images and masks of one data set usually share their names; videos have no names per frame.
     if isinstance(frames, FolderFrames):
         numbers = {file.stem: number for number, file in enumerate(frames.files)}
         by_stem = {numbers[file.stem]: file for file in files if file.stem in numbers}

@@ -64,6 +64,7 @@ def split_people(region: Region, people: Boxes, min_height: int) -> list[Region]
         return [region]
     # Pixels outside the array count as set in OpenCV's erosion; the padding makes them background.
     padded = np.pad(region.mask.astype(np.uint8), 1)
+    # The smallest radius that works is used: a larger one would also cut thin limbs.
     for radius in range(1, round(0.04 * height) + 1):
         parts = _erode_apart(region, padded, radius)
         boxes = [part.box for part in parts]

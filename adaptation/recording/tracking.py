@@ -151,6 +151,7 @@ class _Trail:
     @property
     def confirmed(self) -> bool:
         """Whether the person was seen often enough to be expected while hidden."""
+        # Noise rarely lasts five frames in one place.
         return len(self.sightings) >= 5
 
     def predict(self, frame: int) -> npt.NDArray[np.float64]:
@@ -190,6 +191,7 @@ class _Trail:
         weight = 0.3 if len(self.sightings) > 2 else 1.0
         self.velocity += weight * (step - self.velocity)
         self.centre = sighting.centre
+        # Legs open and close at every step, so size and area are smoothed more than the centre.
         self.size += 0.2 * (np.array(sighting.bbox[2:], float) - self.size)
         self.area += 0.1 * (sighting.area - self.area)
         # Not in place: the array is the first sighting's.

@@ -74,6 +74,7 @@ class VideoFrames(Frames):
     def __init__(self, path: Path) -> None:
         """Open the file, decode its first frame, and close it again."""
         capture = _open_capture(path)
+        # The size comes from a decoded frame: headers may state the size before rotation or cropping.
         first = _read(capture)
         if first is None:
             raise UserError(f"{path}: no frame could be decoded; the file is empty, truncated or damaged")
@@ -116,12 +117,13 @@ class VideoFrames(Frames):
         """Return frame `number`, RGB uint8 (H, W, 3), decoding forward from the last requested frame if possible."""
         if number < 0 or (self._counted is not None and number >= self._counted):
             raise self._no_such_frame(number)
+        # Backwards means from the start again; nothing but decoding is trusted to find a frame.
         if self._cursor is None or number < self._cursor_number:
             self._close_cursor()
             self._cursor = _open_capture(self.path)
         while self._cursor_number < number:
             image = self._checked(_read(self._cursor), self._cursor_number + 1)
-            if image is None:
+            if image is None:  # the file ends before the header's count
                 self._finish(self._cursor_number + 1)
                 self._close_cursor()
                 raise self._no_such_frame(number)
@@ -280,6 +282,7 @@ def _open_capture(path: Path) -> cv2.VideoCapture:
 
 
 def _read(capture: cv2.VideoCapture) -> Image | None:
+    # Damaged streams may report success without an image.
     with quiet_opencv():
         ok, bgr = capture.read()
     return to_rgb(bgr) if ok and bgr is not None else None

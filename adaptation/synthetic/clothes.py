@@ -91,7 +91,7 @@ class Dresser:
         Returns:
             A new image, (H, W, 3) uint8 RGB.
         """
-        # Every sample is dressed by its place on the body in the rest pose, whatever its pose now.
+        # Every sample is dressed by its place on the body in the rest pose, independently of the current pose.
         rest = surface.interpolate(self._rest)
         side, height = np.abs(rest[..., 0]), rest[..., 1]
         _, up, back = np.moveaxis((rest - self._head_low) / (self._head_high - self._head_low), -1, 0)
@@ -118,6 +118,7 @@ class Dresser:
 
 def _second(cloth: Cloth, points: Floats) -> npt.NDArray[np.bool_]:
     """Return where points (N, 3) of the body in its rest pose have the second colour, (N,)."""
+    # Patterns are functions of space, so they need no texture coordinates and have no seams.
     x, y, z = (points * (2 * np.pi / cloth.period)).T
     if cloth.pattern == "stripes":
         return np.asarray(np.sin(y) > 0.3)

@@ -78,6 +78,7 @@ def sample_clip(
 
     look = sample_look(family, rng, camera)
     scene = np.asarray(np.rint(np.clip(family.background(camera, height, width), 0, 255)), np.uint8)
+    # From the camera's generator: with one camera, its noise is the same in all clips.
     noise = float(camera.uniform(*family.noise))
     images = np.empty((frames, height, width, 3), np.uint8)
     truth = np.zeros((frames, height, width), bool)
@@ -90,6 +91,7 @@ def sample_clip(
             picture = _ground_shadow(scene, posed.joints[t], projection[t])
             picture = dresser.paint(picture, surface, look.outfit, light=look.light, ambient=look.ambient)
         images[t] = sensor(picture, noise, rng)
+    # As for a real recording, the masks come from the noisy frames, with the errors this method makes.
     subtractor = MedianSubtractor()
     subtractor.learn(list(images))
     subtracted = np.stack([_largest(clean_mask(subtractor.mask(image))) for image in images])

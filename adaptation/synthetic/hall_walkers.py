@@ -129,15 +129,9 @@ def simulate_walk(walker: Walker, body: Body, *, frames: int, rate: float, pitch
     vertices, joints = posed.vertices, posed.joints
 
     distance = _distance(cycles, direction, betas, body)
-    root = torch.stack(
-        [
-            walker.start[0] + distance * direction[0],
-            torch.zeros(frames),
-            walker.start[1] + distance * direction[2],
-        ],
-        -1,
-    )
-    root[:, 1] = -vertices[..., 1].amax(1)  # soles on the ground, y = 0
+    x, z = (start + distance * along for start, along in zip(walker.start, direction[[0, 2]], strict=True))
+    y = -vertices[..., 1].amax(1)  # soles on the ground, y = 0
+    root = torch.stack([x, y, z], -1)
 
     tilt = _tilt(math.radians(pitch))
     # Tilting the camera turns both the body and the place where it stands.

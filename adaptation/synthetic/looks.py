@@ -87,6 +87,7 @@ def sample_look(family: LookFamily, rng: Rng, camera: Rng) -> Look:
         trousers=cloth(("plain",)),
         shoes=_color(family, rng),
         skin=_mix((232, 190, 165), (92, 58, 40), skin),
+        # The root makes dark hair more likely.
         hair=_mix((190, 150, 96), (24, 20, 20), float(rng.uniform()) ** 0.5),
         long_sleeves=bool(rng.random() < 0.5),
         short_trousers=bool(rng.random() < 0.25),
@@ -124,6 +125,7 @@ def _room(rng: Rng, height: int, width: int) -> Floats:
         color = rng.uniform(30, 230, 3)
         cv2.rectangle(canvas, (x, y), (x + w, y + h), color.tolist(), -1, cv2.LINE_AA)
         cv2.rectangle(canvas, (x, y), (x + w, y + h), (color * 0.7).tolist(), 1, cv2.LINE_AA)
+    # A window on one side: the light falls off across the room.
     side = np.linspace(rng.uniform(0.75, 1.1), rng.uniform(0.75, 1.1), width, dtype=np.float32)
     return canvas * side[None, :, None]
 
