@@ -1,3 +1,5 @@
+"""SMPL files: read without executing code, and refused if damaged or hostile."""
+
 from __future__ import annotations
 
 import io
@@ -20,7 +22,7 @@ V = 40
 
 
 def smpl_arrays(seed: int = 0, vertices: int = V) -> dict[str, np.ndarray]:
-    """Random arrays in SMPL's layout."""
+    """Return random arrays in SMPL's layout."""
     random = np.random.default_rng(seed)
 
     def share(*shape: int) -> np.ndarray:
@@ -40,7 +42,7 @@ def smpl_arrays(seed: int = 0, vertices: int = V) -> dict[str, np.ndarray]:
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes bytes the way Python 2 wrote them, as its str."""
+    """Pickler that writes bytes as Python 2 did, as its str."""
 
     dispatch: ClassVar[dict] = dict(pickle._Pickler.dispatch)
 
@@ -52,7 +54,7 @@ class Python2Pickler(pickle._Pickler):
 
 
 def chumpy_pickle(values: dict[str, np.ndarray], how: int | str) -> bytes:
-    """The arrays as SMPL's authors pickled them: chumpy objects, a csc matrix, some junk."""
+    """Pickle the arrays as SMPL's authors did: chumpy objects, a csc matrix, and keys that are not read."""
     package, ch, reordering = (types.ModuleType(n) for n in ("chumpy", "chumpy.ch", "chumpy.reordering"))
     ch.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
     reordering.Select = type("Select", (ch.Ch,), {"__module__": "chumpy.reordering"})
@@ -64,7 +66,7 @@ def chumpy_pickle(values: dict[str, np.ndarray], how: int | str) -> bytes:
         return value
 
     shapes = values["shapedirs"]
-    # More directions than are used, in another order, as Select stores them.
+    # Select stores the values in another order, with indices that restore it.
     order = np.random.default_rng(1).permutation(shapes.size)
     stored = np.empty(shapes.size)
     stored[order] = shapes.ravel()

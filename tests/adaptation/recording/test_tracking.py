@@ -55,7 +55,7 @@ def walker(number: int) -> np.ndarray:
 
 
 def check_consistent(tracks: list[Track]) -> None:
-    """What holds for every result: order, tight boxes, a reason for what is not usable."""
+    """Check what holds for every result: order, tight boxes, a reason for each unusable mask."""
     assert [track.number for track in tracks] == list(range(1, len(tracks) + 1))
     for track in tracks:
         numbers = [detection.frame for detection in track.detections]
@@ -77,7 +77,7 @@ def test_one_walker(tmp_path: Path, method) -> None:
     (track,) = tracks
     assert len(track.usable) > 50
     overlaps = [iou(full_mask(d), walker(d.frame)) for d in track.usable]
-    # OpenCV's mixtures take the compression's halo for foreground.
+    # OpenCV's mixtures include the halo that compression leaves around people.
     assert np.median(overlaps) > (0.9 if method == "median" else 0.75) and min(overlaps) > 0.65
     entering = [d for d in track.detections if d.quality.touches_border]
     assert entering and all("touches the border" in d.quality.note for d in entering)
@@ -114,7 +114,7 @@ def test_two_crossing_people(tmp_path: Path) -> None:
         truths[track.number] = right if iou(full_mask(first), right(first.frame)) > 0.5 else left
     assert set(truths.values()) == {right, left}
     for track in tracks:
-        # Each goes on as the same person after the meeting, and no usable mask holds both.
+        # Each track follows the same person after they meet, and no usable mask covers both.
         assert track.usable[0].frame < 20 and track.usable[-1].frame > 55
         for detection in track.usable:
             assert iou(full_mask(detection), truths[track.number](detection.frame)) > 0.6
@@ -182,7 +182,7 @@ def test_a_person_cut_in_two_is_put_together_and_rejected(tmp_path: Path) -> Non
     "people",
     [
         lambda number: [],
-        lambda number: [(figure(160, 60), DARK)],  # stands all the time: part of the background
+        lambda number: [(figure(160, 60), DARK)],  # never moves, so it is part of the background
         lambda number: [(figure(20 + 4 * number, 60, height=25), DARK)],  # too small
     ],
 )
@@ -206,7 +206,7 @@ def write_masks(folder: Path, count: int) -> None:
 
 def test_folder_of_images_and_given_masks(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    for number in range(60):  # nothing in the images: the masks alone say where the person is
+    for number in range(60):  # the images are empty: only the masks show the person
         cv2.imwrite(str(tmp_path / "images" / f"{number:03d}.png"), background())
     write_masks(tmp_path / "masks", 60)
     frames = open_frames(tmp_path / "images")

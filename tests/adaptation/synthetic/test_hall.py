@@ -67,7 +67,7 @@ def test_one_person_passes_in_front_of_the_other(clip: SyntheticClip) -> None:
     hidden = (clip.full & ~clip.visible).any((2, 3))
     assert hidden.any()
     for person, frame in np.argwhere(hidden):
-        # Whoever is nearer is a little larger.
+        # The nearer person has a slightly larger scale.
         assert clip.projection[person, frame, 0] < clip.projection[1 - person, frame, 0]
 
 
@@ -75,11 +75,11 @@ def test_the_empty_scene_is_still_but_for_noise_and_light(clip: SyntheticClip) -
     empty = clip.images[:2].astype(float) - clip.background
     assert abs(empty.mean()) < 0.1
     assert 0.8 * SETTINGS.noise < empty.std() < 1.5 * SETTINGS.noise
-    # The top of the picture, where nobody is, before and after the light rose.
+    # The top of the picture, where there are no people, before and after the lighting change.
     top = slice(0, 60)
     assert not clip.full[:, :, top].any()
     expected = clip.background[top].astype(float) * SETTINGS.gain + SETTINGS.offset
-    dark = expected < 235  # what is not near the sensor's limit
+    dark = expected < 235  # brighter pixels are clipped by the sensor
     change = clip.images[-4:, top].astype(float).mean(0)[dark] - expected[dark]
     assert abs(change.mean()) < 0.2 and change.std() < 1.5 * SETTINGS.noise
 
