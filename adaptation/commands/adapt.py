@@ -238,9 +238,10 @@ def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
 def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tuple[Frames, FitOutcome] | None]:
     """The crops to adapt to; of a recording also its frames, and what the network predicts for its people."""
     from adaptation.data.samples import Samples, is_crop_set
-    from adaptation.recording.crop_samples import samples_of_crops
+    from adaptation.recording.crops import samples_of_crops
+    from adaptation.recording.mask_files import open_masks
     from adaptation.recording.predict import predict_recording
-    from adaptation.recording.video import open_frames, open_masks
+    from adaptation.recording.video import open_frames
     from adaptation.support.progress import Progress
 
     if is_crop_set(job.target):

@@ -9,8 +9,8 @@ import typer
 
 from adaptation.fitting.settings import FitSettings
 from adaptation.losses.settings import LOSS_NAMES, LossSettings
+from adaptation.recording.detections import TrackSettings
 from adaptation.recording.options import FitOptions, recording_settings
-from adaptation.recording.tracking import TrackSettings
 from adaptation.support.arguments import (
     BodyFile,
     Device,
@@ -65,8 +65,9 @@ def fit(
     from adaptation.bodies.body import Body
     from adaptation.bodies.renderer import BACKENDS
     from adaptation.recording.background import METHODS
+    from adaptation.recording.mask_files import open_masks
     from adaptation.recording.pipeline import fit_recording
-    from adaptation.recording.video import open_frames, open_masks, parse_frames
+    from adaptation.recording.video import open_frames, parse_frames
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.devices import use_threads

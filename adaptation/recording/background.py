@@ -1,8 +1,8 @@
 """Foreground masks from a static camera by background subtraction, and their cleaning.
 
-A recording is a file, so it is read twice: once for samples spread over all of it, from which a
-background is learnt, and once to cut out what differs. A person who stands still for a while then
-stays foreground, and the first frames need no warm-up.
+A recording is a file, so it is read twice: once for samples spread over its whole length, from
+which the background is learnt, and once to subtract it. A person who stands still for a while
+therefore stays foreground, and the first frames need no warm-up.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.recording.video import Image, Mask
+from adaptation.recording.image_files import Image, Mask
 
 Floats = npt.NDArray[np.float32]
 Method = Literal["median", "mog2", "knn"]
 METHODS: tuple[Method, ...] = ("median", "mog2", "knn")
 
-SHADOW_LABEL = 127  # OpenCV's MOG2 and KNN mark cast shadows so
+SHADOW_LABEL = 127  # value with which OpenCV's MOG2 and KNN mark cast shadows
 
 
 class Subtractor(Protocol):
-    """What cuts the foreground out of a frame."""
+    """A method of background subtraction: it learns a background, then segments frames."""
 
     def learn(self, samples: Sequence[Image]) -> None:
-        """Learn the background from RGB frames (H, W, 3) spread over the recording, in order."""
+        """Learn the background from RGB uint8 frames (H, W, 3) spread over the recording, in order."""
 
     def mask(self, frame: Image) -> Mask:
-        """Return the raw foreground (H, W) of one RGB frame, without shadows; frames in order."""
+        """Return the raw foreground (H, W) of one RGB frame, without shadows; call it in order of frames."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class MedianSettings:
     """Parameters of `MedianSubtractor`; distances are in standard deviations of the pixel's noise.
 
     Attributes:
-        low: Distance above which a pixel is foreground, where it is connected to one above `high`.
-        high: Distance that every foreground region must reach somewhere.
-        min_sigma: Least noise assumed, in grey levels of 255.
-        shadow_low: Darkest a cast shadow may be, as a fraction of the background's brightness.
+        low: Distance above which a pixel is foreground if it is connected to one above `high`.
+        high: Distance that every foreground region must reach in at least one pixel.
+        min_sigma: Least assumed noise, in grey levels of 255.
+        shadow_low: Brightness of the darkest cast shadow, as a fraction of the background's.
         shadow_chroma: Largest colour distance, in grey levels, between a cast shadow and the
             darkened background.
         shadow_texture: Largest deviation of the ratio to the background within 3 x 3 pixels, in
-            standard deviations that the noise gives it. A shadow leaves the texture of what it
-            falls on; dark clothes have one of their own.
-        edge: Within 2 px of the outline a pixel must differ from the background, in grey levels, by
-            more than this fraction of the largest difference within 2 px. Blur and compression
-            spread a person by a pixel or two.
+            standard deviations that the noise alone would cause. A shadow keeps the texture of the
+            surface it falls on; dark clothes have a texture of their own.
+        edge: Fraction of the largest difference within 2 px, in grey levels, by which a pixel within
+            2 px of the outline must differ from the background. Blur and compression widen a person
+            by a pixel or two.
     """
 
     low: float = 8.0
@@ -63,12 +63,12 @@ class MedianSettings:
 
 
 class MedianSubtractor:
-    """Difference to the median of the samples, in units of each pixel's noise.
+    """Difference from the median of the samples, in units of each pixel's noise.
 
-    A global change of light (clouds, automatic exposure) is taken out by a gain and an offset per
-    channel, fitted robustly to every frame. Cast shadows are pixels that are the background
-    darkened: brightness and chromaticity distortion after Horprasert, Harwood and Davis (1999), and
-    the local deviation of the ratio to the background, as Jacques, Jung and Musse (2005) take it.
+    A global change of light (clouds, automatic exposure) is removed by a gain and an offset per
+    channel, fitted robustly to every frame. Cast shadows are pixels that look like the background
+    darkened: brightness and chromaticity distortion follow Horprasert, Harwood and Davis (1999), the
+    local deviation of the ratio to the background follows Jacques, Jung and Musse (2005).
     """
 
     def __init__(self, settings: MedianSettings | None = None) -> None:
@@ -78,32 +78,32 @@ class MedianSubtractor:
         self._sigma: Floats | None = None
 
     def learn(self, samples: Sequence[Image]) -> None:
-        """Take the per-pixel median and the noise (1.4826 times the median absolute deviation)."""
+        """Compute the per-pixel median and the noise (1.4826 times the median absolute deviation)."""
         reference = samples[len(samples) // 2].astype(np.float32)
-        # All samples in the light of one of them: the median over two lightings would belong to
-        # neither.
+        # All samples are converted to the light of one of them: a median over two lightings would
+        # match neither.
         levelled = np.empty((len(samples), *reference.shape), np.uint8)
         for out, sample in zip(levelled, samples, strict=True):
             out[:] = level_light(reference, sample)
         plate = np.empty_like(reference)
         sigma = np.empty_like(reference)
-        for row in range(len(plate)):  # by rows, or the temporary arrays would outgrow the samples
-            line = levelled[:, row].astype(np.int16)
+        for row in range(len(plate)):  # row by row: temporary arrays of all rows would be larger than the samples
+            line = levelled[:, row].astype(np.int16)  # uint8 differences would wrap around
             middle = np.median(line, axis=0)
             plate[row] = middle
             sigma[row] = 1.4826 * np.median(np.abs(line - middle), axis=0)
-        # The noise is noisily estimated, and at edges the camera's jitter reaches the neighbours.
+        # Smoothed: few samples give a noisy estimate, and at edges camera jitter also affects neighbours.
         smooth = np.asarray(cv2.blur(sigma, (5, 5)), np.float32)
         self._plate = plate
         self._sigma = np.maximum(smooth, np.float32(self.settings.min_sigma))
 
     def mask(self, frame: Image) -> Mask:
-        """Return the foreground of one frame."""
+        """Return the foreground (H, W) of one RGB uint8 frame (H, W, 3)."""
         if self._plate is None or self._sigma is None:
             raise RuntimeError("MedianSubtractor.mask: learn must be called first")
         gain, offset = fit_light(self._plate, frame)
-        # The plate goes to the frame's light, not the frame to the plate's, so that clipped whites
-        # stay equal.
+        # The plate is converted to the frame's light, not the reverse, so that clipped whites stay
+        # equal.
         plate = np.clip(self._plate * gain + offset, 0, 255)
         image = frame.astype(np.float32)
         distance = _norm((image - plate) / self._sigma)
@@ -112,12 +112,15 @@ class MedianSubtractor:
         weak = (distance > self.settings.low) & ~shadow
         strong = (distance > self.settings.high) & ~shadow
         rough = hysteresis(weak, strong)
+        # The edge test applies only near the outline: inside, clothes may resemble the background.
         inside = cv2.erode(rough.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         near = cv2.dilate(contrast, np.ones((5, 5), np.uint8))
         return np.asarray(rough & (inside | (contrast > self.settings.edge * near)))
 
     def _shadow(self, image: Floats, plate: Floats, sigma: Floats) -> Mask:
+        """Return the pixels (H, W) that look like cast shadow."""
         smooth = self._keeps_texture(image, plate, sigma)
+        # Averaged, because chromaticity is noisy in the dark.
         image = np.asarray(cv2.blur(image, (3, 3)), np.float32)
         plate = np.asarray(cv2.blur(plate, (3, 3)), np.float32)
         brightness = _brightness(image, plate)
@@ -126,84 +129,89 @@ class MedianSubtractor:
         return np.asarray(darker & (chroma < self.settings.shadow_chroma) & smooth)
 
     def _keeps_texture(self, image: Floats, plate: Floats, sigma: Floats) -> Mask:
+        """Return where (H, W) the ratio to the background varies no more than noise explains."""
         ratio = _brightness(image, plate)
+        # Mean of squares minus square of the mean: two box filters instead of one per offset.
         variance = cv2.blur(np.square(ratio), (3, 3)) - np.square(cv2.blur(ratio, (3, 3)))
         noise = np.square(sigma).mean(2) / _energy(plate)
         return np.asarray(variance < self.settings.shadow_texture**2 * noise)
 
 
 def _brightness(image: Floats, plate: Floats) -> Floats:
-    """How many times as bright as the background each pixel of (H, W, 3) is."""
+    """Return the brightness (H, W) of each pixel as a multiple of the background's, by least squares over RGB."""
     return np.asarray((image * plate).sum(2) / _energy(plate))
 
 
 def _energy(plate: Floats) -> Floats:
+    """Return the squared norm over the channels (H, W), at least 1 so that black pixels can be divided by it."""
     return np.asarray(np.maximum(np.square(plate).sum(2), 1))
 
 
 def _norm(values: Floats) -> Floats:
-    """Euclidean norm over the channels of (H, W, 3)."""
+    """Return the Euclidean norm over the channels of (H, W, 3), as (H, W)."""
     # cv2.transform sums over channels several times faster than NumPy.
     return np.sqrt(cv2.transform(np.square(values), np.ones((1, 3), np.float32)))
 
 
 class OpenCvSubtractor:
-    """OpenCV's MOG2 or KNN mixture, its shadow label dropped.
+    """OpenCV's MOG2 or KNN mixture, without the pixels it labels as shadow.
 
-    It learns from the samples and is then frozen, so that a person who stands still is not learnt.
-    What it takes for background must have been seen in about a quarter of the samples: with
-    OpenCV's defaults a tenth is enough, and a place where many people pass swallows them. Frames
-    are brought to the light of one of the samples first.
+    The mixture learns from the samples and is then frozen, so that a person who stands still is not
+    learnt. A colour must have been seen in about a quarter of the samples to count as background:
+    with OpenCV's defaults a tenth is enough, and people become background in places where many
+    pass. Frames are first converted to the light of one of the samples.
     """
 
     def __init__(self, method: Literal["mog2", "knn"]) -> None:
-        """Choose the mixture."""
+        """Create the mixture; `learn` must be called before `mask`."""
         self._reference: Floats | None = None
         self._model: cv2.BackgroundSubtractorMOG2 | cv2.BackgroundSubtractorKNN
         if method == "mog2":
             mog2 = cv2.createBackgroundSubtractorMOG2(history=500, varThreshold=16)
-            mog2.setBackgroundRatio(0.75)
+            mog2.setBackgroundRatio(0.75)  # modes beyond this share of the weight are foreground
             self._model = mog2
         else:
             knn = cv2.createBackgroundSubtractorKNN(history=500, dist2Threshold=400)
-            knn.setkNNSamples(5)  # of 21 kept
+            knn.setkNNSamples(5)  # of the 21 samples that it keeps: about a quarter
             self._model = knn
 
     def learn(self, samples: Sequence[Image]) -> None:
-        """Feed the samples with equal weight."""
+        """Feed the samples to the mixture with equal weight."""
         self._reference = samples[len(samples) // 2].astype(np.float32)
         for number, sample in enumerate(samples):
+            # A rate of 1 / n makes a running mean: with a constant rate the last samples would dominate.
             self._model.apply(level_light(self._reference, sample), learningRate=1 / (number + 1))
 
     def mask(self, frame: Image) -> Mask:
-        """Return the foreground of one frame."""
+        """Return the foreground (H, W) of one RGB uint8 frame (H, W, 3)."""
         if self._reference is None:
             raise RuntimeError("OpenCvSubtractor.mask: learn must be called first")
-        # Not 0: KNN divides by it.
+        # Practically frozen, but not 0: KNN divides by the rate.
         labels = self._model.apply(level_light(self._reference, frame), learningRate=1e-6)
         return np.asarray(labels > SHADOW_LABEL)
 
 
 def make_subtractor(method: Method = "median") -> Subtractor:
-    """Make a subtractor by name."""
+    """Make a subtractor of one of `METHODS`."""
     return MedianSubtractor() if method == "median" else OpenCvSubtractor(method)
 
 
-def sample_frames(frames: Iterable[Image], wanted: int, progress: Callable[[int], None] | None = None) -> list[Image]:
-    """Return between `wanted` and 2 * `wanted` frames spread evenly, in one pass of unknown length.
+def sample_frames(frames: Iterable[Image], least: int, progress: Callable[[int], None] | None = None) -> list[Image]:
+    """Return between `least` and 2 * `least` evenly spread frames, in one pass of unknown length.
 
     Args:
-        frames: Frames to choose from, each an array of its own; fewer than `wanted` are all
-            returned.
-        wanted: Least number of samples, at least 1.
-        progress: Called with the number of frames seen so far.
+        frames: Frames to choose from, each an array of its own. If there are fewer than `least`,
+            all are returned.
+        least: Least number of samples, at least 1.
+        progress: Callback for the number of frames seen so far.
     """
     samples: list[Image] = []
     step = 1
     for number, frame in enumerate(frames):
         if number % step == 0:
             samples.append(frame)
-            if len(samples) == 2 * wanted:
+            # Every second sample is dropped and the step doubles, so the spacing stays even.
+            if len(samples) == 2 * least:
                 samples = samples[::2]
                 step *= 2
         if progress is not None:
@@ -212,27 +220,27 @@ def sample_frames(frames: Iterable[Image], wanted: int, progress: Callable[[int]
 
 
 def sample_count(size: tuple[int, int]) -> int:
-    """Return how many samples to ask for at a frame size (width, height).
+    """Return the number of samples to request for frames of a size (width, height) in pixels.
 
-    It is 40, and less for frames beyond 1080p: samples and what is made of them then stay below
-    about 1.3 GB.
+    It is 40, and less for frames larger than 1080p, so that the samples and the arrays computed from
+    them stay below about 1.3 GB.
     """
     return max(8, min(40, 256 * 2**20 // (3 * size[0] * size[1])))
 
 
 def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
-    """Fit the gain and offset per channel by which a frame is lit differently from a reference.
+    """Fit the gain and offset per channel that turn the light of a reference into that of a frame.
 
-    Least squares on a grid of about 5,000 pixels, repeated without the pixels that do not follow
-    (people, and values clipped to black or white).
+    Least squares on a grid of about 5,000 pixels, repeated without the outliers (people, and values
+    clipped to black or white).
 
     Args:
-        reference: (H, W, 3), 0 to 255.
-        frame: RGB (H, W, 3).
+        reference: (H, W, 3) float32 RGB, 0 to 255.
+        frame: (H, W, 3) uint8 RGB.
 
     Returns:
         Gain and offset, each (3,), with frame = gain * reference + offset on the background; 1 and
-        0 where the frame has no contrast to fit.
+        0 for a channel without enough contrast to fit.
     """
     step = max(1, int((frame.shape[0] * frame.shape[1] / 5000) ** 0.5))
     x = reference[step // 2 :: step, step // 2 :: step].reshape(-1, 3).astype(np.float64)
@@ -240,14 +248,16 @@ def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
     gain, offset = np.ones(3, np.float32), np.zeros(3, np.float32)
     for channel in range(3):
         xs, ys = x[:, channel], y[:, channel]
+        # Clipped values do not follow the line.
         usable = (xs > 2) & (xs < 253) & (ys > 2) & (ys < 253)
         xs, ys = xs[usable], ys[usable]
         if len(xs) < 20 or xs.std() < 1:
             continue
-        # A start that outliers cannot pull far: ratio of the medians.
+        # The ratio of the medians is a start that outliers cannot pull far.
         a, b = float(np.median(ys) / np.median(xs)), 0.0
         for _ in range(5):
             residual = np.abs(ys - a * xs - b)
+            # Residuals of up to 2.5 grey levels are always inliers, or a perfect fit would reject quantisation.
             near = residual <= 2.5 * max(1.4826 * float(np.median(residual)), 1.0)
             u, v = xs[near], ys[near]
             variance = u.var()
@@ -255,13 +265,13 @@ def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
                 break
             a = float(np.mean((u - u.mean()) * (v - v.mean())) / variance)
             b = float(v.mean() - a * u.mean())
-        if 0.2 < a < 5:
+        if 0.2 < a < 5:  # beyond, the fit has followed something else than light
             gain[channel], offset[channel] = a, b
     return gain, offset
 
 
 def level_light(reference: Floats, frame: Image) -> Image:
-    """Return a frame (H, W, 3) as it would look in the light of a reference, see `fit_light`."""
+    """Return a frame (H, W, 3) uint8 as it would appear in the light of a reference, see `fit_light`."""
     gain, offset = fit_light(reference, frame)
     return np.asarray(np.clip((frame - offset) / gain + 0.5, 0, 255), np.uint8)
 
@@ -269,6 +279,7 @@ def level_light(reference: Floats, frame: Image) -> Image:
 def hysteresis(weak: Mask, strong: Mask) -> Mask:
     """Return the 8-connected regions of `weak` (H, W) that contain a pixel of `strong`."""
     _, labels = cv2.connectedComponents(weak.astype(np.uint8), connectivity=8)
+    # A table of labels, indexed once, instead of one comparison per region.
     keep = np.zeros(int(labels.max()) + 1, bool)
     keep[labels[strong & weak]] = True
     keep[0] = False
@@ -276,22 +287,25 @@ def hysteresis(weak: Mask, strong: Mask) -> Mask:
 
 
 def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Mask:
-    """Clean a raw foreground mask without making it fatter.
+    """Clean a raw foreground mask without widening it.
 
-    Structures thinner than about 3 px that stick out (barrier tape, leaves, noise) go by an opening
-    from which what is left grows back inside the raw mask. Cracks of a pixel are
-    closed, and holes filled that are small for their region; the gap between two legs stays.
+    Protruding structures thinner than about 3 px (barrier tape, leaves, noise) are removed by an
+    opening; the remaining regions then grow back inside the raw mask. Cracks of one pixel are
+    closed. Holes are filled if they are small for their region, so the gap between two legs stays.
 
     Args:
         mask: Raw foreground (H, W).
-        min_area: Smallest region kept, in pixels.
-        max_hole: Largest hole that is filled, as a fraction of the area of the region around it.
+        min_area: Area of the smallest region kept, in pixels.
+        max_hole: Area of the largest hole filled, as a fraction of the area of the region around it.
+
+    Returns:
+        (H, W) bool.
     """
     raw = mask.astype(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, cross)
-    # The tall element drops what is thin and lies flat; upright legs and arms pass. Its even length moves what is left
-    # down by a pixel, which the growth makes up for.
+    # The tall element removes thin horizontal structures; upright legs and arms pass. Its even length shifts the rest
+    # down by a pixel, which the growth below compensates.
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cross)
     opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((4, 1), np.uint8))
     cleaned: npt.NDArray[Any] = cv2.min(cv2.dilate(opened, np.ones((5, 5), np.uint8)), closed)
@@ -300,8 +314,9 @@ def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Ma
     if hierarchy is None:
         return np.asarray(filled > 0)
     for outline, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True):
-        if parent >= 0:
+        if parent >= 0:  # the outline of a hole
             continue
+        # Inside the bounding box only: a frame-sized array per region would dominate the time.
         x, y, w, h = cv2.boundingRect(outline)
         region = np.zeros((h, w), np.uint8)
         cv2.drawContours(region, [outline], -1, 1, cv2.FILLED, offset=(-x, -y))
@@ -310,6 +325,7 @@ def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Ma
         if area < min_area:
             continue
         holes = region & ~own & 1
+        # 4-connected, because the regions are 8-connected: a diagonal line of pixels separates two holes.
         count, labels, stats, _ = cv2.connectedComponentsWithStats(holes, connectivity=4)
         for hole in range(1, count):
             if stats[hole, cv2.CC_STAT_AREA] <= max_hole * area:

@@ -1,29 +1,32 @@
-"""Square crops of tracked people: what a regressor or a fitter sees."""
+"""Square crops of tracked people, the input of regressors and fitters."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.recording.tracking import Detection, MaskQuality
-from adaptation.recording.video import Image
+from adaptation.data.samples import MASK_KINDS, Samples
+from adaptation.recording.detections import Detection, MaskQuality
+from adaptation.recording.image_files import Image
+from adaptation.support.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """A person in one frame, cut out and resampled.
+    """A person in one frame, cropped and resampled.
 
     Attributes:
         track: Number of the track.
         frame: Frame number from 0.
-        box: Square x, y, w, h in frame pixels, w == h; may stick out of the frame. Crop pixel (u,
-            v) is the frame's (x + u * w / size, y + v * h / size).
+        box: Square x, y, w, h in frame pixels, w == h; may extend beyond the frame. Crop point (u,
+            v) is the frame's point (x + u * w / size, y + v * h / size).
         image: RGB uint8 (size, size, 3), black outside the frame.
-        mask: float32 (size, size), 1 on the person and 0 elsewhere, other people included.
-        quality: The detection's.
+        mask: float32 (size, size), 1 on the person and 0 elsewhere, also on other people.
+        quality: Judgement of the detection's mask.
     """
 
     track: int
@@ -35,13 +38,13 @@ class Crop:
 
 
 def make_crop(frame_image: Image, detection: Detection, track: int, *, size: int = 112, margin: float = 0.2) -> Crop:
-    """Cut a detection out of its frame.
+    """Crop a detection from its frame.
 
     Args:
         frame_image: RGB uint8 (H, W, 3), the whole frame.
-        detection: Who, and where.
-        track: The track's number, kept for reference.
-        size: Width and height of the crop in pixels.
+        detection: Person to crop.
+        track: Number of the person's track, stored in the crop.
+        size: Width and height of the crop, pixels.
         margin: Space on each side as a fraction of the longer side of the bounding box; the crop's
             side in the frame is (1 + 2 * margin) times that longer side.
 
@@ -53,6 +56,7 @@ def make_crop(frame_image: Image, detection: Detection, track: int, *, size: int
     left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
     mask = np.zeros(frame_image.shape[:2], np.uint8)
     mask[y : y + h, x : x + w] = detection.mask
+    # Resampled as coverage and thresholded, so that the outline lies where half of a pixel is covered.
     coverage = resample(mask * np.float32(1), left, top, side, size)
     return Crop(
         track=track,
@@ -72,17 +76,46 @@ def resample(
     size: int,
     border: int = cv2.BORDER_CONSTANT,
 ) -> npt.NDArray[np.float32]:
-    """Resample a square of an image to (size, size); what lies outside the image is 0, or OpenCV's ``border``.
+    """Resample a square of an image to size x size pixels.
 
-    Bilinear between pixel centres when enlarging; when shrinking by n, n x n such samples are
-    averaged.
+    Enlarging is bilinear between pixel centres. For shrinking by a factor of up to n, n x n such
+    samples are averaged per pixel.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        left: Left edge of the square in image pixels; the square may extend beyond the image.
+        top: Top edge of the square in image pixels.
+        side: Side of the square in image pixels.
+        size: Side of the result, pixels.
+        border: OpenCV border mode for points outside the image; by default they are 0.
+
+    Returns:
+        (size, size) or (size, size, C) float32.
     """
+    # Without supersampling, thin structures between the sample points would be lost or alias.
     fine = size * max(1, int(np.ceil(side / size)))
     step = side / fine
-    # Pixel centres lie at +0.5 in our coordinates and at whole numbers in OpenCV's.
+    # Pixel centres lie at +0.5 in our coordinates, but at whole numbers in OpenCV's.
     to_source = np.array([[step, 0, left + step / 2 - 0.5], [0, step, top + step / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     sampled = cv2.warpAffine(image, to_source, (fine, fine), flags=flags, borderMode=border, borderValue=0)
     if fine > size:
         sampled = cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(sampled, np.float32)
+
+
+def samples_of_crops(crops: Sequence[Crop]) -> Samples:
+    """A set of crops; all kinds of mask are the one that was found, and clips are tracks.
+
+    Raises:
+        UserError: there are none.
+    """
+    if not crops:
+        raise UserError("no crop to make a set of")
+    masks = np.stack([crop.mask for crop in crops]).astype(np.uint8)
+    return Samples(
+        images=np.stack([crop.image for crop in crops]),
+        masks=np.repeat(masks[:, None], len(MASK_KINDS), axis=1),
+        clip=np.array([crop.track for crop in crops], np.int64),
+        box=np.array([crop.box for crop in crops], np.float32),
+    )

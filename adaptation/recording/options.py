@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from adaptation.fitting.settings import FitSettings, StartSettings
 from adaptation.losses.settings import LossName, LossSettings, at_size
-from adaptation.recording.tracking import TrackSettings
+from adaptation.recording.detections import TrackSettings
 
 if TYPE_CHECKING:
     from adaptation.bodies.renderer import BackendName

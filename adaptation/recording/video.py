@@ -1,8 +1,8 @@
-"""Frames and masks from disk: a video file or a folder of images, read one frame at a time.
+"""Frames of a recording: a video file or a folder of images, read one frame at a time.
 
-Frames are numbered from 0 in the order they are decoded. Seeking by number is not trusted
-(containers with variable frame rate or missing key frames land elsewhere), so random access decodes
-forward to the frame.
+Frames are numbered from 0 in decoding order. Random access decodes forward to the frame instead of
+seeking: in containers with a variable frame rate or missing key frames, seeking by number lands on
+another frame.
 """
 
 from __future__ import annotations
@@ -10,39 +10,34 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-# FFmpeg's own messages bypass OpenCV's log; this variable is read when the first video is opened.
+# FFmpeg's messages bypass OpenCV's log. OpenCV reads this variable when it opens its first video.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from adaptation.recording.image_files import IMAGE_SUFFIXES, Image, list_images, quiet_opencv, read_image, to_rgb
 from adaptation.support.errors import UserError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-MAX_FRAME_NUMBER = 10_000_000  # 92 hours at 30 frames a second; keeps "0-99999999999" from filling the memory
-
-Image = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
+# 92 hours at 30 frames per second; without a bound, a range such as "0-99999999999" would fill the memory.
+MAX_FRAME_NUMBER = 10_000_000
 
 
 class Frames(ABC):
-    """The frames of one recording, RGB uint8 (H, W, 3); iterate over it as often as needed.
+    """The frames of one recording, RGB uint8 (H, W, 3); it can be iterated over repeatedly.
 
     Attributes:
-        path: Where the frames come from.
-        size: Width and height in pixels.
-        warning: Empty, or one line on what is wrong with a recording that could be used
-            nevertheless (known after the first full pass).
+        path: Video file or folder that the frames come from.
+        size: Width and height, pixels.
+        warning: One line on a defect of a recording that is still usable, known after the first
+            full pass; empty without a defect.
     """
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
-        """Remember where the frames are and their (width, height)."""
+        """Store the path of the frames and their (width, height), pixels."""
         self.path = path
         self.size = size
         self.warning = ""
@@ -50,11 +45,11 @@ class Frames(ABC):
     @property
     @abstractmethod
     def count(self) -> int:
-        """Number of frames; a video's is its header's until one pass has reached the end."""
+        """Number of frames; for a video, the header's claim until one pass has reached the end."""
 
     @abstractmethod
     def exact_count(self) -> int:
-        """Number of frames, decoding the recording once if it is not yet known."""
+        """Return the number of frames; a video of unknown length is decoded once."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Image]:
@@ -62,7 +57,7 @@ class Frames(ABC):
 
     @abstractmethod
     def frame(self, number: int) -> Image:
-        """Return frame `number`; cheapest when asked for in rising order.
+        """Return frame `number`, RGB uint8 (H, W, 3); cheapest if numbers rise from call to call.
 
         Raises:
             UserError: There is no such frame.
@@ -74,18 +69,19 @@ class Frames(ABC):
 
 
 class VideoFrames(Frames):
-    """The frames of a video file. Made by `open_frames`."""
+    """The frames of a video file. Open it with `open_frames`."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, decode its first frame and close it again."""
+        """Open the file, decode its first frame, and close it again."""
         capture = _open_capture(path)
+        # The size comes from a decoded frame: headers may state the size before rotation or cropping.
         first = _read(capture)
         if first is None:
-            raise UserError(f"{path}: no frame could be decoded; the file is empty, cut off or damaged")
+            raise UserError(f"{path}: no frame could be decoded; the file is empty, truncated or damaged")
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         capture.release()
         super().__init__(path, (first.shape[1], first.shape[0]))
-        # Some containers announce nothing, or a negative or absurd number.
+        # Some containers announce no count, or a negative or absurd one.
         self._announced = int(announced) if 0 < announced <= MAX_FRAME_NUMBER else 0
         self._counted: int | None = None
         self._cursor: cv2.VideoCapture | None = None
@@ -94,11 +90,11 @@ class VideoFrames(Frames):
 
     @property
     def count(self) -> int:
-        """Number of frames: the header's (at least 1) until a pass has reached the end."""
+        """Number of frames: the header's claim (at least 1) until a pass has reached the end."""
         return self._counted if self._counted is not None else max(self._announced, 1)
 
     def exact_count(self) -> int:
-        """Number of frames that decode, counted in one pass if need be."""
+        """Return the number of frames that can be decoded, counted in one pass if necessary."""
         if self._counted is None:
             for _ in self:
                 pass
@@ -106,6 +102,7 @@ class VideoFrames(Frames):
 
     def __iter__(self) -> Iterator[Image]:
         """Yield every frame, decoding the file from its start."""
+        # A capture of its own: iteration must not move the cursor of `frame`.
         capture = _open_capture(self.path)
         number = 0
         try:
@@ -117,37 +114,40 @@ class VideoFrames(Frames):
         self._finish(number)
 
     def frame(self, number: int) -> Image:
-        """Decode up to frame `number`, from the last one asked for where that is possible."""
+        """Return frame `number`, RGB uint8 (H, W, 3), decoding forward from the last requested frame if possible."""
         if number < 0 or (self._counted is not None and number >= self._counted):
             raise self._no_such_frame(number)
+        # Backwards means from the start again; nothing but decoding is trusted to find a frame.
         if self._cursor is None or number < self._cursor_number:
             self._close_cursor()
             self._cursor = _open_capture(self.path)
         while self._cursor_number < number:
             image = self._checked(_read(self._cursor), self._cursor_number + 1)
-            if image is None:
+            if image is None:  # the file ends before the header's count
                 self._finish(self._cursor_number + 1)
                 self._close_cursor()
                 raise self._no_such_frame(number)
             self._cursor_number += 1
             self._cursor_frame = image
         assert self._cursor_frame is not None
+        # A copy: the caller may draw on it, and the same frame may be requested again.
         return np.array(self._cursor_frame)
 
     def _checked(self, image: Image | None, number: int) -> Image | None:
         if image is not None and (image.shape[1], image.shape[0]) != self.size:
             raise UserError(
-                f"{self.path}: frame {number} is {image.shape[1]}x{image.shape[0]}, the first is "
-                f"{self.size[0]}x{self.size[1]}; a static camera keeps one size"
+                f"{self.path}: frame {number} is {image.shape[1]}x{image.shape[0]}, expected "
+                f"{self.size[0]}x{self.size[1]} as the first frame; all frames must have one size"
             )
         return image
 
     def _finish(self, counted: int) -> None:
+        """Store the true number of frames at the end of a pass, and note if the header promised more."""
         self._counted = counted
         if counted < self._announced:
             self.warning = (
-                f"{self.path}: only {counted} of the {self._announced} frames its header "
-                "announces could be decoded; the file may be cut off"
+                f"{self.path}: only {counted} of the {self._announced} frames that its header "
+                "announces could be decoded; the file may be truncated"
             )
 
     def _close_cursor(self) -> None:
@@ -157,14 +157,14 @@ class VideoFrames(Frames):
 
 
 class FolderFrames(Frames):
-    """The images of a folder in natural order. Made by `open_frames`."""
+    """The images of a folder in natural order. Open it with `open_frames`."""
 
     def __init__(self, path: Path) -> None:
         """List the images and read the first one for its size."""
         self.files = list_images(path)
         if not self.files:
             kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
-            raise UserError(f"{path}: there are no images in this folder; wanted files of type {kinds}")
+            raise UserError(f"{path}: there are no images in this folder; expected files of type {kinds}")
         first = read_image(self.files[0])
         super().__init__(path, (first.shape[1], first.shape[0]))
 
@@ -174,82 +174,46 @@ class FolderFrames(Frames):
         return len(self.files)
 
     def exact_count(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return self.count
 
     def __iter__(self) -> Iterator[Image]:
-        """Yield every image."""
+        """Yield every image, RGB uint8 (H, W, 3)."""
         for number in range(self.count):
             yield self.frame(number)
 
     def frame(self, number: int) -> Image:
-        """Read image `number`."""
+        """Read image `number`, RGB uint8 (H, W, 3)."""
         if not 0 <= number < self.count:
             raise self._no_such_frame(number)
         image = read_image(self.files[number])
         if (image.shape[1], image.shape[0]) != self.size:
             raise UserError(
-                f"{self.files[number]}: the image is {image.shape[1]}x{image.shape[0]}, wanted "
+                f"{self.files[number]}: the image is {image.shape[1]}x{image.shape[0]}, expected "
                 f"{self.size[0]}x{self.size[1]} as {self.files[0].name}; "
-                "all frames must be of one size"
+                "all frames must have one size"
             )
         return image
-
-
-class Masks:
-    """Given masks of a recording, one PNG a frame. Made by `open_masks`.
-
-    Attributes:
-        folder: Where they are.
-        size: Width and height, those of the frames.
-        files: Frame number to file; frames without an entry have no mask.
-    """
-
-    def __init__(self, folder: Path, size: tuple[int, int], files: dict[int, Path]) -> None:
-        """Remember which file is whose mask."""
-        self.folder = folder
-        self.size = size
-        self.files = files
-
-    def mask(self, number: int) -> Mask | None:
-        """Return frame `number`'s mask (H, W), or None where the folder has none.
-
-        Pixels above 127 are foreground (so that a shadow label of 127 is not); in a file of zeros
-        and ones, ones are.
-
-        Raises:
-            UserError: The file is unreadable or not of the frames' size.
-        """
-        file = self.files.get(number)
-        if file is None:
-            return None
-        grey = _decode(file, cv2.IMREAD_GRAYSCALE)
-        if (grey.shape[1], grey.shape[0]) != self.size:
-            raise UserError(
-                f"{file}: the mask is {grey.shape[1]}x{grey.shape[0]}, wanted "
-                f"{self.size[0]}x{self.size[1]} as the frames; make the masks at the frames' size"
-            )
-        return grey > 0 if grey.max() <= 1 else grey > 127
 
 
 def open_frames(path: str | os.PathLike[str]) -> Frames:
     """Open a video file or a folder of images.
 
     Args:
-        path: A file, or a folder of png, jpg, jpeg or bmp files: taken in natural order, all of
-            one size.
+        path: Video file, or folder of png, jpg, jpeg or bmp files, which are taken in natural order
+            and must have one size.
 
     Returns:
         The frames, re-iterable and decoded one at a time.
 
     Raises:
-        UserError: Nothing there, not a video, a codec that cannot be decoded, no frames, a folder
-            without images. Images of different sizes are found, and raise, when they are reached.
+        UserError: The path does not exist, is not a video, has a codec that cannot be decoded or no
+            frames, or is a folder without images. An image of another size raises when it is read.
     """
     path = Path(path)
     try:
         str(path).encode()
-    except UnicodeEncodeError:  # FFmpeg would crash
+    except UnicodeEncodeError:  # OpenCV's FFmpeg backend would crash on such a name
         raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file or folder") from None
     if path.is_dir():
         return FolderFrames(path)
@@ -260,96 +224,26 @@ def open_frames(path: str | os.PathLike[str]) -> Frames:
     return VideoFrames(path)
 
 
-def open_masks(folder: str | os.PathLike[str], frames: Frames) -> Masks:
-    """Open a folder of masks made elsewhere, PNG 0/255, to use instead of background subtraction.
-
-    For a folder of images a mask has the stem of its image. For a video, or where no stem matches,
-    as many masks as frames are taken in natural order; otherwise the number a mask's stem ends in
-    is its frame, counted from 0. Frames without a mask are allowed.
-
-    Args:
-        folder: The masks.
-        frames: The recording they belong to; a video whose length is not known yet is decoded once
-            to count.
-
-    Returns:
-        The masks by frame number. The first one is read at once, to fail early on a wrong size.
-
-    Raises:
-        UserError: No such folder, no PNG in it, no mask that belongs to a frame, or a wrong size.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder of masks")
-    files = [file for file in list_images(folder) if file.suffix.lower() == ".png"]
-    if not files:
-        raise UserError(f"{folder}: there are no PNG masks in this folder")
-    masks = Masks(folder, frames.size, _pair(files, frames))
-    if not masks.files:
-        raise UserError(
-            f"{folder}: none of the {len(files)} masks belongs to a frame of {frames.path}; name "
-            f"each by its image's name or by its frame number, 0 to {frames.exact_count() - 1}"
-        )
-    masks.mask(min(masks.files))
-    return masks
-
-
-def _pair(files: Sequence[Path], frames: Frames) -> dict[int, Path]:
-    """Frame number to mask file."""
-    if isinstance(frames, FolderFrames):
-        numbers = {file.stem: number for number, file in enumerate(frames.files)}
-        by_stem = {numbers[file.stem]: file for file in files if file.stem in numbers}
-        if by_stem:
-            return by_stem
-    count = frames.exact_count()
-    if len(files) == count:
-        return dict(enumerate(files))
-    numbered = ((re.search(r"(\d+)$", file.stem), file) for file in files)
-    by_number = {int(match[1]): file for match, file in numbered if match}
-    return {number: file for number, file in by_number.items() if number < count}
-
-
-def list_images(folder: Path) -> list[Path]:
-    """List the images of a folder in natural order (2 before 10), without hidden files."""
-    return sorted(
-        (
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-        ),
-        key=lambda file: _natural_key(file.name),
-    )
-
-
-def read_image(file: Path) -> Image:
-    """Read an image as RGB uint8 (H, W, 3).
-
-    Raises:
-        UserError: The file cannot be read or is not an image.
-    """
-    return _to_rgb(_decode(file, cv2.IMREAD_COLOR))
-
-
 def parse_frames(text: str) -> tuple[int, ...]:
-    """Parse a list of frame numbers and inclusive ranges such as "10,20,30-40".
+    """Parse a list of frame numbers and inclusive ranges, such as "10,20,30-40".
 
     Args:
         text: Numbers from 0 and ranges a-b with a <= b, separated by commas; spaces are ignored.
 
     Returns:
-        The numbers, sorted, each once.
+        The distinct numbers in rising order.
 
     Raises:
-        UserError: Anything else.
+        UserError: The text has another form, or a number exceeds `MAX_FRAME_NUMBER`.
     """
     numbers: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
         if match is None:
             raise UserError(
-                f'frames "{text}": "{part.strip()}" is not a number or a range; write for example 10,20,30-40'
+                f'frames "{text}": "{part.strip()}" is not a number or a range; write, for example, 10,20,30-40'
             )
-        # Compared by length first: Python refuses to convert thousands of digits.
+        # The length is compared first: Python refuses to convert thousands of digits.
         ends = [end.lstrip("0") or "0" for end in match.groups() if end is not None]
         if any(len(end) > len(str(MAX_FRAME_NUMBER)) or int(end) > MAX_FRAME_NUMBER for end in ends):
             raise UserError(f'frames "{part.strip()[:40]}": frame numbers go up to {MAX_FRAME_NUMBER}')
@@ -361,7 +255,7 @@ def parse_frames(text: str) -> tuple[int, ...]:
 
 
 def check_frames(numbers: Iterable[int], frames: Frames) -> None:
-    """Check that a recording has the frames asked for; a video is decoded once to count.
+    """Check that a recording has the requested frames; a video of unknown length is decoded once.
 
     Raises:
         UserError: A number is out of range.
@@ -372,38 +266,11 @@ def check_frames(numbers: Iterable[int], frames: Frames) -> None:
             raise UserError(f"frame {number} does not exist: {frames.path} has {count} frames, 0 to {count - 1}")
 
 
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    """Sort key by which 2 comes before 10; digits before letters, and case does not matter."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-
-
-def _decode(file: Path, flags: int) -> Image:
-    try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from error
-    with _quiet():
-        try:
-            image = cv2.imdecode(data, flags | cv2.IMREAD_ANYDEPTH) if data.size else None
-        except cv2.error:  # an image too large, or a damaged header
-            image = None
-    if image is None:
-        raise UserError(f"{file}: not an image that can be decoded; the file may be damaged")
-    if image.dtype != np.uint8:
-        raise UserError(f"{file}: {8 * image.itemsize} bits a channel, wanted 8; convert all with one fixed range")
-    return np.asarray(image)
-
-
-def _to_rgb(bgr: npt.NDArray[Any]) -> Image:
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def _open_capture(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise UserError(f"{path}: not a video file")
-    with _quiet():
-        # FFmpeg only: other backends would take some file names for image sequences or devices.
+    with quiet_opencv():
+        # FFmpeg only: other backends interpret some file names as image sequences or devices.
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
         opened = capture.isOpened()
     if not opened:
@@ -415,17 +282,7 @@ def _open_capture(path: Path) -> cv2.VideoCapture:
 
 
 def _read(capture: cv2.VideoCapture) -> Image | None:
-    with _quiet():
+    # Damaged streams may report success without an image.
+    with quiet_opencv():
         ok, bgr = capture.read()
-    return _to_rgb(bgr) if ok and bgr is not None else None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OpenCV from writing to stderr, so that the user sees only our line."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    return to_rgb(bgr) if ok and bgr is not None else None

@@ -1,1 +1,1 @@
-"""What every other room uses: errors, files, drawing, progress bars, devices, processes."""
+"""Utilities that all other packages use: errors, files, drawing, progress bars, devices, processes."""

@@ -43,7 +43,7 @@ Model = Annotated[
         "or small, which ships.",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; it must not exist yet.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="float32, or bfloat16: half the time on processors that have it.")

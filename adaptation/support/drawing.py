@@ -1,7 +1,7 @@
-"""Pictures of bodies, masks, distance maps and skeletons, from the rasteriser and OpenCV alone.
+"""Pictures of bodies, masks, distance maps and skeletons, drawn with the rasteriser and OpenCV only.
 
-Image coordinates everywhere: x right, y down, pixel centres at +0.5; depth forward, in pixels too,
-so that a body keeps its proportions, and smaller depth is nearer.
+Image coordinates: x right, y down, pixel centres at +0.5. Depth points forward and is in pixels as
+well, so that a body keeps its proportions; smaller depth is nearer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Color = tuple[int, int, int]
 
 BEFORE: Color = (247, 187, 58)
 AFTER: Color = (92, 156, 245)
-# No colour of skin, so that a body is not mistaken for a picture of somebody.
+# No skin colours, so that a drawn body is not mistaken for a photograph of a person.
 PALETTE: tuple[Color, ...] = (
     AFTER,
     (98, 206, 140),
@@ -35,22 +35,22 @@ PALETTE: tuple[Color, ...] = (
 )
 BACKDROP: Color = (23, 27, 35)
 
-# Towards the light: beside and above the camera.
+# Direction towards the default light, above the camera and to its left.
 _LIGHT = np.array([-0.38, -0.55, -0.74], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """What is seen of a mesh, sampled n x n times a pixel in the part of the image that it covers.
+    """The visible surface of a mesh, sampled n x n times per pixel in the part of the image that it covers.
 
     Attributes:
         box: x, y, width, height of that part in whole pixels.
-        samples: n.
-        visible: (h * n, w * n) bool.
-        normal: (h * n, w * n, 3) unit normals, smooth over faces; 0 where nothing is seen.
-        depth: (h * n, w * n) pixels, infinite where nothing is seen.
+        samples: n, samples along each side of a pixel.
+        visible: (h * n, w * n) bool, whether a sample hits the mesh.
+        normal: (h * n, w * n, 3) unit normals, smooth over faces; 0 where the mesh is not visible.
+        depth: (h * n, w * n) pixels, infinite where the mesh is not visible.
         vertices: (h * n, w * n, 3) indices of the corners of the nearest face.
-        weights: (h * n, w * n, 3) barycentric weights of those corners; 0 where nothing is seen.
+        weights: (h * n, w * n, 3) barycentric weights of those corners; 0 where the mesh is not visible.
     """
 
     box: tuple[int, int, int, int]
@@ -62,11 +62,11 @@ class Surface:
     weights: Floats
 
     def interpolate(self, values: Floats) -> Floats:
-        """Values of vertices (V, C) at the samples, (h * n, w * n, C)."""
+        """Interpolate values of vertices (V, C) at the samples, (h * n, w * n, C)."""
         return np.asarray(np.einsum("hwk,hwkc->hwc", self.weights, values[self.vertices]), np.float32)
 
     def average(self, values: Floats) -> Floats:
-        """Samples (h * n, w * n, ...) averaged over pixels, (h, w, ...)."""
+        """Average samples (h * n, w * n, ...) over pixels, (h, w, ...)."""
         _, _, w, h = self.box
         n = self.samples
         return np.asarray(values.reshape(h, n, w, n, *values.shape[2:]).mean((1, 3)), np.float32)
@@ -79,19 +79,20 @@ def see(
     *,
     samples: int = 3,
 ) -> Surface | None:
-    """Find what is seen of a closed mesh in an image.
+    """Find the visible surface of a closed mesh in an image.
 
     Args:
         vertices_px: (V, 3) image pixels with depth.
-        faces: (F, 3).
-        size: height and width of the image.
+        faces: (F, 3) vertex indices.
+        size: Height and width of the image, pixels.
         samples: n, samples along each side of a pixel.
 
     Returns:
-        The visible surface, or None where the mesh lies outside the image.
+        The visible surface, or None if the mesh lies outside the image.
     """
     vertices = torch.as_tensor(vertices_px, dtype=torch.float32).detach().cpu()
     triangles = torch.as_tensor(faces).detach().cpu().long()
+    # Only the part of the image that the mesh covers is rasterised.
     low = vertices[:, :2].amin(0).floor().clamp(min=0).int().tolist()
     high = torch.minimum(vertices[:, :2].amax(0).ceil(), torch.tensor([size[1], size[0]])).int().tolist()
     x, y, w, h = low[0], low[1], high[0] - low[0], high[1] - low[1]
@@ -102,6 +103,7 @@ def see(
         part.squeeze(0) for part in rasterize(local[None], triangles, (h * samples, w * samples))
     )
     visible = nearest >= 0
+    # Samples without a face have index -1; their weights are 0, so any corners will do.
     corners = triangles[nearest.clamp(min=0).long()]
     normal = torch.einsum("hwk,hwkc->hwc", weights, _vertex_normals(vertices, triangles)[corners])
     return Surface(
@@ -116,12 +118,12 @@ def see(
 
 
 def lambert(surface: Surface, *, ambient: float = 0.42, light: Floats | None = None) -> Floats:
-    """Brightness of the samples of a matt surface.
+    """Compute the brightness of a matt surface at its samples (Lambert's cosine law).
 
     Args:
-        surface: what is seen.
-        ambient: brightness of what faces away from the light.
-        light: (3,) towards the light; beside and above the camera where None.
+        surface: Visible surface.
+        ambient: Brightness of surfaces that face away from the light, in [0, 1].
+        light: (3,) direction towards the light, of any length; from above and beside the camera if None.
 
     Returns:
         (h * n, w * n) in [ambient, 1].
@@ -143,21 +145,22 @@ def draw_body(
     """Draw a shaded body over an image.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, 3) uint8 RGB.
         vertices_px: (V, 3) image pixels with depth.
-        faces: (F, 3).
-        color: of the body, RGB.
-        alpha: opacity in [0, 1].
-        samples: along each side of a pixel, against jagged outlines.
+        faces: (F, 3) vertex indices.
+        color: RGB colour of the body.
+        alpha: Opacity in [0, 1].
+        samples: Samples along each side of a pixel, against jagged outlines.
 
     Returns:
-        A new image.
+        A new image, (H, W, 3) uint8 RGB.
     """
     surface = see(vertices_px, faces, image.shape[:2], samples=samples)
     if surface is None:
         return np.array(image)
     shade = lambert(surface)[..., None]
-    # Bright where the surface faces the light, and a little darker towards the outline.
+    # Brighter where the surface faces the light and a little darker towards the outline, which separates limbs that
+    # overlap.
     rim = np.clip(-surface.normal[..., 2:], 0, 1) ** 0.5
     glow = 38 * np.clip(shade - 0.86, 0, 1) / 0.14
     colors = np.asarray(color, np.float32) * shade * (0.72 + 0.28 * rim) + glow
@@ -169,39 +172,41 @@ def paint(image: Image, surface: Surface, colors: Floats, opacity: Floats) -> Im
     """Blend samples over an image.
 
     Args:
-        image: (H, W, 3) uint8.
-        surface: where they lie.
-        colors: (h * n, w * n, 3) in [0, 255], already multiplied by the opacity.
+        image: (H, W, 3) uint8 RGB.
+        surface: Surface that the samples belong to.
+        colors: (h * n, w * n, 3) RGB in [0, 255], already multiplied by the opacity.
         opacity: (h * n, w * n) in [0, 1].
 
     Returns:
-        A new image.
+        A new image, (H, W, 3) uint8 RGB.
     """
     x, y, w, h = surface.box
     blended = image.astype(np.float32)
     under = blended[y : y + h, x : x + w]
+    # Premultiplied colours are averaged over the samples of a pixel, so uncovered samples add nothing.
     blended[y : y + h, x : x + w] = under * (1 - surface.average(opacity)[..., None]) + surface.average(colors)
     return np.asarray(np.rint(np.clip(blended, 0, 255)), np.uint8)
 
 
 def enlarge(image: Image, size: int) -> Image:
-    """Resample an image (S, S, 3) smoothly to (size, size, 3)."""
+    """Resample an image (S, S, 3) uint8 to (size, size, 3) by cubic interpolation."""
     enlarged = cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.asarray(enlarged, np.uint8)
 
 
 def draw_outline(image: Image, mask: npt.NDArray[np.generic], *, color: Color = (255, 255, 255)) -> Image:
-    """Draw the outline of a mask over an image of the same part of the scene, often enlarged.
+    """Draw the outline of a mask over an image of the same part of the scene.
 
     Args:
-        image: (H, W, 3) uint8.
+        image: (H, W, 3) uint8 RGB; its size may differ from the mask's.
         mask: (h, w), foreground above 0.5.
-        color: RGB.
+        color: RGB colour of the outline.
 
     Returns:
-        A new image.
+        A new image, (H, W, 3) uint8 RGB.
     """
     height, width = image.shape[:2]
+    # Interpolated and thresholded again, so that the outline of an enlarged mask has no steps.
     smooth = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     contours, _ = cv2.findContours((smooth > 0.5).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     drawn: Image = np.array(image)
@@ -210,14 +215,14 @@ def draw_outline(image: Image, mask: npt.NDArray[np.generic], *, color: Color = 
 
 
 def picture_mask(mask: npt.NDArray[np.generic]) -> Image:
-    """A mask (H, W) as a picture: light on dark, (H, W, 3)."""
+    """Draw a mask (H, W) as a picture (H, W, 3) uint8 RGB, light on dark."""
     return _two_tone(mask.astype(np.float32) > 0.5, (236, 239, 244))
 
 
 def picture_distance(distance: Floats) -> Image:
-    """A distance map (H, W) as a picture (H, W, 3): violet at the outline, yellow inside."""
+    """Draw a distance map (H, W) as a picture (H, W, 3) uint8 RGB: violet at the outline, yellow inside."""
     peak = max(float(distance.max()), 1.0)
-    # The darkest quarter of the map would not stand out from the backdrop.
+    # The darkest quarter of the colour map is skipped: it would not stand out from the backdrop.
     levels = np.rint(64 + 191 * distance / peak).astype(np.uint8)
     colored = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     backdrop = np.array(BACKDROP, np.uint8)
@@ -225,7 +230,7 @@ def picture_distance(distance: Floats) -> Image:
 
 
 def picture_skeleton(skeleton: npt.NDArray[np.generic], mask: npt.NDArray[np.generic]) -> Image:
-    """A skeleton (H, W) in its mask as a picture, (H, W, 3)."""
+    """Draw a skeleton (H, W) inside its mask (H, W) as a picture (H, W, 3) uint8 RGB."""
     picture = _two_tone(mask.astype(np.float32) > 0.5, (66, 76, 96))
     picture[skeleton.astype(np.float32) > 0.5] = (255, 214, 102)
     return picture
@@ -239,11 +244,13 @@ def _two_tone(mask: npt.NDArray[np.bool_], color: Color) -> Image:
 
 
 def _vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Outward unit normals (V, 3) of a closed mesh, whichever way its faces are wound."""
+    """Return outward unit normals (V, 3) of a closed mesh, for either winding of its faces."""
+    # Centred, because the volume below is a sum of large terms that cancel far from the origin.
     corners = (vertices - vertices.mean(0))[faces]
     normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    # Six times the enclosed volume; its sign is the winding's.
+    # Six times the enclosed volume; its sign is that of the winding.
     volume = (torch.linalg.cross(corners[:, 0], corners[:, 1]) * corners[:, 2]).sum()
+    # The cross products have twice the faces' areas as lengths, so the sums are weighted by area.
     total = torch.zeros_like(vertices)
     for corner in range(3):
         total.index_add_(0, faces[:, corner], normals)

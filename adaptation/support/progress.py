@@ -1,4 +1,4 @@
-"""Progress bars of the programs: one line per stage."""
+"""Progress bars of the commands: one line per stage."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from rich.progress import Progress as Bars
 
 @dataclass(frozen=True)
 class Update:
-    """Moves one bar."""
+    """Handle to one progress bar."""
 
     bars: Bars
     task: TaskID
 
     def by(self, steps: int) -> None:
-        """Advance."""
+        """Advance the bar by a number of steps."""
         self.bars.advance(self.task, steps)
 
     def to(self, done: int, total: int) -> None:
-        """Set what is done of how much."""
+        """Set the number of steps done and their total."""
         self.bars.update(self.task, completed=done, total=total)
 
 
 class Progress:
-    """Bars on the error stream, so that results can be piped; silent where that is no terminal."""
+    """Progress bars on stderr, so that stdout can be piped; no output if stderr is not a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
 
     @contextmanager
     def task(self, name: str, total: int | None = None) -> Iterator[Update]:
-        """A bar for one stage.
+        """Show a bar during one stage.
 
         Args:
-            name: what is done.
-            total: steps; None until :meth:`Update.to` says.
+            name: Name of the stage.
+            total: Number of steps; None if it is unknown until :meth:`Update.to` is called.
         """
         bars = Bars(
-            TextColumn(f"{name:<18}"),
+            TextColumn(f"{name:<18}"),  # padded, so that the bars of all stages are aligned
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adaptation.bodies.body import Body
+from adaptation.bodies.body import JOINT_NAMES, Body
+from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
 from adaptation.support.drawing import Color, Floats, Image, Surface, lambert, paint
 
 Pattern = Literal["plain", "stripes", "checks", "dots", "camouflage"]
@@ -17,13 +18,13 @@ Pattern = Literal["plain", "stripes", "checks", "dots", "camouflage"]
 
 @dataclass(frozen=True)
 class Cloth:
-    """Two colours, RGB, and how the second lies on the first.
+    """A cloth with a ground colour and a pattern in a second colour.
 
     Attributes:
-        color: of the ground.
-        second: of the pattern.
-        pattern: its kind.
-        period: metres on the body in its rest pose.
+        color: RGB colour of the ground, 0 to 255.
+        second: RGB colour of the pattern, 0 to 255.
+        pattern: Kind of pattern.
+        period: Period of the pattern in metres on the body in its rest pose.
     """
 
     color: Color
@@ -34,7 +35,17 @@ class Cloth:
 
 @dataclass(frozen=True)
 class Outfit:
-    """What somebody wears."""
+    """Clothes, skin and hair of one person.
+
+    Attributes:
+        shirt: Cloth of the shirt.
+        trousers: Cloth of the trousers.
+        shoes: RGB colour of the shoes.
+        skin: RGB colour of the skin.
+        hair: RGB colour of the hair.
+        long_sleeves: Whether sleeves reach the wrists rather than the upper arms.
+        short_trousers: Whether trousers end above the knees rather than at the ankles.
+    """
 
     shirt: Cloth
     trousers: Cloth
@@ -46,17 +57,23 @@ class Outfit:
 
 
 class Dresser:
-    """Paints the visible surface of one body model; hems are planes through the body in its rest pose."""
+    """Painter of the visible surface of one body model.
+
+    Hems are planes through the body in its rest pose, so clothes move with the surface.
+    """
 
     def __init__(self, body: Body) -> None:
         with torch.no_grad():
-            rest = body(torch.zeros(1, 24, 3), torch.zeros(1, 10))
+            rest = body(torch.zeros(1, len(body.parents), 3), torch.zeros(1, SHAPE_DIRECTIONS))
         self._rest = rest.vertices[0].numpy()
-        joints = rest.joints[0].numpy()
-        self._waist, self._ankle, self._neck = joints[0, 1] + 0.04, joints[7, 1] + 0.03, joints[12, 1] - 0.03
-        self._knee = joints[4, 1] + 0.05
-        self._wrist, self._upper_arm = joints[20, 0] - 0.03, 0.75 * joints[18, 0] + 0.25 * joints[16, 0]
-        head = self._rest[self._rest[:, 1] > joints[15, 1] - 0.04]
+        x, y, _ = rest.joints[0].numpy().T
+        joint = {name: number for number, name in enumerate(JOINT_NAMES)}
+        # Hems lie some centimetres from the joints. The rest pose is a T-pose: legs end along y, arms along x.
+        self._waist, self._neck = y[joint["pelvis"]] + 0.04, y[joint["neck"]] - 0.03
+        self._knee, self._ankle = y[joint["left_knee"]] + 0.05, y[joint["left_ankle"]] + 0.03
+        self._wrist = x[joint["left_wrist"]] - 0.03
+        self._upper_arm = 0.75 * x[joint["left_elbow"]] + 0.25 * x[joint["left_shoulder"]]
+        head = self._rest[self._rest[:, 1] > y[joint["head"]] - 0.04]
         self._head_low, self._head_high = head.min(0), head.max(0)
 
     def paint(
@@ -65,21 +82,23 @@ class Dresser:
         """Paint a surface of this body over an image.
 
         Args:
-            image: (H, W, 3) uint8.
-            surface: what is seen of the body.
-            outfit: what it wears.
-            light: (3,) where the light comes from; beside and above the camera where None.
-            ambient: brightness of what faces away from the light.
+            image: (H, W, 3) uint8 RGB.
+            surface: Visible surface of the body.
+            outfit: Clothes, skin and hair.
+            light: (3,) direction towards the light; from above and beside the camera if None.
+            ambient: Brightness of surfaces that face away from the light, as a fraction.
 
         Returns:
-            A new image.
+            A new image, (H, W, 3) uint8 RGB.
         """
+        # Every sample is dressed by its place on the body in the rest pose, independently of the current pose.
         rest = surface.interpolate(self._rest)
         side, height = np.abs(rest[..., 0]), rest[..., 1]
         _, up, back = np.moveaxis((rest - self._head_low) / (self._head_high - self._head_low), -1, 0)
         # Hair lies above a plane that falls from the forehead to the nape.
         hair = (height > self._head_low[1]) & (up > 0.12 + 0.62 * back)
         cuff = self._wrist if outfit.long_sleeves else self._upper_arm
+        # The collar rises towards the shoulders.
         shirt = (side < cuff) & (height < self._neck + 0.25 * (side - 0.06)) & (height > self._waist)
         trousers = (height <= self._waist) & (height > (self._knee if outfit.short_trousers else self._ankle))
 
@@ -89,15 +108,17 @@ class Dresser:
         colors[height < self._ankle] = outfit.shoes
         for cloth, part in ((outfit.shirt, shirt), (outfit.trousers, trousers & ~shirt)):
             colors[part] = np.where(_second(cloth, rest[part])[:, None], cloth.second, cloth.color)
-        # Folds: soft, and fixed to the cloth.
+        # Soft folds, fixed to the cloth; incommensurate frequencies keep them from repeating visibly.
         folds = np.sin(61 * rest[..., 0] + 3 * np.sin(23 * height)) * np.sin(37 * height + 29 * rest[..., 2])
         colors *= (1 + 0.06 * folds * (shirt | trousers))[..., None]
+        # Multiplied by the coverage, as `drawing.paint` expects.
         colors *= (lambert(surface, ambient=ambient, light=light) * surface.visible)[..., None]
         return paint(image, surface, colors, surface.visible.astype(np.float32))
 
 
 def _second(cloth: Cloth, points: Floats) -> npt.NDArray[np.bool_]:
-    """Where points (N, 3) of the body in its rest pose have the second colour."""
+    """Return where points (N, 3) of the body in its rest pose have the second colour, (N,)."""
+    # Patterns are functions of space, so they need no texture coordinates and have no seams.
     x, y, z = (points * (2 * np.pi / cloth.period)).T
     if cloth.pattern == "stripes":
         return np.asarray(np.sin(y) > 0.3)

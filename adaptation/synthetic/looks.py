@@ -1,6 +1,6 @@
-"""Families of looks: what people wear, where they stand, how they are lit. Two families share nothing.
+"""Families of appearances: clothes, scenes, light and cameras. The source and the style family share nothing.
 
-Everything is drawn from formulas, so that no picture has a licence.
+Everything is drawn from formulas, so no picture carries a licence.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class LookFamily:
-    """A family of looks.
+    """A distribution of appearances. Pairs of numbers are ranges that are sampled uniformly.
 
     Attributes:
-        hues: of clothes, a range on the colour circle [0, 1).
-        saturations: of clothes.
-        values: brightness of clothes.
-        patterns: of shirts.
-        skins: of skin, as shares of the way from light to dark.
-        background: draws an empty scene (height, width, 3) float32 in [0, 255].
-        ambient: brightness of what faces away from the light, a range.
-        light_sides: where the light comes from: -1 left, 1 right.
-        pitch: how far cameras look down, degrees.
-        shape_mean: of the first three shape coefficients: size, weight, build.
-        noise: standard deviation of the sensor's noise, grey levels.
-        one_camera: whether all people pass before one camera, whose scene, light, pitch and noise stay.
+        hues: Hues of clothes on the colour circle; 1 is one turn, and negative hues wrap around.
+        saturations: Saturations of clothes, in [0, 1].
+        values: Brightness (HSV value) of clothes, in [0, 1].
+        patterns: Patterns of shirts, equally likely; a repeated one is more likely.
+        skins: Skin colours, from 0 (light) to 1 (dark).
+        background: Function of a generator, height and width that paints an empty scene, (height,
+            width, 3) float32 in [0, 255].
+        ambient: Brightness of surfaces that face away from the light, as a fraction.
+        light_sides: Sideways component of the direction to the light, -1 left, 1 right.
+        pitch: Angle by which cameras look down, degrees.
+        shape_mean: Means of the first three shape coefficients: size, weight, build.
+        noise: Standard deviation of the sensor noise, grey levels.
+        one_camera: Whether all people pass one camera, whose scene, light, pitch and noise are fixed.
     """
 
     hues: tuple[float, float]
@@ -53,12 +54,12 @@ class LookFamily:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One person at one camera, drawn from a family.
+    """The appearance of one person at one camera.
 
     Attributes:
-        outfit: clothes, skin, hair.
-        light: (3,) towards the light, in camera axes.
-        ambient: brightness of what faces away from it.
+        outfit: Clothes, skin and hair.
+        light: (3,) direction towards the light, in camera axes.
+        ambient: Brightness of surfaces that face away from the light, as a fraction.
     """
 
     outfit: Outfit
@@ -67,18 +68,26 @@ class Look:
 
 
 def sample_look(family: LookFamily, rng: Rng, camera: Rng) -> Look:
-    """A person's look, from randomness of the person's and of the camera's."""
+    """Sample an appearance from a family.
+
+    Args:
+        family: Distribution to sample from.
+        rng: Source of randomness for the outfit.
+        camera: Source of randomness for the light, which belongs to the camera's scene.
+    """
 
     def cloth(patterns: tuple[Pattern, ...]) -> Cloth:
         first, second = _color(family, rng), _color(family, rng)
         return Cloth(first, second, patterns[rng.integers(len(patterns))], float(rng.uniform(0.07, 0.2)))
 
+    # Draws come in a fixed order: another one would change every data set made from a seed.
     skin = rng.uniform(*family.skins)
     outfit = Outfit(
         shirt=cloth(family.patterns),
         trousers=cloth(("plain",)),
         shoes=_color(family, rng),
         skin=_mix((232, 190, 165), (92, 58, 40), skin),
+        # The root makes dark hair more likely.
         hair=_mix((190, 150, 96), (24, 20, 20), float(rng.uniform()) ** 0.5),
         long_sleeves=bool(rng.random() < 0.5),
         short_trousers=bool(rng.random() < 0.25),
@@ -88,6 +97,7 @@ def sample_look(family: LookFamily, rng: Rng, camera: Rng) -> Look:
 
 
 def _color(family: LookFamily, rng: Rng) -> Color:
+    # The modulo lets a range of hues cross red, at 0.
     rgb = colorsys.hsv_to_rgb(
         rng.uniform(*family.hues) % 1.0, rng.uniform(*family.saturations), rng.uniform(*family.values)
     )
@@ -95,6 +105,7 @@ def _color(family: LookFamily, rng: Rng) -> Color:
 
 
 def _mix(first: Color, second: Color, share: float) -> Color:
+    """Blend two colours; `share` is the second one's, in [0, 1]."""
     r, g, b = (round(a + share * (c - a)) for a, c in zip(first, second, strict=True))
     return (r, g, b)
 
@@ -103,7 +114,7 @@ def _mix(first: Color, second: Color, share: float) -> Color:
 
 
 def _room(rng: Rng, height: int, width: int) -> Floats:
-    """A wall and a floor with a soft gradient, and boxes of furniture."""
+    """Paint a wall and a floor with a soft gradient, and boxes of furniture."""
     canvas = np.empty((height, width, 3), np.float32)
     horizon = int(height * rng.uniform(0.55, 0.85))
     canvas[:horizon] = rng.uniform(90, 235, 3) * 0.4 + rng.uniform(110, 220) * 0.6
@@ -114,19 +125,22 @@ def _room(rng: Rng, height: int, width: int) -> Floats:
         color = rng.uniform(30, 230, 3)
         cv2.rectangle(canvas, (x, y), (x + w, y + h), color.tolist(), -1, cv2.LINE_AA)
         cv2.rectangle(canvas, (x, y), (x + w, y + h), (color * 0.7).tolist(), 1, cv2.LINE_AA)
+    # A window on one side: the light falls off across the room.
     side = np.linspace(rng.uniform(0.75, 1.1), rng.uniform(0.75, 1.1), width, dtype=np.float32)
     return canvas * side[None, :, None]
 
 
 def _thicket(rng: Rng, height: int, width: int) -> Floats:
-    """Leaves and stones: noise of several sizes, with trunks across it."""
+    """Paint leaves and stones: noise of several sizes, crossed by trunks."""
     canvas = np.zeros((height, width, 3), np.float32)
     first, second = rng.uniform(20, 140, 3), rng.uniform(90, 235, 3)
     share = np.zeros((height, width), np.float32)
+    # Each octave has half the grain and 1 / 1.6 of the strength of the one before.
     for octave in range(5):
         cells = 3 * 2**octave
         noise = rng.random((max(2, cells * height // width), cells)).astype(np.float32)
-        share += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6**octave
+        smooth = np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+        share += smooth / 1.6**octave
     share = (share - share.min()) / np.ptp(share)
     canvas += first.astype(np.float32) + (second - first).astype(np.float32) * share[..., None]
     for _ in range(rng.integers(1, 6)):
@@ -167,6 +181,12 @@ SITE = replace(STYLE, one_camera=True)
 
 
 def sensor(picture: Image, noise: float, rng: Rng) -> Image:
-    """Eight bits of a picture with grey-level noise."""
+    """Add sensor noise to a picture (H, W, 3) in [0, 255] and quantise it to uint8.
+
+    Args:
+        picture: Picture without noise.
+        noise: Standard deviation, grey levels.
+        rng: Source of the noise.
+    """
     noisy = picture + noise * rng.standard_normal(picture.shape, np.float32)
     return np.asarray(np.rint(np.clip(noisy, 0, 255)), np.uint8)

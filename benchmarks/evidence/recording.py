@@ -19,7 +19,7 @@ from adaptation.adapting.teacher import choose_teacher
 from adaptation.bodies.body import Body
 from adaptation.commands.training_programs import find_crops
 from adaptation.data.samples import MASK_KINDS, Domain
-from adaptation.recording.crop_samples import domain_of_crops
+from adaptation.recording.crops import domain_of_crops
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import make_fitter
 from adaptation.recording.video import open_frames

@@ -1,3 +1,5 @@
+"""Poses from formulas: their meaning, limits and randomness."""
+
 from __future__ import annotations
 
 import math
@@ -22,6 +24,7 @@ from adaptation.bodies.poses import (
     walking,
     within_limits,
 )
+from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
 
 J = {name: i for i, name in enumerate(JOINT_NAMES)}
 
@@ -32,9 +35,9 @@ def body() -> Body:
 
 
 def joints_of(body: Body, pose: Tensor) -> dict[str, Tensor]:
-    """Joints (N, 3) by name, in the body's own axes: y up, z to the front."""
-    pose = pose.reshape(-1, 24, 3)
-    out = body(pose, torch.zeros(len(pose), 10)).joints
+    """Return joints (N, 3) by name, in the body's own axes: y up, z to the front."""
+    pose = pose.reshape(-1, len(JOINT_NAMES), 3)
+    out = body(pose, torch.zeros(len(pose), SHAPE_DIRECTIONS)).joints
     return {name: out[:, i] for i, name in enumerate(JOINT_NAMES)}
 
 
@@ -46,10 +49,10 @@ def test_walk_cycle(body: Body) -> None:
     j = joints_of(body, pose)
     for side, other in (("left", "right"), ("right", "left")):
         thigh, shin = j[f"{side}_knee"] - j[f"{side}_hip"], j[f"{side}_ankle"] - j[f"{side}_knee"]
-        # Angle to the front of straight down; a shin never points further forward than its thigh
-        # but for SMPL's rest.
+        # Angles from straight down towards the front: a shin never points further forward than its
+        # thigh.
         assert (torch.atan2(shin[:, 2], -shin[:, 1]) < torch.atan2(thigh[:, 2], -thigh[:, 1])).all()
-        # The arm swings with the other leg, against its own.
+        # Each arm swings with the leg of the other side.
         hand, foot, far = (
             j[f"{side}_wrist"][:, 2],
             j[f"{side}_ankle"][:, 2],
@@ -159,7 +162,7 @@ def test_perturb_turns_limb_joints_by_what_was_asked(low: float, high: float) ->
     turn = roma.rotmat_geodesic_distance(roma.rotvec_to_rotmat(pose), roma.rotvec_to_rotmat(wrong)).rad2deg()
     limbs = [f"{s}_{p}" for s in ("left", "right") for p in ("hip", "knee", "shoulder", "elbow")]
     moved = [J[n] for n in ("spine1", *limbs)]
-    kept = [i for i in range(24) if i not in moved]
+    kept = [i for i in range(len(JOINT_NAMES)) if i not in moved]
     assert turn[:, moved].min() > low - 0.1
     assert turn[:, moved].max() < high + 0.1
     assert turn[:, moved].mean() == pytest.approx((low + high) / 2, abs=1)
@@ -167,7 +170,7 @@ def test_perturb_turns_limb_joints_by_what_was_asked(low: float, high: float) ->
 
 
 def seen(angles: dict[str, float], direction: tuple[float, float, float]) -> Tensor:
-    """Where a direction of the body points in camera axes."""
+    """Return where a direction of the body points in camera axes."""
     return roma.rotvec_to_rotmat(facing(**{"yaw": 0.0, **angles})) @ torch.tensor(direction)
 
 

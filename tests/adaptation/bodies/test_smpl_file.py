@@ -1,3 +1,5 @@
+"""SMPL files: read without executing code, and refused if damaged or hostile."""
+
 from __future__ import annotations
 
 import io
@@ -20,7 +22,7 @@ V = 40
 
 
 def smpl_arrays(seed: int = 0, vertices: int = V) -> dict[str, np.ndarray]:
-    """Random arrays in SMPL's layout."""
+    """Return random arrays in SMPL's layout."""
     random = np.random.default_rng(seed)
 
     def share(*shape: int) -> np.ndarray:
@@ -40,7 +42,7 @@ def smpl_arrays(seed: int = 0, vertices: int = V) -> dict[str, np.ndarray]:
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes bytes the way Python 2 wrote them, as its str."""
+    """Pickler that writes bytes as Python 2 did, as its str."""
 
     dispatch: ClassVar[dict] = dict(pickle._Pickler.dispatch)
 
@@ -52,7 +54,7 @@ class Python2Pickler(pickle._Pickler):
 
 
 def chumpy_pickle(values: dict[str, np.ndarray], how: int | str) -> bytes:
-    """The arrays as SMPL's authors pickled them: chumpy objects, a csc matrix, some junk."""
+    """Pickle the arrays as SMPL's authors did: chumpy objects, a csc matrix, and keys that are not read."""
     package, ch, reordering = (types.ModuleType(n) for n in ("chumpy", "chumpy.ch", "chumpy.reordering"))
     ch.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
     reordering.Select = type("Select", (ch.Ch,), {"__module__": "chumpy.reordering"})
@@ -64,7 +66,7 @@ def chumpy_pickle(values: dict[str, np.ndarray], how: int | str) -> bytes:
         return value
 
     shapes = values["shapedirs"]
-    # More directions than are used, in another order, as Select stores them.
+    # Select stores the values in another order, with indices that restore it.
     order = np.random.default_rng(1).permutation(shapes.size)
     stored = np.empty(shapes.size)
     stored[order] = shapes.ravel()
@@ -183,14 +185,14 @@ def broken(key: str, index: tuple[int, ...], value: float) -> dict[str, np.ndarr
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights": np.ones((V, 25)) / 25}, r"weights has shape \(40, 25\), wanted \(40, 24\)"),
-        ({"v_template": np.ones((V, 2))}, "v_template has shape"),
-        ({"v_template": np.ones((0, 3))}, "v_template has shape"),
-        ({"shapedirs": np.ones((V, 3, 9))}, "shapedirs has 9 directions"),
-        ({"posedirs": np.ones((V, 3, 200))}, "posedirs has shape"),
-        ({"J_regressor": np.ones((V, 24))}, "J_regressor has shape"),
+        ({"weights": np.ones((V, 25)) / 25}, r"expected weights of shape \(40, 24\), got \(40, 25\)"),
+        ({"v_template": np.ones((V, 2))}, "expected v_template of shape"),
+        ({"v_template": np.ones((0, 3))}, "expected v_template of shape"),
+        ({"shapedirs": np.ones((V, 3, 9))}, "at least 10 directions, got 9"),
+        ({"posedirs": np.ones((V, 3, 200))}, "expected posedirs of shape"),
+        ({"J_regressor": np.ones((V, 24))}, "expected J_regressor of shape"),
         ({"kintree_table": np.zeros((2, 24), np.int64)}, "kintree_table is not SMPL's tree"),
-        ({"kintree_table": np.zeros((2, 52), np.int64)}, "kintree_table has shape"),
+        ({"kintree_table": np.zeros((2, 52), np.int64)}, "expected kintree_table of shape"),
         ({"f": np.full((5, 3), V)}, "f must hold vertex indices"),
         ({"f": np.zeros((5, 3))}, "f must hold vertex indices"),
         ({"v_template": np.array([["a", "b", "c"]] * V)}, "v_template is not an array of numbers"),

@@ -24,7 +24,7 @@ SHAPE = (120, 160)
 
 
 def scene() -> np.ndarray:
-    """A static background with structure, 110 to 190."""
+    """Return a static background with structure, grey levels 110 to 190."""
     rng = np.random.default_rng(0)
     coarse = rng.uniform(110, 190, (6, 8, 3)).astype(np.float32)
     return cv2.resize(coarse, SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
@@ -37,7 +37,7 @@ def person(number: int) -> np.ndarray:
 
 
 def shot(number: int, gain: float = 1.0, offset: float = 0.0) -> np.ndarray:
-    """Frame `number` of somebody in black who walks to the right, with noise of 2 grey levels."""
+    """Return frame `number` of a person in black who walks to the right, with noise of 2 grey levels."""
     frame = scene()
     frame[person(number)] = (15, 10, 20)
     noise = np.random.default_rng(number).normal(0, 2, frame.shape)
@@ -79,7 +79,7 @@ def test_cast_shadow_is_not_foreground(method: Method) -> None:
 
 
 def test_a_dark_coat_is_no_shadow() -> None:
-    """Darker than the background and of its colour, as a shadow is, but without its texture."""
+    """A coat is darker than the background and has its colour, like a shadow, but not its texture."""
     subtractor = make_subtractor("median")
     subtractor.learn([shot(number) for number in range(45)])
     coat = np.zeros(SHAPE, bool)
@@ -107,7 +107,7 @@ def test_shadow_label_of_opencv_is_dropped() -> None:
 @pytest.mark.parametrize(("gain", "offset"), [(1.3, 0), (0.6, 0), (0.9, 25)])
 def test_survives_a_change_of_light(method: Method, gain: float, offset: float) -> None:
     subtractor = make_subtractor(method)
-    # Half of what it learns from is in the other light, too.
+    # Half of the samples are in the other light as well.
     subtractor.learn([shot(n, *((gain, offset) if n > 22 else (1, 0))) for n in range(45)])
     for light in ((1, 0), (gain, offset)):
         assert iou(clean_mask(subtractor.mask(shot(30, *light))), person(30)) > 0.9

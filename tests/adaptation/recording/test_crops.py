@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptation.recording.crops import make_crop
-from adaptation.recording.tracking import Detection, MaskQuality, PackedMask
+from adaptation.recording.detections import Detection, MaskQuality, PackedMask
 
 GOOD = MaskQuality(False, 1.0, 1, False, True, "")
 
@@ -45,7 +45,7 @@ def test_at_scale_one_pixels_are_copied() -> None:
     size=st.sampled_from([56, 112, 224]),
 )
 def test_box_maps_crop_to_frame(x: int, y: int, w: int, h: int, size: int) -> None:
-    """A frame that holds its own coordinates says where every crop pixel came from."""
+    """A frame whose colours are its coordinates shows where every crop pixel comes from."""
     w, h = min(w, 300 - x), min(h, 200 - y)
     frame = np.zeros((200, 300, 3), np.uint8)
     frame[..., 0] = np.arange(300) / 2
@@ -79,7 +79,7 @@ def test_outside_the_frame_is_black() -> None:
 
 
 def test_thin_structures_are_averaged_not_skipped() -> None:
-    """Every fourth column lit: a quarter of the brightness when shrunk by four, no moiré."""
+    """With every fourth column lit, shrinking by four gives a quarter of the brightness and no moiré."""
     frame = np.zeros((800, 800, 3), np.uint8)
     frame[:, ::4] = 200
     crop = make_crop(frame, detection(240, 240, np.ones((320, 320), bool)), 1)

@@ -12,10 +12,12 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import crop_to_frame, project
 from adaptation.bodies.poses import facing
 from adaptation.evaluation.metrics import silhouette_iou
-from adaptation.fitting.settings import FitSettings, StartSettings
-from adaptation.fitting.variables import BodyParameters
-from adaptation.recording.options import FitOptions
+from adaptation.fitting.fitter import BodyParameters, FitSettings
+from adaptation.fitting.starts import StartSettings
+from adaptation.recording.detections import Detection, MaskQuality, PackedMask
+from adaptation.recording.mask_files import open_masks
 from adaptation.recording.pipeline import (
+    FitOptions,
     FitOutcome,
     choose_detections,
     facing_direction,
@@ -23,8 +25,8 @@ from adaptation.recording.pipeline import (
     make_fitter,
     velocity_of,
 )
-from adaptation.recording.tracking import Detection, MaskQuality, PackedMask, Track
-from adaptation.recording.video import open_frames, open_masks
+from adaptation.recording.tracking import Track
+from adaptation.recording.video import open_frames
 from adaptation.support.errors import UserError
 from adaptation.support.progress import Progress
 from adaptation.synthetic.hall import SyntheticClip

@@ -1,4 +1,4 @@
-"""People in synthetic clips of a static camera, where who is where is known."""
+"""People in synthetic clips of a static camera, whose places in every frame are known."""
 
 from __future__ import annotations
 
@@ -8,28 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from figures import HEIGHT, WIDTH, figure
 
-from adaptation.recording.tracking import Detection, Track, TrackSettings, find_people, heads
-from adaptation.recording.video import Frames, open_frames, open_masks
+from adaptation.recording.detections import Detection, TrackSettings
+from adaptation.recording.mask_files import open_masks
+from adaptation.recording.tracking import Track, find_people
+from adaptation.recording.video import Frames, open_frames
 from adaptation.support.errors import UserError
 
-WIDTH, HEIGHT = 320, 200
 DARK, RED = (25, 20, 30), (40, 30, 200)  # blue, green, red
-
-
-def figure(x: float, y: float, height: int = 80, stride: float = 0.0) -> np.ndarray:
-    """A person's mask: head, trunk and two legs; (x, y) is the top of the head."""
-    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
-    unit = height / 80
-
-    def at(dx: float, dy: float) -> tuple[int, int]:
-        return round(x + unit * dx), round(y + unit * dy)
-
-    cv2.circle(mask, at(0, 7), round(6 * unit), 1, cv2.FILLED)
-    cv2.line(mask, at(0, 20), at(0, 40), 1, round(15 * unit))
-    for side in (-1, 1):
-        cv2.line(mask, at(3 * side, 40), at((4 + 8 * stride) * side, 76), 1, max(3, round(6 * unit)))
-    return mask > 0
 
 
 def background() -> np.ndarray:
@@ -68,7 +55,7 @@ def walker(number: int) -> np.ndarray:
 
 
 def check_consistent(tracks: list[Track]) -> None:
-    """What holds for every result: order, tight boxes, a reason for what is not usable."""
+    """Check what holds for every result: order, tight boxes, a reason for each unusable mask."""
     assert [track.number for track in tracks] == list(range(1, len(tracks) + 1))
     for track in tracks:
         numbers = [detection.frame for detection in track.detections]
@@ -90,7 +77,7 @@ def test_one_walker(tmp_path: Path, method) -> None:
     (track,) = tracks
     assert len(track.usable) > 50
     overlaps = [iou(full_mask(d), walker(d.frame)) for d in track.usable]
-    # OpenCV's mixtures take the compression's halo for foreground.
+    # OpenCV's mixtures include the halo that compression leaves around people.
     assert np.median(overlaps) > (0.9 if method == "median" else 0.75) and min(overlaps) > 0.65
     entering = [d for d in track.detections if d.quality.touches_border]
     assert entering and all("touches the border" in d.quality.note for d in entering)
@@ -127,7 +114,7 @@ def test_two_crossing_people(tmp_path: Path) -> None:
         truths[track.number] = right if iou(full_mask(first), right(first.frame)) > 0.5 else left
     assert set(truths.values()) == {right, left}
     for track in tracks:
-        # Each goes on as the same person after the meeting, and no usable mask holds both.
+        # Each track follows the same person after they meet, and no usable mask covers both.
         assert track.usable[0].frame < 20 and track.usable[-1].frame > 55
         for detection in track.usable:
             assert iou(full_mask(detection), truths[track.number](detection.frame)) > 0.6
@@ -195,7 +182,7 @@ def test_a_person_cut_in_two_is_put_together_and_rejected(tmp_path: Path) -> Non
     "people",
     [
         lambda number: [],
-        lambda number: [(figure(160, 60), DARK)],  # stands all the time: part of the background
+        lambda number: [(figure(160, 60), DARK)],  # never moves, so it is part of the background
         lambda number: [(figure(20 + 4 * number, 60, height=25), DARK)],  # too small
     ],
 )
@@ -219,7 +206,7 @@ def write_masks(folder: Path, count: int) -> None:
 
 def test_folder_of_images_and_given_masks(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    for number in range(60):  # nothing in the images: the masks alone say where the person is
+    for number in range(60):  # the images are empty: only the masks show the person
         cv2.imwrite(str(tmp_path / "images" / f"{number:03d}.png"), background())
     write_masks(tmp_path / "masks", 60)
     frames = open_frames(tmp_path / "images")
@@ -244,15 +231,3 @@ def test_masks_whose_sizes_differ_later(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "masks" / "007.png"), np.zeros((50, 60), np.uint8))
     with pytest.raises(UserError, match=r"007\.png.*60x50.*320x200"):
         find_people(frames, masks=open_masks(tmp_path / "masks", frames))
-
-
-def test_heads() -> None:
-    one = figure(100, 50)
-    two = one | figure(125, 52)
-    rows, columns = np.nonzero(two)
-    tight = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    assert heads(two[tight]) == 2
-    rows, columns = np.nonzero(one)
-    tight = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    assert heads(one[tight]) == 1
-    assert heads(np.ones((1, 1), bool)) == 1

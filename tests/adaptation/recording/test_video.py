@@ -1,4 +1,4 @@
-"""Frames and masks from files and folders, good and bad."""
+"""Frames from videos and folders, good and bad."""
 
 from __future__ import annotations
 
@@ -10,31 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import HEIGHT, WIDTH, grey_frame, write_folder, write_video
 
-from adaptation.recording.video import check_frames, open_frames, open_masks, parse_frames
+from adaptation.recording.video import check_frames, open_frames, parse_frames
 from adaptation.support.errors import UserError
-
-WIDTH, HEIGHT = 64, 48
-
-
-def grey_frame(number: int) -> np.ndarray:
-    """A frame that tells its number by its brightness."""
-    return np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8)
-
-
-def write_video(path: Path, count: int) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (WIDTH, HEIGHT))
-    for number in range(count):
-        writer.write(grey_frame(number))
-    writer.release()
-    return path
-
-
-def write_folder(path: Path, names: list[str]) -> Path:
-    path.mkdir()
-    for number, name in enumerate(names):
-        cv2.imwrite(str(path / name), grey_frame(number))
-    return path
 
 
 @pytest.fixture
@@ -69,14 +48,6 @@ def test_returned_frame_can_be_drawn_on(video: Path) -> None:
     assert number_of(frames.frame(5)) == 5
 
 
-def test_colours_are_rgb(tmp_path: Path) -> None:
-    red = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    red[..., 2] = 200  # OpenCV writes blue, green, red
-    (tmp_path / "folder").mkdir()
-    cv2.imwrite(str(tmp_path / "folder" / "1.png"), red)
-    assert open_frames(tmp_path / "folder").frame(0)[0, 0].tolist() == [200, 0, 0]
-
-
 def test_truncated_video_is_used_with_a_warning(video: Path, capfd) -> None:
     data = video.read_bytes()
     start = data.index(b"movi")
@@ -86,13 +57,6 @@ def test_truncated_video_is_used_with_a_warning(video: Path, capfd) -> None:
     assert [number_of(frame) for frame in frames] == list(range(frames.count))
     assert f"only {frames.count} of the 20" in frames.warning
     assert capfd.readouterr().err == ""
-
-
-def test_frames_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
-    """Their low byte, all that a thermal camera's scene may differ in, would be lost."""
-    cv2.imwrite(str(tmp_path / "0.png"), np.full((8, 8), 30000, np.uint16))
-    with pytest.raises(UserError, match=r"0\.png: 16 bits a channel, wanted 8"):
-        open_frames(tmp_path)
 
 
 def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
@@ -154,66 +118,6 @@ def test_bad_folders(tmp_path: Path) -> None:
     (folder / "3.png").write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"3\.png: not an image"):
         list(open_frames(folder))
-
-
-def write_mask(path: Path, value: int, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
-    mask = np.zeros(shape, np.uint8)
-    mask[2:5, 3:7] = value
-    cv2.imwrite(str(path), mask)
-
-
-def test_masks_by_stem(tmp_path: Path) -> None:
-    frames = open_frames(write_folder(tmp_path / "images", ["a.png", "b.png", "c.png"]))
-    (tmp_path / "masks").mkdir()
-    write_mask(tmp_path / "masks" / "c.png", 255)
-    write_mask(tmp_path / "masks" / "a.png", 1)
-    masks = open_masks(tmp_path / "masks", frames)
-    expected = np.zeros((HEIGHT, WIDTH), bool)
-    expected[2:5, 3:7] = True
-    assert np.array_equal(masks.mask(0), expected)
-    assert masks.mask(1) is None
-    assert np.array_equal(masks.mask(2), expected)
-
-
-def test_shadow_label_of_a_given_mask_is_background(tmp_path: Path) -> None:
-    frames = open_frames(write_folder(tmp_path / "images", ["a.png"]))
-    (tmp_path / "masks").mkdir()
-    mask = np.full((HEIGHT, WIDTH), 127, np.uint8)
-    mask[0, 0] = 255
-    cv2.imwrite(str(tmp_path / "masks" / "a.png"), mask)
-    read = open_masks(tmp_path / "masks", frames).mask(0)
-    assert read is not None and read.sum() == 1 and read[0, 0]
-
-
-def test_masks_of_a_video(video: Path, tmp_path: Path) -> None:
-    frames = open_frames(video)
-    by_number = tmp_path / "by_number"
-    by_number.mkdir()
-    for number in (4, 19, 99):
-        write_mask(by_number / f"frame_{number:05d}.png", 255)
-    assert sorted(open_masks(by_number, frames).files) == [4, 19]
-    by_order = tmp_path / "by_order"
-    by_order.mkdir()
-    for number in range(1, 21):  # counted from 1, as many tools do
-        write_mask(by_order / f"{number}.png", 255)
-    files = open_masks(by_order, frames).files
-    assert sorted(files) == list(range(20)) and files[9].name == "10.png"
-
-
-def test_bad_masks(video: Path, tmp_path: Path) -> None:
-    frames = open_frames(video)
-    with pytest.raises(UserError, match="no such folder"):
-        open_masks(tmp_path / "nowhere", frames)
-    folder = tmp_path / "masks"
-    folder.mkdir()
-    with pytest.raises(UserError, match="no PNG"):
-        open_masks(folder, frames)
-    write_mask(folder / "500.png", 255)
-    with pytest.raises(UserError, match="none of the 1 masks"):
-        open_masks(folder, frames)
-    write_mask(folder / "3.png", 255, (10, 20))
-    with pytest.raises(UserError, match=r"3\.png.*20x10.*64x48"):
-        open_masks(folder, frames)
 
 
 def test_parse_frames_examples() -> None:

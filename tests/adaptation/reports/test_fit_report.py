@@ -15,8 +15,8 @@ import torch
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import project
 from adaptation.recording.crops import Crop
+from adaptation.recording.detections import MaskQuality
 from adaptation.recording.results import PersonResult
-from adaptation.recording.tracking import MaskQuality
 from adaptation.reports import page
 from adaptation.reports.fits import Report, ReportTable, build_report, choose_frame, write_report
 from adaptation.support.errors import UserError

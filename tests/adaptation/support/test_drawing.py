@@ -1,3 +1,5 @@
+"""Pictures of bodies, masks, distance maps and skeletons."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,7 +11,7 @@ from topokernels import m2s, s2d
 
 
 def sphere(rings: int = 12, sectors: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
-    """Unit sphere, y down: vertices and faces."""
+    """Return the vertices and faces of a unit sphere, y down."""
     down = torch.linspace(0, torch.pi, rings + 1)[:, None]
     around = torch.arange(sectors)[None] * 2 * torch.pi / sectors
     vertices = torch.stack(

@@ -1,3 +1,5 @@
+"""Result folders that appear complete or not at all."""
+
 from pathlib import Path
 
 import pytest

@@ -1,0 +1,278 @@
+"""Sightings of one person in single frames, and how their masks are judged once the track is complete.
+
+A mask is judged against the sightings before and after it: its area and height should be those of
+the same person, and it should be one person, in one piece, wholly inside the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from adaptation.recording.image_files import Image, Mask
+from adaptation.recording.regions import Box, Region, join
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """What counts as a person, and as a usable mask. Lengths in pixels, durations in frames.
+
+    Attributes:
+        min_height: Least median height of a person.
+        max_height: Greatest median height of a person; None for the frame's height.
+        max_width: Greatest width as a fraction of the height; wider regions are several people or
+            not a person.
+        min_region: Smallest region considered, in square pixels.
+        min_usable: Number of usable detections a track needs.
+        min_travel: Least distance a person must cover, as a fraction of their height; less is a
+            ghost left in the background or something that flutters. Ignored for given masks.
+        max_gap: Number of unseen frames after which a track ends.
+        max_merged: Number of frames inside a merged group after which a track ends.
+        window: Number of detections before and after that a mask is compared with.
+        area_range: Accepted area as a fraction of the median around it.
+        height_range: Accepted height as a fraction of the upper quartile around it.
+        max_fragment_gap: Greatest gap between the fragments of a usable mask, as a fraction of the
+            height.
+        border: Distance to the frame's edge that counts as touching it.
+    """
+
+    min_height: int = 40
+    max_height: int | None = None
+    max_width: float = 0.8
+    min_region: int = 20
+    min_usable: int = 5
+    min_travel: float = 0.5
+    max_gap: int = 8
+    max_merged: int = 50
+    window: int = 25
+    area_range: tuple[float, float] = (0.65, 1.45)
+    height_range: tuple[float, float] = (0.8, 1.15)
+    max_fragment_gap: float = 0.06
+    border: int = 1
+
+
+@dataclass(frozen=True)
+class MaskQuality:
+    """Evidence on whether a mask shows one whole person.
+
+    Attributes:
+        touches_border: Whether the mask reaches the frame's edge, so that part of the person may be
+            outside.
+        area_ratio: Area as a fraction of the track's median area around this frame.
+        fragments: Number of connected regions of the mask.
+        merged: Whether the mask probably covers several people.
+        usable: Whether a body can be fitted to the mask.
+        note: Reasons why the mask is not usable; empty for a usable mask.
+    """
+
+    touches_border: bool
+    area_ratio: float
+    fragments: int
+    merged: bool
+    usable: bool
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class PackedMask:
+    """A mask at one bit per pixel, because every frame of every track of a long recording is kept.
+
+    Attributes:
+        bits: Packed pixels in row order, uint8.
+        shape: Height and width, pixels.
+        area: Number of set pixels.
+    """
+
+    bits: npt.NDArray[np.uint8]
+    shape: tuple[int, int]
+    area: int
+
+    @classmethod
+    def of(cls, mask: Mask) -> PackedMask:
+        """Pack a mask (h, w) bool."""
+        return cls(np.packbits(mask), (mask.shape[0], mask.shape[1]), int(mask.sum()))
+
+    def unpack(self) -> Mask:
+        """Return the mask, (h, w) bool."""
+        height, width = self.shape
+        return np.unpackbits(self.bits, count=height * width).reshape(self.shape).view(bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One person in one frame, with a judged mask.
+
+    Attributes:
+        frame: Frame number from 0.
+        bbox: Tight box x, y, w, h of the mask in frame pixels.
+        packed: Mask inside the box; other people's pixels are not set, except in a merged group.
+        quality: Judgement of the mask.
+    """
+
+    frame: int
+    bbox: Box
+    packed: PackedMask
+    quality: MaskQuality
+
+    @property
+    def mask(self) -> Mask:
+        """Mask inside the box, (h, w) bool."""
+        return self.packed.unpack()
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One or several regions taken for one person in one frame, before their mask is judged.
+
+    Attributes:
+        frame: Frame number from 0.
+        bbox: Tight box x, y, w, h in frame pixels.
+        packed: Mask inside the box.
+        colour: (2, 3) mean RGB colour of the upper and the lower half, 0 to 255.
+        merged: Whether the regions also cover another person.
+    """
+
+    frame: int
+    bbox: Box
+    packed: PackedMask
+    colour: npt.NDArray[np.float64]
+    merged: bool = False
+
+    @property
+    def area(self) -> int:
+        """Number of set pixels."""
+        return self.packed.area
+
+    @property
+    def centre(self) -> npt.NDArray[np.float64]:
+        """Centre x, y of the box in frame pixels, (2,)."""
+        x, y, w, h = self.bbox
+        return np.array([x + w / 2, y + h / 2])
+
+
+def sight(number: int, frame: Image, regions: Sequence[Region]) -> Sighting:
+    """Make the sighting that some regions of frame `number`, RGB uint8 (H, W, 3), are together."""
+    (x, y, w, h), mask = join(regions)
+    crop = frame[y : y + h, x : x + w]
+    half = (h + 1) // 2
+    # Shirt and trousers apart: people are told apart by the pair of colours.
+    colour = np.zeros((2, 3))
+    for row, part in enumerate((slice(0, half), slice(half, None))):
+        if mask[part].any():
+            colour[row] = crop[part][mask[part]].mean(0)
+    return Sighting(number, (x, y, w, h), PackedMask.of(mask), colour)
+
+
+def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackSettings) -> list[Detection]:
+    """Judge the mask of every sighting of a track against the sightings around it.
+
+    Args:
+        sightings: Sightings of one person in order of frames.
+        size: Width and height of the frames, pixels.
+        settings: Thresholds, and the number of sightings to compare with.
+
+    Returns:
+        One detection per sighting, in the same order.
+    """
+    border = np.array([_touches(sighting.bbox, size, settings.border) for sighting in sightings])
+    crowd = np.array([sighting.merged or heads(sighting.packed.unpack()) > 1 for sighting in sightings])
+    areas = np.array([sighting.area for sighting in sightings], float)
+    heights = np.array([sighting.bbox[3] for sighting in sightings], float)
+    # Cut-off people are too small and groups too large to be a reference for the others.
+    good = ~border & ~crowd
+    detections = []
+    for index, sighting in enumerate(sightings):
+        around = slice(max(0, index - settings.window), index + settings.window + 1)
+        # Without a good neighbour, bad ones are still better than no reference.
+        chosen = good[around] if good[around].any() else np.ones(len(good[around]), bool)
+        area = float(areas[index] / np.median(areas[around][chosen]))
+        # Legs can stay hidden for a while: the taller neighbours show the whole person.
+        height = float(heights[index] / np.percentile(heights[around][chosen], 75))
+        quality = _quality(sighting, area, height, bool(border[index]), bool(crowd[index]), settings)
+        detections.append(Detection(sighting.frame, sighting.bbox, sighting.packed, quality))
+    return detections
+
+
+def _quality(
+    sighting: Sighting, area: float, height: float, border: bool, crowd: bool, settings: TrackSettings
+) -> MaskQuality:
+    """Judge one mask, given its area and height as fractions of its neighbours'."""
+    fragments, gap = _fragments(sighting.packed.unpack())
+    wide = sighting.bbox[2] > settings.max_width * sighting.bbox[3]
+    notes = []
+    if border:
+        notes.append("touches the border")
+    if crowd:  # a group is wide as well, so only one of the two reasons is given
+        notes.append("merged with another person")
+    elif wide:
+        notes.append("too wide for one person")
+    if gap > settings.max_fragment_gap:
+        notes.append(f"{fragments} fragments")
+    if not settings.area_range[0] <= area <= settings.area_range[1]:
+        notes.append(f"area {area:.2f} times that of neighbouring frames")
+    if not settings.height_range[0] <= height <= settings.height_range[1]:
+        notes.append(f"height {height:.2f} times that of neighbouring frames")
+    if sighting.bbox[3] < settings.min_height:
+        notes.append(f"less than {settings.min_height} px tall")
+    return MaskQuality(
+        touches_border=border,
+        area_ratio=area,
+        fragments=fragments,
+        merged=crowd or wide,
+        usable=not notes,
+        note=", ".join(notes),
+    )
+
+
+def _touches(box: Box, size: tuple[int, int], border: int) -> bool:
+    x, y, w, h = box
+    return x < border or y < border or x + w > size[0] - border or y + h > size[1] - border
+
+
+def _fragments(mask: Mask) -> tuple[int, float]:
+    """Return the number of regions, and the largest one's greatest gap to another as a fraction of the height.
+
+    Regions of less than 2 % of the area count as fragments, but their gap is ignored: they are
+    specks, not parts of a person.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count <= 2:  # the background and one region
+        return count - 1, 0.0
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    main = int(np.argmax(areas)) + 1
+    # One transform gives the distance of every pixel from the main region, so gaps need no pairs.
+    away = cv2.distanceTransform((labels != main).astype(np.uint8), cv2.DIST_L2, 3)
+    gaps = [away[labels == label].min() for label in range(1, count) if areas[label - 1] >= 0.02 * areas.sum()]
+    return count - 1, float(max(gaps)) / mask.shape[0]
+
+
+def heads(mask: Mask) -> int:
+    """Count the parts that stand side by side at the top of a person's mask.
+
+    Two people who walk side by side make one region with two heads. If their shoulders touch, the
+    heads are separate only above them, so cuts at several depths down to a quarter of the height
+    are tried.
+
+    Args:
+        mask: (h, w) bool, tight around the person.
+
+    Returns:
+        The greatest number of parts above a cut that are at least 6 % of the height tall and a
+        quarter as large as the largest; at least 1.
+    """
+    height = mask.shape[0]
+    found = 1
+    # A head is about an eighth of the height.
+    for depth in (0.13, 0.17, 0.21, 0.25):
+        upper = mask[: max(1, round(depth * height))].astype(np.uint8)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(upper, connectivity=8)
+        if count > 2:
+            areas = stats[1:, cv2.CC_STAT_AREA]
+            # A raised hand is small, and hair that sticks out is flat.
+            tall = stats[1:, cv2.CC_STAT_HEIGHT] >= 0.06 * height
+            found = max(found, int((tall & (areas >= 0.25 * areas.max())).sum()))
+    return found
