@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstring>
 
-#include "cpu/chessboard_simd.h"
+#include "cpu/s2d_simd.h"
 #include "dtypes.h"
 
 namespace topo {

@@ -1,6 +1,6 @@
 #include "mask_chamfer.h"
 
-#include "cpu/map_sum.h"
+#include "cpu/chamfer_sum.h"
 #include "cpu/skeleton_image.h"
 
 namespace topo {

@@ -2,7 +2,7 @@
 
 #include "cpu/mask.h"
 #include "cpu/pages.h"
-#include "cpu/thinning.h"
+#include "cpu/s2d_thinning.h"
 
 namespace topo {
 namespace {

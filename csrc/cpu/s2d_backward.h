@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "cpu/s2d_backward_simd.h"
-#include "cpu/thinning.h"
+#include "cpu/s2d_thinning.h"
 
 namespace topo {
 

@@ -2,8 +2,8 @@
 
 #pragma once
 
-#include "cpu/ridges.h"
-#include "cpu/thinning.h"
+#include "cpu/d2t_ridges.h"
+#include "cpu/s2d_thinning.h"
 #include "skeleton.h"
 
 namespace topo {

@@ -1,8 +1,8 @@
 // Entry point of mask_chamfer on CUDA. The kernels are in mask_chamfer_kernels.cuh.
 
-#include "cuda/levels_launch.cuh"
+#include "cuda/chamfer_sums_launch.cuh"
 #include "cuda/mask_chamfer_kernels.cuh"
-#include "cuda/sums_launch.cuh"
+#include "cuda/s2d_levels_launch.cuh"
 
 namespace topo {
 namespace {
@@ -53,7 +53,8 @@ std::tuple<Tensor, Tensor> launch_mask_chamfer(const Tensor& pred, const Tensor&
     for (int64_t first = 0; first < count; first += at_once) {
       const int64_t images = first + at_once < count ? at_once : count - first, offset = first * n;
       auto* marks = soft.slots ? soft_images + first : nullptr;
-      launch_levels("mask_chamfer", source + offset, !skeletons, column_data, level_data, marks, images, p.thinning, stream);
+      launch_levels("mask_chamfer", source + offset, !skeletons, column_data, level_data, marks, images, p.thinning,
+                    stream);
       if (skeletons) {
         ridges_kernel<uint8_t>
             <<<pixel_blocks(images * n), kPixelThreads, 0, stream>>>(level_data, ridge_data, images, p.ridges);

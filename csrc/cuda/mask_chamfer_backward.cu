@@ -1,8 +1,8 @@
 // Entry point of mask_chamfer_backward on CUDA: images on chip where they fit, the others afterwards by a second kernel
 // with bounded scratch. The kernels are in mask_chamfer_backward_kernels.cuh.
 
-#include "cuda/backward_launch.cuh"
 #include "cuda/mask_chamfer_backward_kernels.cuh"
+#include "cuda/s2d_backward_launch.cuh"
 
 namespace topo {
 namespace {

@@ -1,10 +1,10 @@
-// mask_chamfer: from a mask to its two sums on chip, one block per image (levels.cuh).
+// mask_chamfer: from a mask to its two sums on chip, one block per image (s2d_levels.cuh).
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
+#include "cuda/chamfer_sums.cuh"
 #include "cuda/skeleton_kernels.cuh"
-#include "cuda/sums.cuh"
 #include "mask_chamfer.h"
 
 namespace topo {

@@ -1,7 +1,7 @@
 // Entry point of s2d on CUDA. The kernels are in s2d_kernels.cuh.
 
-#include "cuda/levels_launch.cuh"
 #include "cuda/s2d_kernels.cuh"
+#include "cuda/s2d_levels_launch.cuh"
 
 namespace topo {
 namespace {
@@ -29,8 +29,8 @@ void launch_s2d(const Tensor& mask, Tensor& distance, int64_t count, const S2dPa
     if (soft.slots) cudaMemsetAsync(soft_images, 0, count * sizeof(int32_t), stream);
     for (int64_t first = 0; first < count; first += at_once) {
       const int64_t images = first + at_once < count ? at_once : count - first;
-      launch_levels("s2d", source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()), result + first * n,
-                    soft.slots ? soft_images + first : nullptr, images, p, stream);
+      launch_levels("s2d", source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()),
+                    result + first * n, soft.slots ? soft_images + first : nullptr, images, p, stream);
     }
   }
   if constexpr (!std::is_same_v<T, uint8_t>) {

@@ -1,10 +1,10 @@
-// s2d: levels on chip, one block per image (levels.cuh). Soft images, which are rare, by the recursion itself.
+// s2d: levels on chip, one block per image (s2d_levels.cuh). Soft images, which are rare, by the recursion itself.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
-#include "cuda/levels.cuh"
-#include "cuda/thinning.cuh"
+#include "cuda/s2d_levels.cuh"
+#include "cuda/s2d_thinning.cuh"
 
 namespace topo {
 namespace {

@@ -1,10 +1,10 @@
-// skeleton: levels on chip, one block per image (levels.cuh), then their ridges; D is never written.
+// skeleton: levels on chip, one block per image (s2d_levels.cuh), then their ridges; D is never written.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
-#include "cuda/levels.cuh"
-#include "cuda/thinning.cuh"
+#include "cuda/s2d_levels.cuh"
+#include "cuda/s2d_thinning.cuh"
 #include "skeleton.h"
 
 namespace topo {

@@ -9,6 +9,7 @@
 #include "cuda/d2t_kernels.cuh"
 #include "cuda/mask_chamfer_kernels.cuh"
 #include "cuda/s2d_kernels.cuh"
+#include "cuda/s2d_large.cuh"
 
 namespace topo {
 namespace {

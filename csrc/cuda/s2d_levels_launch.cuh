@@ -1,9 +1,11 @@
-// What the host needs around levels.cuh: sizes of grids and scratch, and the launches of the kernels for large images.
+// What the host needs around s2d_levels.cuh: sizes of grids and scratch, and the launches of the kernels for large
+// images.
 
 #pragma once
 
 #include "cuda/common.cuh"
-#include "cuda/levels.cuh"
+#include "cuda/s2d_large.cuh"
+#include "cuda/s2d_levels.cuh"
 
 namespace topo {
 namespace {
@@ -66,12 +68,13 @@ inline unsigned int pixel_blocks(int64_t pixels) {
 }
 
 template <typename T, typename Out>
-void launch_levels(const char* op, const T* mask, bool inverted, uint16_t* columns, Out* levels, int32_t* soft_images, int64_t count,
-                   const S2dParams& p, cudaStream_t stream) {
+void launch_levels(const char* op, const T* mask, bool inverted, uint16_t* columns, Out* levels, int32_t* soft_images,
+                   int64_t count, const S2dParams& p, cudaStream_t stream) {
   const int64_t strips = count * ((p.width + 31) / 32);
   const int shared_bytes = static_cast<int>((p.height + 31) / 32 * 128);
   const int most = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  TOPO_CHECK(shared_bytes <= most, op, ": masks on this GPU must be at most ", most / 128 * 32, " rows tall, got ", p.height);
+  TOPO_CHECK(shared_bytes <= most, op, ": masks on this GPU must be at most ", most / 128 * 32, " rows tall, got ",
+             p.height);
   cudaFuncSetAttribute(columns_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
   columns_kernel<T><<<static_cast<unsigned int>(strips), kPixelThreads, shared_bytes, stream>>>(
       mask, columns, soft_images, inverted, p);

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "chamfer.h"
+#include "cuda/chamfer_sums.cuh"
 #include "cuda/common.cuh"
-#include "cuda/sums.cuh"
 
 namespace topo {
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "cpu/buffer.h"
-#include "cpu/chessboard_simd.h"
 #include "cpu/mask.h"
+#include "cpu/s2d_simd.h"
 #include "s2d.h"
 
 namespace topo {

@@ -2,8 +2,8 @@
 
 #pragma once
 
-#include "cuda/levels_launch.cuh"
 #include "cuda/s2d_backward_kernels.cuh"
+#include "cuda/s2d_levels_launch.cuh"
 
 namespace topo {
 namespace {

@@ -1,4 +1,4 @@
-#include "cpu/chessboard_simd.h"
+#include "cpu/s2d_simd.h"
 
 #include "cpu/lanes.h"
 
