@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from test_m2s import loose_faces, noise, one_thread, soup, sphere  # noqa: F401
+from meshes import loose_faces, noise, soup, sphere
 from torch import Tensor
 
 from topokernels import m2s, rasterize, reference
