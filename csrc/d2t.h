@@ -28,6 +28,22 @@ inline D2tParams d2t_params(const char* op, const Images& images, int64_t pool_s
   return {images.height, images.width, window_radius(op, "pool_size", pool_size)};
 }
 
+inline D2tParams d2t_backward_params(const Tensor& grad, const Tensor& distance, const Tensor& mask,
+                                     const Tensor& skeleton, int64_t pool_size) {
+  const char* op = "d2t_backward";
+  check_floating(op, "distance", distance);
+  check_floating(op, "grad", grad);
+  check_floating(op, "skeleton", skeleton);
+  check_mask_dtype(op, "mask", mask);
+  check_same_shape(op, "grad", grad, "distance", distance);
+  check_same_shape(op, "mask", mask, "distance", distance);
+  check_same_shape(op, "skeleton", skeleton, "distance", distance);
+  check_same_device(op, "grad", grad, "distance", distance);
+  check_same_device(op, "mask", mask, "distance", distance);
+  check_same_device(op, "skeleton", skeleton, "distance", distance);
+  return d2t_params(op, images_of(op, "distance", distance), pool_size);
+}
+
 template <typename Visit>
 TOPO_HOST_DEVICE void for_window(const D2tParams& p, int64_t y, int64_t x, Visit&& visit) {
   visit_window(p.height, p.width, p.radius, y, x, visit);

@@ -18,36 +18,41 @@ __device__ Line widen(const Line& line, const Beside& beside) {
            __vimax3_u16x2(line.word[2], line.word[3], after)}};
 }
 
+// The ridges of visit_ridges() in windows larger than 3 x 3, which are rare: pixel by pixel.
+template <typename Visit>
+__device__ __forceinline__ void visit_wide_ridges(const SkeletonParams& p, const LevelPlanes& planes,
+                                                  const LevelMemory& memory, const Visit& visit) {
+  const int32_t warps = blockDim.x / 32, height = planes.height;
+  for (int32_t y = warp_index(); y < height; y += warps) {
+    uint32_t word[2] = {0, 0};
+    for (int half = 0; half < 2; ++half) {
+      for (int k = 0; k < 4; ++k) {
+        const int32_t x = 4 * lane_index() + 128 * half + k;
+        if (x >= planes.width) continue;
+        const uint16_t here = distance_at(planes, memory, y, x);
+        int32_t peak = 0;
+        visit_window(height, planes.width, p.ridges.radius, y, x, [&](int64_t i) {
+          const int32_t level =
+              thinning_depth(p.thinning, distance_at(planes, memory, static_cast<int32_t>(i / planes.width),
+                                                     static_cast<int32_t>(i % planes.width)));
+          peak = level > peak ? level : peak;
+        });
+        if (here && thinning_depth(p.thinning, here) == peak) word[half] |= 1u << 8 * k;
+      }
+    }
+    visit(y, word[0], word[1]);
+  }
+}
+
 // Ridges of levels in the two planes, by the whole block: visit(y, low, high) for every row, by one warp, with bytes of
 // T: 0 or 1, of pixels 4 lane + {0..3} and 128 + 4 lane + {0..3}. Pixels outside the image may be anything.
 // 3 x 3 window: rows in runs, each run's lines rolling through registers; about 150 instructions per 256 pixels.
 template <typename Visit>
 __device__ void visit_ridges(const SkeletonParams& p, const LevelPlanes& planes, const LevelMemory& memory,
                              const Visit& visit) {
+  if (p.ridges.radius > 1) return visit_wide_ridges(p, planes, memory, visit);
   const int32_t warps = blockDim.x / 32, height = planes.height;
   const uint32_t cap = level_cap(p.thinning);
-  if (p.ridges.radius > 1) {
-    for (int32_t y = warp_index(); y < height; y += warps) {
-      uint32_t word[2] = {0, 0};
-      for (int half = 0; half < 2; ++half) {
-        for (int k = 0; k < 4; ++k) {
-          const int32_t x = 4 * lane_index() + 128 * half + k;
-          if (x >= planes.width) continue;
-          const uint16_t here = distance_at(planes, memory, y, x);
-          int32_t peak = 0;
-          visit_window(height, planes.width, p.ridges.radius, y, x, [&](int64_t i) {
-            const int32_t level =
-                thinning_depth(p.thinning, distance_at(planes, memory, static_cast<int32_t>(i / planes.width),
-                                                       static_cast<int32_t>(i % planes.width)));
-            peak = level > peak ? level : peak;
-          });
-          if (here && thinning_depth(p.thinning, here) == peak) word[half] |= 1u << 8 * k;
-        }
-      }
-      visit(y, word[0], word[1]);
-    }
-    return;
-  }
   const Beside beside(0);
   const int32_t run = (height + warps - 1) / warps, first = warp_index() * run;
   const int32_t last = first + run < height ? first + run : height;
