@@ -19,8 +19,7 @@ from inputs import Batch, copy_of, gradient, rotate, steps_of
 from timing import Call, peak_bytes
 from torch import Tensor
 
-from topokernels import d2t, reference, s2d, skeleton, topology_loss
-from topokernels.mask_chamfer import mask_chamfer
+from topokernels import d2t, mask_chamfer, reference, s2d, skeleton, topology_loss
 
 Function = Callable[..., Tensor | tuple[Tensor, ...]]
 

@@ -7,8 +7,7 @@ import torch
 from samples import FLOAT_DTYPES, MASK_DTYPES, blobs, mask_batches, random, soft
 from torch import Tensor
 
-from topokernels import reference, s2d, skeleton
-from topokernels.mask_chamfer import mask_chamfer
+from topokernels import mask_chamfer, reference, s2d, skeleton
 
 
 def expected_terms(pred: Tensor, target: Tensor, distance: Tensor, *, skeletons: bool, **options: object) -> object:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from samples import blobs, random
 
-from topokernels import chamfer, d2t, reference, s2d, skeleton, topology_loss
-from topokernels.topology_loss import target_topology
+from topokernels import chamfer, d2t, reference, s2d, skeleton, target_topology, topology_loss
 
 
 @pytest.mark.parametrize("iterations", [None, 3])
