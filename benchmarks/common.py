@@ -27,8 +27,8 @@ __all__ += ["command_line", "compare", "figures", "machine", "main", "show", "wr
 
 
 @dataclass(frozen=True)
-class Row:
-    """One comparison: medians in microseconds per call, their quartiles, and those of the ratio baseline / ours."""
+class Compared:
+    """What a comparison is about."""
 
     op: str
     direction: str  # forward, backward, or forward+backward; "pass" in the JSON
@@ -37,18 +37,15 @@ class Row:
     dtype: str
     device: str
     baseline: str
-    time_us: float
-    baseline_us: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    time_low_us: float
-    time_high_us: float
-    baseline_low_us: float
-    baseline_high_us: float
+
+
+@dataclass(frozen=True)
+class Row(Numbers, Compared):  # the fields of Compared come first, then those of Numbers
+    """One comparison and its numbers."""
+
     masks: str = ""
     threads: int = 1
-    clock: str = "wall"  # or kernel: replay of a CUDA graph, nothing but device time
+    clock: str = "wall"  # or "kernel": replay of a CUDA graph, device time only
 
 
 @dataclass(frozen=True)

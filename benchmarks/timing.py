@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ WARMED = 2e-2  # seconds: a call shorter than this is made once untimed before e
 LAUNCHES = 20  # calls in one captured graph
 
 
-class Numbers(NamedTuple):
-    """Medians and quartiles of two calls, microseconds per call, and of the ratio baseline / ours."""
+@dataclass(frozen=True)
+class Numbers:
+    """Medians and quartiles of two calls, in microseconds per call, and of the ratio baseline / ours."""
 
     time_us: float
     baseline_us: float
@@ -28,6 +29,9 @@ class Numbers(NamedTuple):
     time_high_us: float
     baseline_low_us: float
     baseline_high_us: float
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(astuple(self))
 
 
 def compare(ours: Call, baseline: Call, device: str, seconds: float) -> Numbers:
@@ -96,7 +100,7 @@ def compare_kernels(ours: Call, baseline: Call, seconds: float) -> Numbers:
     """Like :func:`compare`, per call, of captured graphs."""
     numbers = compare(captured(ours), captured(baseline), "cuda", seconds)
     return Numbers(
-        *(value if name.startswith("ratio") else value / LAUNCHES for name, value in numbers._asdict().items())
+        *(value if name.startswith("ratio") else value / LAUNCHES for name, value in asdict(numbers).items())
     )
 
 
