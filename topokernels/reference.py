@@ -1,7 +1,7 @@
 """The operators as stacked convolutions and plain torch: oracles for tests, baselines for benchmarks.
 
-Each function is differentiable by autograd alone, which is what ``backward="literal"`` of the
-operator of the same name reproduces.
+Autograd differentiates each function. ``backward="literal"`` of the operator of the same name
+reproduces that gradient.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ def m2s(
     window: float | None = None,
     gain: float = 1.0,
 ) -> Tensor:
-    """Soft silhouettes (B, 1, H, W), every face at every pixel."""
+    """Silhouettes (B, 1, H, W) by testing every face at every pixel."""
     radius = math.log(1 / 1e-4 - 1) * sigma if blur_radius is None else blur_radius
     corners = _corners(vertices[..., :2], faces)  # (B, F, 3, 2)
     area = _area(corners)
     kept = area.abs() > 1e-8
+    # A face without area would divide by zero, and NaN gradients would survive the masking below.
     corners = torch.where(kept[..., None, None], corners, _UNIT.to(corners))
     start, end = corners, corners.roll(-1, dims=2)
     edge = (end - start)[:, :, :, None, None, :]  # (B, F, 3, 1, 1, 2)
@@ -101,18 +102,18 @@ def m2s(
 
 
 def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
-    """The values of a binary silhouette with a gradient to a soft one.
+    """The values of a binary silhouette, with a gradient that goes to a soft silhouette.
 
-    Where the outline moves out, a pixel outside of it is gained; where it moves in, one inside is lost. A soft
-    silhouette of many small faces changes outside of the outline only, so that it would hear of the gains alone
-    and the body would come out too thin or too wide. Each pixel outside of the outline therefore gets the mean of
-    its own gradient and that of its neighbours inside: a central difference. Its adjoint is written here, and
-    autograd transposes it: outside, a change of the coverage counts half and goes for the other half to the
-    neighbours inside.
+    When the outline moves outward, the silhouette gains a pixel outside it; when it moves inward, it loses a pixel
+    inside. The coverage of many small faces changes only outside the outline. With its plain gradient, only the
+    possible gains would count, and a fitted body would become too thin or too wide. Each pixel outside the outline
+    therefore gets the mean of its own gradient and that of its neighbours inside, which is a central difference.
+    The code below is the adjoint of that rule, which autograd transposes: one half of a change of the coverage
+    stays on the pixel outside, the other half is shared by its neighbours inside.
 
     Args:
-        silhouette: (B, 1, H, W) of 0 and 1, the exact one.
-        coverage: (B, 1, H, W) soft, whose gradient is used.
+        silhouette: (B, 1, H, W), the exact silhouette, 0 and 1.
+        coverage: (B, 1, H, W), the soft silhouette that receives the gradient.
 
     Returns:
         The values of ``silhouette``.
@@ -125,7 +126,10 @@ def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
 
 
 def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Nearest face, barycentrics and depth, every face at every pixel; one within 1e-8 pixels of an edge is inside."""
+    """Nearest face, barycentrics and depth by testing every face at every pixel.
+
+    A pixel centre within 1e-8 pixels of an edge is inside.
+    """
     height, width = size
     corners = _corners(vertices, faces)  # (B, F, 3, 3)
     count = corners.shape[0]
@@ -167,7 +171,7 @@ def _corners(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def _area(corners: Tensor) -> Tensor:
-    """Doubled and signed, of (..., 3, 2)."""
+    """Doubled signed area of triangles (..., 3, 2)."""
     (x1, y1), (x2, y2) = ((corners[..., k, :] - corners[..., 0, :]).unbind(-1) for k in (1, 2))
     return x1 * y2 - y1 * x2
 
