@@ -1,4 +1,4 @@
-// chamfer: one block per image, or per 65536 pixels of it; chamfer_sums.cuh adds up.
+// chamfer: one block per image or, in larger images, per 65536 pixels; chamfer_sums.cuh adds the sums.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once

@@ -1,4 +1,4 @@
-// Results of the chamfer operators on the host: the sums, their chunks, and the addition of these.
+// Host side of chamfer_sums.cuh: the results, their partial sums, and the kernel that adds these.
 
 #pragma once
 

@@ -1,5 +1,5 @@
-// Entry point of d2t_backward on CUDA: tiles, or one thread per pixel for pools larger than 3 x 3. The kernels are in
-// d2t_backward_kernels.cuh.
+// Entry point of d2t_backward on CUDA: one block per tile for 3 x 3 pools, one thread per pixel for larger ones. The
+// kernels are in d2t_backward_kernels.cuh.
 
 #include "cuda/common.cuh"
 #include "cuda/d2t_backward_kernels.cuh"
@@ -21,7 +21,7 @@ unsigned int tile_blocks(int64_t count, const D2tParams& p) {
   return static_cast<unsigned int>(tiles < (1 << 24) ? tiles : (1 << 24));
 }
 
-// The maps of a batch, all [B, H, W]; `mask` is of type T, or of bytes.
+// The maps of a batch, all [B, H, W]; `mask` holds values of type T, or bytes.
 template <typename T>
 struct D2tBackwardMaps {
   const T *grad, *distance, *skeleton;
@@ -37,7 +37,7 @@ void launch_tiles(const D2tBackwardMaps<T>& maps, int64_t count, const D2tParams
       count, p, literal);
 }
 
-// Pools larger than 3 x 3: their maxima, and what these take, go through global memory.
+// Pools larger than 3 x 3: the results of the first pass go through global memory.
 template <typename T, typename Mask>
 void launch_passes(const D2tBackwardMaps<T>& maps, const Tensor& like, const D2tParams& p, bool literal,
                    cudaStream_t stream) {

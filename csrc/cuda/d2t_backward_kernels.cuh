@@ -1,5 +1,6 @@
-// Backward of d2t. Pools of 3 x 3: one tile a block, the ties of each maximum as bits, so that both modes gather
-// alike. Larger pools: two passes over the image, one thread per pixel, by csrc/d2t.h.
+// Backward of d2t. For 3 x 3 pools a block takes one tile and keeps the ties of each maximum as bits, so that both
+// modes gather in the same way. Larger pools take two passes over the image, one thread per pixel, by the functions of
+// csrc/d2t.h.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
@@ -12,7 +13,7 @@
 namespace topo {
 namespace {
 
-// Tiles as large as 48 KB of shared memory allow.
+// Tiles as large as 48 KB of shared memory allow, the limit without opting in to more.
 constexpr int32_t kTileWidth = 64;
 template <typename Real>
 constexpr int32_t kTileHeight = sizeof(Real) == 4 ? 32 : 16;
@@ -23,16 +24,17 @@ __device__ Real mask_value(Mask mask) {
   return std::is_same_v<Mask, uint8_t> ? Real(value != Real(0)) : value;
 }
 
-// What a block holds of its tile.
+// The shared memory of a block.
 template <typename Real>
 struct BackwardTile {
   static constexpr int32_t kHeight = kTileHeight<Real>;
-  static constexpr int32_t kWide = kTileWidth + 4, kHigh = kHeight + 4;      // what the tile sees: a frame of 2
-  static constexpr int32_t kNear = kTileWidth + 2, kNearHigh = kHeight + 2;  // what gives to it: a frame of 1
+  static constexpr int32_t kWide = kTileWidth + 4, kHigh = kHeight + 4;  // the tile and a frame of 2: its inputs
+  static constexpr int32_t kNear = kTileWidth + 2,
+                           kNearHigh = kHeight + 2;  // the tile and a frame of 1: pixels that give to it
   Real d[kHigh * kWide];
   uint8_t ridge[kHigh * kWide];
   Real passed[kNearHigh * kNear], taken[kNearHigh * kNear];
-  uint16_t takers[kNearHigh * kNear];  // bit 3 (dy + 1) + dx + 1: that neighbour takes
+  uint16_t takers[kNearHigh * kNear];  // bit 3 (dy + 1) + dx + 1: that neighbour is a maximum
 };
 
 // Where a tile lies.
@@ -49,7 +51,7 @@ struct TilePlace {
   }
 };
 
-// Reads the distances and ridges that the tile sees.
+// Reads the distances and ridges of the tile and its frame of 2.
 template <typename Real, typename T>
 __device__ __forceinline__ void read_tile(BackwardTile<Real>& tile, const TilePlace& place, const T* distance,
                                           const T* skeleton, bool literal) {
@@ -63,7 +65,7 @@ __device__ __forceinline__ void read_tile(BackwardTile<Real>& tile, const TilePl
   }
 }
 
-// What pixel k of the tile and its frame of 1 does with its gradient; returns dL/dS.
+// First pass (ridge_pixel() in d2t.h) for pixel k of the tile with its frame of 1. Returns dL/dS.
 template <typename Real>
 __device__ __forceinline__ Real pass_pixel(BackwardTile<Real>& tile, int32_t k, Real inside, Real upstream,
                                            bool literal) {
@@ -92,7 +94,7 @@ __device__ __forceinline__ Real pass_pixel(BackwardTile<Real>& tile, int32_t k, 
   return z > Real(0) && (literal || inside > Real(0)) ? upstream * z : Real(0);
 }
 
-// The same for all pixels, and dL/dS of those of the tile itself.
+// First pass for all pixels; writes dL/dS of the tile itself.
 template <typename Real, typename T, typename Mask>
 __device__ __forceinline__ void pass_tile(BackwardTile<Real>& tile, const TilePlace& place, const T* grad,
                                           const Mask* mask, T* grad_mask, bool literal) {
@@ -109,7 +111,7 @@ __device__ __forceinline__ void pass_tile(BackwardTile<Real>& tile, const TilePl
   }
 }
 
-// dL/dD of the tile: what a pixel passes on, less what the maxima of its neighbours' windows give back.
+// Second pass: dL/dD of the tile is what a pixel passes on minus what it takes as a maximum of its neighbours' windows.
 template <typename Real, typename T>
 __device__ __forceinline__ void gather_tile(const BackwardTile<Real>& tile, const TilePlace& place, T* grad_distance) {
   using B = BackwardTile<Real>;
@@ -126,8 +128,8 @@ __device__ __forceinline__ void gather_tile(const BackwardTile<Real>& tile, cons
   }
 }
 
-// 24 bytes per pixel (float32: four maps read, two written; the frame, a fifth more, comes from L2), some 100 thread
-// instructions (estimated). 35 KB of shared memory, at most 40 registers, no spills.
+// Float32, per pixel: 24 bytes (four maps read, two written; the frame adds a fifth, which comes from L2) and an
+// estimated 100 thread instructions. 35 KB of shared memory, at most 40 registers, no spills.
 template <typename T, typename Mask>
 __global__ void d2t_backward_tile_kernel(const T* __restrict__ grad,      // [B, H, W]
                                          const T* __restrict__ distance,  // [B, H, W]

@@ -7,7 +7,7 @@
 namespace topo {
 namespace {
 
-// The maps of a batch on the device, all [B, H, W], and where its sums and its soft images go.
+// The arguments of a launch: the maps of a batch, all [B, H, W], its sums, and the scratch for soft images.
 template <typename T, typename M>
 struct MaskChamferLaunch {
   const T* pred;
@@ -27,7 +27,7 @@ struct MaskChamferLaunch {
   }
 };
 
-// One block per image. Returns whether some soft images may be left, marked.
+// Images on chip, one block per image. Returns whether the kernel may have marked soft images for the next one.
 template <typename T, typename M>
 bool launch_on_chip(const MaskChamferLaunch<T, M>& call) {
   const LevelPlanes planes = level_planes(call.p.thinning);
@@ -41,7 +41,7 @@ bool launch_on_chip(const MaskChamferLaunch<T, M>& call) {
   return blocks > call.soft.slots && call.soft.slots > 0;
 }
 
-// Images too large for that, some at a time: levels, with skeletons their ridges and the levels of these, sums.
+// Images that do not fit on chip, some at a time: levels, with skeletons also the ridges and their levels, then sums.
 template <typename T, typename M>
 void launch_large(const MaskChamferLaunch<T, M>& call, const Tensor& like) {
   using Real = accumulate_t<T>;
@@ -123,8 +123,8 @@ std::tuple<Tensor, Tensor> mask_chamfer_cuda(const Tensor& pred, const Tensor& t
   const MaskChamferArgs args = mask_chamfer_args("mask_chamfer", pred, target, target_distance, iterations);
   backward_mode("mask_chamfer", backward);
   std::tuple<Tensor, Tensor> result;
-  // The maps are read in the dtype of a half-precision pred if that is what target_distance has; in double beside a
-  // double pred; in float32 otherwise.
+  // The maps are read in double if pred is double, in the dtype of a half-precision pred if target_distance has that
+  // dtype as well, and in float32 otherwise.
   const ScalarType maps = target_distance.scalar_type();
   dispatch_mask(pred.scalar_type(), [&](auto tag) {
     using T = decltype(tag);

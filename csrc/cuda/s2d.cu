@@ -51,7 +51,8 @@ Tensor s2d_cuda(const Tensor& mask, std::optional<int64_t> iterations, int64_t k
   const ScalarType type = mask.scalar_type(), result = s2d_result_dtype(type, out_dtype, p);
   if (mask.numel() == 0) return empty_like_shape(mask, result);
 
-  // Written as the mask's dtype, float32, or bytes of bytes; any other result is cast from float32 or float64.
+  // The kernels write the mask's dtype, float32, or bytes for a byte mask. Any other dtype is cast from float32 or
+  // float64.
   const bool bytes = !is_floating(type) && result == ScalarType::Byte;
   const bool direct = result == type || result == ScalarType::Float || bytes;
   Tensor distance = empty_like_shape(mask, type == ScalarType::Double ? type : direct ? result : ScalarType::Float);

@@ -10,15 +10,15 @@
 namespace topo {
 namespace {
 
-// Subgradient of images on chip. Float32, per pixel: 4 bytes of mask read, 4 of gradient where there is foreground, 4
-// written; what is handed over goes through the result and stays in L2. Thread instructions, estimated: 60 for the
-// levels and the passes over all pixels, 75 a foreground pixel more, 400 a contour pixel more. 80 registers; 88 bytes
-// spilled on sm_80, none on sm_90 and sm_120. A barrier a level.
+// Subgradient of images on chip. Float32, per pixel: 4 bytes of mask read, 4 bytes of gradient read on foreground, 4
+// bytes written. What pixels hand over goes through the result and stays in L2. Estimated thread instructions: 60 for
+// the levels and the passes over all pixels, 75 more per foreground pixel, 400 more per contour pixel. 80 registers; 88
+// bytes spilled on sm_80, none on sm_90 and sm_120. One barrier per level.
 template <typename Real>
 __global__ void __launch_bounds__(kLevelThreads, 2)
     s2d_route_kernel(const Real* __restrict__ grad,  // [B, H, W]
                      const Real* __restrict__ mask,  // [B, H, W]
-                     uint8_t* __restrict__ soft,     // [B], set where nothing else is done
+                     uint8_t* __restrict__ soft,     // [B], set for images that are left to the next kernel
                      Real* grad_mask,                // [B, H, W]
                      int64_t count, LevelPlanes planes, S2dParams p, bool fours) {
   Room room{dynamic_shared()};
@@ -34,9 +34,10 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
   }
 }
 
-// Subgradient of images too large for shared memory, or with a window larger than 3 x 3. Scratch of a block: levels
-// and a list of an eighth of the pixels, 2.5 bytes per pixel; what their making needs lies where the result will be.
-// The same work as on chip, through L2; a window of n x n takes n^2 reads a foreground pixel. No spills.
+// Subgradient of images that are too large for shared memory, or with a window larger than 3 x 3. Scratch of a block:
+// the levels and a list of an eighth of the pixels, 2.5 bytes per pixel. The memory of the result serves as scratch
+// while the levels are computed. The work is the same as on chip, through L2; an n x n window takes n^2 reads per
+// foreground pixel. No spills.
 struct LargeRoute {
   S2dParams p;
   uint16_t* depth;
@@ -53,13 +54,14 @@ struct LargeRoute {
 };
 
 template <typename Real>
-__global__ void s2d_route_large_kernel(const Real* __restrict__ grad,  // [B, H, W]
-                                       const Real* __restrict__ mask,  // [B, H, W]
-                                       uint8_t* scratch,               // [gridDim, block_bytes]
-                                       int64_t block_bytes,
-                                       uint8_t* __restrict__ soft,  // [B], set where nothing else is done
-                                       Real* grad_mask,             // [B, H, W]
-                                       int64_t count, S2dParams p) {
+__global__ void s2d_route_large_kernel(
+    const Real* __restrict__ grad,  // [B, H, W]
+    const Real* __restrict__ mask,  // [B, H, W]
+    uint8_t* scratch,               // [gridDim, block_bytes]
+    int64_t block_bytes,
+    uint8_t* __restrict__ soft,  // [B], set for images that are left to the next kernel
+    Real* grad_mask,             // [B, H, W]
+    int64_t count, S2dParams p) {
   Room room{scratch + blockIdx.x * block_bytes};
   const LargeRoute work(p, room);
   const int64_t n = p.pixels();
@@ -77,7 +79,7 @@ __global__ void s2d_route_large_kernel(const Real* __restrict__ grad,  // [B, H,
 }
 
 // Scratch of a block for any image and mode: survivals, a list of all pixels and two planes, 14 bytes per pixel in
-// float32.
+// float32. `survivals` holds the levels instead if the subgradient of a binary image is computed.
 template <typename Real>
 struct AdjointRoom {
   S2dParams p;
@@ -92,8 +94,8 @@ struct AdjointRoom {
         a(room.take<Real>(p.pixels())),
         b(room.take<Real>(p.pixels())) {}
 
-  // Thins one image: its levels, where it is binary and the subgradient is wanted, else its survivals. D into
-  // `distance`, where that is not null. Returns whether the adjoint is to follow.
+  // Thins one image into its levels, if it is binary and `literal` is false, or into its survivals. Writes D to
+  // `distance` unless that is null. Returns whether backward() must use the adjoint.
   template <typename T>
   __device__ bool thin(const T* mask, bool literal, Real* distance) {
     auto* foreground = reinterpret_cast<uint8_t*>(list.pixels);
@@ -111,7 +113,7 @@ struct AdjointRoom {
     return soft || literal;
   }
 
-  // The gradient of the image that was thinned.
+  // The gradient of the image that thin() has processed.
   template <typename Upstream>
   __device__ void backward(bool adjoint, const Upstream& upstream, Real* grad) {
     if (adjoint) {
@@ -126,8 +128,9 @@ struct AdjointRoom {
   }
 };
 
-// The exact gradient of soft images, or of all: `soft` is null then. Estimated: 45 thread instructions for each step
-// that a pixel survives, on top of the thinning of soft images, which takes all pixels every step. No spills.
+// The exact gradient of soft images, or of all images if `soft` is null. Estimated: 45 thread instructions for each
+// step that a pixel survives, in addition to the thinning of soft images, in which every step visits all pixels. No
+// spills.
 template <typename Real>
 __global__ void s2d_adjoint_kernel(const Real* __restrict__ grad,  // [B, H, W]
                                    const Real* __restrict__ mask,  // [B, H, W]

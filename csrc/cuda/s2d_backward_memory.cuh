@@ -1,5 +1,5 @@
-// The memory of a block of s2d's backward and of the fused ones, and the levels that are made in it: ChipMemory for
-// images on chip, binary_depth() for images in global memory.
+// The memory of a block in the backward of s2d and of the fused operators, and the levels computed in it: ChipMemory
+// for images on chip, binary_depth() for images in global memory.
 
 #pragma once
 
@@ -9,7 +9,7 @@
 namespace topo {
 namespace {
 
-// Carves arrays out of a block's memory; with a null start, measures.
+// Allocates arrays from a block's memory, one after the other. With a null start, taken() is the size needed.
 struct Room {
   uint8_t* at;
 
@@ -31,9 +31,10 @@ TOPO_HOST_DEVICE LevelList<Entry> take_list(Room& room, int64_t levels, int64_t 
   return {room.take<Entry>(capacity), static_cast<int32_t>(capacity), next, ends};
 }
 
-// Shared memory of a block for images on chip (s2d_levels.cuh). Sweeping takes vertical, horizontal and bits; then the
-// levels move from `horizontal` to the framed plane, whose memory `vertical` was, and a list fills `horizontal`. The
-// mask bits stay. 111 KB at 224 x 224: two blocks per multiprocessor of sm_90, one of sm_80.
+// Shared memory of a block for images on chip (s2d_levels.cuh). The sweeps use both planes and the mask bits. Then the
+// levels move from the horizontal plane to the framed plane, which overlays the vertical plane, and the list of the
+// walk takes the horizontal plane's memory. The mask bits stay. It takes 111 KB at 224 x 224: two blocks per
+// multiprocessor on sm_90, one on sm_80.
 struct ChipMemory {
   LevelPlanes planes;
   int32_t stride, framed_bytes;
@@ -65,7 +66,7 @@ struct ChipMemory {
     return {reinterpret_cast<uint16_t*>(start + framed_bytes), planes.plane_bytes() / 2, next, ends};
   }
 
-  // The framed levels of the foreground in the mask bits; meanwhile() runs on warps that have nothing to sweep.
+  // Computes the framed levels from the mask bits. The warps without a sweep run meanwhile().
   template <typename Meanwhile>
   __device__ void fill(const S2dParams& p, const Meanwhile& meanwhile) const {
     const LevelMemory memory = levels();
@@ -96,7 +97,7 @@ struct ChipMemory {
   }
 };
 
-// Levels are distances below kFarByte, which means none.
+// Limits the iterations, so that levels stay below kFarByte, which stands for "no background".
 inline S2dParams chip_params(S2dParams p) {
   if (p.iterations > kMaxSide - 1) p.iterations = kMaxSide - 1;
   return p;
@@ -108,7 +109,7 @@ __device__ void prefetch([[maybe_unused]] const void* address) {
 #endif
 }
 
-// Brings the gradient of the foreground near, while others sweep.
+// Prefetches the gradient of the foreground into L2 while other warps sweep.
 template <typename T>
 struct Prefetch {
   const ChipMemory& chip;
@@ -131,7 +132,7 @@ struct Prefetch {
 
 // ---- levels, in global memory ----
 
-// Foreground bytes of one image, and whether any value is neither 0 nor 1.
+// Reads the foreground of one image as bytes. Returns whether any value is neither 0 nor 1.
 template <typename T>
 __device__ bool read_mask(const T* mask, int64_t count, uint8_t* foreground) {
   int soft = 0;
@@ -143,8 +144,8 @@ __device__ bool read_mask(const T* mask, int64_t count, uint8_t* foreground) {
   return __syncthreads_or(soft);
 }
 
-// Chessboard distance along columns, then the nearest along rows: max(|dx|, column distance at x + dx).
-// The search stops at the distance found, so a pixel costs min(d, W) reads of its row, which stay in L1.
+// Distances along the columns, for the chessboard distance min over dx of max(|dx|, columns[x + dx]) (nearest_in_row()
+// in s2d.h). That search stops at the distance found, so that a pixel reads min(d, W) values of its row, from L1.
 __device__ void column_distances(const S2dParams& p, const uint8_t* foreground, uint16_t* columns) {
   const uint16_t border = p.black_border ? 0 : kFar;
   for (int64_t x = threadIdx.x; x < p.width; x += blockDim.x) {
@@ -164,6 +165,7 @@ __device__ void column_distances(const S2dParams& p, const uint8_t* foreground, 
   __syncthreads();
 }
 
+// Levels of a binary image; `columns` is scratch.
 __device__ void binary_depth(const S2dParams& p, const uint8_t* foreground, uint16_t* columns, uint16_t* depth) {
   column_distances(p, foreground, columns);
   for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {

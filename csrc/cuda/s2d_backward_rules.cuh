@@ -1,8 +1,9 @@
 // The two gradients of s2d (s2d.h) for one image, by one block that walks its levels (s2d_backward_walk.cuh):
-//   route      the subgradient. A pixel adds up what its deeper neighbours hand over and divides it among its lower
-//              ones. The plane of what is handed over is the result itself: only levels 0 and 1 keep anything.
-//   adjoint    the exact one. Step i of the recursion reaches only pixels that survive i - 1 steps, a prefix of the
-//              same list: the work is the depth actually visited.
+//   route      the subgradient. A pixel adds what its deeper neighbours hand over and divides the sum among its lower
+//              neighbours. What a pixel hands over is stored in the result's plane, since only levels 0 and 1 keep
+//              anything in the end.
+//   adjoint    the exact gradient. Step i of the recursion reaches only pixels that survive i - 1 steps, which are a
+//              prefix of the same list, so the work is proportional to the depths of the pixels.
 
 #pragma once
 
@@ -13,20 +14,20 @@ namespace {
 
 // ---- route ----
 
-// The subgradient of a binary image from its levels; upstream(i) is dL/dD at pixel i. `flow` becomes the result; it
-// may be where `upstream` reads, since a pixel is read for the last time before it is written.
+// The subgradient of a binary image from its levels; upstream(i) is dL/dD at pixel i. `flow` becomes the result. It may
+// be the array that `upstream` reads, since a pixel is read for the last time before it is written.
 template <typename Plane, typename Real, typename Upstream>
 __device__ void route_image(const S2dParams& p, const Plane& plane, const LevelList<typename Plane::Entry>& list,
                             const Upstream& upstream, Real* flow) {
   const int32_t width = plane.width;
   LevelWalk<Plane> walk(plane, list);
   walk.clear(deepest_level(p));
-  int32_t deepest = 0;  // of the levels that have a gradient: beyond it there is nothing to visit
+  int32_t deepest = 0;  // the deepest level with a gradient; deeper ones need no visit
   for_pixels(plane.height, width, [&](int32_t y, int32_t x) {
     const int32_t level = plane.at(y, x);
     if (level == 0 || level > p.iterations) return;
     walk.count(level);
-    // Read in any case: it brings the gradient near.
+    // Read for every pixel, which also brings the gradient into the cache.
     if (upstream(y * width + x) != Real(0) && level > deepest) deepest = level;
   });
   deepest = block_max(deepest);
@@ -39,8 +40,8 @@ __device__ void route_image(const S2dParams& p, const Plane& plane, const LevelL
       lower += there == level - 1;
       total += there == above ? flow[v * width + u] : Real(0);
     });
-    if (level == 1) lower *= 2;                                              // half stays
-    flow[y * width + x] = lower ? total / static_cast<Real>(lower) : total;  // all stays beside a filled hole only
+    if (level == 1) lower *= 2;                                              // half stays on the pixel
+    flow[y * width + x] = lower ? total / static_cast<Real>(lower) : total;  // next to a filled hole, all stays
   });
 
   for_pixels(plane.height, width, [&](int32_t y, int32_t x) {
@@ -48,7 +49,7 @@ __device__ void route_image(const S2dParams& p, const Plane& plane, const LevelL
   });
   __syncthreads();
   if (deepest == 0) return;
-  // Background takes from the contour. The first contour pixel of its window sees to it.
+  // Background pixels receive from the contour. The first contour pixel in the window of one computes its sum.
   walk.visit_level(1, [&](int32_t y, int32_t x) {
     plane.around(y, x, [&](int32_t there, int32_t v, int32_t u) {
       if (there != 0) return;
@@ -73,7 +74,7 @@ __device__ void route_image(const S2dParams& p, const Plane& plane, const LevelL
 
 // ---- adjoint ----
 
-// The exact gradient, from the survivals (s2d.h); the list must hold every pixel. `a` and `b` are scratch planes.
+// The exact gradient from the survivals (s2d.h). The list must hold every pixel; `a` and `b` are scratch planes.
 template <typename Plane, typename Real, typename Upstream>
 __device__ void adjoint_image(const S2dParams& p, const Plane& survivals, const LevelList<typename Plane::Entry>& list,
                               const Upstream& upstream, Real* a, Real* b, Real* grad) {
@@ -88,7 +89,7 @@ __device__ void adjoint_image(const S2dParams& p, const Plane& survivals, const 
   });
   longest = block_max(longest);
 
-  // G after `step` at a pixel; `deeper` is valid where more steps are survived.
+  // The gradient at a pixel after `step`; `deeper` is valid at pixels that survive more steps.
   const auto gather = [&](const Real* deeper, int32_t step, int32_t y, int32_t x) {
     Real sum = upstream(y * width + x);
     if (!p.fill_holes && survivals.at(y, x) > step) sum += deeper[y * width + x];
@@ -98,7 +99,7 @@ __device__ void adjoint_image(const S2dParams& p, const Plane& survivals, const 
     return sum;
   };
   walk.sort(longest);
-  if (longest > 0) {  // with nothing to list, the list is not written
+  if (longest > 0) {  // otherwise sort() has written no list
     walk.visit_down_to(longest, [&](int32_t y, int32_t x) { a[y * width + x] = upstream(y * width + x); });
   }
   __syncthreads();

@@ -1,7 +1,7 @@
-// The walk of s2d's backward over the levels of one image, by one block: pixels listed by their level and visited from
-// deep to shallow, one barrier a level. A counting sort makes the list, for as many levels at a time as it holds; a
-// level too big for it is found by looking at every pixel. Where a pixel stands within its level does not show: visits
-// of one level are independent, and each gathers in a fixed order.
+// The walk of s2d's backward over the levels of one image, by one block: pixels are listed by their level and visited
+// from deep to shallow, with one barrier per level. A counting sort makes the list for as many levels at a time as it
+// can hold. A level that is too large for the list is found by testing every pixel. The order of the pixels within a
+// level does not affect the result: the visits of a level are independent, and each gathers in a fixed order.
 
 #pragma once
 
@@ -14,7 +14,7 @@ namespace {
 struct WidePlane {
   const uint16_t* data;
   int32_t height, width, radius;
-  using Entry = uint32_t;  // of a list: y << (half its bits) | x
+  using Entry = uint32_t;  // entry of a list: y << (half its bits) | x
 
   __device__ int32_t at(int32_t y, int32_t x) const {
     return data[y * width + x];
@@ -32,10 +32,10 @@ struct WidePlane {
   }
 };
 
-// Levels of an image in shared memory, for 3 x 3 windows: a frame of kOutside makes all pixels alike, and rows an odd
-// number of words apart spread a column over the banks.
+// Levels of an image in shared memory, for 3 x 3 windows. A frame of kOutside saves tests for the border, and a stride
+// of an odd number of words spreads a column over the banks.
 struct FramedPlane {
-  const uint8_t* data;  // of pixel (0, 0)
+  const uint8_t* data;  // pixel (0, 0)
   int32_t height, width, stride;
   using Entry = uint16_t;
   static constexpr int32_t kOutside = 255;
@@ -53,7 +53,7 @@ struct FramedPlane {
   }
 };
 
-// visit(y, x) for every pixel; a warp takes a piece of a row.
+// Calls visit(y, x) for every pixel; a warp takes consecutive pixels of a row.
 template <typename Visit>
 __device__ void for_pixels(int32_t height, int32_t width, Visit&& visit) {
   const int32_t lanes = blockDim.x < 32 ? blockDim.x : 32;
@@ -62,19 +62,19 @@ __device__ void for_pixels(int32_t height, int32_t width, Visit&& visit) {
   }
 }
 
-// No distance is larger: levels beyond it are saturated.
+// The deepest level that is not saturated: no distance is larger than the longer side.
 TOPO_HOST_DEVICE int32_t deepest_level(const S2dParams& p) {
   const int32_t longest = static_cast<int32_t>(p.height > p.width ? p.height : p.width);
   return p.iterations < longest ? p.iterations : longest;
 }
 
-// Room for a walk.
+// Memory of a walk.
 template <typename Entry>
 struct LevelList {
   Entry* pixels;
   int32_t capacity;  // at least 1
-  int32_t* next;     // [deepest + 2] where the next pixel of a level goes
-  int32_t* ends;     // [deepest + 2] pixels of this level and of deeper ones
+  int32_t* next;     // [deepest + 2] where the next pixel of each level goes
+  int32_t* ends;     // [deepest + 2] number of pixels of each level and all deeper ones
 };
 
 template <typename Plane>
@@ -84,7 +84,7 @@ class LevelWalk {
 
   __device__ LevelWalk(const Plane& plane, const LevelList<Entry>& list) : plane_(plane), list_(list) {}
 
-  // In this order, by all threads: clear; count pixels, barrier; run or sort.
+  // All threads call, in this order: clear(); count() for each pixel and a barrier; run() or sort().
   __device__ void clear(int32_t levels) {
     for (int32_t k = threadIdx.x; k <= levels + 1; k += blockDim.x) list_.next[k] = 0;
     __syncthreads();
@@ -94,7 +94,7 @@ class LevelWalk {
     atomicAdd(&list_.next[level], 1);
   }
 
-  // visit(y, x, level) for the pixels of levels deepest..1, a barrier after each level.
+  // Calls visit(y, x, level) for the pixels of levels deepest..1, with a barrier after each level.
   template <typename Visit>
   __device__ void run(int32_t deepest, Visit&& visit) {
     place(deepest);
@@ -107,13 +107,13 @@ class LevelWalk {
     }
   }
 
-  // All levels at once, where the list holds every pixel.
+  // Lists all levels at once; the list must hold every pixel.
   __device__ void sort(int32_t deepest) {
     place(deepest);
     if (deepest > 0) fill(deepest);
   }
 
-  // visit(y, x) for the pixels of a level that `fill` has listed last.
+  // Calls visit(y, x) for the pixels of a level of those that fill() listed last.
   template <typename Visit>
   __device__ void visit_level(int32_t level, Visit&& visit) const {
     if (listed_) {
@@ -173,8 +173,8 @@ class LevelWalk {
     return low;
   }
 
-  // Four pixels of a row a thread, the threads of a warp along a diagonal: these seldom share a level, so that
-  // their atomics seldom wait for each other.
+  // A thread takes four pixels of a row, and the threads of a warp lie along a diagonal. They rarely share a level, so
+  // that their atomics rarely conflict.
   __device__ void scatter(int32_t shallowest, int32_t deepest) {
     for_pixels(plane_.height, (plane_.width + 3) / 4, [&](int32_t row, int32_t word) {
       int32_t y = row + word;
@@ -203,12 +203,12 @@ class LevelWalk {
   bool listed_ = false;
 };
 
-// The largest of the threads' values. The barriers also order what was written before.
+// The largest of the threads' values. Its barriers also make earlier writes visible.
 __device__ int32_t block_max(int32_t mine) {
   __shared__ int32_t result;
   if (threadIdx.x == 0) result = mine;
   __syncthreads();
-  atomicMax(&result, mine);  // of integers: the order does not show
+  atomicMax(&result, mine);  // for integers the order does not matter
   __syncthreads();
   const int32_t all = result;
   __syncthreads();

@@ -19,9 +19,9 @@ struct MaskForeground {
   }
 };
 
-// Distance along the column to the nearest background. A block takes 32 columns of one image, 32 rows at a time as a
-// word of bits in shared memory (4 bytes per row). Per pixel: sizeof(T) bytes read, 2 written.
-// soft[image] = 1 where a value is neither 0 nor 1.
+// Distance along the column to the nearest background pixel. A block takes 32 columns of one image and keeps 32 rows of
+// a column as a word of bits in shared memory (4 bytes per row). Per pixel, sizeof(T) bytes are read and 2 are written.
+// Sets soft_images[image] to 1 if a value is neither 0 nor 1.
 template <typename T>
 __global__ void columns_kernel(const T* __restrict__ mask,         // [B, H, W]
                                uint16_t* __restrict__ columns,     // [B, H, W]
@@ -44,11 +44,11 @@ __global__ void columns_kernel(const T* __restrict__ mask,         // [B, H, W]
     }
     background[w * 32 + lane_index()] = bits;
   }
-  if (__syncthreads_or(soft) && threadIdx.x == 0) soft_images[image] = 1;  // the same from every block
+  if (__syncthreads_or(soft) && threadIdx.x == 0) soft_images[image] = 1;  // several blocks may write the same value
   if (x >= p.width) return;
   const int32_t none = 2 * 32768;  // farther than any row
   for (int32_t w = warp_index(); w < words; w += warps) {
-    // The nearest background above and below this word.
+    // The rows of the nearest background pixels above and below this word.
     int32_t above = p.black_border ? -1 : -none, below = p.black_border ? height : none + height;
     for (int32_t v = w - 1; v >= 0; --v) {
       const uint32_t bits = background[v * 32 + lane_index()];
@@ -75,7 +75,7 @@ __global__ void columns_kernel(const T* __restrict__ mask,         // [B, H, W]
   }
 }
 
-// Levels from the distances along columns, one thread per pixel: min(D, W) reads of its row, which stay in L1.
+// Levels from the distances along columns. Each thread takes one pixel and reads min(D, W) values of its row, from L1.
 template <typename T, typename Out>
 __global__ void rows_kernel(const uint16_t* __restrict__ columns,  // [B, H, W]
                             const T* __restrict__ mask,            // [B, H, W], for fill_holes

@@ -1,12 +1,14 @@
 // Chessboard distance of binary images to their nearest background pixel, on chip, one block per image: sides up to
 // kMaxSide (s2d_planes.cuh).
 //
-// The four cone sweeps, each by one warp that holds a whole line in registers: down and up on one plane of bytes, right
-// and left on another, all at once. Opposite sweeps meet in the middle, each then goes on over the other's half and
-// takes the minimum in place, which stays exact: every state is the length of some path. The distance is the minimum of
-// the two planes.
-// A step of 256 pixels is 34 (rows) or 38 (columns) instructions on sm_90, 8 of them packed minima; an image is `side`
-// steps of at least 40 cycles deep. Elsewhere a packed minimum takes 2 to 6 instructions.
+// Four sweeps run at the same time: down and up on one plane of bytes, right and left on the other. One warp does each
+// of them and holds a whole line in registers. A step takes the minimum over three neighbours in the line before, plus
+// 1, so that a sweep finds the background in a cone of 90 degrees behind it; the four cones cover all directions.
+// Opposite sweeps start at opposite ends and meet in the middle. Each then continues over the other's half and takes
+// the minimum with the states there. That is exact, because every state is the length of some path to the background.
+// The distance is the minimum of the two planes. A step of 256 pixels is 34 (rows) or 38 (columns) instructions on
+// sm_90, 8 of them packed minima. An image takes `side` steps of at least 40 cycles. On other architectures a packed
+// minimum takes 2 to 6 instructions.
 //
 // Device functions only, so that tests/cpp can run them on the host.
 
@@ -23,25 +25,20 @@ struct Line {
   uint32_t word[4];
 };
 
-// Line from bytes k of four words of pixels 4 lane + {0..3}, and of four of 128 + 4 lane + {0..3}; or, of a row, from
-// its two words.
+// A word of a line: byte k of `low` in its low 16 bits and byte k of `high` in its high 16 bits, each twice.
 __device__ uint32_t spread(uint32_t low, uint32_t high, int k) {
   return __byte_perm(low, high, 0x4400 + 0x1111 * k);
 }
 
-__device__ Line row_line(uint32_t low, uint32_t high) {
-  return {{spread(low, high, 0), spread(low, high, 1), spread(low, high, 2), spread(low, high, 3)}};
-}
-
-// Words a, b, c, d as bytes: the low halves, the high halves.
+// The inverse: the bytes in the low halves of words a, b, c and d, and those in the high halves.
 __device__ void gather(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t& low, uint32_t& high) {
   const uint32_t ab = __byte_perm(a, b, 0x6240), cd = __byte_perm(c, d, 0x6240);
   low = __byte_perm(ab, cd, 0x5410);
   high = __byte_perm(ab, cd, 0x7632);
 }
 
-// The line's neighbours in the lanes beside: pixels before word 0 and after word 3, `outside` at both ends. Pixel 127
-// is in the last lane, 128 in the first.
+// The pixels of the adjacent lanes: those before word 0 and after word 3, and `outside` at both ends of the line. Pixel
+// 127 is in the last lane and pixel 128 in the first, so the shuffles wrap around.
 struct Beside {
   uint32_t outside;
   int before_lane, after_lane;
@@ -62,7 +59,8 @@ struct Beside {
   }
 };
 
-// The state of a sweep. One step: min3 of the last line, plus 1, at most the new line's own states.
+// The state of a sweep. One step takes the minimum over three neighbours in the last line, plus 1, and the minimum of
+// that with the new line's own states.
 struct Cone {
   Line line;
   Beside beside;
@@ -85,9 +83,10 @@ struct Cone {
   }
 };
 
-// A sweep over four lines at a time, quads `begin` to before `end`: rows down (step 1) or up (-1), or columns right or
-// left. A quad is four words of each lane's low pixels and four of its high ones: a row of them each, or, of columns, a
-// byte of them each. The next quad is read ahead. Lanes beyond the plane hold what is outside.
+// A sweep over four lines at a time, from quad `begin` to before quad `end`: rows down (step 1) or up (-1), or columns
+// right or left. A quad is four words of each lane's low pixels and four of its high ones. Each word belongs to one
+// row, or, for columns, each byte to one column. The next quad is read ahead. Lanes beyond the plane hold the value
+// outside.
 template <bool rows, int step>
 __device__ void sweep_quads(const LevelPlanes& planes, uint8_t* plane, Cone& cone, int32_t begin, int32_t end) {
   const int lane = lane_index(), size = rows ? planes.stride / 4 : planes.groups;
@@ -127,8 +126,8 @@ __device__ void sweep_quads(const LevelPlanes& planes, uint8_t* plane, Cone& con
   }
 }
 
-// The four sweeps over planes that lay_planes() laid, by the whole block. Warps without a sweep call `meanwhile(half)`
-// for half = 0 and 1.
+// The four sweeps over the planes that lay_planes() has set, by the whole block. Warps without a sweep call
+// meanwhile(half) for half = 0 and 1.
 template <typename Meanwhile>
 __device__ void sweep(const LevelPlanes& planes, const LevelMemory& memory, const Meanwhile& meanwhile) {
   Cone cone(planes);
@@ -157,7 +156,7 @@ __device__ void sweep(const LevelPlanes& planes, const LevelMemory& memory, cons
   }
 }
 
-// Distances of row y, at most `cap` (a byte, doubled and doubled again: 0x01010101 * cap).
+// Distances of row y, at most `cap`, which is repeated in all four bytes.
 __device__ Line distance_line(const LevelPlanes& planes, const LevelMemory& memory, int32_t y, uint32_t cap) {
   const int32_t x = 4 * lane_index();
   uint32_t a[2] = {0, 0}, b[2] = {0, 0};
@@ -173,7 +172,7 @@ __device__ Line distance_line(const LevelPlanes& planes, const LevelMemory& memo
   return line;
 }
 
-// Distance of one pixel, and its level D. Slow: for what distance_line() does not give.
+// Distance of one pixel; kFar if there is no background. Slower than distance_line(), for what that does not cover.
 __device__ uint16_t distance_at(const LevelPlanes& planes, const LevelMemory& memory, int32_t y, int32_t x) {
   const uint8_t a = memory.vertical[planes.offset(y, x)], b = memory.horizontal[planes.offset(y, x)];
   const uint8_t least = a < b ? a : b;
@@ -189,13 +188,14 @@ struct PlaneForeground {
   }
 };
 
+// Level D of one pixel.
 __device__ int32_t level_at(const S2dParams& p, const LevelPlanes& planes, const LevelMemory& memory, int32_t y,
                             int32_t x) {
   if (is_filled_hole(p, PlaneForeground{planes, memory.vertical}, y, x)) return 1;
   return thinning_depth(p, distance_at(planes, memory, y, x));
 }
 
-// Whether distance_line() with level_cap() gives levels.
+// Whether distance_line() with level_cap() returns the levels.
 TOPO_HOST_DEVICE bool level_is_distance(const S2dParams& p) {
   return p.radius == 1 && !p.fill_holes && p.iterations + 1 <= static_cast<int32_t>(kFarByte);
 }

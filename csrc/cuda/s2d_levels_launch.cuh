@@ -1,4 +1,4 @@
-// What the host needs around s2d_levels.cuh: sizes of grids and scratch, and the launches of the kernels for large
+// Host side of s2d_levels.cuh and s2d_large.cuh: sizes of grids and scratch, and the launches of the kernels for large
 // images.
 
 #pragma once
@@ -17,7 +17,7 @@ inline int device_attribute(cudaDeviceAttr attribute) {
   return value;
 }
 
-// Whether an image fits in the shared memory that a block of the current device can have.
+// Whether an image fits into the shared memory of a block on the current device.
 inline bool fits_on_chip(const S2dParams& p) {
   return p.height <= kMaxSide && p.width <= kMaxSide &&
          level_planes(p).shared_bytes() <= device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
@@ -27,7 +27,8 @@ inline int level_threads(const LevelPlanes& planes) {
   return planes.shared_bytes() > 32 * 1024 ? kLevelThreads : 192;
 }
 
-// Gives the kernel its dynamic shared memory; as many blocks as the device runs at once, at most `most`.
+// Allows the kernel its dynamic shared memory. Returns the number of blocks that the device runs at once, at most
+// `most`.
 template <typename Kernel>
 unsigned int resident_blocks(Kernel* kernel, int threads, int shared_bytes, int64_t most) {
   int per_processor = 0;
@@ -37,7 +38,8 @@ unsigned int resident_blocks(Kernel* kernel, int threads, int shared_bytes, int6
   return static_cast<unsigned int>(all < most ? all : most);
 }
 
-// Scratch for soft images: slots of three planes, which blocks take turns with. An eighth of a large float32 batch.
+// Scratch for soft images: slots of three planes, one for each of the first blocks. For a large float32 batch it is an
+// eighth of the batch's size.
 struct SoftScratch {
   int64_t slots;
   Tensor real, images;
@@ -53,7 +55,7 @@ struct SoftScratch {
   }
 };
 
-// Images whose 16-bit planes are held at once where they do not fit on chip.
+// The number of images whose 16-bit planes are held at the same time, if they do not fit on chip.
 inline int64_t images_at_once(const S2dParams& p, int64_t count) {
   const int64_t images = (int64_t(1) << 24) / p.pixels();
   return images < 1 ? 1 : images < count ? images : count;

@@ -1,8 +1,8 @@
-// What a block of s2d holds of its image on chip: the mask as bits, and two planes of bytes that the sweeps of
-// s2d_levels.cuh turn into distances.
+// The on-chip data of one image in s2d: the mask as bits, and two planes of bytes that the sweeps of s2d_levels.cuh
+// turn into distances.
 //
-// Shared memory at 224 px: 108 KB a block, so 2 blocks a multiprocessor on sm_90, 1 on sm_80; sm_86, 89 and 120 have
-// room up to 212 px and take larger images through global memory (s2d_large.cuh).
+// A block needs 108 KB of shared memory at 224 px. sm_90 then runs 2 blocks per multiprocessor and sm_80 one. On sm_86,
+// sm_89 and sm_120 images of up to 212 px fit; larger ones go through global memory (s2d_large.cuh).
 
 #pragma once
 
@@ -14,18 +14,18 @@ namespace topo {
 namespace {
 
 constexpr int kLevelThreads = 384;  // 2 blocks per multiprocessor leave 80 registers each
-constexpr int kSweepWarps = 4;      // the others of the block read the next mask meanwhile: there must be some
+constexpr int kSweepWarps = 4;      // the other warps of the block, at least one, read the next mask meanwhile
 constexpr int64_t kMaxSide = 254;
-constexpr uint32_t kFarByte = 254;  // no background at all: above every distance, and 255 does not wrap yet
+constexpr uint32_t kFarByte = 254;  // no background: above every distance, and adding 1 does not wrap
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
 
-// Two planes of bytes, rows in order. Every fourth row is skewed by one bank, so that 32 lanes that each read the same
-// word of four rows of their own hit 32 banks. Then a byte of mask bits per row and lane: the lane's pixels are
-// 4 lane + {0..3} (low four bits) and 128 + 4 lane + {0..3}.
+// The layout of shared memory: two planes of bytes, row by row. A group of four rows is padded by one bank, so that 32
+// lanes that read the same word of 32 different groups hit 32 banks. The planes are followed by one byte of mask bits
+// per row and lane. Its low four bits are pixels 4 lane + {0..3}, its high four bits pixels 128 + 4 lane + {0..3}.
 struct LevelPlanes {
   int32_t height, width;
-  int32_t stride;  // of rows: the width, rounded up to words
-  int32_t group;   // of four rows
+  int32_t stride;  // bytes of a row: the width, rounded up to words
+  int32_t group;   // bytes of four rows, with padding
   int32_t groups;
   bool black_border;
 
@@ -46,7 +46,7 @@ struct LevelPlanes {
 inline LevelPlanes level_planes(const S2dParams& p) {
   const int32_t height = static_cast<int32_t>(p.height), width = static_cast<int32_t>(p.width);
   const int32_t stride = (width + 3) / 4 * 4;
-  const int32_t group = (4 * stride + 123) / 128 * 128 + 4;  // 4 more than a multiple of 128 bytes
+  const int32_t group = (4 * stride + 123) / 128 * 128 + 4;  // one bank more than a multiple of 128 bytes
   return {height, width, stride, group, (height + 3) / 4, p.black_border};
 }
 
@@ -78,19 +78,19 @@ __device__ uint32_t& word_at(uint8_t* bytes) {
   return *reinterpret_cast<uint32_t*>(bytes);
 }
 
-// Which of pixels x to x + 3 lie in a row, as bits.
+// Bits of the pixels x to x + 3 that lie in the image.
 __device__ uint32_t inside_bits(int32_t x, int32_t width) {
   return x + 4 <= width ? 15u : x < width ? 15u >> (x + 4 - width) : 0u;
 }
 
-// A lane's byte of a row of mask bits; pixels outside count as background with a black border only.
+// A lane's byte of a row of mask bits. Pixels outside the image are foreground, or background with a black border.
 __device__ uint8_t row_bits(const LevelPlanes& planes, uint32_t low, uint32_t high) {
   const int32_t x = 4 * lane_index();
   const uint32_t inside = inside_bits(x, planes.width) | inside_bits(x + 128, planes.width) << 4;
   return static_cast<uint8_t>(((low | high << 4) & inside) | (planes.black_border ? 0u : ~inside));
 }
 
-// Bits of the foreground, and whether a value is neither 0 nor 1.
+// Bits of the foreground. Sets `soft` if a value is neither 0 nor 1.
 template <typename T>
 __device__ uint32_t foreground_bits(const Four<T>& pixels, int& soft) {
   uint32_t bits = 0;
@@ -102,8 +102,8 @@ __device__ uint32_t foreground_bits(const Four<T>& pixels, int& soft) {
   return bits;
 }
 
-// Rows first, first + step, ... before last into the mask bits; `inverted`, those of 1 - mask. By one warp; returns
-// whether a value is neither 0 nor 1.
+// One warp reads rows first, first + step, ... below last into the mask bits, or those of 1 - mask if `inverted`.
+// Returns whether a value of the lane is neither 0 nor 1.
 template <typename T>
 __device__ int read_bits(const LevelPlanes& planes, const T* mask, bool fours, bool inverted, int32_t first,
                          int32_t last, int32_t step, uint8_t* bits) {
@@ -125,7 +125,7 @@ __device__ int read_bits(const LevelPlanes& planes, const T* mask, bool fours, b
   return soft;
 }
 
-// The whole of it, by the whole block, with the rows below the image that fill up the last group: all outside.
+// The whole block reads the whole mask. The rows below the image that complete the last group are outside the image.
 template <typename T>
 __device__ bool read_bits(const LevelPlanes& planes, const T* mask, bool fours, bool inverted, uint8_t* bits) {
   const int32_t warps = blockDim.x / 32;
@@ -135,7 +135,7 @@ __device__ bool read_bits(const LevelPlanes& planes, const T* mask, bool fours, 
   return __syncthreads_or(read_bits(planes, mask, fours, inverted, warp_index(), planes.height, warps, bits));
 }
 
-// One half of it, by the warps that have no sweep.
+// The warps without a sweep read one half of a mask.
 template <typename T>
 __device__ int read_bits_meanwhile(const LevelPlanes& planes, const T* mask, bool fours, bool inverted, int half,
                                    uint8_t* bits) {
@@ -144,7 +144,7 @@ __device__ int read_bits_meanwhile(const LevelPlanes& planes, const T* mask, boo
   return read_bits(planes, mask, fours, inverted, first, half ? planes.height : middle, warps, bits);
 }
 
-// Both planes from the mask bits: far on foreground, 0 on background.
+// Sets both planes from the mask bits: kFarByte on foreground, 0 on background.
 __device__ void lay_planes(const LevelPlanes& planes, const LevelMemory& memory) {
   const int warps = blockDim.x / 32, lane = lane_index();
   for (int32_t y = warp_index(); y < 4 * planes.groups; y += warps) {
