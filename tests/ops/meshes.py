@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Of images (H, W): a line of pixels either way, and sides that no tile divides.
+# Sizes (H, W) of images: single rows and columns, and sides that are no multiple of a tile.
 SIZES = [(1, 1), (1, 37), (23, 1), (17, 40), (33, 16)]
 
 

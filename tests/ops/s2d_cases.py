@@ -21,7 +21,7 @@ def option_id(options: dict[str, object]) -> str:
 
 
 def holed_masks() -> Tensor:
-    """(6, 15, 18): blobs, and isolated holes inside, at edges and in corners."""
+    """Masks (6, 15, 18): blobs, and isolated holes inside, at edges and in corners."""
     masks = blobs(8, 6, 15, 18)
     masks[0] = 1
     masks[0, 7, 9] = masks[0, 0, 3] = masks[0, 14, 17] = masks[0, 5, 0] = 0
@@ -32,7 +32,7 @@ def holed_masks() -> Tensor:
 
 
 def soft_masks() -> Tensor:
-    """(4, 15, 18): near 1, any value in [0, 1], zeros among soft values, and a soft blob."""
+    """Masks (4, 15, 18): values close to 1, values in [0, 1], soft values with zeros between them, and a soft blob."""
     values = soft(9, 4, 15, 18)
     values[1] = soft(10, 15, 18, low=0.0, high=1.0)
     values[2, 3:5, 6:9] = 0

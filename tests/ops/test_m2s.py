@@ -21,7 +21,7 @@ def test_equals_brute_force(size: tuple[int, int], spread: float, device: torch.
             expected = reference.m2s(given.cpu().double(), faces, size, **options)
             actual = m2s(given, faces.to(device), size, **options)
             assert actual.dtype == dtype
-            # A pixel right at the cut-off may fall on either side of it: 1e-4 with the default.
+            # A pixel exactly at the blur radius may fall on either side of it; by default that changes A by 1e-4.
             error = (actual.cpu() - expected).abs().flatten()
             assert error.max() < (1.1e-4 if radius is None else tolerance)
             assert (error > tolerance).sum() <= 1
@@ -50,7 +50,7 @@ def test_gradient_equals_autograd_of_brute_force(spread: float, dtype: torch.dty
 
 
 def test_gradcheck(device: torch.device) -> None:
-    # Every pixel counts for every face, so that nothing jumps.
+    # The blur radius covers every pixel for every face, so that the coverage is smooth.
     vertices = torch.tensor(
         [[[2.1, 1.4], [8.3, 2.2], [5.2, 7.6], [9.4, 8.7]]], dtype=torch.float64, device=device
     ).requires_grad_()
@@ -89,7 +89,7 @@ def test_moving_outward_covers_more() -> None:
 
 
 def test_orientation_of_the_image() -> None:
-    triangle = torch.tensor([[[0.0, 0.0], [6.3, 0.0], [0.0, 2.0]]])  # wide along the top
+    triangle = torch.tensor([[[0.0, 0.0], [6.3, 0.0], [0.0, 2.0]]])  # a wide triangle along the top
     silhouette = m2s(triangle, loose_faces(1), (3, 7), sigma=0.01)[0, 0]
     assert silhouette.tolist() == [
         [1, 1, 1, 1, 1, 0, 0],

@@ -12,7 +12,7 @@ from topokernels import m2s, reference
 
 class TestDegenerate:
     def both(self, vertices: Tensor, faces: Tensor, size: tuple[int, int], sigma: float = 0.7) -> Tensor:
-        """The silhouette, checked against brute force, of gradients that are finite."""
+        """The coverage, after comparing it with brute force and checking that gradients are finite."""
         vertices = vertices.double()
         actual = m2s(vertices, faces, size, sigma=sigma, binary=False)
         expected = reference.m2s(vertices, faces, size, sigma=sigma, binary=False)

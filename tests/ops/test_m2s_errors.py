@@ -1,4 +1,4 @@
-"""What m2s does with arguments that it cannot use."""
+"""m2s with arguments that it cannot use."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_exact_silhouette_and_its_gradient_equal_brute_force(
 
 
 def test_exact_silhouette_has_no_cracks() -> None:
-    # Pixel centres on shared edges and corners.
+    # Pixel centres lie on shared edges and corners.
     vertices = torch.tensor([[[0.5, 0.5], [4.5, 0.5], [4.5, 4.5], [0.5, 4.5]]])
     for faces in ([[0, 1, 2], [0, 2, 3]], [[2, 1, 0], [0, 2, 3]]):
         for radius in (0.0, None):
@@ -47,7 +47,7 @@ def test_exact_silhouette_has_no_cracks() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_pixel_saturated_from_outside_is_still_covered_by_a_later_face(dtype: torch.dtype) -> None:
-    beside = torch.tensor([[2.51, 0.0], [9.0, 2.5], [2.51, 5.0]], dtype=dtype)  # of the pixel centre (2.5, 2.5)
+    beside = torch.tensor([[2.51, 0.0], [9.0, 2.5], [2.51, 5.0]], dtype=dtype)  # next to the pixel centre (2.5, 2.5)
     over = torch.tensor([[2.0, 2.0], [4.0, 2.2], [2.2, 4.0]], dtype=dtype)
     vertices = torch.cat([beside.repeat(60, 1), over])[None]
     without = m2s(vertices, loose_faces(60), 5, sigma=1.0, exact=True)

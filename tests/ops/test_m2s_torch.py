@@ -1,4 +1,4 @@
-"""m2s under what torch does with an operator: layouts, threads, CUDA graphs, compile, vmap, autocast."""
+"""m2s with features of torch: layouts, threads, CUDA graphs, compile, vmap, autocast."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_layouts(device: torch.device) -> None:
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_threads_do_not_show(batch: int) -> None:
-    unit, faces = sphere(24, 32)  # more faces than one task of the backward has
+    unit, faces = sphere(24, 32)  # more faces than one task of the backward takes
     vertices = (unit * 20 + 24 + noise(11, batch, 1, 3)).float()
     weights = noise(12, batch, 1, 48, 50)
     results = []

@@ -14,7 +14,7 @@ from topokernels import reference, s2d
 
 
 def scipy_distance(mask: np.ndarray, black_border: bool) -> np.ndarray:
-    """(H, W) bool -> chessboard distance; max(H, W) where there is no background."""
+    """Chessboard distance of a bool mask (H, W); max(H, W) if there is no background."""
     padded = np.pad(mask, int(black_border))
     if padded.all():
         return np.full(mask.shape, max(mask.shape))
@@ -148,20 +148,20 @@ def test_equals_stacked_convolution(masks: Tensor, options: dict[str, object], d
     grad = random(12, *masks.shape)
     (actual,) = torch.autograd.grad(distance, mask, grad.to(device))
     (literal,) = torch.autograd.grad(expected, twin, grad)
-    # Terms of the recursion cancel: what counts is the error against the largest.
+    # Terms of the recursion cancel, so the error is measured relative to the largest value.
     scale = literal.abs().amax(dim=(-2, -1), keepdim=True).clamp(min=1)
     torch.testing.assert_close(actual.cpu() / scale, literal / scale, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (2, 2), (3, 9)])
 def test_equals_stacked_convolution_on_small_images(shape: tuple[int, int]) -> None:
-    """All patterns of the first six pixels, the others foreground."""
+    """All patterns of the first six pixels; the other pixels are foreground."""
     masks = torch.ones(64, *shape, dtype=torch.float64)
     varied = min(6, shape[0] * shape[1])
     masks.flatten(1)[:, :varied] = (torch.arange(64)[:, None] >> torch.arange(varied) & 1).double()
     for options in OPTIONS:
         if options["fill_holes"] and 1 in shape:
-            continue  # not the recursion: see the next test
+            continue  # differs from the recursion, see the next test
         assert torch.equal(s2d(masks, **options), reference.s2d(masks, **options)), options
 
 

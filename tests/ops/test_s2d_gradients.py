@@ -1,4 +1,4 @@
-"""The two gradients of s2d: the exact one of soft masks and of the literal mode, and the subgradient."""
+"""The two gradients of s2d: the exact one (soft masks and literal mode), and the subgradient."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from topokernels import reference, s2d
 )
 def test_gradcheck_on_soft_masks(mode: str, options: dict[str, object]) -> None:
     mask = soft(13, 2, 5, 6, low=0.96).requires_grad_()
-    assert (s2d(mask, **options) > 1.5).any()  # several steps are alive
+    assert (s2d(mask, **options) > 1.5).any()  # pixels survive several steps
     assert torch.autograd.gradcheck(lambda m: s2d(m, backward=mode, **options), mask)
 
 
@@ -46,7 +46,7 @@ def subgradient(mask: Tensor, grad: Tensor, **options: object) -> Tensor:
 
 
 def route_oracle(depth: np.ndarray, grad: np.ndarray, saturated: int) -> np.ndarray:
-    """The shortest-path rule of one binary image, pixel by pixel, kernel 3, ignored border."""
+    """The subgradient of one binary image, pixel by pixel, with kernel_size=3 and black_border=False."""
     height, width = depth.shape
 
     def neighbours(y: int, x: int) -> list[tuple[int, int]]:
@@ -71,7 +71,7 @@ def route_oracle(depth: np.ndarray, grad: np.ndarray, saturated: int) -> np.ndar
 @pytest.mark.parametrize("density", [1.0, 0.05])
 @pytest.mark.parametrize("iterations", [None, 1, 3])
 def test_subgradient_equals_route_oracle(iterations: int | None, density: float, device: torch.device) -> None:
-    """Dense and sparse gradients go by ways of their own."""
+    """Dense and sparse gradients take different code paths."""
     rng = np.random.default_rng(16)
     for masks in mask_batches(seed=17, batches=25, per_batch=4, largest=20):
         batch = torch.from_numpy(masks).double()
@@ -106,7 +106,7 @@ def test_subgradient_moves_all_of_it_where_nothing_saturates() -> None:
 
 
 def test_subgradient_reaches_only_the_nearest_background() -> None:
-    """A unit at one pixel ends on background at distance D(u), and on the contour beside it."""
+    """A unit gradient at pixel u ends on background pixels at distance D(u), and on the contour next to them."""
     mask = blobs(22, 1, 24, 27)[0]
     depth = s2d(mask)
     y, x = torch.meshgrid(torch.arange(24), torch.arange(27), indexing="ij")
@@ -123,7 +123,7 @@ def test_subgradient_reaches_only_the_nearest_background() -> None:
 
 
 def test_subgradient_points_the_way_of_finite_differences() -> None:
-    """Growing a square at its side lengthens distances: the gradient beside that side says so."""
+    """Growing a square on one side increases distances, and the gradient next to that side predicts it."""
     mask = torch.zeros(21, 21, dtype=torch.float64)
     mask[6:15, 6:15] = 1
     grad = subgradient(mask, torch.ones_like(mask))
@@ -169,7 +169,7 @@ def test_zero_gradient_gives_zero(mode: str, device: torch.device) -> None:
 
 @pytest.mark.parametrize("name", awkward_masks())
 def test_subgradient_of_awkward_masks_conserves(name: str, device: torch.device) -> None:
-    """A unit at the deepest pixel arrives whole, half of it on background, whatever the depth."""
+    """A unit gradient at the deepest pixel is conserved at any depth, and half of it ends on background."""
     mask = torch.from_numpy(awkward_masks()[name]).to(device, torch.float64)
     distance = s2d(mask)
     grad = torch.zeros_like(mask).view(-1)

@@ -82,7 +82,7 @@ def test_pull_weight_scales_one_term() -> None:
 
 
 def test_gradient_points_towards_the_target(device: torch.device) -> None:
-    """A bar beside its target: adding pixels on the near side must lower the linearised loss."""
+    """A bar next to its target: adding pixels on the side of the target must lower the linearised loss."""
     target = torch.zeros(1, 40, 40, dtype=torch.float64, device=device)
     target[0, 8:32, 22:29] = 1
     pred = target.roll(-8, dims=2).requires_grad_()
@@ -105,7 +105,7 @@ def test_finite_on_large_deep_masks() -> None:
 
 @pytest.mark.parametrize("empty", ["pred", "target", "both"])
 def test_empty_masks_give_finite_losses(empty: str) -> None:
-    """An empty side has no nearest pixel: its distances saturate at the image's size."""
+    """An empty mask has no nearest pixel, so its distances saturate at the image's size."""
     pred, target = torch.zeros(1, 9, 12), torch.zeros(1, 9, 12)
     if empty != "pred" and empty != "both":
         pred[0, 2:5, 2:6] = 1
