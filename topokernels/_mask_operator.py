@@ -40,6 +40,7 @@ def register_mask_operator(op: str, options: tuple[str, ...]) -> None:
         ctx.save_for_backward(*inputs)
         ctx.options = tuple(keyword_only_inputs[name] for name in options)
 
+    # bool and uint8 masks have no gradient.
     def gradient(ctx: Any, grad: Tensor) -> Tensor | None:
         (mask,) = ctx.saved_tensors
         return backward(grad, mask, *ctx.options) if mask.is_floating_point() else None

@@ -60,6 +60,8 @@ def register_autograd(
     options = [argument for argument in overload._schema.arguments if argument.kwarg_only]
     defaults = {argument.name: argument.default_value for argument in options}
 
+    # As in torch.library: the masked keyset leads to the compiled kernel, and the guard keeps the operators that it
+    # calls from being recorded.
     def below_autograd(keyset: Any, inputs: tuple[Any, ...], given: dict[str, Any]) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             return overload.redispatch(keyset & torch._C._after_autograd_keyset, *inputs, **given)
@@ -72,6 +74,7 @@ def register_autograd(
 
     def record_backward(ctx: Any, *grads: Tensor) -> Any:
         result = backward(ctx, *grads)
+        # The two last arguments of record_forward, keyset and options, have no gradient.
         return (*(result if isinstance(result, tuple) else (result,)), None, None)
 
     # autograd.Function refuses to run inside a functorch transform, so its single-level base is used. The class is made
@@ -93,10 +96,11 @@ def register_autograd(
     redispatch, after_autograd = overload._handle.redispatch_boxed, torch._C._after_autograd_keyset
 
     def kernel(keyset: Any, *inputs: Any, **given: Any) -> Any:
+        # A level is only entered by forward mode, so in all other cases no input has to be unpacked.
         if forward_ad._current_level >= 0 and any(map(_has_tangent, inputs)):
             return with_tangents(*inputs, **given)
         if not (grad_enabled() and requires_grad(*inputs)):
-            return redispatch(keyset & after_autograd, *inputs, **given)
+            return redispatch(keyset & after_autograd, *inputs, **given)  # nothing to record
         with functorch.enable_single_level_autograd_function():  # type: ignore[attr-defined]
             return apply(*inputs, keyset, given)
 

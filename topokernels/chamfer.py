@@ -104,6 +104,7 @@ def chamfer(
     if pred_distance is None:
         pull, push = mask_chamfer(pred, target, target_distance, iterations=iterations, backward=backward)
     else:
+        # The operator takes both maps in one dtype; the other map may have been computed from a mask of another one.
         dtype = torch.promote_types(pred_distance.dtype, target_distance.dtype)
         pull, push = torch.ops.topo.chamfer.default(pred, target, pred_distance.to(dtype), target_distance.to(dtype))
     loss = weighted_loss(pull, push, pull_weight, reduction)
@@ -157,6 +158,7 @@ def _forward_mode(
 
 
 def _product(grad: Tensor, factor: Tensor) -> Tensor:
+    # In bool and uint8 masks any non-zero value is foreground.
     return grad * (factor if factor.is_floating_point() else factor != 0)
 
 

@@ -121,6 +121,7 @@ def _m2s(
     torch._check(math.isfinite(gain), lambda: f"m2s: gain must be finite, got {gain}")
     if exact:
         silhouette, _ = torch.ops.topo.m2s_silhouette.default(vertices, faces, size, sigma, blur_radius)
+        # The difference is exactly zero, so only the gradient is scaled.
         return silhouette if gain == 1 else silhouette.detach() + gain * (silhouette - silhouette.detach())
     coverage = torch.ops.topo.m2s_coverage.default(vertices, faces, size, sigma, blur_radius)
     return _straight_through(coverage, window, gain) if binary else coverage
@@ -133,10 +134,13 @@ def _straight_through(coverage: Tensor, window: float | None, gain: float) -> Te
     if gain != 1:
         gradient = gradient * gain
     if window is not None:
+        # |log(A / (1 - A))| <= window, without the logarithm of 0 in covered and empty pixels
         gradient = gradient * ((values - 0.5).abs() <= 0.5 * math.tanh(window / 2))
     return (values > 0.5).to(values.dtype) + gradient
 
 
+# m2s is composed of m2s_coverage and m2s_silhouette, which have the kernels. Without the second registration, vmap
+# would fall back to a loop over the examples.
 _LIBRARY.impl("m2s", _m2s, "CompositeImplicitAutograd")
 _LIBRARY.impl("m2s", _m2s, "FuncTorchBatchedDecomposition")
 
@@ -206,7 +210,7 @@ def _setup_silhouette(*, ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, 
     vertices, faces, _size, *ctx.options = inputs
     ctx.save_for_backward(vertices, faces, *output)
     ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
+    ctx.set_materialize_grads(False)  # otherwise torch would allocate zeros for the gradient of the coverage
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -229,6 +233,7 @@ register_autograd("m2s_coverage", _backward, setup_context=_setup_context)
 register_autograd("m2s_backward", _double_backward)
 register_autograd("m2s_silhouette", _silhouette_backward, setup_context=_setup_silhouette)
 register_autograd("m2s_silhouette_backward", _double_backward)
+# Half precision cannot represent positions within a pixel.
 for _device in ("cpu", "cuda"):
     for _op in ("topo::m2s_coverage", "topo::m2s_silhouette"):
         torch.library.register_autocast(_op, _device, torch.float32)
@@ -243,7 +248,7 @@ def fold_meshes(info: Any, in_dims: Sequence[int | None], vertices: Tensor, face
     mapped, batch = vertices.shape[:2]
     if in_dims[1] is not None:
         faces = faces.movedim(in_dims[1], 0)
-        faces = faces if faces.dim() == 4 else faces[:, None]
+        faces = faces if faces.dim() == 4 else faces[:, None]  # shared by the images of each example
     if faces.dim() > 2:
         faces = faces.expand(mapped, batch, *faces.shape[-2:]).flatten(0, 1)
     return vertices.flatten(0, 1), faces

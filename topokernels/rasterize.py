@@ -80,12 +80,14 @@ def _backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
 
 
 def _forward_mode(vertices: Tensor, faces: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    # No output has a derivative, so the tangent is dropped.
     plain = forward_ad.unpack_dual(vertices, level=0).primal
     index, barycentrics, depth = torch.ops.topo.rasterize.default(plain, faces, size)
     return index, barycentrics, depth
 
 
 register_autograd("rasterize", _backward, setup_context=_setup_context, forward_mode=_forward_mode)
+# Half precision cannot represent positions within a pixel.
 for _device in ("cpu", "cuda"):
     torch.library.register_autocast("topo::rasterize", _device, torch.float32)
 

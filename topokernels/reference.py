@@ -31,6 +31,7 @@ def s2d(
     state = mask.reshape(-1, 1, height, width)
     distance = state
     for _ in range(max(steps, 0)):
+        # Pixels outside are 1, so that they do not thin the image at its border, or 0 with a black border.
         padded = F.pad(state, pad, value=0.0 if black_border else 1.0)
         state = F.relu(F.conv2d(padded, kernel) - (kernel.sum() - 1))
         distance = distance + state
@@ -148,13 +149,14 @@ def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[T
     weights = side / torch.where(kept, area, 1)[..., None, None, None]  # (B, F, 3, H, W)
     slack = 1e-8 * edge.norm(dim=-1) / torch.where(kept, area, 1).abs()[..., None, None, None]
     low, high = (extreme(corners[..., None, None, :2], dim=2) for extreme in (torch.amin, torch.amax))
+    # At a sharp corner the slack along both edges reaches far beyond the face, so the box is tested as well.
     beyond = torch.maximum(low - _pixel_centres(size).to(low), _pixel_centres(size).to(low) - high).amax(-1)
     covers = (weights >= -slack).all(2) & kept[..., None, None] & (beyond <= 1e-8)
     weights = weights.clamp(min=0)
     weights = weights / weights.sum(2, keepdim=True)
     depths = (weights * corners[..., 2, None, None]).sum(2)
     depths = torch.where(covers, depths, math.inf)
-    index = depths.argmin(1)  # the first of equals
+    index = depths.argmin(1)  # of equal depths the face with the smallest index
     depth = depths.gather(1, index[:, None])[:, 0]
     hit = depth < math.inf
     chosen = weights.gather(1, index[:, None, None].expand(-1, 1, 3, -1, -1))[:, 0].movedim(1, -1)

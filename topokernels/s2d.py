@@ -102,6 +102,7 @@ def _fake(
     check_steps("s2d", iterations)
     dtype = out_dtype or (mask.dtype if mask.is_floating_point() else torch.float32)
     if not dtype.is_floating_point:
+        # The compiled kernels store depths in 16 bits, which limits the iterations.
         steps = max(*mask.shape[-2:], 1) - 1 if iterations is None else min(iterations, 65534)
         deepest = steps + 1
         torch._check(

@@ -38,7 +38,7 @@ std::vector<uint8_t> dirty(int64_t bytes) {
 
 // ---- s2d ----
 
-// The first `soft_images` images of the batch hold values between 0 and 1.
+// `soft_images` images of the batch, from the second on, hold values between 0 and 1.
 template <typename T>
 void check_s2d(const S2dParams& p, int soft_images, unsigned int threads) {
   using Real = accumulate_t<T>;
