@@ -36,7 +36,7 @@ class Bar:
         return value >= self.least if self.least is not None else value <= self.most  # type: ignore[operator]
 
     @property
-    def wanted(self) -> str:
+    def limit(self) -> str:
         """The limit as text."""
         words = f">= {self.least:g}{self.unit}" if self.least is not None else f"<= {self.most:g}{self.unit}"
         return words + (f", aim {self.aim:g}" if self.aim is not None else "")
@@ -289,10 +289,10 @@ def entries_of(results: Iterable[dict]) -> list[Entry]:
 
 def table(verdicts: list[Verdict]) -> list[str]:
     """The verdicts as lines of text of at most 120 columns."""
-    lines = [f"{'bar':50} {'wanted':17} {'worst':>8} {'best':>8}  {'verdict':12} worst at B x px"]
+    lines = [f"{'bar':50} {'limit':17} {'worst':>8} {'best':>8}  {'verdict':12} worst at B x px"]
     for v in verdicts:
         worst, best = (f"{value:8.2f}" if value is not None else f"{'-':>8}" for value in (v.worst, v.best))
-        lines.append(f"{v.bar.name:50} {v.bar.wanted:17} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
+        lines.append(f"{v.bar.name:50} {v.bar.limit:17} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
     return lines
 
 

@@ -163,6 +163,7 @@ inline Tensor as_dtype(const Tensor& tensor, ScalarType type) {
 // An uninitialised tensor with the first `dims` dimensions of `tensor`, contiguous, on its device.
 inline Tensor empty_like_leading(const Tensor& tensor, int64_t dims, ScalarType type) {
   std::vector<int64_t> sizes(dims), strides(dims);
+  // By way of the C shim: torch::stable::new_empty would go through the dispatcher.
   int64_t stride = 1;
   for (int64_t i = dims - 1; i >= 0; --i) {
     sizes[i] = tensor.size(i);

@@ -58,8 +58,8 @@ void ridge_row(const Real* __restrict__ grad, const Real* __restrict__ distance,
     const Real a = l == most ? ties[x - 1] : Real(0), h = c == most ? ties[x] : Real(0);
     const Real b = r == most ? ties[x + 1] : Real(0);
     const Real z = (distance[x] - most) + Real(1);
-    const bool beside = (ridge[x - 1] > Real(0)) | (ridge[x] > Real(0)) | (ridge[x + 1] > Real(0));
-    const bool passes = (mask[x] != Real(0)) & ((z > Real(0)) | ((z == Real(0)) & beside));
+    const bool near_ridge = (ridge[x - 1] > Real(0)) | (ridge[x] > Real(0)) | (ridge[x + 1] > Real(0));
+    const bool passes = (mask[x] != Real(0)) & ((z > Real(0)) | ((z == Real(0)) & near_ridge));
     const Real pass = passes ? grad[x] * mask[x] : Real(0);
     const Real kept = grad[x] * z;
     peaks[x] = most;

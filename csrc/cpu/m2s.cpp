@@ -94,6 +94,7 @@ void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, const
   for (int64_t y = row_begin; y < row_end; ++y) {
     const Real* source = row_zero + y * pitch;
     Real* coverage = image.coverage + y * p.width;
+    // The sign of the product says whether a face contains the centre (m2s_simd.h).
     for (int64_t x = 0; x < p.width; ++x) coverage[x] = Real(1) - Real(1) / std::abs(source[x]);
     if (!image.silhouette) continue;
     Real* silhouette = image.silhouette + y * p.width;
@@ -136,6 +137,7 @@ void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64
     }
   }
   const int64_t bands = std::min<int64_t>(torch::stable::get_num_threads(), p.height);
+  // A band ends where its share of the box rows is reached; `starts` holds the differences of crossing boxes by row.
   for (int64_t y = 0, crossing = 0, before = 0; y < p.height; ++y) {
     crossing += starts[y];
     before += crossing;

@@ -274,11 +274,11 @@ void outline_row(const Real* grad, const Real* silhouette, int64_t height, int64
     count[x + 1] = silhouette[y * width + x];
     pull[x + 1] = silhouette[y * width + x] * grad[y * width + x];
   }
-  for (int64_t beside = y - 1; beside <= y + 1; beside += 2) {
-    if (beside < 0 || beside >= height) continue;
+  for (int64_t v = y - 1; v <= y + 1; v += 2) {
+    if (v < 0 || v >= height) continue;
     for (int64_t x = 0; x < width; ++x) {
-      count[x + 1] += silhouette[beside * width + x];
-      pull[x + 1] += silhouette[beside * width + x] * grad[beside * width + x];
+      count[x + 1] += silhouette[v * width + x];
+      pull[x + 1] += silhouette[v * width + x] * grad[v * width + x];
     }
   }
   for (int64_t x = 0; x < width; ++x) {

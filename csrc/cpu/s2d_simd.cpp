@@ -196,7 +196,7 @@ Swept sweep(const Chessboard& image, const In* mask, Out* distance, void* scratc
     fill_row(plane.row(y) + padded_width, lanes, outside);
     down_row(background, padded_width, outside, ramps, plane.row(y), plane.row(y - 1));
   }
-  if (!binary) return Swept::kNotBinary;
+  if (!binary) return Swept::kNotBinary;  // not tested in the loop, since most masks are binary
   State deepest = 0;
   for (int64_t y = image.height - 1; y >= 0; --y) {
     const State here = up_row(plane.row(y), plane.row(y + 1), padded_width, cap, line);

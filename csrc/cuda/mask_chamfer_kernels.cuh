@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
     if (skeletons) {
       sweep(planes, memory, [](int) {});
       visit_ridges(p, planes, memory, [&](int32_t y, uint32_t low, uint32_t high) {
-        const auto bits = [](uint32_t bytes) { return bytes * 0x01020408u >> 24 & 15u; };  // byte k to bit k
+        const auto bits = [](uint32_t bytes) { return bytes * 0x01020408u >> 24 & 15u; };  // bit 0 of byte k to bit k
         memory.bits[y * 32 + lane_index()] = row_bits(planes, bits(low) ^ 15u, bits(high) ^ 15u);
       });
       __syncthreads();

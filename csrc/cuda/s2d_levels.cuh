@@ -39,12 +39,12 @@ __device__ void gather(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t&
 
 // The pixels of the adjacent lanes: those before word 0 and after word 3, and `outside` at both ends of the line. Pixel
 // 127 is in the last lane and pixel 128 in the first, so the shuffles wrap around.
-struct Beside {
+struct Neighbours {
   uint32_t outside;
   int before_lane, after_lane;
   uint32_t before_bytes, after_bytes;
 
-  __device__ explicit Beside(uint32_t outside)
+  __device__ explicit Neighbours(uint32_t outside)
       : outside(outside),
         before_lane((lane_index() + 31) % 32),
         after_lane((lane_index() + 1) % 32),
@@ -63,15 +63,15 @@ struct Beside {
 // that with the new line's own states.
 struct Cone {
   Line line;
-  Beside beside;
+  Neighbours neighbours;
 
-  __device__ explicit Cone(const LevelPlanes& planes) : beside(planes.black_border ? 0u : kFarByte * 0x01010101u) {
-    for (uint32_t& word : line.word) word = beside.outside;
+  __device__ explicit Cone(const LevelPlanes& planes) : neighbours(planes.black_border ? 0u : kFarByte * 0x01010101u) {
+    for (uint32_t& word : line.word) word = neighbours.outside;
   }
 
   __device__ void step(const Line& own) {
     constexpr uint32_t one = 0x01010101u;
-    const uint32_t before = beside.before(line), after = beside.after(line);
+    const uint32_t before = neighbours.before(line), after = neighbours.after(line);
     const uint32_t a = __vimin3_u16x2(before, line.word[0], line.word[1]);
     const uint32_t b = __vimin3_u16x2(line.word[0], line.word[1], line.word[2]);
     const uint32_t c = __vimin3_u16x2(line.word[1], line.word[2], line.word[3]);
@@ -96,8 +96,8 @@ __device__ void sweep_quads(const LevelPlanes& planes, uint8_t* plane, Cone& con
   uint32_t low[4], high[4];
   const auto read = [&](uint8_t* quad) {
     for (int j = 0; j < 4; ++j) {
-      low[j] = has_low ? word_at(quad + j * stride) : cone.beside.outside;
-      high[j] = has_high ? word_at(quad + 32 * across + j * stride) : cone.beside.outside;
+      low[j] = has_low ? word_at(quad + j * stride) : cone.neighbours.outside;
+      high[j] = has_high ? word_at(quad + 32 * across + j * stride) : cone.neighbours.outside;
     }
   };
   if (begin != end) read(at);
@@ -106,7 +106,7 @@ __device__ void sweep_quads(const LevelPlanes& planes, uint8_t* plane, Cone& con
     for (int k = 0; k < 4; ++k) {
       for (int j = 0; j < 4; ++j) own[k].word[j] = rows ? spread(low[k], high[k], j) : spread(low[j], high[j], k);
     }
-    if (quad + step != end) read(at + along);
+    if (quad + step != end) read(at + along);  // before the steps, which hide its latency
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int k = step > 0 ? i : 3 - i;

@@ -152,6 +152,7 @@ __device__ void lay_planes(const LevelPlanes& planes, const LevelMemory& memory)
     for (int half = 0; half < 2; ++half) {
       const int32_t x = 4 * lane + 128 * half;
       if (x >= planes.stride) continue;
+      // The product spreads four bits over the lowest bits of four bytes.
       const uint32_t word = (((bits >> (4 * half) & 15u) * 0x00204081u) & 0x01010101u) * kFarByte;
       word_at(memory.vertical + planes.offset(y, x)) = word;
       word_at(memory.horizontal + planes.offset(y, x)) = word;

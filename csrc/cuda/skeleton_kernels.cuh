@@ -11,8 +11,8 @@ namespace topo {
 namespace {
 
 // The maximum of each pixel of a line and its two neighbours; pixels outside the line are 0.
-__device__ Line widen(const Line& line, const Beside& beside) {
-  const uint32_t before = beside.before(line), after = beside.after(line);
+__device__ Line widen(const Line& line, const Neighbours& neighbours) {
+  const uint32_t before = neighbours.before(line), after = neighbours.after(line);
   return {{__vimax3_u16x2(before, line.word[0], line.word[1]), __vimax3_u16x2(line.word[0], line.word[1], line.word[2]),
            __vimax3_u16x2(line.word[1], line.word[2], line.word[3]),
            __vimax3_u16x2(line.word[2], line.word[3], after)}};
@@ -54,7 +54,7 @@ __device__ void visit_ridges(const SkeletonParams& p, const LevelPlanes& planes,
   if (p.ridges.radius > 1) return visit_wide_ridges(p, planes, memory, visit);
   const int32_t warps = blockDim.x / 32, height = planes.height;
   const uint32_t cap = level_cap(p.thinning);
-  const Beside beside(0);
+  const Neighbours neighbours(0);
   const int32_t run = (height + warps - 1) / warps, first = warp_index() * run;
   const int32_t last = first + run < height ? first + run : height;
   const Line nothing{{0, 0, 0, 0}};
@@ -71,9 +71,9 @@ __device__ void visit_ridges(const SkeletonParams& p, const LevelPlanes& planes,
     return line;
   };
   if (first >= last) return;
-  Line here = line_at(first), above = widen(line_at(first - 1), beside), middle = widen(here, beside);
+  Line here = line_at(first), above = widen(line_at(first - 1), neighbours), middle = widen(here, neighbours);
   for (int32_t y = first; y < last; ++y) {
-    const Line next = line_at(y + 1), below = widen(next, beside);
+    const Line next = line_at(y + 1), below = widen(next, neighbours);
     Line rise;  // 0 on a ridge, 1 next to a higher level: adjacent levels differ by at most 1
     for (int j = 0; j < 4; ++j) {
       rise.word[j] = __vimax3_u16x2(above.word[j], middle.word[j], below.word[j]) - here.word[j];

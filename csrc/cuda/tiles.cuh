@@ -30,7 +30,8 @@ inline unsigned int blocks_for(int64_t items, int64_t per_block) {
 inline unsigned int tile_blocks(const char* op, const M2sParams& p) {
   constexpr int64_t kHeight = kTileThreads / kTileWidth;
   const int64_t blocks = p.count * ((p.width + kTileWidth - 1) / kTileWidth) * ((p.height + kHeight - 1) / kHeight);
-  TOPO_CHECK(blocks < (int64_t(1) << 31), op, ": at most 2^31 tiles of 16 x 16 pixels at once, got ", blocks);
+  TOPO_CHECK(blocks < (int64_t(1) << 31), op, ": images must have fewer than 2^31 tiles of 16 x 16 pixels, got ",
+             blocks);
   return static_cast<unsigned int>(blocks);
 }
 

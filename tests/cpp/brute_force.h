@@ -172,9 +172,9 @@ Ridges brute_d2t(const S2dParams& p, int64_t radius, bool literal, const Image& 
     result.skeleton[i] = std::max(0.0, z[i]) * mask[i];
   }
   for (int64_t i = 0; i < n; ++i) {
-    bool beside = false;
-    for (int64_t j : windows[i]) beside = beside || result.skeleton[j] > 0;
-    const bool open = z[i] > 0 || (!literal && z[i] == 0 && beside);
+    bool near_ridge = false;
+    for (int64_t j : windows[i]) near_ridge = near_ridge || result.skeleton[j] > 0;
+    const bool open = z[i] > 0 || (!literal && z[i] == 0 && near_ridge);
     if (z[i] > 0 && (literal || mask[i] > 0)) result.grad_mask[i] = grad[i] * z[i];
     if (!open) continue;
     const double passed = grad[i] * mask[i];

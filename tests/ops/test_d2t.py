@@ -53,8 +53,8 @@ def kink_oracle(distance: np.ndarray, mask: np.ndarray, grad: np.ndarray) -> tup
     pixels = [(y, x) for y in range(height) for x in range(width)]
     peak = np.array([distance[window(*p)].max() for p in pixels]).reshape(distance.shape)
     ridge = (distance == peak) * mask
-    beside = np.array([ridge[window(*p)].max() for p in pixels]).reshape(distance.shape)
-    h = grad * mask * beside
+    next_to_ridge = np.array([ridge[window(*p)].max() for p in pixels]).reshape(distance.shape)
+    h = grad * mask * next_to_ridge
     result = h.copy()
     for p in pixels:
         ties = distance[window(*p)] == peak[p]

@@ -31,9 +31,9 @@ def test_exact_silhouette_and_its_gradient_equal_brute_force(
             def draw(v: Tensor, o: dict[str, float] = options) -> Tensor:
                 return m2s(v, faces.to(device), size, exact=True, **o)
 
-            wanted = grad_of(reference_draw, given.double(), weights)
+            expected_grad = grad_of(reference_draw, given.double(), weights)
             found = grad_of(draw, given.to(device), weights)
-            assert (found.cpu() - wanted).abs().max() <= tolerance * wanted.abs().max()
+            assert (found.cpu() - expected_grad).abs().max() <= tolerance * expected_grad.abs().max()
 
 
 def test_exact_silhouette_has_no_cracks() -> None:
