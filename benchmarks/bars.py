@@ -1,9 +1,9 @@
-"""Which bars are met, from result files.
+"""Checks result files against performance targets, called bars.
 
     python benchmarks/bars.py benchmarks/results
 
-A bar speaks about several rows (batches, kinds of masks). It is met where the worst of them reaches it, partly met
-where only some do, missed where none does, and not measured where there is none.
+A bar applies to several rows (batch sizes, kinds of masks). It is met if all of these rows reach it, partly met if
+only some do, missed if none does, and not measured if there is no such row.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from common import PASSES
 from plots import load
 
-Entry = dict  # a row or memory entry of a result, with the "simd" and "gpu" of its machine
+Entry = dict  # a row or memory entry of a result, with the "simd" level of its run
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A value wanted of every row that ``about`` picks."""
+    """A limit for a value of all rows that ``about`` selects."""
 
     name: str
     about: Callable[[Entry], bool]
@@ -32,19 +32,19 @@ class Bar:
     unit: str = "x"
 
     def reached(self, value: float) -> bool:
-        """Whether one value is good enough."""
+        """Whether a value is within the limit."""
         return value >= self.least if self.least is not None else value <= self.most  # type: ignore[operator]
 
     @property
-    def wanted(self) -> str:
-        """The bar in words."""
+    def limit(self) -> str:
+        """The limit as text."""
         words = f">= {self.least:g}{self.unit}" if self.least is not None else f"<= {self.most:g}{self.unit}"
         return words + (f", aim {self.aim:g}" if self.aim is not None else "")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the rows say about a bar."""
+    """Whether the rows reach a bar."""
 
     bar: Bar
     verdict: str  # met, partly, missed, not measured
@@ -74,7 +74,15 @@ def _where(entry: Entry) -> str:
 
 
 def row(op: str, direction: str, baseline: str, device: str, **wanted: object) -> Callable[[Entry], bool]:
-    """Picks comparisons; ``baseline`` is how its name starts, "" any; size, faces and batch are of the shape."""
+    """A selector of comparisons.
+
+    Args:
+        op: name of the operator.
+        direction: the pass.
+        baseline: how the baseline's name starts; "" selects any.
+        device: "cpu" or "cuda".
+        wanted: values, or tests of values, of other fields; size, faces and batch are read from the shape.
+    """
 
     def picks(entry: Entry) -> bool:
         known = entry | {name: entry["shape"][i] for name, i in (("batch", 0), ("faces", 1), ("size", -1))}
@@ -98,17 +106,17 @@ def slowdown(entry: Entry) -> float:
 
 
 def efficiency(entry: Entry) -> float:
-    """Speed-up over threads."""
+    """Speed-up divided by the number of threads."""
     return entry["ratio"] / entry["threads"]
 
 
 def figures(entry: Entry) -> bool:
-    """Masks of figures, inward or outward."""
+    """Whether the masks are figures or their complements."""
     return entry["masks"] in ("inward", "outward")
 
 
 def large(entry: Entry) -> bool:
-    """Batches that fill the GPU."""
+    """Whether the batch fills the GPU."""
     return entry["shape"][0] >= 512
 
 
@@ -160,12 +168,12 @@ CPU_BARS = [
 
 
 def milliseconds(entry: Entry) -> float:
-    """Of one call."""
+    """Milliseconds of one call."""
     return entry["time_us"] / 1e3
 
 
 def milliseconds_per_image(entry: Entry) -> float:
-    """Of one image of the batch."""
+    """Milliseconds per image of the batch."""
     return milliseconds(entry) / entry["shape"][0]
 
 
@@ -271,7 +279,7 @@ RENDERER_GPU_BARS = [
 
 
 def entries_of(results: Iterable[dict]) -> list[Entry]:
-    """All rows and memory entries, with what their machine was."""
+    """All rows and memory entries, each with the SIMD level of its run."""
     return [
         {"baseline": "", "masks": "", **entry, "simd": result["meta"].get("simd", "best")}
         for result in results
@@ -280,11 +288,11 @@ def entries_of(results: Iterable[dict]) -> list[Entry]:
 
 
 def table(verdicts: list[Verdict]) -> list[str]:
-    """Lines of text, at most 120 columns."""
-    lines = [f"{'bar':50} {'wanted':17} {'worst':>8} {'best':>8}  {'verdict':12} worst at B x px"]
+    """The verdicts as lines of text of at most 120 columns."""
+    lines = [f"{'bar':50} {'limit':17} {'worst':>8} {'best':>8}  {'verdict':12} worst at B x px"]
     for v in verdicts:
         worst, best = (f"{value:8.2f}" if value is not None else f"{'-':>8}" for value in (v.worst, v.best))
-        lines.append(f"{v.bar.name:50} {v.bar.wanted:17} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
+        lines.append(f"{v.bar.name:50} {v.bar.limit:17} {worst} {best}  {v.verdict:12} {v.where}".rstrip())
     return lines
 
 

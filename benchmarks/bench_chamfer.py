@@ -1,12 +1,12 @@
-"""chamfer against its composition of torch operators, from four maps and from two masks.
+"""chamfer compared with its composition of torch operators, from four maps and from two masks.
 
     python benchmarks/bench_chamfer.py
     python benchmarks/bench_chamfer.py --sizes 224 --batches 1 16 --out benchmarks/results
 
-"chamfer maps" is given both distance maps; "chamfer cached" that of the target, as a fit has it; "chamfer" the masks
-alone. The stacked convolution makes the maps that are missing, each in l iterations, the depth of the map; OpenCV
-makes them with DIST_C and NumPy sums. Masks are figures, targets the same three pixels aside; "outward" is their
-complement, whose maps are shallow.
+"chamfer maps" gets both distance maps, "chamfer cached" only that of the target, as in a fit, and "chamfer" only the
+masks. The stacked convolution computes the missing maps, each in l iterations, l being the depth of the map. The OpenCV
+baseline computes them with DIST_C and sums with NumPy. The masks are figures, the targets the same figures shifted by
+three pixels; "outward" masks are the complements of figures, whose maps are shallow.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def contests(batch: Batch) -> Iterator[Contest]:
 
 
 def opencv_chamfer(cv2, pred: np.ndarray, target: np.ndarray) -> float:
-    """Of two uint8 masks (H, W)."""
+    """Chamfer distance of two uint8 masks (H, W)."""
     pred_map, target_map = (cv2.distanceTransform(1 - mask, cv2.DIST_C, 3) for mask in (pred, target))
     return float(np.vdot(pred_map, target) + np.vdot(target_map, pred))
 

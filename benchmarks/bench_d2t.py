@@ -1,11 +1,11 @@
-"""d2t against its composition of torch operators, and the skeleton of a mask against those of other libraries.
+"""d2t compared with its composition of torch operators, and skeleton with the skeletons of other libraries.
 
     python benchmarks/bench_d2t.py
     python benchmarks/bench_d2t.py --sizes 224 --batches 1 16 --out benchmarks/results
 
-Rows "d2t" go from distance map and mask to ridges; "max_pool2d" is max-pooling, subtraction, relu and product.
-Rows "skeleton" go from the mask. Those libraries define skeletons of other kinds (thin, connected, or soft); l is
-the number of iterations of the soft one and of the stacked convolution.
+Rows "d2t" start from the distance map and the mask; the baseline "max_pool2d" is max-pooling, subtraction, relu and
+product. Rows "skeleton" start from the mask. The other libraries define skeletons differently (thin, connected or
+soft). l is the number of iterations of the soft skeleton and of the stacked convolution.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""One whole step of a fit against the same step of PyTorch3D and stacked convolutions, and split into its parts.
+"""One whole step of a fit, compared with the same step made of PyTorch3D and stacked convolutions, and its parts.
 
     python benchmarks/bench_fit_step.py
     python benchmarks/bench_fit_step.py --faces 2454 --sizes 112 --out benchmarks/results
 
-Body, camera, silhouette, distance maps and skeletons, L_S + L_T with priors, backward, Adam: the code that `topo-
-adapt fit` runs, less its terms of pixels and bones. The target's side is computed once. On CUDA the step is captured
-in a graph. Shapes are images x faces x height x width. "step" rows compare with that other step; rows of its parts
-compare with the whole step, forward parts without their share of the backward.
+A step is body, camera, silhouette, distance maps and skeletons, L_S + L_T with priors, backward, and Adam: the code
+that `topo-adapt fit` runs, without its pixel and bone terms. The maps of the target are computed once. On CUDA the step
+is captured in a graph. Shapes are images x faces x height x width. Rows "step" compare with the step made of PyTorch3D;
+rows of the parts compare with our whole step. The time of a forward part does not include its backward.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ PEER = "PyTorch3D + stacked conv"
 
 
 class Scene:
-    """A fit that is about to take a step.
+    """A fit before its next step.
 
     Args:
         fitter: body, prior, renderer and settings.
-        count: images.
-        size: of them.
+        count: number of images.
+        size: side of the images in pixels.
     """
 
     def __init__(self, fitter: Fitter, count: int, size: int) -> None:
@@ -56,7 +56,7 @@ class Scene:
         self.variables = FitVariables(self.start, fitter.settings)
 
     def objective(self) -> Tensor:
-        """What is descended."""
+        """The objective that the step descends."""
         return self.fitter.objective(self.variables.bodies(), self.target, **WEIGHTS).sum()
 
     def step(self) -> None:
@@ -70,7 +70,7 @@ class StackedScene(Scene):
     """The same step with the losses made of stacked convolutions, differentiated by autograd."""
 
     def objective(self) -> Tensor:
-        """What is descended."""
+        """The objective that the step descends."""
         bodies, target, settings = self.variables.bodies(), self.target, self.fitter.settings
         silhouette = self.fitter.silhouette(bodies, self.size)
         loss = stacked_loss(silhouette, target, settings.loss.iterations)
@@ -79,7 +79,7 @@ class StackedScene(Scene):
 
 
 def stacked_loss(silhouette: Tensor, target: SilhouetteTarget, iterations: int) -> Tensor:
-    """L_S + L_T per image, as `adaptation.losses.silhouettes` has them, without the gain on gradients."""
+    """L_S + L_T per image as in `adaptation.losses.silhouettes`, without the gain on gradients."""
     skeleton = reference.d2t(reference.s2d(silhouette, iterations=iterations), silhouette)
     fixed = target.topology
     total = 0
@@ -93,7 +93,7 @@ def stacked_loss(silhouette: Tensor, target: SilhouetteTarget, iterations: int) 
 
 
 def parts(scene: Scene) -> dict[str, Call]:
-    """What a step consists of, one after the other."""
+    """The parts of a step in order."""
     fitter, target, size, variables = scene.fitter, scene.target, scene.size, scene.variables
     loss = replace(fitter.settings.loss, topology_weight=WEIGHTS["topology_weight"])
     with torch.no_grad():
@@ -128,7 +128,7 @@ def captured(scene: Scene) -> Call:
 
 
 def peer_renderer() -> Renderer | None:
-    """PyTorch3D, 100 faces per pixel, where it is installed."""
+    """PyTorch3D with 100 faces per pixel, if it is installed."""
     try:
         return make_renderer("pytorch3d")
     except UserError as error:
@@ -163,12 +163,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--faces", type=int, nargs="+", choices=FACES, default=[LOW, SMPL_SIZED, FULL])
-    parser.add_argument("--batches", type=int, nargs="+", help="1 16 on the CPU; 16 on CUDA")
+    parser.add_argument("--batches", type=int, nargs="+", help="batch sizes; default: 1 16 on the CPU, 16 on CUDA")
     parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224])
-    parser.add_argument("--peer-batch", type=int, help="most images of a step by PyTorch3D; 1 on the CPU, 16 on CUDA")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
-    parser.add_argument("--seconds", type=float, default=0.5, help="measuring time of one comparison")
-    parser.add_argument("--out", type=Path, help="folder for fit_step.json and fit_step.md")
+    parser.add_argument(
+        "--peer-batch", type=int, help="largest batch of the PyTorch3D step; default: 1 on the CPU, 16 on CUDA"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="number of CPU threads of torch")
+    parser.add_argument("--seconds", type=float, default=0.5, help="duration of one comparison in seconds")
+    parser.add_argument("--out", type=Path, help="output folder for fit_step.json and fit_step.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.batches = args.batches or ([1, 16] if args.device == "cpu" else [16])

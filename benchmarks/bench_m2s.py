@@ -1,11 +1,12 @@
-"""m2s against PyTorch3D where it is installed, against hard rasterisation, and against itself on one thread.
+"""m2s compared with PyTorch3D if it is installed, with hard rasterisation, and with m2s on one thread.
 
     python benchmarks/bench_m2s.py
     python benchmarks/bench_m2s.py --faces 2454 --out benchmarks/results
 
-Shapes are images x faces x height x width. The softness is PyTorch3D's default of 1e-4 in its squared normalised
-coordinates, 1.25 pixels squared at 224. PyTorch3D keeps 100 faces per pixel and drops others. "rasterize" is this
-project's own: the nearest face alone, without a gradient. Memory is that of forward and backward together.
+Shapes are images x faces x height x width. Sigma is PyTorch3D's default of 1e-4 in squared normalised coordinates,
+1.25 pixels squared at 224 pixels. PyTorch3D keeps 100 faces per pixel and drops the others. The baseline "rasterize" is
+our own operator, which finds the nearest face only and has no gradient. Memory is the peak of forward and backward
+together.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Draw = Callable[[Tensor], Tensor]
 
 
 def ours(faces: Tensor, size: int) -> Draw:
-    """Vertices in pixels (B, V, 3) to coverage (B, 1, size, size)."""
+    """A renderer from vertices in pixels (B, V, 3) to coverage (B, 1, size, size)."""
     return lambda vertices: m2s(vertices, faces, size, sigma=softness(size), binary=False)
 
 
@@ -45,7 +46,7 @@ def softness(size: int) -> float:
 
 
 def pytorch3d(faces: Tensor, size: int) -> Draw | None:
-    """The same by PyTorch3D; None where it is not installed."""
+    """The same renderer made with PyTorch3D, or None if that is not installed."""
     try:
         from pytorch3d.renderer import BlendParams, FoVOrthographicCameras, MeshRasterizer, SoftSilhouetteShader
         from pytorch3d.renderer import RasterizationSettings as Settings
@@ -73,7 +74,7 @@ def pytorch3d(faces: Tensor, size: int) -> Draw | None:
 def passes(draw: Draw, vertices: Tensor) -> dict[str, Call]:
     """Forward, backward, and both."""
     leaf = vertices.clone().requires_grad_()
-    graph: list[Tensor] = []  # made when it is needed: PyTorch3D's takes seconds
+    graph: list[Tensor] = []  # built when it is needed, since PyTorch3D takes seconds
 
     def forward() -> Tensor:
         with torch.no_grad():
@@ -114,7 +115,7 @@ def rows_of(faces: int, count: int, size: int, args: argparse.Namespace) -> Iter
         both = calls["forward+backward"]
         yield row("forward+backward", "1 thread", on_threads(2, both), on_threads(1, both), threads=2)
     peer = pytorch3d(triangles, size)
-    # On the CPU its time grows with the batch, and is seconds for one image.
+    # On the CPU, PyTorch3D takes seconds for one image, and its time grows with the batch.
     if peer is not None and (args.device == "cuda" or count == 1):
         theirs = passes(peer, vertices)
         for direction in ("forward", "backward"):
@@ -122,7 +123,7 @@ def rows_of(faces: int, count: int, size: int, args: argparse.Namespace) -> Iter
 
 
 def on_threads(threads: int, call: Call) -> Call:
-    """The call with so many threads of torch."""
+    """The call with ``threads`` threads of torch, one thread afterwards."""
 
     def threaded() -> object:
         torch.set_num_threads(threads)
@@ -150,7 +151,7 @@ def _measure_memory(name: str, faces: int, count: int, size: int, device: str) -
     draw, small = maker(triangles, size), maker(triangles[:1], 8)
     if draw is None or small is None:
         return None
-    passes(small, vertices)["forward+backward"]()  # what is loaded or allocated once
+    passes(small, vertices)["forward+backward"]()  # loads and allocates what is needed once
     resident = vertices.nbytes + triangles.nbytes
     call = passes(draw, vertices)["forward+backward"]
     peak = peak_bytes(call, resident) if device == "cuda" else _peak_resident(call) + resident
@@ -159,15 +160,15 @@ def _measure_memory(name: str, faces: int, count: int, size: int, device: str) -
 
 
 def _peak_resident(call: Call) -> int:
-    """By how many bytes the resident memory of this process grows at most during a call (Linux)."""
+    """Largest growth of the resident memory of this process during a call, in bytes (Linux)."""
 
     def field(name: str) -> int:
         match = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
         return int(match[1]) * 1024 if match else 0
 
-    ctypes.CDLL(None).malloc_trim(0)  # or else it would grow into what was freed before
+    ctypes.CDLL(None).malloc_trim(0)  # otherwise the call could reuse memory that was freed before
     before = field("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     call()
     return field("VmHWM") - before
 
@@ -176,11 +177,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--faces", type=int, nargs="+", choices=FACES)
-    parser.add_argument("--batches", type=int, nargs="+", help="1 16 on the CPU; 1 64 on CUDA")
+    parser.add_argument("--batches", type=int, nargs="+", help="batch sizes; default: 1 16 on the CPU, 1 64 on CUDA")
     parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
-    parser.add_argument("--seconds", type=float, default=0.5, help="measuring time of one comparison")
-    parser.add_argument("--out", type=Path, help="folder for m2s.json and m2s.md")
+    parser.add_argument("--threads", type=int, default=1, help="number of CPU threads of torch")
+    parser.add_argument("--seconds", type=float, default=0.5, help="duration of one comparison in seconds")
+    parser.add_argument("--out", type=Path, help="output folder for m2s.json and m2s.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.faces = args.faces or ([LOW, FULL] if args.device == "cpu" else [LOW, SMPL_SIZED, FULL])

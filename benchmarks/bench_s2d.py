@@ -1,11 +1,12 @@
-"""s2d against the stacked convolution that it replaces, and against the distance transforms of other libraries.
+"""s2d compared with the stacked convolution that it replaces and with the distance transforms of other libraries.
 
     python benchmarks/bench_s2d.py
     python benchmarks/bench_s2d.py --sizes 224 --batches 1 16 --out benchmarks/results
 
-l is the number of iterations that the stacked convolution runs: 26 at 224 px for the inward map of figures, half
-the size for their outward map, the depth of the other masks; s2d itself is not told. On the CPU "1 thread" is s2d
-itself: all cores against one. On CUDA "copy" moves the same bytes, rows with * are kernel time without launches.
+l is the number of iterations of the stacked convolution: 26 at 224 px for the inward map of figures, half the image
+size for their outward map, and the depth of the map for the other masks. s2d itself does not get this number. On the
+CPU the baseline "1 thread" is s2d on one thread, compared with s2d on all cores. On CUDA the baseline "copy" moves the
+same number of bytes, and rows marked * are kernel times without launches.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def contests(batch: Batch) -> Iterator[Contest]:
 
 
 def with_threads(count: int, call: Call, usual: int) -> Call:
-    """The call with so many threads of torch."""
+    """The call with ``count`` threads of torch, ``usual`` threads afterwards."""
 
     def run() -> None:
         torch.set_num_threads(count)
@@ -62,11 +63,11 @@ def with_threads(count: int, call: Call, usual: int) -> Call:
 
 
 def memory(batch: Batch) -> Iterator[Memory]:
-    """Forward and backward of ours and of the stacked convolution, which keeps what every iteration made."""
+    """Forward and backward of ours and of the stacked convolution, which keeps the result of every iteration."""
     size, shape = batch.mask.nbytes, tuple(batch.mask.shape)
 
     def peak(implementation: str, function: Call) -> Memory:
-        # Inputs and outputs: mask and gradient that came, distance map and gradient that goes.
+        # Inputs: mask and incoming gradient. Outputs: distance map and outgoing gradient.
         return Memory("s2d", shape, implementation, peak_bytes(function, 2 * size), 4 * size)
 
     yield peak("ours", gradient(s2d, [batch.mask]))

@@ -1,12 +1,13 @@
-"""The fused operators against the composition of our own operators, and against stacked convolutions in eager torch.
+"""The fused operators compared with compositions of our own operators and with stacked convolutions in eager torch.
 
     python benchmarks/bench_topology_loss.py
     python benchmarks/bench_topology_loss.py --sizes 224 --batches 1 16 --out benchmarks/results
 
-"skeleton" is d2t of s2d; "mask_chamfer" both terms of the chamfer to a fixed target, from a mask; "chamfer of T" the
-same from the skeleton of a mask, which is one step of a fit with L_T; "topology_loss" L_T from two masks. "composed"
-is s2d, d2t, s2d and chamfer called one after the other. The stacked convolution runs l iterations for each map, the
-depth of the deepest. Masks are figures, targets the same three pixels aside; "outward" is their complement.
+"skeleton" is d2t of s2d. "mask_chamfer" computes both chamfer terms of a mask and a fixed target. "chamfer of T" does
+the same for the skeleton of a mask, as in one step of a fit with L_T. "topology_loss" is L_T of two masks. The baseline
+"composed" calls s2d, d2t, s2d and chamfer one after the other. The stacked convolution runs l iterations for each map,
+l being the depth of the deepest one. The masks are figures, the targets the same figures shifted by three pixels;
+"outward" masks are the complements of figures.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from inputs import Batch, copy_of, gradient, rotate, steps_of
 from timing import Call, peak_bytes
 from torch import Tensor
 
-from topokernels import d2t, reference, s2d, skeleton, topology_loss
-from topokernels.mask_chamfer import mask_chamfer
+from topokernels import d2t, mask_chamfer, reference, s2d, skeleton, topology_loss
 
 Function = Callable[..., Tensor | tuple[Tensor, ...]]
 
 
 def composed_skeleton(mask: Tensor) -> Tensor:
-    """T."""
+    """The skeleton T of a mask."""
     return d2t(s2d(mask), mask)
 
 
@@ -100,7 +100,7 @@ def memory(batch: Batch) -> Iterator[Memory]:
     size, shape, target = batch.mask.nbytes, tuple(batch.mask.shape), batch.mask.roll(3, dims=-1)
     for implementation, function in (("fused", fused_loss), ("composed", composed_loss)):
         call: Call = gradient(function, [batch.mask], [target])
-        # Inputs and outputs: two masks and a gradient.
+        # Inputs and outputs are two masks and a gradient.
         yield Memory("topology_loss", shape, implementation, peak_bytes(call, 2 * size), 3 * size)
 
 

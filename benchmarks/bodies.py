@@ -31,7 +31,7 @@ def body_of(faces: int) -> Body:
 
 
 def people(count: int, device: str) -> BodyParameters:
-    """Walking and standing people, each as tall as four fifths of the image."""
+    """Walking and standing people, each four fifths of the image tall."""
     poses = sample_poses(count, torch.Generator().manual_seed(0), ["walking", "standing"])
     betas = torch.zeros(count, 10)
     with torch.no_grad():
@@ -43,14 +43,14 @@ def people(count: int, device: str) -> BodyParameters:
 
 @torch.no_grad()
 def meshes(faces: int, count: int, size: int, device: str) -> tuple[Tensor, Tensor]:
-    """Vertices (count, V, 3) of people and what faces they have, x and y in pixels and z positive."""
+    """Vertices (count, V, 3) of people, x and y in pixels and z positive, and their faces."""
     body, seen = body_of(faces).to(device), people(count, device)
     vertices = body(seen.pose, seen.betas).vertices
     return torch.cat([project(vertices, seen.camera, size), vertices[..., 2:] + 10], dim=2), body.faces
 
 
 def _with_midpoints(arrays: SmplArrays) -> SmplArrays:
-    """Every face in four."""
+    """The body with every face split into four."""
     edges = np.sort(np.concatenate([arrays.f[:, [k, (k + 1) % 3]] for k in range(3)]), axis=1)
     ends, index = np.unique(edges, axis=0, return_inverse=True)
     a, b, c = arrays.f.T
@@ -60,7 +60,7 @@ def _with_midpoints(arrays: SmplArrays) -> SmplArrays:
 
 
 def _with_centres(arrays: SmplArrays, count: int) -> SmplArrays:
-    """The first ``count`` faces in three each."""
+    """The body with each of the first ``count`` faces split into three."""
     split = arrays.f[:count]
     a, b, c = split.T
     centre = len(arrays.v_template) + np.arange(count)
@@ -69,7 +69,7 @@ def _with_centres(arrays: SmplArrays, count: int) -> SmplArrays:
 
 
 def _with_means(arrays: SmplArrays, of: np.ndarray, faces: np.ndarray) -> SmplArrays:
-    """New vertices behind the old ones, each the mean of the vertices in a row of ``of`` (N, k)."""
+    """The body with N more vertices, each the mean of the vertices that a row of ``of`` (N, k) names."""
     template, shape, weights = (
         np.concatenate([values, values[of].mean(axis=1)])
         for values in (arrays.v_template, arrays.shapedirs, arrays.weights)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the rows, their table, JSON, Markdown and plot, and the loop over sizes and batches."""
+"""Shared by the benchmarks: rows, their table, JSON, Markdown and plot, and the loop over sizes and batches."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ += ["command_line", "compare", "figures", "machine", "main", "show", "wr
 
 
 @dataclass(frozen=True)
-class Row:
-    """One comparison: medians in microseconds per call, their quartiles, and those of the ratio baseline / ours."""
+class Compared:
+    """What a comparison is about."""
 
     op: str
     direction: str  # forward, backward, or forward+backward; "pass" in the JSON
@@ -37,23 +37,20 @@ class Row:
     dtype: str
     device: str
     baseline: str
-    time_us: float
-    baseline_us: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    time_low_us: float
-    time_high_us: float
-    baseline_low_us: float
-    baseline_high_us: float
+
+
+@dataclass(frozen=True)
+class Row(Numbers, Compared):  # the fields of Compared come first, then those of Numbers
+    """One comparison and its numbers."""
+
     masks: str = ""
     threads: int = 1
-    clock: str = "wall"  # or kernel: replay of a CUDA graph, nothing but device time
+    clock: str = "wall"  # or "kernel": replay of a CUDA graph, device time only
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak CUDA memory of one forward and backward, of which ``io_bytes`` are its inputs, outputs and gradients."""
+    """Peak CUDA memory of one forward and backward pass; inputs, outputs and gradients take ``io_bytes`` of it."""
 
     op: str
     shape: tuple[int, ...]
@@ -71,17 +68,17 @@ class Contest:
     ours: Call
     baseline: str
     theirs: Call
-    kernel: bool = False  # on CUDA also timed by graph replay
-    threads: int | None = None  # where these are not the batch's own
-    steps: int | None = None
+    kernel: bool = False  # whether to time a graph replay on CUDA as well
+    threads: int | None = None  # None: those of the batch
+    steps: int | None = None  # iterations of the stacked convolution; None: those of the batch
 
 
 @dataclass
 class Rates:
-    """What a baseline's last call took, to leave out those that would take too long.
+    """The time of each baseline's last call, used to leave out calls that would take too long.
 
-    Iterative baselines grow with the cube of the size; for the others that is an overestimate. What does not fill a
-    GPU takes as long as its launches.
+    The time of iterative baselines grows with the cube of the size; for other baselines this overestimates the time.
+    A batch that does not fill the GPU takes as long as its kernel launches.
     """
 
     seconds: dict[tuple[str, ...], float] = field(default_factory=dict)
@@ -93,22 +90,22 @@ class Rates:
         return max(count * size**3, 64 * 224**3 if batch.device == "cuda" else 0)
 
     def note(self, contest: Contest, batch: Batch, seconds: float) -> None:
-        """Remember a measured call."""
+        """Record the time of a call."""
         self.seconds[contest.op, contest.direction, contest.baseline, batch.kind] = seconds / self._work(batch)
 
     def expected(self, contest: Contest, batch: Batch) -> float:
-        """Seconds of a call of the baseline on this batch."""
+        """Expected seconds of a call of the baseline on this batch."""
         key = (contest.op, contest.direction, contest.baseline, batch.kind)
         return self.seconds.get(key, 0.0) * self._work(batch)
 
     def skip(self, contest: Contest, batch: Batch, why: str) -> None:
-        """Remember to say that this was left out."""
+        """Record that a comparison was left out."""
         count, _, _, size = batch.mask.shape
         places = self.skipped.setdefault((contest.op, PASSES[contest.direction], contest.baseline), [])
         places.append(f"{count}x{size} {batch.kind} ({why})")
 
     def report(self, limit: float) -> None:
-        """Say what was left out."""
+        """Print what was left out."""
         for (op, direction, baseline), places in self.skipped.items():
             text = (
                 f"left out: {op} {direction} against {baseline}, calls over {limit:g} s (--limit): {', '.join(places)}"
@@ -140,7 +137,7 @@ def main(
                 rates.note(contest, small, measure(contest.theirs, args.device))
     for size in args.sizes:
         for count, kind in ((count, kind) for count in args.batches for kind in args.masks):
-            # Shallow and deep masks show how time depends on depth, for which one batch is enough.
+            # Shallow and deep masks show how the time depends on depth; one batch size is enough for that.
             if kind in ("shallow", "deep") and count != args.batches[0]:
                 continue
             if count * size * size > MOST_PIXELS[args.device]:
@@ -160,7 +157,7 @@ def main(
         if args.out:
             write(args.out, name, rows, args.device, command_line(), memories)
         if time.perf_counter() - start > args.deadline:
-            print(f"left out: what {args.deadline:.0f} s had no time for, from {size} px on (--deadline)")
+            print(f"left out: comparisons from {size} px on that did not fit into {args.deadline:.0f} s (--deadline)")
             break
     rates.report(args.limit)
     if args.out:
@@ -170,7 +167,7 @@ def main(
         sys.exit(f"failed: {len(failures)} comparisons, see above")
 
 
-# A float32 tensor of so many pixels takes 128 MiB on the CPU, 1 GiB on the GPU.
+# The largest number of pixels of a batch: as float32 they take 128 MiB on the CPU and 1 GiB on the GPU.
 MOST_PIXELS = {"cpu": 1 << 25, "cuda": 1 << 28}
 
 
@@ -178,21 +175,25 @@ def _arguments(description: str | None, kinds: tuple[str, ...]) -> argparse.Name
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 224, 512, 1024])
-    parser.add_argument("--batches", type=int, nargs="+", help="1 16 on the CPU; 1 64 1024 on CUDA")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", help="batch sizes; default: 1 16 on the CPU, 1 64 1024 on CUDA"
+    )
     parser.add_argument("--masks", nargs="+", default=list(kinds), choices=kinds)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch, and of peers that have any")
-    parser.add_argument("--seconds", type=float, default=0.2, help="measuring time of one comparison")
-    parser.add_argument("--limit", type=float, default=0.5, help="leave out calls of baselines that take longer")
-    parser.add_argument("--deadline", type=float, default=110.0, help="seconds after which no comparison starts")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="number of CPU threads of torch and of multi-threaded peers"
+    )
+    parser.add_argument("--seconds", type=float, default=0.2, help="duration of one comparison in seconds")
+    parser.add_argument("--limit", type=float, default=0.5, help="leave out baselines whose call takes more seconds")
+    parser.add_argument("--deadline", type=float, default=110.0, help="seconds after which no new comparison starts")
     parser.add_argument("--without", nargs="+", default=[], metavar="BASELINE", help="baselines to leave out")
-    parser.add_argument("--out", type=Path, help="folder for JSON, Markdown and plot")
+    parser.add_argument("--out", type=Path, help="output folder for JSON, Markdown and plot")
     args = parser.parse_args()
     args.batches = args.batches or ([1, 16] if args.device == "cpu" else [1, 64, 1024])
     return args
 
 
 def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], args: argparse.Namespace) -> Iterator[Row]:
-    """Measure one contest, or say why it is left out."""
+    """Measure one contest, or record why it is left out."""
     where = f"{contest.op} {contest.direction}, {'x'.join(map(str, batch.mask.shape))} {batch.kind}, {contest.baseline}"
     expected = rates.expected(contest, batch)
     if expected > args.limit:
@@ -214,7 +215,7 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], arg
         rates.skip(contest, batch, "out of memory")
         torch.cuda.empty_cache()
         return
-    except RuntimeError as error:  # the others go on
+    except RuntimeError as error:  # one failure does not stop the other comparisons
         failures.append(where)
         print(f"failed: {where}: {str(error).splitlines()[0][:60]}")
         return
@@ -224,7 +225,7 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], arg
 
 
 def machine(device: str) -> dict[str, object]:
-    """What the figures were measured on."""
+    """The machine and the software versions of a measurement."""
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
     )
@@ -284,14 +285,14 @@ def show_memory(entry: Memory) -> None:
 
 
 def command_line() -> str:
-    """The command that runs, as it is typed in the project's folder."""
+    """The command that is running, as typed in the project's root folder."""
     program, root = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[1]
     name = str(program.relative_to(root)) if program.is_relative_to(root) else program.name
     return shlex.join(["python", name, *sys.argv[1:]])
 
 
 def file_stem(name: str) -> str:
-    """Name of the result files: runs at a forced SIMD level have their own."""
+    """Name of the result files; runs at a forced SIMD level have a suffix."""
     level = os.environ.get("TOPO_SIMD_LEVEL")
     return f"{name}_{level}" if level else name
 
@@ -299,7 +300,7 @@ def file_stem(name: str) -> str:
 def write(
     folder: Path, name: str, rows: list[Row], device: str, command: str, memories: list[Memory] | None = None
 ) -> None:
-    """JSON of the rows with the machine, and a Markdown table made from it."""
+    """Write the rows and the machine as JSON, and a Markdown table made from them."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = file_stem(name)
     meta = machine(device) | {"command": command}

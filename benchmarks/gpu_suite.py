@@ -1,12 +1,12 @@
-"""Everything that needs a GPU, in one go and inside 8 minutes: tests, benchmarks, sanitizers, profiler.
+"""Runs everything that needs a GPU within 8 minutes: tests, benchmarks, sanitizers, profiler.
 
     python benchmarks/gpu_suite.py --out DIR
     python benchmarks/gpu_suite.py --out DIR --device cpu --quick      the same flow in a minute, without a GPU
 
-Builds nothing and needs no network: topokernels is installed, or its compiled source tree is on PYTHONPATH. Each
-part is a process of its own with a time limit; what it gave is written before the next one starts. DIR gets
-gpu_suite.json (all rows), gpu_suite.md (their tables), gpu_suite.log (all output), ncu.csv and up to four plots.
-The last lines on the terminal are the bars. Exit status 1 where a part failed.
+It builds nothing and needs no network: topokernels must be installed, or its compiled source tree must be on
+PYTHONPATH. Each part runs in a process of its own with a time limit, and its results are written before the next part
+starts. DIR receives gpu_suite.json (all rows), gpu_suite.md (their tables), gpu_suite.log (all output), ncu.csv and up
+to four plots. The last lines on the terminal are the bars. The exit status is 1 if a part failed.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class Part:
 
     name: str
     command: list[str]
-    seconds: float  # at most
+    seconds: float  # time limit
     environment: dict[str, str] = field(default_factory=dict)
-    module: str = "torch"  # that it needs
+    module: str = "torch"  # which must be installed
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a part ended: ok, failed, timeout, or left out and why."""
+    """How a part ended: ok, failed, timeout, or left out with the reason."""
 
     name: str
     status: str
@@ -66,14 +66,14 @@ class Outcome:
 
 
 def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
-    """What runs, in the order of worth: a suite that is cut short loses the end."""
+    """The parts of the suite, the most important first: a suite that is cut short loses the last ones."""
 
     def benchmark(name: str, seconds: float, options: str, small: str, **others: str) -> Part:
         command = [sys.executable, str(HERE / f"bench_{name}.py"), "--device", device, "--out", str(scratch)]
         return Part(name, command + (small if quick else options).split(), seconds, **others)
 
     def operator(name: str, seconds: float, limit: float = 0.5) -> Part:
-        # The shapes of the bars first: what a deadline cuts off are the others.
+        # The shapes of the bars come first, so that a deadline cuts off the others.
         options = f"--sizes 224 64 512 1024 --batches 1024 1 64 --seconds 0.1 --limit {limit} --deadline {seconds - 15}"
         return benchmark(
             name, seconds, options, "--sizes 64 96 --batches 1 4 --masks inward --seconds 0.01 --deadline 10"
@@ -84,16 +84,16 @@ def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
 
     def sanitizer(tool: str) -> Part:
         command = workload("compute-sanitizer", "--tool", tool, "--error-exitcode", "1", options="--shapes 3x33 1x600")
-        # Without the cache, so that every tensor has bounds of its own.
+        # Without the caching allocator every tensor has its own bounds, which memcheck can check.
         return Part(tool, command, 60, {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"})
 
     profiler = ["ncu", "--clock-control", "none", "--kernel-name-base", "demangled", "--kernel-name", "regex:topo::"]
     profiler += ["--metrics", ",".join(METRICS), "--csv", "--log-file", str(out / "ncu.csv")]
-    # Safe path: with the project's folder first on the path, an uncompiled source tree would hide the package.
+    # Without PYTHONSAFEPATH the source folder would come first on the path and hide the installed package.
     tests = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", str(HERE.parent / "tests/ops")]
     return [
         Part("tests", tests, 120, {"PYTHONSAFEPATH": "1"}),
-        operator("s2d", 75, limit=1.5),  # of the stacked convolution's 112 iterations
+        operator("s2d", 75, limit=1.5),  # seconds, enough for 112 iterations of the stacked convolution
         operator("d2t", 40),
         operator("topology_loss", 45),
         operator("chamfer", 35),
@@ -119,7 +119,7 @@ def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
 
 
 def run(part: Part, limit: float, log: Path) -> Outcome:
-    """Run a part for at most so many seconds, its output to the end of the log."""
+    """Run a part for at most ``limit`` seconds and append its output to the log."""
     start = time.perf_counter()
     if shutil.which(part.command[0]) is None:
         return Outcome(part.name, "left out", 0.0, f"{part.command[0]} is not on PATH")
@@ -152,7 +152,7 @@ def run(part: Part, limit: float, log: Path) -> Outcome:
 
 
 def summary(text: str) -> str:
-    """What a part's output comes to: how many lines report a failure or something left out, or its last line."""
+    """A part's output in one line: the numbers of comparisons, failures and omissions, or else its last line."""
     lines = [line for line in text.splitlines() if line.strip()]
     counts = [f"{sum(line.startswith(f'{word}:') for line in lines)} {word}" for word in ("failed", "left out")]
     if HEAD in lines:
@@ -161,7 +161,7 @@ def summary(text: str) -> str:
 
 
 def kernel_table(lines: Iterable[str]) -> list[str]:
-    """Ncu's CSV as lines of text: medians over the launches of a kernel would hide shapes, so one line per launch."""
+    """Ncu's CSV as lines of text, one per launch, since medians over the launches of a kernel would hide the shapes."""
     rows = csv.DictReader(line for line in lines if not line.startswith("=="))
     launches: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
@@ -176,7 +176,7 @@ def kernel_table(lines: Iterable[str]) -> list[str]:
 
 
 def write(out: Path, meta: dict, outcomes: list[Outcome], results: dict[str, dict]) -> list[bars.Verdict]:
-    """Everything known so far."""
+    """Write all results so far."""
     cpu, gpu = bars.CPU_BARS + bars.RENDERER_CPU_BARS, bars.GPU_BARS + bars.RENDERER_GPU_BARS
     judged = cpu if meta["gpu"] is None else gpu
     verdicts = bars.judge(judged, bars.entries_of(results.values()))
@@ -199,9 +199,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
-    parser.add_argument("--quick", action="store_true", help="small shapes, to try the flow")
-    parser.add_argument("--parts", nargs="+", help="run these only")
-    parser.add_argument("--seconds", type=float, default=450, help="after which the suite ends")
+    parser.add_argument("--quick", action="store_true", help="small shapes, to test the suite itself")
+    parser.add_argument("--parts", nargs="+", help="run only these parts")
+    parser.add_argument("--seconds", type=float, default=450, help="seconds after which the suite ends")
     args = parser.parse_args()
     end = time.perf_counter() + args.seconds
     args.out.mkdir(parents=True, exist_ok=True)
@@ -216,7 +216,7 @@ def main() -> int:
         known = parts(args.device, args.quick, scratch, args.out.resolve())
         chosen = [part for part in known if args.parts is None or part.name in args.parts]
         if not chosen or len(chosen) < len(set(args.parts or ())):
-            parser.error(f"--parts: they are {', '.join(part.name for part in known)}")
+            parser.error(f"--parts must be among {', '.join(part.name for part in known)}")
         for part in chosen:
             outcome = run(part, min(part.seconds, end - time.perf_counter()), log)
             outcomes.append(outcome)

@@ -1,4 +1,4 @@
-"""What the benchmarks run on: masks of four kinds, and enough copies of them to leave the GPU's cache cold."""
+"""The inputs of the benchmarks: four kinds of masks, with enough copies that the GPU's cache stays cold."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor
 from topokernels import s2d
 
 KINDS = ("inward", "outward", "shallow", "deep")
-CACHED = 16 << 20  # bytes of a CUDA batch from which inputs rotate
-ROTATED = 256 << 20  # bytes they rotate through: several times any L2
+CACHED = 16 << 20  # bytes; CUDA batches of at least this size rotate through copies of their inputs
+ROTATED = 256 << 20  # bytes of all copies together: several times the size of any L2 cache
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Batch:
     """One point of a benchmark."""
 
     kind: str
-    masks: list[Tensor]  # (B, 1, n, n) each, float32 of 0 and 1, all alike in content
+    masks: list[Tensor]  # (B, 1, n, n) each, float32, 0 and 1, all with the same content
     steps: int  # iterations that the stacked convolution runs on them
     device: str
     threads: int
 
     @property
     def mask(self) -> Tensor:
-        """The first, where one is enough."""
+        """The first of the copies."""
         return self.masks[0]
 
     @property
@@ -41,10 +41,11 @@ class Batch:
 
 
 def batch_of(kind: str, count: int, size: int, device: str, threads: int) -> Batch:
-    """Masks of a kind and the iterations that their depth asks for.
+    """Masks of one kind, and the iterations that the stacked convolution needs for them.
 
-    inward: figures, 26 iterations at 224 px. outward: 1 - figures, half the size. shallow: noise, a fifth of it
-    background. deep: all foreground but one corner. The latter two get as many iterations as they are deep.
+    inward: figures, with 26 iterations at 224 px. outward: 1 - figures, with half the image size. shallow: noise with a
+    fifth of the pixels in the background. deep: foreground except for one corner. For the last two, the number of
+    iterations is the depth of the map.
     """
     if kind in ("inward", "outward"):
         mask = figures(count, size, device)
@@ -63,18 +64,18 @@ def batch_of(kind: str, count: int, size: int, device: str, threads: int) -> Bat
 
 
 def steps_of(mask: Tensor) -> int:
-    """Iterations after which the stacked convolution has the whole distance map."""
+    """Iterations after which the stacked convolution has completed the distance map."""
     return max(int(s2d(mask).max()) - 1, 0)
 
 
 def rotate(function: Callable[..., object], *arguments: list[Tensor]) -> Call:
-    """A call that takes the next of each list of arguments every time."""
+    """A call that takes the next entry of each list of arguments every time."""
     sets = cycle(list(zip(*arguments, strict=True)))
     return lambda: function(*next(sets))
 
 
 def gradient(function: Callable[..., Tensor | tuple[Tensor, ...]], *arguments: list[Tensor]) -> Call:
-    """Forward, and backward of ones into the first argument; rotates like :func:`rotate`."""
+    """Forward, and the gradient of the first argument for an upstream gradient of ones; rotates like :func:`rotate`."""
     leaves = [values.clone().requires_grad_() for values in arguments[0]]
     ones: list[Tensor] = []
 
@@ -89,16 +90,17 @@ def gradient(function: Callable[..., Tensor | tuple[Tensor, ...]], *arguments: l
 
 
 def copy_of(batch: Batch, bytes_per_pixel: int) -> tuple[str, Call]:
-    """Name and call of a device copy that reads half of these bytes and writes the other half."""
+    """Name and call of a device copy that moves ``bytes_per_pixel``, half of them read and half written."""
     size = batch.mask.numel() * bytes_per_pixel // 2
     sources = [torch.empty(size, dtype=torch.uint8, device=batch.device).random_() for _ in batch.masks]
     return f"copy, {bytes_per_pixel} B/px", rotate(torch.Tensor.clone, sources)
 
 
 def figures(count: int, size: int, device: str, *, seed: int = 0) -> Tensor:
-    """Masks (count, 1, size, size) of people-like figures: capsules for trunk, head and limbs, about a fifth full.
+    """Masks (count, 1, size, size) of human-like figures, which fill about a fifth of the image.
 
-    Large batches repeat the first few, since drawing takes longer than measuring.
+    A figure consists of capsules for trunk, head and limbs. Large batches repeat a few figures, because drawing them
+    takes longer than the measurement.
     """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:size, 0:size] / size

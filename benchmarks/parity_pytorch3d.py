@@ -1,10 +1,10 @@
-"""How near m2s and rasterize are to PyTorch3D, which must be installed.
+"""Differences between PyTorch3D, which must be installed, and m2s and rasterize.
 
     python benchmarks/parity_pytorch3d.py --out benchmarks/results
 
-One walking person. PyTorch3D leaves out faces with a doubled area of at most 1e-8 of its normalised units
-(1.25e-4 pixels squared at 224), m2s only those of 1e-8 pixels squared; "all" rows draw every face, "large" rows those
-that PyTorch3D draws. "K" is how many faces a pixel of PyTorch3D keeps.
+The scene is one walking person. PyTorch3D leaves out faces whose doubled area is at most 1e-8 in its normalised units
+(1.25e-4 pixels squared at 224 pixels); m2s leaves out only those up to 1e-8 pixels squared. Rows "all" draw every face,
+rows "large" only those that PyTorch3D draws. K is the number of faces that PyTorch3D keeps per pixel.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from adaptation.bodies.renderer_pytorch3d import PyTorch3DRenderer
 
 @dataclass(frozen=True)
 class Parity:
-    """Differences between the two; fractions are of the image's pixels unless said otherwise."""
+    """Differences between the two renderers, as fractions of the image's pixels unless noted otherwise."""
 
     faces: int
     drawn: str  # all or large
@@ -122,7 +122,7 @@ def line(p: Parity) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-full", action="store_true", help="leave out the body of 27,420 faces")
-    parser.add_argument("--out", type=Path, help="folder for pytorch3d_parity.json and .md")
+    parser.add_argument("--out", type=Path, help="output folder for pytorch3d_parity.json and .md")
     args = parser.parse_args()
     print(title("cpu"), HEAD, sep="\n")
     found = []

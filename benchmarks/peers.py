@@ -1,8 +1,8 @@
-"""Other people's distance transforms and skeletons, where they are installed.
+"""Distance transforms and skeletons of other libraries, if they are installed.
 
-Each function gives (name, call) pairs for a batch; what is not installed is said once and left out. Peers that
-take one image at a time are looped over the batch. "Euclidean" and "skeleton" peers compute something else than
-we do: they are what a user would otherwise reach for.
+Each function yields (name, call) pairs for a batch. A library that is not installed is reported once and left out.
+Libraries that take one image at a time are called in a loop over the batch. The Euclidean distance transforms and the
+skeletons compute something else than our operators do; they are what a user would choose otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from timing import Call
 
 @cache
 def module(name: str) -> ModuleType | None:
-    """The module, or None and one line about it."""
+    """The module, or None if it is not installed, which is printed."""
     try:
         return import_module(name)
     except ImportError:
@@ -45,12 +45,12 @@ def distance_transforms(batch: Batch) -> Iterator[tuple[str, Call]]:
         elif hasattr(ndimage := import_module("cupyx.scipy.ndimage"), "distance_transform_edt"):
             yield "CuPy edt (Euclidean)", lambda: [ndimage.distance_transform_edt(plane) for plane in planes]
     if kornia := module("kornia.contrib"):
-        background = 1 - batch.mask  # its distances lead to the nearest non-zero pixel
+        background = 1 - batch.mask  # kornia measures the distance to the nearest non-zero pixel
         yield "kornia (Euclidean)", lambda: kornia.distance_transform(background)
 
 
 def skeletons(batch: Batch) -> Iterator[tuple[str, Call]]:
-    """Skeletons of masks, each by its own definition."""
+    """Skeletons of masks; each library has its own definition."""
     if batch.device == "cpu":
         images = [image.astype(bool) for image in batch.images]
         if morphology := module("skimage.morphology"):

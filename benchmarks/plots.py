@@ -2,7 +2,7 @@
 
     python benchmarks/plots.py benchmarks/results
 
-draws a PNG beside each JSON file with rows in the folder, those of a whole `gpu_suite.json` too.
+draws a PNG next to each JSON file in the folder that has rows to plot, and one per operator of a `gpu_suite.json`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ COLOURS = ("#0b6e4f", "#c1440e", "#3565a8", "#8a4fa3", "#b58900", "#4c8c8a", "#9
 
 
 def load(folder: Path) -> dict[str, dict]:
-    """Results with rows of this form by name, from the files of single benchmarks and of whole suites."""
+    """Results that have rows to plot, by name, from the files of single benchmarks and of whole suites."""
     found: dict[str, dict] = {}
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text())
@@ -25,7 +25,7 @@ def load(folder: Path) -> dict[str, dict]:
 
 
 def panels(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
-    """Rows by operator, pass and masks, where there are several sizes; each at the batch with the most of them."""
+    """Rows with several sizes by operator, pass and kind of mask, each at the batch size that has the most rows."""
     groups: dict[tuple[str, str, str], list[dict]] = {}
     for row in rows:
         if row["clock"] == "wall" and "thread" not in row["baseline"] and row["masks"]:
@@ -38,9 +38,9 @@ def panels(rows: list[dict]) -> dict[tuple[str, str, str], list[dict]]:
 
 
 def lines(rows: list[dict]) -> dict[str, list[tuple[int, float, float, float]]]:
-    """Per implementation: size, and median and quartiles of the microseconds per image."""
+    """Points of each implementation: size, and the median and quartiles of the microseconds per image."""
     found: dict[str, list[tuple[int, float, float, float]]] = {}
-    # Ours was timed once per baseline: of these the middle one is drawn.
+    # Ours was timed once against each baseline; the median of these measurements is drawn.
     for size in sorted({row["shape"][-1] for row in rows}):
         here = sorted((row for row in rows if row["shape"][-1] == size), key=lambda row: row["time_us"])
         for name, kind, row in [("topokernels", "time", here[len(here) // 2])] + [
@@ -52,7 +52,7 @@ def lines(rows: list[dict]) -> dict[str, list[tuple[int, float, float, float]]]:
 
 
 def layout(keys: list[tuple[str, str, str]]) -> list[list[tuple[str, str, str]]]:
-    """Rows of panels: operators below one another, passes and masks across; passes below too where masks are many."""
+    """The grid of panels: a row per operator, or per operator and pass if there are more than two kinds of masks."""
     ops, passes, kinds = (list(dict.fromkeys(parts)) for parts in zip(*keys, strict=True))
     if len(kinds) > 2:
         return [[(op, direction, kind) for kind in kinds] for op in ops for direction in passes]
@@ -60,7 +60,7 @@ def layout(keys: list[tuple[str, str, str]]) -> list[list[tuple[str, str, str]]]
 
 
 def plot(result: dict, path: Path) -> None:
-    """Draw the rows of one result as PNG; says so where matplotlib is not installed."""
+    """Draw the rows of one result as a PNG, or print a line if matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError:
@@ -78,7 +78,7 @@ def plot(result: dict, path: Path) -> None:
     figure, axes = plt.subplots(
         height, width, figsize=(3.6 * width + 1.8, 2.9 * height + 0.6), squeeze=False, sharex=True
     )
-    first = ("topokernels", "stacked conv")  # of the same colours in every plot
+    first = ("topokernels", "stacked conv")  # these two have the same colours in every plot
     names = list(dict.fromkeys([*first, *(name for group in groups.values() for name in lines(group))]))
     colours = dict(zip(names, COLOURS * 3, strict=False))
     sizes = sorted({row["shape"][-1] for group in groups.values() for row in group})

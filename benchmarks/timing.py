@@ -1,23 +1,24 @@
-"""Side-by-side timing: two calls in turns, so that a noisy machine disturbs both alike."""
+"""Side-by-side timing: two calls alternate, so that a noisy machine disturbs both equally."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 import torch
 
 Call = Callable[[], object]
 
-SHORTEST = 1e-3  # seconds: one sample repeats its call until it lasts this long
-WARMED = 2e-2  # seconds: a call shorter than this is made once untimed before each sample
+SHORTEST = 1e-3  # seconds: a sample repeats its call until it lasts this long
+WARMED = 2e-2  # seconds: a call shorter than this runs once untimed before each sample
 LAUNCHES = 20  # calls in one captured graph
 
 
-class Numbers(NamedTuple):
-    """Medians and quartiles of two calls, microseconds per call, and of the ratio baseline / ours."""
+@dataclass(frozen=True)
+class Numbers:
+    """Medians and quartiles of two calls, in microseconds per call, and of the ratio baseline / ours."""
 
     time_us: float
     baseline_us: float
@@ -29,12 +30,15 @@ class Numbers(NamedTuple):
     baseline_low_us: float
     baseline_high_us: float
 
+    def __iter__(self) -> Iterator[float]:
+        return iter(astuple(self))
+
 
 def compare(ours: Call, baseline: Call, device: str, seconds: float) -> Numbers:
-    """Time two calls in turns for about ``seconds``, at least three pairs.
+    """Time two calls alternately for about ``seconds``, at least three times each.
 
-    Short calls find caches and allocator as their own last call left them, as they do in a loop, and not as the
-    other one did.
+    Before each sample a short call runs once untimed. It then finds the caches and the allocator as its own previous
+    call left them, as it would in a loop, and not as the other call left them.
     """
     calls = [_warmed(call, device) for call in (ours, baseline)]
     pairs: list[tuple[float, float]] = []
@@ -48,7 +52,7 @@ def compare(ours: Call, baseline: Call, device: str, seconds: float) -> Numbers:
 
 
 def measure(call: Call, device: str, repeats: int = 1) -> float:
-    """Seconds of one call. On CUDA between two events: launches count where they are what limits."""
+    """Seconds of one call. On CUDA the time between two events, which includes launches if they are the bottleneck."""
     if device != "cuda":
         start = time.perf_counter()
         for _ in range(repeats):
@@ -65,7 +69,7 @@ def measure(call: Call, device: str, repeats: int = 1) -> float:
 
 
 def _warmed(call: Call, device: str) -> Callable[[], float]:
-    """Takes one sample of a call, seconds. Two calls come first, to learn how long it lasts."""
+    """A function that takes one sample of a call, in seconds. Two calls run first, to estimate how long it lasts."""
     measure(call, device)
     once = measure(call, device)
     repeats = int(np.clip(SHORTEST / max(once, 1e-9), 1, 100))
@@ -79,7 +83,7 @@ def _warmed(call: Call, device: str) -> Callable[[], float]:
 
 
 def captured(call: Call) -> Call:
-    """Replay of a CUDA graph of :data:`LAUNCHES` calls: kernels back to back, without launches from Python."""
+    """Replay of a CUDA graph of :data:`LAUNCHES` calls: kernels run back to back, without launches from Python."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -93,15 +97,15 @@ def captured(call: Call) -> Call:
 
 
 def compare_kernels(ours: Call, baseline: Call, seconds: float) -> Numbers:
-    """Like :func:`compare`, per call, of captured graphs."""
+    """Like :func:`compare`, but for captured graphs; the times are per call."""
     numbers = compare(captured(ours), captured(baseline), "cuda", seconds)
     return Numbers(
-        *(value if name.startswith("ratio") else value / LAUNCHES for name, value in numbers._asdict().items())
+        *(value if name.startswith("ratio") else value / LAUNCHES for name, value in asdict(numbers).items())
     )
 
 
 def peak_bytes(call: Call, resident: int) -> int:
-    """Largest CUDA memory during a call, of which ``resident`` bytes, its inputs, are there before it."""
+    """Peak CUDA memory of a call, including its inputs, which take ``resident`` bytes."""
     call()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()

@@ -1,4 +1,4 @@
-"""Every operator once, forward and backward, for compute-sanitizer and ncu: small shapes, or one large batch.
+"""Runs every operator once, forward and backward, for compute-sanitizer and ncu, on small shapes or one large batch.
 
 compute-sanitizer --tool racecheck python benchmarks/workload.py
 ncu python benchmarks/workload.py --shapes 512x224
@@ -16,7 +16,7 @@ from topokernels import chamfer, d2t, m2s, rasterize, s2d, skeleton, topology_lo
 
 
 def topology(mask: Tensor, backward: str) -> None:
-    """Every operator on masks."""
+    """Run every operator on masks."""
     leaf, target = mask.clone().requires_grad_(), mask.roll(3, dims=-1)
     distance = s2d(leaf, backward=backward)
     d2t(distance, leaf, backward=backward).sum().backward()
@@ -29,7 +29,7 @@ def topology(mask: Tensor, backward: str) -> None:
 
 
 def rendering(count: int, size: int, device: str) -> None:
-    """The renderer on overlapping triangles."""
+    """Run the renderers on overlapping triangles."""
     generator = torch.Generator().manual_seed(0)
     vertices = (torch.rand(count, 60, 3, generator=generator) * size).to(device)
     faces = torch.randint(0, 60, (100, 3), generator=generator).to(device)
@@ -41,7 +41,7 @@ def rendering(count: int, size: int, device: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--shapes", nargs="+", default=["3x33", "2x65", "1x600"], help="batch x size")
+    parser.add_argument("--shapes", nargs="+", default=["3x33", "2x65", "1x600"], help="batch size x image size")
     parser.add_argument("--modes", nargs="+", default=["subgradient", "literal"])
     args = parser.parse_args()
     for count, size in (map(int, shape.split("x")) for shape in args.shapes):

@@ -1,5 +1,5 @@
-// topokernels.build_info(): how this extension was compiled. The operators themselves go through
-// torch's dispatcher; this is pybind11's only job.
+// topokernels.build_info(): how this extension was compiled. This is the only use of pybind11; the
+// operators go through torch's dispatcher.
 
 #include <pybind11/pybind11.h>
 

@@ -1,6 +1,6 @@
 // Masked distance-map chamfer (Kundu et al., NeurIPS 2021, eq. 5): per image, with D_out the outward maps,
 //   pull = sum D_out(pred) . target,   push = sum D_out(target) . pred.
-// Sums of float and half maps are float32 results accumulated in double; of double maps, double. Fixed order.
+// Sums are accumulated in double in a fixed order; the result is double for double maps and float32 for all others.
 
 #pragma once
 
@@ -10,8 +10,8 @@ namespace topo {
 
 struct ChamferArgs {
   Images images;
-  ScalarType type;    // of the four maps
-  ScalarType result;  // of the sums
+  ScalarType type;    // dtype of the four maps
+  ScalarType result;  // dtype of the sums
 };
 
 inline ChamferArgs chamfer_args(const Tensor& pred, const Tensor& target, const Tensor& pred_distance,
@@ -33,7 +33,7 @@ inline ChamferArgs chamfer_args(const Tensor& pred, const Tensor& target, const 
   return {images, type, type == ScalarType::Double ? ScalarType::Double : ScalarType::Float};
 }
 
-// Empty results: the leading dimensions of `pred`.
+// An uninitialised result with the leading dimensions of `pred`.
 inline Tensor chamfer_result(const Tensor& pred, ScalarType type) {
   return empty_like_leading(pred, pred.dim() - 2, type);
 }

@@ -1,4 +1,4 @@
-// What every operator shares: stable-ABI aliases, argument checks, and the host/device marker.
+// Shared by all operators: stable-ABI aliases, argument checks, and the host/device marker.
 
 #pragma once
 
@@ -21,13 +21,13 @@
 #define TOPO_HOST_DEVICE inline
 #endif
 
-// Throws a RuntimeError whose text names operator, argument, what was wanted and what came.
+// Throws a RuntimeError. Its text names the operator, the argument, what was expected and what was given.
 #define TOPO_CHECK(condition, ...)               \
   do {                                           \
     if (!(condition)) ::topo::fail(__VA_ARGS__); \
   } while (0)
 
-#ifndef STABLE_TORCH_ERROR_CODE_CHECK  // torch 2.10 and 2.11 have it under another name
+#ifndef STABLE_TORCH_ERROR_CODE_CHECK  // torch 2.10 and 2.11 use another name
 #define STABLE_TORCH_ERROR_CODE_CHECK TORCH_ERROR_CODE_CHECK
 #endif
 
@@ -62,7 +62,7 @@ inline std::string dtype_str(ScalarType type) {
   return torch::headeronly::toString(type);
 }
 
-// A batch of images (..., H, W), leading dimensions folded into one.
+// A batch of images (..., H, W), with the leading dimensions flattened into one.
 struct Images {
   int64_t count, height, width;
   int64_t pixels() const {
@@ -113,15 +113,16 @@ inline void check_same_device(const char* op, const char* argument, const Tensor
              device_str(tensor));
 }
 
-// The window of an n x n filter: odd, at least 3. Returns its radius.
+// Checks the size of an n x n window, which must be odd and at least 3, and returns its radius.
 inline int64_t window_radius(const char* op, const char* argument, int64_t size) {
   TOPO_CHECK(size >= 3 && size % 2 == 1, op, ": ", argument, " must be odd and at least 3, got ", size);
   return size / 2;
 }
 
-// Visits f(index) for every pixel of the window of `radius` around (y, x), cut to the image, in raster order.
+// Calls visit(index) for every pixel of the window of `radius` around (y, x) that lies in the image, in raster order.
 template <typename Visit>
 TOPO_HOST_DEVICE void visit_window(int64_t height, int64_t width, int64_t radius, int64_t y, int64_t x, Visit&& visit) {
+  // The common case without loops or clipping.
   if (radius == 1 && y > 0 && x > 0 && y + 1 < height && x + 1 < width) {
     const int64_t above = (y - 1) * width + x, here = above + width, below = here + width;
     visit(above - 1), visit(above), visit(above + 1);
@@ -144,13 +145,13 @@ inline BackwardMode backward_mode(const char* op, const std::string& name) {
   return name == "literal" ? BackwardMode::kLiteral : BackwardMode::kSubgradient;
 }
 
-// uint8 masks as bool, so that a cast to floating point gives 0 and 1 whatever the bytes are.
+// uint8 masks as bool, so that a cast to floating point gives 0 and 1 for any non-zero byte.
 inline Tensor foreground_bool(const Tensor& mask) {
   return mask.scalar_type() == ScalarType::Byte ? torch::stable::to(mask, ScalarType::Bool) : mask;
 }
 
-// The stable functions below go through the dispatcher by name, a microsecond each: only where there is something to
-// do.
+// The stable functions look up the dispatcher by name, which takes a microsecond, so these two call them only if there
+// is something to do.
 inline Tensor as_contiguous(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
 }
@@ -159,9 +160,10 @@ inline Tensor as_dtype(const Tensor& tensor, ScalarType type) {
   return tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type);
 }
 
-// Uninitialised, with the first `dims` dimensions of `tensor`.
+// An uninitialised tensor with the first `dims` dimensions of `tensor`, contiguous, on its device.
 inline Tensor empty_like_leading(const Tensor& tensor, int64_t dims, ScalarType type) {
   std::vector<int64_t> sizes(dims), strides(dims);
+  // By way of the C shim: torch::stable::new_empty would go through the dispatcher.
   int64_t stride = 1;
   for (int64_t i = dims - 1; i >= 0; --i) {
     sizes[i] = tensor.size(i);

@@ -1,13 +1,13 @@
 // D2T, distance map to topological skeleton (Kundu et al., NeurIPS 2021, eq. 3):
-//   T = relu(z) * S,   z = D - M + 1,   M = maxpool_p(D), outside the image ignored.
+//   T = relu(z) * S,   z = D - M + 1,   M = maxpool_p(D), which ignores pixels outside the image.
 //
 // Backward, with g = dL/dT:
-//   literal       autograd of the formula: relu'(0) = 0, a maximum's gradient goes to the first of its ties in
-//                 raster order, as torch's max_pool2d does it.
-//   subgradient   z is 0 on every foreground pixel beside a ridge, right on the kink that kills its gradient.
-//                 So relu'(0) = 1 where a skeleton pixel lies in the window, ties of the maximum share, and
-//                 the mask has no gradient on background.
-// Deterministic; every sum is gathered in a fixed order.
+//   literal       autograd of the formula: relu'(0) = 0, and the gradient of a maximum goes to the first of
+//                 the tied pixels in raster order, as in torch's max_pool2d.
+//   subgradient   z is 0 on every foreground pixel next to a ridge, exactly at the kink where relu passes no
+//                 gradient. Therefore relu'(0) = 1 if a skeleton pixel lies in the window. Tied maxima share
+//                 the gradient, and the mask gets no gradient on background.
+// The results are deterministic: every sum is gathered in a fixed order.
 
 #pragma once
 
@@ -28,12 +28,28 @@ inline D2tParams d2t_params(const char* op, const Images& images, int64_t pool_s
   return {images.height, images.width, window_radius(op, "pool_size", pool_size)};
 }
 
+inline D2tParams d2t_backward_params(const Tensor& grad, const Tensor& distance, const Tensor& mask,
+                                     const Tensor& skeleton, int64_t pool_size) {
+  const char* op = "d2t_backward";
+  check_floating(op, "distance", distance);
+  check_floating(op, "grad", grad);
+  check_floating(op, "skeleton", skeleton);
+  check_mask_dtype(op, "mask", mask);
+  check_same_shape(op, "grad", grad, "distance", distance);
+  check_same_shape(op, "mask", mask, "distance", distance);
+  check_same_shape(op, "skeleton", skeleton, "distance", distance);
+  check_same_device(op, "grad", grad, "distance", distance);
+  check_same_device(op, "mask", mask, "distance", distance);
+  check_same_device(op, "skeleton", skeleton, "distance", distance);
+  return d2t_params(op, images_of(op, "distance", distance), pool_size);
+}
+
 template <typename Visit>
 TOPO_HOST_DEVICE void for_window(const D2tParams& p, int64_t y, int64_t x, Visit&& visit) {
   visit_window(p.height, p.width, p.radius, y, x, visit);
 }
 
-// Index of the window's maximum, the first in raster order.
+// Index of the window's maximum, of several the first in raster order.
 template <typename Real, typename T>
 TOPO_HOST_DEVICE int64_t argmax_pixel(const D2tParams& p, const T* distance, int64_t y, int64_t x) {
   const int64_t y0 = y > p.radius ? y - p.radius : 0, x0 = x > p.radius ? x - p.radius : 0;
@@ -51,11 +67,11 @@ TOPO_HOST_DEVICE Real skeleton_pixel(const D2tParams& p, const T* distance, Real
   return z > Real(0) ? z * mask : Real(0);
 }
 
-// First pass of both backwards: what a pixel does with its gradient.
+// First pass of both backward modes: how a pixel passes its gradient on.
 template <typename Real>
 struct RidgePixel {
   Real passed;     // dL/dz
-  Real taken;      // what each maximum of its window gives back
+  Real taken;      // what is subtracted at each maximum of its window
   int64_t argmax;  // the first maximum
   Real mask_grad;  // dL/dS
 };
@@ -86,8 +102,8 @@ TOPO_HOST_DEVICE RidgePixel<Real> ridge_pixel(const D2tParams& p, bool literal, 
   return result;
 }
 
-// Second pass: dL/dD at a pixel, from the first pass's `passed`, `taken` and, literal, `argmax`, or the
-// window maxima, subgradient.
+// Second pass: dL/dD at a pixel, from the `passed`, `taken` and `argmax` of the first pass. In literal mode only the
+// pixel at argmax is a maximum of its window; for the subgradient all pixels with its value are.
 template <typename Real, typename T>
 TOPO_HOST_DEVICE Real distance_grad_pixel(const D2tParams& p, bool literal, const T* distance, const Real* passed,
                                           const Real* taken, const int64_t* argmax, int64_t y, int64_t x) {

@@ -1,4 +1,4 @@
-// Calls a generic lambda with a value of the C++ type behind a dtype: dispatch_mask(type, [&](auto tag) {...}).
+// Dispatch from a dtype to a C++ type: dispatch_mask(type, [&](auto tag) {...}) calls the lambda with a value of it.
 
 #pragma once
 
@@ -14,7 +14,7 @@ namespace topo {
 using torch::headeronly::BFloat16;
 using torch::headeronly::Half;
 
-// Sums are kept in double for double and in float for everything else.
+// The type to compute in: double for double, float for everything else.
 template <typename T>
 using accumulate_t = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
@@ -34,7 +34,7 @@ void dispatch_floating(ScalarType type, Body&& body) {
   }
 }
 
-// bool and uint8 masks are both read as bytes, non-zero is foreground.
+// bool and uint8 masks are both read as bytes, in which any non-zero value is foreground.
 template <typename Body>
 void dispatch_mask(ScalarType type, Body&& body) {
   if (type == ScalarType::Bool || type == ScalarType::Byte) return body(uint8_t{});

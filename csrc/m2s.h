@@ -1,24 +1,24 @@
 // M2S, mesh to silhouette (soft rasterisation, Liu et al., ICCV 2019; PyTorch3D's soft silhouette):
 //   A(p) = 1 - prod_j (1 - sigmoid(-d_j(p) / sigma)) = 1 - 1 / prod_j (1 + e_j),   e_j = exp(-d_j / sigma)
 // over the faces with d_j(p) < blur_radius, d_j the signed squared distance in pixel^2 from the pixel's centre to
-// face j, negative inside. Both windings count. A face whose doubled area is at most 1e-8 pixel^2 does not.
+// face j, negative inside. Faces of both windings count. Faces whose doubled area is at most 1e-8 pixel^2 are ignored.
 //
-// Backward: dA/dd_j = -(1 - A) / sigma * e_j / (1 + e_j), and d_j moves with the nearest point of its outline. A is
-// all that is kept of the forward; the rest is computed again. A pixel counts as covered, and passes no gradient,
-// once 1 - A < 1e-6 (1e-15 in double).
+// Backward: dA/dd_j = -(1 - A) / sigma * e_j / (1 + e_j), and d_j changes with the nearest point of the face's outline.
+// Only A is kept from the forward pass; the rest is computed again. A pixel with 1 - A < 1e-6 (1e-15 in double) is
+// treated as covered and passes no gradient.
 //
-// The exact silhouette has 1 where a centre lies inside of any face, and comes from the same sweep. Its backward takes
-// a central difference at the outline for dL/dA, g being the gradient of the silhouette:
-//   outside, beside the outline: (g + mean of g over the pixels inside among the 8 neighbours) / 2
+// The exact silhouette is 1 where a pixel's centre lies inside a face; the same pass computes it. Its backward takes
+// dL/dA as a central difference at the outline, g being the gradient of the silhouette:
+//   outside, next to the outline: (g + mean of g over the pixels inside among the 8 neighbours) / 2
 //   elsewhere outside: g          inside: 0
-// For where the outline moves out a pixel outside is gained, where it moves in one inside is lost; but the coverage of
-// many small faces changes on the outside only.
+// The reason: when the outline moves outward, the silhouette gains a pixel outside it; when it moves inward, it loses
+// one inside. The coverage of many small faces, however, changes only outside the outline.
 //
-// Edges are set up in double for both dtypes, and measured from a pixel of the face's own box, so that a
-// face that reaches far beyond the image keeps its precision.
+// Edges are computed in double for both dtypes and relative to a pixel of the face's own box, so that a face that
+// extends far beyond the image keeps its precision.
 //
-// Empty meshes and images: zeros. On the CPU non-finite or huge coordinates and wrong indices are errors; on CUDA
-// such faces are skipped. Deterministic.
+// Empty meshes and images give zeros. Non-finite or huge coordinates and indices out of range are errors on the CPU; on
+// CUDA such faces are skipped. The results are deterministic.
 
 #pragma once
 
@@ -29,14 +29,14 @@
 
 namespace topo {
 
-// From here on float32 no longer resolves a pixel.
+// Beyond this coordinate float32 cannot represent every pixel.
 constexpr double kLargestCoordinate = 16777216.0;
 constexpr double kLargestDepth = 1.2676506002282294e30;  // 2^100
 constexpr double kLeastDoubledArea = 1e-8;
 
 struct M2sParams {
   int64_t count, vertices, components;  // vertices (count, vertices, components)
-  int64_t faces, face_stride;           // faces (faces, 3), from one image to the next
+  int64_t faces, face_stride;           // faces (faces, 3); stride between images, 0 if they share their faces
   int64_t height, width;
   double sigma, blur, reach;  // reach: sqrt(blur)
 
@@ -45,7 +45,7 @@ struct M2sParams {
   }
 };
 
-// Shapes and dtypes of a mesh: vertices (B, V, components), faces (F, 3) or (B, F, 3), size (H, W).
+// Checks a mesh and returns its sizes: vertices (B, V, components), faces (F, 3) or (B, F, 3), size (H, W).
 inline M2sParams mesh_params(const char* op, const Tensor& vertices, const Tensor& faces,
                              const std::vector<int64_t>& size, bool needs_depth) {
   const auto type = vertices.scalar_type();
@@ -102,7 +102,7 @@ inline M2sParams m2s_backward_params(const char* op, const Tensor& grad, const T
   return p;
 }
 
-// Of the exact silhouette, which faces give to the pixels inside whatever the blur radius.
+// The parameters for the exact silhouette. A face must reach the pixels inside it even if the blur radius is 0.
 inline M2sParams m2s_silhouette_params(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size,
                                        double sigma, std::optional<double> blur_radius) {
   M2sParams p = m2s_params("m2s", vertices, faces, size, sigma, blur_radius);
@@ -118,7 +118,7 @@ Falloff<Real> m2s_falloff(const M2sParams& p) {
           static_cast<Real>(sizeof(Real) == 8 ? 1e15 : 1e6)};
 }
 
-// Corners of a face in the image, as x0 y0 x1 y1 x2 y2. False where an index is wrong.
+// Corners of a face in the image, as x0 y0 x1 y1 x2 y2. False if an index is out of range.
 template <typename Real>
 TOPO_HOST_DEVICE bool face_corners(const M2sParams& p, const Real* vertices, const int64_t* face, double* xy) {
   for (int k = 0; k < 3; ++k) {
@@ -129,7 +129,7 @@ TOPO_HOST_DEVICE bool face_corners(const M2sParams& p, const Real* vertices, con
   return true;
 }
 
-// Pixels whose centre lies in [low, high] along an axis of `length` pixels. False for none.
+// Pixels whose centre lies in [low, high] along an axis of `length` pixels. False if there are none.
 TOPO_HOST_DEVICE bool pixel_range(double low, double high, int64_t length, int32_t& first, int32_t& last) {
   low -= 0.5;
   high -= 0.5;
@@ -140,7 +140,7 @@ TOPO_HOST_DEVICE bool pixel_range(double low, double high, int64_t length, int32
   return first <= last;
 }
 
-// The pixels within `reach` of the face's bounding box. False where there are none, or a corner is not finite.
+// The pixels within `reach` of the face's bounding box. False if there are none, or if a corner is not finite.
 TOPO_HOST_DEVICE bool face_box(const M2sParams& p, const double* xy, PixelBox& box) {
   double low[2] = {xy[0], xy[1]}, high[2] = {xy[0], xy[1]};
   bool usable = true;
@@ -153,7 +153,7 @@ TOPO_HOST_DEVICE bool face_box(const M2sParams& p, const double* xy, PixelBox& b
          pixel_range(low[1] - p.reach, high[1] + p.reach, p.height, box.y0, box.y1);
 }
 
-// False for a face without area.
+// The edges of a face. False for a face without area.
 template <typename Real>
 TOPO_HOST_DEVICE bool face_edges(const double* xy, const PixelBox& box, FaceEdges<Real>& face) {
   const double area = (xy[2] - xy[0]) * (xy[5] - xy[1]) - (xy[3] - xy[1]) * (xy[4] - xy[0]);
@@ -187,8 +187,8 @@ void dispatch_real(const Tensor& vertices, Body&& body) {
   vertices.scalar_type() == ScalarType::Float ? body(float{}) : body(double{});
 }
 
-// The operators on any device. draw(real, p, vertices, faces, silhouette, coverage) gets at least one pixel, contiguous
-// vertices of the type of `real`, and contiguous faces of int64. `silhouette` is null where it is not wanted.
+// The coverage on any device. It calls draw(real, p, vertices, faces, silhouette, coverage) with contiguous vertices of
+// the type of `real` and contiguous int64 faces, if there is at least one pixel. `silhouette` is null.
 template <typename Draw>
 Tensor m2s_coverage(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size, double sigma,
                     std::optional<double> blur_radius, Draw&& draw) {
@@ -200,7 +200,7 @@ Tensor m2s_coverage(const Tensor& vertices, const Tensor& faces, const std::vect
   return coverage;
 }
 
-// Silhouette and coverage.
+// The same with `silhouette` not null: silhouette and coverage.
 template <typename Draw>
 std::tuple<Tensor, Tensor> m2s_silhouette(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size,
                                           double sigma, std::optional<double> blur_radius, Draw&& draw) {
@@ -215,8 +215,9 @@ std::tuple<Tensor, Tensor> m2s_silhouette(const Tensor& vertices, const Tensor& 
   return {silhouette, coverage};
 }
 
-// gather(real, p, grad, vertices, faces, silhouette, coverage, grad_vertices): likewise, and at least one face and one
-// vertex. `silhouette` is null for the gradient of the coverage itself.
+// The gradient of the vertices. It calls gather(real, p, grad, vertices, faces, silhouette, coverage, grad_vertices) in
+// the same way, if there is also at least one face and one vertex. `silhouette` is null for the gradient of the
+// coverage.
 template <typename Gather>
 Tensor m2s_backward(const char* op, const Tensor& grad, const Tensor& vertices, const Tensor& faces,
                     const Tensor* silhouette, const Tensor& coverage, double sigma, std::optional<double> blur_radius,

@@ -1,5 +1,5 @@
-// One face at one pixel, for m2s. No includes but <cstdint>: cpu/m2s_simd.cpp is compiled per instruction set.
-// `V` is a scalar (CUDA) or a vector of pixels of one row (CPU).
+// One face at one pixel, for m2s. Includes only <cstdint>, because cpu/m2s_simd.cpp is compiled once per instruction
+// set (cpu/simd.h). `V` is a scalar (CUDA) or a vector of pixels of one row (CPU).
 
 #pragma once
 
@@ -13,13 +13,13 @@
 
 namespace topo {
 
-// Pixels x0..x1, y0..y1 that a face can reach. Aligned so that CUDA reads it at once.
+// Pixels x0..x1, y0..y1 that a face can reach. Aligned so that CUDA reads it with one instruction.
 struct alignas(16) PixelBox {
   int32_t x0, x1, y0, y1;
 };
 
 // A face as its three edges, edge k from corner k to corner k + 1, corners in counter-clockwise order
-// (x right, y down: cross product positive). All distances are those of the centre of pixel (x0, y0).
+// (x right, y down: cross product positive). All distances are those of the centre of pixel (x0, y0) of the box.
 template <typename Real>
 struct FaceEdges {
   PixelBox box;
@@ -38,8 +38,8 @@ struct Falloff {
   Real saturated;  // 1 / (1 - A) above which a pixel counts as covered
 };
 
-// A centre with a lesser squared distance than this to a face counts as inside of it. Not 0, so that centres on the
-// edge between two faces are covered whatever is rounded.
+// A pixel centre whose squared distance to a face is below this counts as inside the face. It is not 0, so that
+// rounding cannot leave a centre on the edge between two faces uncovered.
 constexpr double kTouching = 1e-12;
 
 template <typename V>
@@ -52,7 +52,7 @@ TOPO_PIXEL V greatest(V a, V b) {
   return a > b ? a : b;
 }
 
-// Edge k from the pixel at (dx, dy) of the box's corner.
+// Edge k as seen from the pixel at (dx, dy) relative to the box's corner.
 template <typename V>
 struct EdgeView {
   V height;  // signed distance to the line
@@ -62,7 +62,7 @@ struct EdgeView {
 
 template <typename V, typename Real>
 TOPO_PIXEL EdgeView<V> view_edge(const FaceEdges<Real>& face, int k, V dx, V dy) {
-  // What depends on dx alone comes first: the CPU walks down columns.
+  // Terms that depend on dx alone come first: the CPU walks down columns and computes them once.
   const V along = (dx * face.ux[k] + face.start[k]) + dy * face.uy[k];
   const V end = (dx * face.ux[k] + face.end[k]) + dy * face.uy[k];
   const V height = (face.height[k] - dx * face.uy[k]) + dy * face.ux[k];
@@ -83,8 +83,8 @@ TOPO_PIXEL V signed_distance(const FaceEdges<Real>& face, V dx, V dy) {
   return inner >= V{} ? -nearest : nearest;
 }
 
-// The nearest point of the outline, for the backward: the corner weights of that point, and the vector from
-// it to the pixel, both times the sign of the distance.
+// The nearest point of the outline, for the backward pass: the corner weights of that point, and the vector from
+// it to the pixel times the sign of the distance.
 template <typename V>
 struct Nearest {
   V distance;   // signed, squared

@@ -1,9 +1,9 @@
-// From a mask to the two terms of the chamfer (chamfer.h), none of its maps written to memory:
+// From a mask to the two terms of the chamfer (chamfer.h), without storing the maps in between:
 //   pull = sum s2d(1 - X) . target,   push = sum target_distance . X,   X = pred, or skeleton(pred).
-// Results as chamfer's: float32, or double where pred is double; sums in a fixed order.
+// The results are double if pred is double and float32 otherwise, summed in a fixed order as in chamfer.
 //
-// Backward: dL/dX = grad_push . target_distance - s2d_backward(grad_pull . target, 1 - X), then, of skeletons,
-// skeleton_backward of it.
+// Backward: dL/dX = grad_push . target_distance - s2d_backward(grad_pull . target, 1 - X). With skeletons,
+// skeleton_backward follows.
 
 #pragma once
 
@@ -14,8 +14,8 @@ namespace topo {
 
 struct MaskChamferArgs {
   Images images;
-  SkeletonParams params;  // thinning serves both s2d(pred) and s2d(1 - X)
-  ScalarType result;      // of the sums
+  SkeletonParams params;  // its thinning is that of s2d(pred) and of s2d(1 - X)
+  ScalarType result;      // dtype of the sums
 };
 
 inline MaskChamferArgs mask_chamfer_args(const char* op, const Tensor& pred, const Tensor& target,
@@ -32,7 +32,7 @@ inline MaskChamferArgs mask_chamfer_args(const char* op, const Tensor& pred, con
           pred.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float};
 }
 
-// The gradient of one term: a value per image.
+// Checks the gradient of one term, which has one value per image.
 inline void check_image_sums(const char* op, const char* argument, const Tensor& sums, const Tensor& pred) {
   check_floating(op, argument, sums);
   check_same_device(op, argument, sums, "pred", pred);

@@ -1,11 +1,12 @@
 // Rasterisation of triangle meshes: the nearest face at every pixel's centre, with its barycentrics and depth.
 //
 // A face covers the centres inside it and those within 1e-8 pixels of an edge, so that rounding leaves no hole where
-// faces meet. Both windings count, one whose doubled area is at most 1e-8 pixel^2 does not.
-// Barycentrics and depth are affine in the image (weak perspective). The least z wins; among
-// equals, the face of least index. Computed in double for both dtypes. Not differentiable.
-// Face index -1, barycentrics 0 and depth +inf where there is no face. Deterministic. Coordinates that are not
-// finite or huge and wrong indices: an error on the CPU; on CUDA such faces are skipped.
+// faces meet. Faces of both windings count; faces whose doubled area is at most 1e-8 pixel^2 are ignored.
+// Barycentrics and depth are affine in the image (weak perspective). The face with the smallest z wins; among equals,
+// the one with the smallest index. Both dtypes are computed in double. The operator is not differentiable.
+// Where there is no face, the face index is -1, the barycentrics are 0 and the depth is +inf. The results are
+// deterministic. Non-finite or huge coordinates and indices out of range are errors on the CPU; on CUDA such faces are
+// skipped.
 
 #pragma once
 
@@ -15,7 +16,7 @@
 
 namespace topo {
 
-constexpr double kOnEdge = 1e-8;  // pixels: more than double precision loses to corners as far off as 2^24
+constexpr double kOnEdge = 1e-8;  // pixels: more than the rounding error of double for corners at up to 2^24
 
 // Barycentric k at a pixel is (base[k] + step_x[k] * dx + step_y[k] * dy), dx and dy counted from pixel (x0, y0).
 struct RasterFace {
@@ -27,7 +28,7 @@ struct RasterFace {
 // Face index (B, H, W) int64, barycentrics (B, H, W, 3), depth (B, H, W).
 using RasterResult = std::tuple<Tensor, Tensor, Tensor>;
 
-// The operator on any device, as m2s_coverage in m2s.h.
+// The operator on any device; see m2s_coverage in m2s.h.
 template <typename Draw>
 RasterResult rasterize_meshes(const Tensor& vertices, const Tensor& faces, const std::vector<int64_t>& size,
                               Draw&& draw) {
@@ -47,7 +48,7 @@ struct RasterHit {
   double depth;
 };
 
-// False where the face covers nothing.
+// The face ready for raster_pixel(). False if it covers no pixel.
 template <typename Real>
 TOPO_HOST_DEVICE bool raster_face(const M2sParams& p, const Real* vertices, const int64_t* corners, RasterFace& face) {
   double xy[6];
@@ -55,7 +56,7 @@ TOPO_HOST_DEVICE bool raster_face(const M2sParams& p, const Real* vertices, cons
   const double area = (xy[2] - xy[0]) * (xy[5] - xy[1]) - (xy[3] - xy[1]) * (xy[4] - xy[0]);
   if (!(area > kLeastDoubledArea || area < -kLeastDoubledArea)) return false;
   for (int k = 0; k < 3; ++k) {
-    // Barycentric k is the height over the opposite edge, from corner a to corner b, as a part of the whole.
+    // Barycentric k is the height over the opposite edge, from corner a to corner b, as a fraction of the whole.
     const int a = 2 * ((k + 1) % 3), b = 2 * ((k + 2) % 3);
     const double ex = xy[b] - xy[a], ey = xy[b + 1] - xy[a + 1];
     const double px = face.box.x0 + 0.5 - xy[a], py = face.box.y0 + 0.5 - xy[a + 1];
@@ -68,12 +69,13 @@ TOPO_HOST_DEVICE bool raster_face(const M2sParams& p, const Real* vertices, cons
   return true;
 }
 
+// The face at one pixel. False if it does not cover the pixel's centre.
 TOPO_HOST_DEVICE bool raster_pixel(const RasterFace& face, int64_t x, int64_t y, RasterHit& hit) {
   const double dx = static_cast<double>(x - face.box.x0), dy = static_cast<double>(y - face.box.y0);
   double whole = 1.0;
   for (int k = 0; k < 3; ++k) {
     const double sx = face.step_x[k], sy = face.step_y[k], weight = face.base[k] + sx * dx + sy * dy;
-    // A barycentric grows by the length of (sx, sy) with every pixel away from its edge.
+    // A barycentric grows by the length of (sx, sy) per pixel of distance from its edge.
     if (!(weight >= 0.0) && !(weight * weight <= kOnEdge * kOnEdge * (sx * sx + sy * sy))) return false;
     hit.weight[k] = weight >= 0.0 ? weight : 0.0;
     whole += hit.weight[k] - weight;

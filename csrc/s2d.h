@@ -3,20 +3,21 @@
 // with N the full n x n box and m = n^2 - 1, or, with fill_holes, N without its centre and m = n^2 - 2.
 //
 // Binary image: D = min(ceil(d / r), l + 1), with r = (n - 1) / 2 and d the chessboard distance to the
-// nearest background pixel; l + 1 where there is no background at all. fill_holes: a background pixel
-// whose n^2 - 1 neighbours are all foreground gets 1 (on an image one pixel high or wide too, where the
-// recursion would leave a checkerboard behind each hole). Outside the image is foreground for this purpose,
-// or background with black_border. An image with any other value in [0, 1] is soft: eq. 2 as printed.
+// nearest background pixel; D = l + 1 if the image has no background. With fill_holes, a background pixel
+// whose n^2 - 1 neighbours are all foreground gets 1. This holds for images one pixel high or wide as well,
+// where the recursion would leave a checkerboard next to each hole. Pixels outside the image count as
+// foreground, or as background with black_border. An image with a value other than 0 and 1 is soft and
+// follows eq. 2 as printed.
 //
 // Backward, with g = dL/dD:
-//   literal       the adjoint of the recursion. The gate of step i at u is open while S_i(u) > 0, and that
-//                 is monotone in i >= 1, so one count per pixel, survivals(u) = #{i >= 1 : S_i(u) > 0},
-//                 holds every gate; on a binary image it is D - S.
-//   subgradient   g walks down D to the contour along shortest paths, ties shared; at the contour half stays
-//                 on the last foreground pixel and half goes to the background pixels beside it. Saturated
-//                 pixels (D = l + 1) have none. Soft images use the exact adjoint.
+//   literal       the adjoint of the recursion. The gate of step i at u is open while S_i(u) > 0. This is
+//                 monotone in i >= 1, so one count per pixel, survivals(u) = #{i >= 1 : S_i(u) > 0},
+//                 describes all gates. On a binary image it equals D - S.
+//   subgradient   g moves down D to the contour along shortest paths; ties share it. At the contour, half of
+//                 it stays on the last foreground pixel and half goes to the adjacent background pixels.
+//                 Saturated pixels (D = l + 1) pass no gradient. Soft images use the exact adjoint.
 //
-// Deterministic; every sum is gathered in a fixed order.
+// The results are deterministic: every sum is gathered in a fixed order.
 
 #pragma once
 
@@ -24,7 +25,7 @@
 
 namespace topo {
 
-constexpr uint16_t kFar = 0xFFFF;  // chessboard distance where there is no background
+constexpr uint16_t kFar = 0xFFFF;  // the chessboard distance if there is no background
 
 struct S2dParams {
   int64_t height, width;
@@ -59,15 +60,15 @@ inline ScalarType s2d_result_dtype(ScalarType mask, std::optional<ScalarType> ou
   return type;
 }
 
-// d -> D.
+// The depth D of a pixel at chessboard distance d.
 TOPO_HOST_DEVICE int32_t thinning_depth(const S2dParams& p, uint16_t d) {
   if (d == kFar) return p.iterations + 1;
   const int32_t steps = (d + p.radius - 1) / p.radius;
   return steps < p.iterations + 1 ? steps : p.iterations + 1;
 }
 
-// Chessboard distance at column x of a row, from the distances along the columns: the least over dx of
-// max(|dx|, columns[x + dx]). The search ends at the distance found.
+// Chessboard distance at column x of a row, from the distances along the columns: the minimum over dx of
+// max(|dx|, columns[x + dx]). The search stops at the smallest distance found so far.
 TOPO_HOST_DEVICE uint16_t nearest_in_row(const S2dParams& p, const uint16_t* columns, int64_t x) {
   const uint16_t outside = p.black_border ? 0 : kFar;
   int32_t best = columns[x];
@@ -78,19 +79,19 @@ TOPO_HOST_DEVICE uint16_t nearest_in_row(const S2dParams& p, const uint16_t* col
     const int32_t here = nearer > dx ? nearer : dx;
     if (here < best) best = here;
   }
-  // With a black border, the first column outside is at most this far.
+  // With a black border the distance cannot exceed that of the first column outside the image.
   const int64_t edge = (x + 1 < p.width - x ? x + 1 : p.width - x);
   if (p.black_border && edge < best) best = static_cast<int32_t>(edge);
   return static_cast<uint16_t>(best);
 }
 
-// The n x n window around (y, x), cut to the image: f(index) for each pixel of it.
+// Calls visit(index) for each pixel of the n x n window around (y, x) that lies in the image.
 template <typename Visit>
 TOPO_HOST_DEVICE void for_window(const S2dParams& p, int64_t y, int64_t x, Visit&& visit) {
   visit_window(p.height, p.width, p.radius, y, x, visit);
 }
 
-// Number of window pixels that lie outside the image.
+// The number of window pixels outside the image.
 TOPO_HOST_DEVICE int64_t outside_count(const S2dParams& p, int64_t y, int64_t x) {
   const int64_t y0 = y > p.radius ? y - p.radius : 0, y1 = y + p.radius < p.height ? y + p.radius : p.height - 1;
   const int64_t x0 = x > p.radius ? x - p.radius : 0, x1 = x + p.radius < p.width ? x + p.radius : p.width - 1;
@@ -98,14 +99,14 @@ TOPO_HOST_DEVICE int64_t outside_count(const S2dParams& p, int64_t y, int64_t x)
   return side * side - (y1 - y0 + 1) * (x1 - x0 + 1);
 }
 
-// A background pixel that fill_holes turns on. `foreground` is indexed like the image.
+// Whether fill_holes sets this background pixel to 1. `foreground` is indexed like the image.
 template <typename Foreground>
 TOPO_HOST_DEVICE bool is_filled_hole(const S2dParams& p, const Foreground& foreground, int64_t y, int64_t x) {
   if (!p.fill_holes || p.iterations == 0 || foreground[y * p.width + x]) return false;
   if (p.black_border && outside_count(p, y, x) > 0) return false;
   int64_t background = 0;
   for_window(p, y, x, [&](int64_t i) { background += foreground[i] == 0; });
-  return background == 1;  // itself
+  return background == 1;  // the pixel itself
 }
 
 // One thinning step at a pixel: relu(N * S - m).
@@ -131,13 +132,14 @@ TOPO_HOST_DEVICE Real literal_pixel(const S2dParams& p, const Real* upstream, co
   return sum;
 }
 
-// What the subgradient carries through the pixels of one level of D.
+// How the subgradient divides what arrives at a pixel.
 template <typename Real>
 struct RouteShare {
-  Real kept;    // gradient that stays on the pixel (level 1 only)
-  Real handed;  // what each pixel of the next lower level in its window takes
+  Real kept;    // what stays on the pixel (level 1 only)
+  Real handed;  // what each pixel of the next lower level in its window receives
 };
 
+// What a pixel receives from the pixels of `level` in its window.
 template <typename Real>
 TOPO_HOST_DEVICE Real route_taken(const S2dParams& p, const uint16_t* depth, const Real* handed, int32_t level,
                                   int64_t y, int64_t x) {
@@ -159,7 +161,7 @@ TOPO_HOST_DEVICE RouteShare<Real> route_share(const S2dParams& p, const uint16_t
     lower += depth[i] == level - 1;
     if (depth[i] == level + 1) total += handed[i];
   });
-  if (lower == 0) return {total, Real(0)};  // beside a filled hole only
+  if (lower == 0) return {total, Real(0)};  // happens only next to a filled hole
   if (level > 1) return {Real(0), total / static_cast<Real>(lower)};
   return {total / Real(2), total / static_cast<Real>(2 * lower)};
 }

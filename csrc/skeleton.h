@@ -1,9 +1,9 @@
-// Skeleton of a mask in one pass: T = d2t(s2d(S), S), with the 3 x 3 thinning of s2d.h, its border ignored and its
-// holes left open, and the ridges of d2t.h. Half precision computes in float32 and rounds T alone.
+// Skeleton of a mask in one pass: T = d2t(s2d(S), S), with the 3 x 3 thinning of s2d.h (without black_border and
+// fill_holes) and the ridges of d2t.h. Half precision is computed in float32; only T is rounded.
 //
-// Binary image: D holds whole numbers, so T is binary: 1 where D is the largest of its window and S is 1.
+// Binary image: D holds whole numbers, so T is binary: 1 where S is 1 and D is the maximum of its window.
 //
-// Backward: d2t's, then s2d's, each in the same mode; the gradient of S is the sum of both.
+// Backward: that of d2t, then that of s2d, in the same mode. The gradient of S is the sum of both.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the operator tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer (CPU), and the
-# CUDA kernels on the host under these and under ThreadSanitizer.
+# Runs the operator tests on a CPU build with AddressSanitizer and UndefinedBehaviorSanitizer, and the CUDA
+# kernels on the host with these two and with ThreadSanitizer.
 #   tools/sanitize.sh [build folder]     PYTHON: an interpreter with torch and the test requirements
 set -euo pipefail
 
@@ -12,7 +12,7 @@ build=$(cd "${1:-$root/build-sanitize}" && pwd)
 cxx=${CXX:-g++}
 export CXX=$cxx
 
-# ---- build tools, where the environment has none ----
+# ---- build tools, if the environment has none ----
 export PATH="$build/tools/bin:$PATH:$(dirname "$python")"
 export PYTHONPATH="$build/tools${PYTHONPATH:+:$PYTHONPATH}"
 if ! command -v cmake >/dev/null || ! command -v ninja >/dev/null || ! "$python" -c "import pybind11" 2>/dev/null; then
@@ -37,7 +37,7 @@ host_test() {
   shift
   "$cxx" -std=c++17 -O1 -g -pthread -DTORCH_STABLE_ONLY -DTORCH_TARGET_VERSION=0x020A000000000000ULL \
     -I"$root/csrc" -isystem "$include" "$@" "$root/tests/cpp/$name.cpp" -o "$build/$name"
-  # ThreadSanitizer wants the fixed address layout.
+  # ThreadSanitizer does not work with address space randomisation, which setarch -R turns off.
   UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 setarch "$(uname -m)" -R "$build/$name"
 }
 for name in test_cuda_kernels test_cuda_backward_kernels test_cuda_renderer; do
@@ -47,7 +47,7 @@ done
 echo "CUDA kernels on the host: clean"
 
 # ---- the operator tests ----
-# libstdc++ goes along: the interpreter does not link it, and the sanitizer must find __cxa_throw.
+# libstdc++ is preloaded as well: the interpreter does not link it, but the sanitizer must find __cxa_throw.
 preload=""
 for library in libasan.so libubsan.so libstdc++.so.6; do
   preload+="${preload:+:}$(realpath "$("$cxx" -print-file-name="$library")")"

@@ -1,22 +1,25 @@
-"""Differentiable silhouette topology for PyTorch: distance maps, skeletons, chamfer, rendering.
+"""Differentiable silhouette topology for PyTorch: distance maps, skeletons, chamfer distances, rendering.
 
-Importing this package registers the operators as ``torch.ops.topo.*``; the functions below are
-their typed, documented faces.
+Importing this package registers the operators as ``torch.ops.topo.*``. The functions below are typed and documented
+wrappers around them. Every name in ``__all__`` is public; modules that begin with an underscore are not.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-from topokernels._library import has_cuda  # isort: skip  first: it says what to do where nothing is compiled
+from topokernels._library import has_cuda  # isort: skip  first: its error explains a package that is not compiled
 from topokernels._build_info import build_info
+from topokernels._reduction import Reduction
+from topokernels._registration import BackwardMode
 from topokernels.chamfer import chamfer
 from topokernels.d2t import d2t
 from topokernels.m2s import m2s
+from topokernels.mask_chamfer import mask_chamfer
 from topokernels.rasterize import rasterize
 from topokernels.s2d import s2d
 from topokernels.skeleton import skeleton
-from topokernels.topology_loss import topology_loss
+from topokernels.topology_loss import TargetTopology, target_topology, topology_loss
 
 try:
     __version__ = version("topokernels")
@@ -24,13 +27,18 @@ except PackageNotFoundError:
     __version__ = build_info()["version"]
 
 __all__ = [
-    "build_info",
-    "chamfer",
-    "d2t",
-    "has_cuda",
-    "m2s",
-    "rasterize",
-    "s2d",
-    "skeleton",
-    "topology_loss",
+    "BackwardMode",  # type of the option `backward`: "subgradient" or "literal"
+    "Reduction",  # type of the option `reduction`: "none", "mean" or "sum"
+    "TargetTopology",  # a target of topology_loss, prepared by target_topology
+    "build_info",  # compiler, CUDA toolkit, architectures and SIMD levels of this build
+    "chamfer",  # chamfer distance of two masks
+    "d2t",  # distance map to topological skeleton
+    "has_cuda",  # whether the CUDA kernels are loaded
+    "m2s",  # mesh to silhouette
+    "mask_chamfer",  # the two terms of chamfer or topology_loss, for a target whose distance map is known
+    "rasterize",  # nearest face, barycentrics and depth of a mesh
+    "s2d",  # silhouette to distance map
+    "skeleton",  # topological skeleton of a mask
+    "target_topology",  # skeleton of a fixed target and its distance map
+    "topology_loss",  # chamfer distance of the skeletons of two masks
 ]

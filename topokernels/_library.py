@@ -1,4 +1,4 @@
-"""Loads the compiled operators, once, when the package is imported."""
+"""Loads the compiled operators once, when the package is imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ except ImportError as error:
         "and do not start Python in the source folder, which hides the installed package."
     ) from error
 
-# The libraries lie beside the compiled module, which in an editable install is not beside this file.
+# The libraries are in the folder of the compiled module. In an editable install that is not the folder of this file.
 _FOLDER = Path(_build_info.__file__).parent
 
 

@@ -1,4 +1,4 @@
-"""What the operator modules share in registering themselves with torch."""
+"""Shared by the operator modules: registration with torch, and the argument checks of the fake kernels."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from torch import Tensor
 from torch._functorch import autograd_function as functorch
 from torch.autograd import forward_ad
 
-from topokernels._library import has_cuda  # the operators must exist before anything is registered
+from topokernels._library import has_cuda  # loads the operators, which must exist before anything is registered
 
+# How the operators differentiate; topokernels.s2d explains the two.
 BackwardMode = Literal["subgradient", "literal"]
 
 _LIBRARY = torch.library.Library("topo", "IMPL")
 
 
 def explain_missing_cuda() -> None:
-    """Gives every operator a CUDA kernel that says how to get one, which torch's own error does not."""
+    """Gives every operator a CUDA kernel whose error says how to install the real one; torch's own error does not."""
 
     def missing(*_: object, **__: object) -> NoReturn:
         raise RuntimeError(
@@ -42,23 +43,25 @@ def register_autograd(
     setup_context: Callable[..., None] = lambda **_: None,
     forward_mode: Callable[..., Any] | None = None,
 ) -> None:
-    """``torch.library.register_autograd`` that works under ``torch.func.grad`` too.
+    """``torch.library.register_autograd`` that works under ``torch.func.grad`` as well.
 
-    Built-in operators record themselves at the level of the transform that is being run; so does
-    this.
+    Like a built-in operator, the operator is recorded at the level of the transform that is
+    running.
 
     Args:
-        op: name in the ``topo`` namespace. Its positional arguments have no defaults.
-        backward: ``backward(ctx, *grads)`` gives one gradient per positional argument.
-            ``ctx.needs_input_grad`` begins with these arguments.
+        op: the name in the ``topo`` namespace. The operator's positional arguments have no defaults.
+        backward: ``backward(ctx, *grads)`` returns one gradient per positional argument. The first
+            entries of ``ctx.needs_input_grad`` belong to these arguments.
         setup_context: called with ``ctx``, ``inputs``, ``keyword_only_inputs`` and ``output``.
-        forward_mode: the operator in plain torch, which is called where an input has a tangent.
-            None: that is an error; the tangent would be lost without a word.
+        forward_mode: the operator in plain torch, called if an input has a tangent. With None such
+            a call is an error, because the tangent would be dropped silently.
     """
     overload = getattr(torch.ops.topo, op).default
     options = [argument for argument in overload._schema.arguments if argument.kwarg_only]
     defaults = {argument.name: argument.default_value for argument in options}
 
+    # As in torch.library: the masked keyset leads to the compiled kernel, and the guard keeps the operators that it
+    # calls from being recorded.
     def below_autograd(keyset: Any, inputs: tuple[Any, ...], given: dict[str, Any]) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             return overload.redispatch(keyset & torch._C._after_autograd_keyset, *inputs, **given)
@@ -71,9 +74,11 @@ def register_autograd(
 
     def record_backward(ctx: Any, *grads: Tensor) -> Any:
         result = backward(ctx, *grads)
+        # The two last arguments of record_forward, keyset and options, have no gradient.
         return (*(result if isinstance(result, tuple) else (result,)), None, None)
 
-    # Not autograd.Function: that refuses to run inside a transform. grad_fn and profiler show the class's name.
+    # autograd.Function refuses to run inside a functorch transform, so its single-level base is used. The class is made
+    # here because grad_fn and the profiler show the class's name.
     single_level: Any = torch.autograd.function._SingleLevelFunction
     methods = {"forward": staticmethod(record_forward), "backward": staticmethod(record_backward)}
     recorded = type(single_level)(f"topo_{op}_", (single_level,), methods)
@@ -85,16 +90,17 @@ def register_autograd(
             )
         return forward_mode(*inputs, **given)
 
-    # Looked up once: on small images the call itself is what takes the time.
+    # These are looked up once, since on small images the overhead of the call dominates.
     grad_enabled, requires_grad = torch.is_grad_enabled, torch._C._any_requires_grad
     apply: Any = recorded.apply
     redispatch, after_autograd = overload._handle.redispatch_boxed, torch._C._after_autograd_keyset
 
     def kernel(keyset: Any, *inputs: Any, **given: Any) -> Any:
+        # A level is only entered by forward mode, so in all other cases no input has to be unpacked.
         if forward_ad._current_level >= 0 and any(map(_has_tangent, inputs)):
             return with_tangents(*inputs, **given)
         if not (grad_enabled() and requires_grad(*inputs)):
-            return redispatch(keyset & after_autograd, *inputs, **given)
+            return redispatch(keyset & after_autograd, *inputs, **given)  # nothing to record
         with functorch.enable_single_level_autograd_function():  # type: ignore[attr-defined]
             return apply(*inputs, keyset, given)
 
@@ -106,7 +112,7 @@ def _has_tangent(value: Any) -> bool:
 
 
 def forbid_double_backward(op: str) -> None:
-    """Makes differentiating ``topo::<op>_backward`` an error; torch alone gives silent zeros."""
+    """Makes it an error to differentiate ``topo::<op>_backward``, for which torch would silently return zeros."""
 
     def backward(ctx: Any, *grads: Tensor) -> NoReturn:
         raise RuntimeError(
@@ -118,7 +124,7 @@ def forbid_double_backward(op: str) -> None:
 
 
 def fold_batch(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Tensors of a vmap rule with the mapped dimension first, expanded where a tensor has none."""
+    """The tensors of a vmap rule with the mapped dimension first; tensors that are not mapped are expanded."""
     return tuple(
         tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
         for tensor, dim in zip(tensors, in_dims, strict=True)
@@ -126,7 +132,7 @@ def fold_batch(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> 
 
 
 def check_image_shape(op: str, argument: str, tensor: Tensor) -> None:
-    """The rank and size check of the compiled kernels, for fake ones."""
+    """Fake kernels: the rank and size check of the compiled kernels."""
     torch._check(
         tensor.dim() >= 2,
         lambda: f"{op}: {argument} must have shape (..., H, W), got {_shape(tensor)}",
@@ -138,7 +144,7 @@ def check_image_shape(op: str, argument: str, tensor: Tensor) -> None:
 
 
 def check_mask_dtype(op: str, argument: str, mask: Tensor) -> None:
-    """The dtype check of the compiled kernels, for fake ones."""
+    """Fake kernels: the dtype check of the compiled kernels."""
     torch._check(
         mask.is_floating_point() or mask.dtype in (torch.bool, torch.uint8),
         lambda: f"{op}: {argument} must be bool, uint8 or floating point, got {mask.dtype}",
@@ -146,7 +152,7 @@ def check_mask_dtype(op: str, argument: str, mask: Tensor) -> None:
 
 
 def check_floating(op: str, argument: str, tensor: Tensor) -> None:
-    """The dtype check of the compiled kernels, for fake ones."""
+    """Fake kernels: the dtype check of the compiled kernels."""
     torch._check(
         tensor.is_floating_point(),
         lambda: f"{op}: {argument} must be floating point, got {tensor.dtype}",
@@ -154,7 +160,7 @@ def check_floating(op: str, argument: str, tensor: Tensor) -> None:
 
 
 def check_matches(op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
-    """The shape and device checks of the compiled kernels, for fake ones."""
+    """Fake kernels: the shape and device checks of the compiled kernels."""
     torch._check(
         tensor.shape == other.shape,
         lambda: f"{op}: {argument} must have the shape of {other_name} {_shape(other)}, got {_shape(tensor)}",
@@ -163,7 +169,7 @@ def check_matches(op: str, argument: str, tensor: Tensor, other_name: str, other
 
 
 def check_same_device(op: str, argument: str, tensor: Tensor, other_name: str, other: Tensor) -> None:
-    """The device check of the compiled kernels, for fake ones."""
+    """Fake kernels: the device check of the compiled kernels."""
     torch._check(
         tensor.device == other.device,
         lambda: f"{op}: {argument} must be on the device of {other_name} {other.device}, got {tensor.device}",
@@ -171,7 +177,7 @@ def check_same_device(op: str, argument: str, tensor: Tensor, other_name: str, o
 
 
 def check_window(op: str, argument: str, size: int) -> None:
-    """The window check of the compiled kernels, for fake ones."""
+    """Fake kernels: the check of a window size of the compiled kernels."""
     torch._check(
         size >= 3 and size % 2 == 1,
         lambda: f"{op}: {argument} must be odd and at least 3, got {size}",
@@ -179,7 +185,7 @@ def check_window(op: str, argument: str, size: int) -> None:
 
 
 def check_steps(op: str, iterations: int | None) -> None:
-    """The check of the thinning steps of the compiled kernels, for fake ones."""
+    """Fake kernels: the check of the thinning steps of the compiled kernels."""
     torch._check(
         iterations is None or iterations >= 0,
         lambda: f"{op}: iterations must be at least 0 or None, got {iterations}",
@@ -187,7 +193,7 @@ def check_steps(op: str, iterations: int | None) -> None:
 
 
 def check_backward_mode(op: str, name: str) -> None:
-    """The option check of the compiled kernels, for fake ones."""
+    """Fake kernels: the check of the backward mode of the compiled kernels."""
     torch._check(
         name in ("literal", "subgradient"),
         lambda: f"{op}: backward must be 'literal' or 'subgradient', got '{name}'",

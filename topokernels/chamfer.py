@@ -7,6 +7,7 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
+from topokernels._reduction import Reduction, reduce, weighted_loss
 from topokernels._registration import (
     BackwardMode,
     check_floating,
@@ -18,8 +19,6 @@ from topokernels._registration import (
 )
 from topokernels.mask_chamfer import mask_chamfer
 from topokernels.s2d import complement, s2d
-
-Reduction = Literal["none", "mean", "sum"]
 
 
 @overload
@@ -64,24 +63,26 @@ def chamfer(
 
     Per image: ``pull_weight * sum(D_out(pred) * target) + sum(D_out(target) * pred)``, with
     ``D_out(S) = s2d(1 - S)``, the chessboard distance to the nearest pixel of S. The first term
-    pulls ``pred`` towards target pixels that it misses, the second pushes its own pixels onto the
-    target.
+    pulls ``pred`` towards the target pixels that it misses; the second pushes the pixels of
+    ``pred`` onto the target.
 
     Args:
         pred: (..., H, W) bool, uint8 or floating point in [0, 1].
         target: same shape.
-        pred_distance: D_out(pred), (..., H, W), where it is known already.
-        target_distance: D_out(target), likewise: the fixed side of an optimisation.
+        pred_distance: D_out(pred), (..., H, W), if it is known already.
+        target_distance: D_out(target), (..., H, W), if it is known already, as it is for the fixed
+            target of an optimisation.
         pull_weight: weight of the first term.
         reduction: "mean" or "sum" over all images, or "none" for one value per image, (...).
-        iterations: thinning steps of the distance maps; distances saturate at one more.
-        backward: of the distance maps, see :func:`topokernels.s2d`.
-        return_terms: also return the two unweighted terms, pull and push, reduced alike.
+        iterations: l, the thinning steps of the distance maps; distances saturate at l + 1.
+        backward: how gradients pass through the distance maps, see :func:`topokernels.s2d`.
+        return_terms: whether to return the two unweighted terms, pull and push, as well.
 
     Returns:
-        The loss in pixels summed over mask pixels: a scalar, or (...) with ``reduction="none"``;
-        with ``return_terms`` a tuple (loss, pull, push). float32, or float64 for float64 masks
-        (with ``pred_distance``: for float64 distances).
+        The sum of distances over mask pixels, in pixels: a scalar, or (...) with
+        ``reduction="none"``. With ``return_terms`` a tuple (loss, pull, push), all reduced in the
+        same way. float32; float64 for float64 masks or, with ``pred_distance``, for float64
+        distances.
 
     Raises:
         RuntimeError: wrong ranks, shapes, devices or dtypes.
@@ -103,21 +104,11 @@ def chamfer(
     if pred_distance is None:
         pull, push = mask_chamfer(pred, target, target_distance, iterations=iterations, backward=backward)
     else:
+        # The operator takes both maps in one dtype; the other map may have been computed from a mask of another one.
         dtype = torch.promote_types(pred_distance.dtype, target_distance.dtype)
         pull, push = torch.ops.topo.chamfer.default(pred, target, pred_distance.to(dtype), target_distance.to(dtype))
-    loss = reduce(pull_weight * pull + push, reduction)
+    loss = weighted_loss(pull, push, pull_weight, reduction)
     return (loss, reduce(pull, reduction), reduce(push, reduction)) if return_terms else loss
-
-
-def reduce(values: Tensor, reduction: Reduction) -> Tensor:
-    """Values per image, their mean, or their sum."""
-    if reduction == "none":
-        return values
-    if reduction == "mean":
-        return values.mean()
-    if reduction == "sum":
-        return values.sum()
-    raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
 @torch.library.register_fake("topo::chamfer")
@@ -147,7 +138,7 @@ def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: di
 
 
 def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | None, ...]:
-    # A bilinear form: plain torch is one pass here, and can be differentiated again.
+    # The operator is bilinear: plain torch needs one pass as well, and its result can be differentiated again.
     pred, target, pred_distance, target_distance = ctx.saved_tensors
     pull, push = grad_pull[..., None, None], grad_push[..., None, None]
     factors = (push, target_distance), (pull, pred_distance), (pull, target), (push, pred)
@@ -167,6 +158,7 @@ def _forward_mode(
 
 
 def _product(grad: Tensor, factor: Tensor) -> Tensor:
+    # In bool and uint8 masks any non-zero value is foreground.
     return grad * (factor if factor.is_floating_point() else factor != 0)
 
 

@@ -24,15 +24,16 @@ from topokernels._registration import (
 def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: BackwardMode = "subgradient") -> Tensor:
     """Topological skeleton, the ridges of a distance map: ``T = relu(D - maxpool(D) + 1) * S``.
 
-    Binary where the distance map is that of a binary mask with ``kernel_size=3``. It is neither
-    thin (even widths give ridges two pixels wide) nor connected.
+    The result is binary if the distance map is that of a binary mask with ``kernel_size=3``. It is
+    neither thin (even widths give ridges two pixels wide) nor connected.
 
     Args:
-        distance: D, (..., H, W), floating point, as given by :func:`topokernels.s2d`.
+        distance: D, (..., H, W), floating point, as returned by :func:`topokernels.s2d`.
         mask: S, same shape, bool, uint8 or floating point in [0, 1].
-        pool_size: side of the max-pooling window, odd and at least 3; outside the image is ignored.
-        backward: "subgradient" (relu'(0) = 1 beside a ridge, ties of the maximum shared) or
-            "literal" (autograd of the formula).
+        pool_size: side of the max-pooling window, odd and at least 3; pixels outside the image are
+            ignored.
+        backward: "subgradient" (relu'(0) = 1 next to a ridge; tied maxima share the gradient) or
+            "literal" (the result of autograd on the formula).
 
     Returns:
         (..., H, W) in the dtype of ``distance``.
@@ -40,7 +41,7 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: Backwar
     Raises:
         RuntimeError: wrong rank, shape, device, dtype or option.
 
-    Source: Kundu et al., NeurIPS 2021, eq. 3. The subgradient is this project's (csrc/d2t.h).
+    Source: Kundu et al., NeurIPS 2021, eq. 3. The subgradient is our own; csrc/d2t.h defines it.
 
     Example:
         >>> import torch

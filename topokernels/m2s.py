@@ -30,43 +30,45 @@ def m2s(
     """Silhouettes of triangle meshes: ``A = 1 - prod_j (1 - sigmoid(-d_j / sigma))``.
 
     d_j is the signed squared distance from the pixel's centre to face j, negative inside, and the
-    product runs over the faces with ``d_j < blur_radius``. Both windings count, a face whose
-    doubled area is at most 1e-8 pixel^2 does not, and depth plays no part. 1 - A below 1e-6
-    (1e-15 in float64) counts as covered and passes no gradient.
+    product runs over the faces with ``d_j < blur_radius``. Faces of both windings count. Faces
+    whose doubled area is at most 1e-8 pixel^2 are ignored, and so is depth. A pixel with 1 - A
+    below 1e-6 (1e-15 in float64) is treated as covered and passes no gradient.
 
     Args:
         vertices: (B, V, 2) or (B, V, 3), float32 or float64, in pixels: x right, y down, pixel
             centres at +0.5. z is ignored and has zero gradient.
         faces: (F, 3), or (B, F, 3) for one set per image; int32 or int64, from 0 to V - 1.
         size: (H, W) of the image in pixels, or one number for both.
-        sigma: softness of the outline in pixel^2. PyTorch3D's 1e-4 in NDC^2 is 1.25 at 224.
-        blur_radius: squared distance in pixel^2 from which a face counts no more. None:
-            ``log(1 / 1e-4 - 1) * sigma``, where its own coverage has fallen to 1e-4.
-        binary: A > 0.5 as 0 and 1, with the gradient of A (straight through). False: A itself, and
-            none of the next three.
-        exact: the pixels whose centre lies in a face, instead of A > 0.5, which is wider: the coverages of
-            the many small faces along an outline add up. The gradient g of the silhouette reaches A as a
-            central difference: beside the outline as the mean of g and of its mean over the neighbours
-            inside, elsewhere outside as g, inside as 0.
-        window: lets a gradient through at the outline only, where ``|log(A / (1 - A))| <= window``.
-            With one face the logit is ``-d / sigma``, so that ``r ** 2 / sigma`` is a band of r pixels
-            to either side. None: everywhere. Not with ``exact``.
-        gain: multiplies the gradient. 2 makes up for :func:`topokernels.s2d` of a silhouette, whose
-            subgradient puts half of a pixel's gradient to either side of the outline.
+        sigma: softness of the outline in pixel^2. PyTorch3D's 1e-4 in NDC^2 equals 1.25 pixel^2 at
+            224 pixels.
+        blur_radius: squared distance in pixel^2 at and beyond which a face is ignored. The default,
+            None, is ``log(1 / 1e-4 - 1) * sigma``, at which the face's own coverage is 1e-4.
+        binary: whether to return A > 0.5 as 0 and 1, with the gradient of A (straight through), or
+            A itself. The next three options need True.
+        exact: whether to return the pixels whose centre lies inside a face instead of A > 0.5. The
+            latter is wider, because the coverages of the many small faces along an outline add up.
+            The gradient of A is then a central difference of the gradient g of the silhouette: g
+            for pixels outside, averaged next to the outline with the mean of g over the neighbours
+            inside; 0 for pixels inside.
+        window: restricts the gradient to the outline, where ``|log(A / (1 - A))| <= window``. With
+            one face the logit is ``-d / sigma``, so that ``r ** 2 / sigma`` is a band of r pixels on
+            either side. None does not restrict it. Not available with ``exact``.
+        gain: a factor for the gradient. A factor of 2 compensates for :func:`topokernels.s2d` of a
+            silhouette, whose subgradient puts half of a pixel's gradient on each side of the outline.
 
     Returns:
         (B, 1, H, W) in the dtype of ``vertices``, in [0, 1]. Zeros for meshes without faces.
 
     Raises:
         RuntimeError: wrong rank, shape, device, dtype or option; on the CPU also coordinates that
-            are not finite or beyond 2^24 pixels, and wrong indices. On CUDA nothing looks, since
-            that would synchronise: such faces are left out.
+            are not finite or beyond 2^24 pixels, and indices out of range. On CUDA the values are
+            not checked, because a check would synchronise: faces with such values are left out.
 
-    Under autocast it computes in float32. The gradient is deterministic and cannot be
+    Under autocast the operator computes in float32. The gradient is deterministic and cannot be
     differentiated again.
 
     Source: the soft silhouette of Liu et al., "Soft Rasterizer", ICCV 2019, with PyTorch3D's
-    squared distance and blur radius, without a limit of faces per pixel.
+    squared distance and blur radius, but without its limit on the faces per pixel.
 
     Example:
         >>> import torch
@@ -96,7 +98,7 @@ def m2s(
 
 
 def image_size(size: int | Sequence[int]) -> list[int]:
-    """[H, W] of a pair, or of one number for both, numpy's and symbolic ones too."""
+    """[H, W] from a pair or from one number for both. NumPy integers and symbolic sizes work as well."""
     return list(size) if isinstance(size, Iterable) else [size, size]
 
 
@@ -119,28 +121,32 @@ def _m2s(
     torch._check(math.isfinite(gain), lambda: f"m2s: gain must be finite, got {gain}")
     if exact:
         silhouette, _ = torch.ops.topo.m2s_silhouette.default(vertices, faces, size, sigma, blur_radius)
+        # The difference is exactly zero, so only the gradient is scaled.
         return silhouette if gain == 1 else silhouette.detach() + gain * (silhouette - silhouette.detach())
     coverage = torch.ops.topo.m2s_coverage.default(vertices, faces, size, sigma, blur_radius)
     return _straight_through(coverage, window, gain) if binary else coverage
 
 
 def _straight_through(coverage: Tensor, window: float | None, gain: float) -> Tensor:
-    """``coverage > 0.5`` with ``gain`` times its gradient, in the window."""
+    """``coverage > 0.5``, with ``gain`` times the gradient of the coverage where the window passes it."""
     values = coverage.detach()
-    gradient = coverage - values  # exactly zero
+    gradient = coverage - values  # its value is exactly zero, its derivative that of the coverage
     if gain != 1:
         gradient = gradient * gain
     if window is not None:
+        # |log(A / (1 - A))| <= window, without the logarithm of 0 in covered and empty pixels
         gradient = gradient * ((values - 0.5).abs() <= 0.5 * math.tanh(window / 2))
     return (values > 0.5).to(values.dtype) + gradient
 
 
+# m2s is composed of m2s_coverage and m2s_silhouette, which have the kernels. Without the second registration, vmap
+# would fall back to a loop over the examples.
 _LIBRARY.impl("m2s", _m2s, "CompositeImplicitAutograd")
 _LIBRARY.impl("m2s", _m2s, "FuncTorchBatchedDecomposition")
 
 
 def check_mesh(op: str, vertices: Tensor, faces: Tensor, size: Sequence[int], depth: bool) -> None:
-    """The checks of a mesh by the compiled kernels, for fake ones."""
+    """Fake kernels: the checks of a mesh of the compiled kernels."""
     components = (3,) if depth else (2, 3)
     torch._check(
         vertices.dtype in (torch.float32, torch.float64),
@@ -204,7 +210,7 @@ def _setup_silhouette(*, ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, 
     vertices, faces, _size, *ctx.options = inputs
     ctx.save_for_backward(vertices, faces, *output)
     ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)
+    ctx.set_materialize_grads(False)  # otherwise torch would allocate zeros for the gradient of the coverage
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -227,13 +233,14 @@ register_autograd("m2s_coverage", _backward, setup_context=_setup_context)
 register_autograd("m2s_backward", _double_backward)
 register_autograd("m2s_silhouette", _silhouette_backward, setup_context=_setup_silhouette)
 register_autograd("m2s_silhouette_backward", _double_backward)
+# Half precision cannot represent positions within a pixel.
 for _device in ("cpu", "cuda"):
     for _op in ("topo::m2s_coverage", "topo::m2s_silhouette"):
         torch.library.register_autocast(_op, _device, torch.float32)
 
 
 def fold_meshes(info: Any, in_dims: Sequence[int | None], vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """Meshes of a vmap rule as one batch (N * B, ...), their faces shared where they can be."""
+    """The meshes of a vmap rule as one batch (N * B, ...). Faces stay (F, 3) if all meshes share them."""
     if in_dims[0] is None:
         vertices = vertices.expand(info.batch_size, *vertices.shape)
     else:
@@ -241,7 +248,7 @@ def fold_meshes(info: Any, in_dims: Sequence[int | None], vertices: Tensor, face
     mapped, batch = vertices.shape[:2]
     if in_dims[1] is not None:
         faces = faces.movedim(in_dims[1], 0)
-        faces = faces if faces.dim() == 4 else faces[:, None]
+        faces = faces if faces.dim() == 4 else faces[:, None]  # shared by the images of each example
     if faces.dim() > 2:
         faces = faces.expand(mapped, batch, *faces.shape[-2:]).flatten(0, 1)
     return vertices.flatten(0, 1), faces
@@ -264,7 +271,7 @@ def _vmap_silhouette(
 
 
 def _vmap_backward(op: str, info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
-    """Of both backwards: grad, vertices, faces, one or two images, and two options."""
+    """The rule of both backward operators: grad, vertices, faces, one or two images, and two options."""
     grad, vertices, faces, *images, sigma, blur_radius = args
     folded = [
         (image.expand(info.batch_size, *image.shape) if dim is None else image.movedim(dim, 0)).flatten(0, 1)

@@ -1,6 +1,6 @@
-"""topo::mask_chamfer: from a mask to the two terms of the chamfer, its maps never written to memory.
+"""topo::mask_chamfer: from a mask to the two terms of the chamfer distance, without storing the maps in between.
 
-What :func:`topokernels.chamfer` and :func:`topokernels.topology_loss` call.
+:func:`topokernels.chamfer` and :func:`topokernels.topology_loss` call it.
 """
 
 from __future__ import annotations
@@ -41,17 +41,26 @@ def mask_chamfer(
         pred: (..., H, W) bool, uint8 or floating point in [0, 1].
         target: same shape: a mask or, with ``skeletons``, a skeleton.
         target_distance: D_out(target), same shape, floating point.
-        iterations: thinning steps of the maps of ``pred``; None never saturates.
-        skeletons: whether X is ``skeleton(pred)``, which makes this L_T, or ``pred`` itself.
+        iterations: thinning steps of the maps of ``pred``; with None they never saturate.
+        skeletons: whether X is ``skeleton(pred)``, as in L_T, or ``pred`` itself.
         backward: see :func:`topokernels.s2d`.
 
     Returns:
-        Pull and push, each (...), float32, or float64 where ``pred`` is float64.
+        Pull and push, each (...), in float32, or in float64 if ``pred`` is float64.
 
     Raises:
         RuntimeError: wrong ranks, shapes, devices or dtypes, or values of ``pred`` outside [0, 1] (CPU).
 
     Source: Kundu et al., NeurIPS 2021, eq. 5.
+
+    Example:
+        >>> import torch
+        >>> from topokernels import mask_chamfer, s2d
+        >>> pred, target = torch.zeros(2, 1, 8, 8)
+        >>> pred[0, 4, 1] = 1
+        >>> target[0, 4, 4] = 1
+        >>> mask_chamfer(pred, target, s2d(1 - target))
+        (tensor(3.), tensor(3.))
     """
     return torch.ops.topo.mask_chamfer.default(
         pred, target, target_distance, iterations=iterations, skeletons=skeletons, backward=backward
@@ -117,7 +126,7 @@ def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | 
         grads[0] = torch.ops.topo.mask_chamfer_backward.default(
             grad_pull, grad_push, pred, target, target_distance, *ctx.options
         )
-    # The sums are linear in the target's side, whose gradients are asked for seldom.
+    # The sums are linear in target and target_distance. These gradients are rarely needed, so torch computes them.
     if any(ctx.needs_input_grad[1:3]):
         x = skeleton(pred, iterations=iterations) if skeletons else pred
         if ctx.needs_input_grad[1] and target.is_floating_point():

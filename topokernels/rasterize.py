@@ -17,8 +17,9 @@ def rasterize(vertices: Tensor, faces: Tensor, size: int | Sequence[int]) -> tup
     """The nearest face at the centre of every pixel, for overlays, shading and part maps.
 
     A face covers the pixel centres inside it and those within 1e-8 pixels of an edge, so that
-    rounding leaves no hole where faces meet. Both windings count; a face whose doubled area is at
-    most 1e-8 pixel^2 does not. The least z wins, among equals the face of least index.
+    rounding leaves no hole where faces meet. Faces of both windings count; faces whose doubled area
+    is at most 1e-8 pixel^2 are ignored. The face with the smallest z wins; among equals, the one
+    with the smallest index.
 
     Args:
         vertices: (B, V, 3), float32 or float64: x right and y down in pixels, pixel centres at
@@ -33,14 +34,15 @@ def rasterize(vertices: Tensor, faces: Tensor, size: int | Sequence[int]) -> tup
         depth: (B, H, W) in the dtype of ``vertices``, the interpolated z, +inf where there is no
             face.
 
-        None of the three carries a gradient; :func:`topokernels.m2s` does.
+        None of the three carries a gradient; use :func:`topokernels.m2s` for gradients.
 
     Raises:
         RuntimeError: wrong rank, shape, device, dtype or size; on the CPU also coordinates that
-            are not finite, beyond 2^24 pixels or 2^100 in depth, and wrong indices. On CUDA nothing
-            looks, since that would synchronise: such faces are left out.
+            are not finite or beyond 2^24 pixels or 2^100 in depth, and indices out of range. On
+            CUDA the values are not checked, because a check would synchronise: faces with such
+            values are left out.
 
-    Under autocast it computes in float32. Deterministic.
+    Under autocast the operator computes in float32. The result is deterministic.
 
     Example:
         >>> import torch
@@ -78,12 +80,14 @@ def _backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
 
 
 def _forward_mode(vertices: Tensor, faces: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    # No output has a derivative, so the tangent is dropped.
     plain = forward_ad.unpack_dual(vertices, level=0).primal
     index, barycentrics, depth = torch.ops.topo.rasterize.default(plain, faces, size)
     return index, barycentrics, depth
 
 
 register_autograd("rasterize", _backward, setup_context=_setup_context, forward_mode=_forward_mode)
+# Half precision cannot represent positions within a pixel.
 for _device in ("cpu", "cuda"):
     torch.library.register_autocast("topo::rasterize", _device, torch.float32)
 

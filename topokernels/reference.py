@@ -1,7 +1,7 @@
 """The operators as stacked convolutions and plain torch: oracles for tests, baselines for benchmarks.
 
-Each function is differentiable by autograd alone, which is what ``backward="literal"`` of the
-operator of the same name reproduces.
+Autograd differentiates each function. ``backward="literal"`` of the operator of the same name
+reproduces that gradient.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def s2d(
     state = mask.reshape(-1, 1, height, width)
     distance = state
     for _ in range(max(steps, 0)):
+        # Pixels outside are 1, so that they do not thin the image at its border, or 0 with a black border.
         padded = F.pad(state, pad, value=0.0 if black_border else 1.0)
         state = F.relu(F.conv2d(padded, kernel) - (kernel.sum() - 1))
         distance = distance + state
@@ -71,11 +72,12 @@ def m2s(
     window: float | None = None,
     gain: float = 1.0,
 ) -> Tensor:
-    """Soft silhouettes (B, 1, H, W), every face at every pixel."""
+    """Silhouettes (B, 1, H, W) by testing every face at every pixel."""
     radius = math.log(1 / 1e-4 - 1) * sigma if blur_radius is None else blur_radius
     corners = _corners(vertices[..., :2], faces)  # (B, F, 3, 2)
     area = _area(corners)
     kept = area.abs() > 1e-8
+    # A face without area would divide by zero, and NaN gradients would survive the masking below.
     corners = torch.where(kept[..., None, None], corners, _UNIT.to(corners))
     start, end = corners, corners.roll(-1, dims=2)
     edge = (end - start)[:, :, :, None, None, :]  # (B, F, 3, 1, 1, 2)
@@ -101,18 +103,18 @@ def m2s(
 
 
 def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
-    """The values of a binary silhouette with a gradient to a soft one.
+    """The values of a binary silhouette, with a gradient that goes to a soft silhouette.
 
-    Where the outline moves out, a pixel outside of it is gained; where it moves in, one inside is lost. A soft
-    silhouette of many small faces changes outside of the outline only, so that it would hear of the gains alone
-    and the body would come out too thin or too wide. Each pixel outside of the outline therefore gets the mean of
-    its own gradient and that of its neighbours inside: a central difference. Its adjoint is written here, and
-    autograd transposes it: outside, a change of the coverage counts half and goes for the other half to the
-    neighbours inside.
+    When the outline moves outward, the silhouette gains a pixel outside it; when it moves inward, it loses a pixel
+    inside. The coverage of many small faces changes only outside the outline. With its plain gradient, only the
+    possible gains would count, and a fitted body would become too thin or too wide. Each pixel outside the outline
+    therefore gets the mean of its own gradient and that of its neighbours inside, which is a central difference.
+    The code below is the adjoint of that rule, which autograd transposes: one half of a change of the coverage
+    stays on the pixel outside, the other half is shared by its neighbours inside.
 
     Args:
-        silhouette: (B, 1, H, W) of 0 and 1, the exact one.
-        coverage: (B, 1, H, W) soft, whose gradient is used.
+        silhouette: (B, 1, H, W), the exact silhouette, 0 and 1.
+        coverage: (B, 1, H, W), the soft silhouette that receives the gradient.
 
     Returns:
         The values of ``silhouette``.
@@ -125,7 +127,10 @@ def straight_through(silhouette: Tensor, coverage: Tensor) -> Tensor:
 
 
 def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Nearest face, barycentrics and depth, every face at every pixel; one within 1e-8 pixels of an edge is inside."""
+    """Nearest face, barycentrics and depth by testing every face at every pixel.
+
+    A pixel centre within 1e-8 pixels of an edge is inside.
+    """
     height, width = size
     corners = _corners(vertices, faces)  # (B, F, 3, 3)
     count = corners.shape[0]
@@ -144,13 +149,14 @@ def rasterize(vertices: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[T
     weights = side / torch.where(kept, area, 1)[..., None, None, None]  # (B, F, 3, H, W)
     slack = 1e-8 * edge.norm(dim=-1) / torch.where(kept, area, 1).abs()[..., None, None, None]
     low, high = (extreme(corners[..., None, None, :2], dim=2) for extreme in (torch.amin, torch.amax))
+    # At a sharp corner the slack along both edges reaches far beyond the face, so the box is tested as well.
     beyond = torch.maximum(low - _pixel_centres(size).to(low), _pixel_centres(size).to(low) - high).amax(-1)
     covers = (weights >= -slack).all(2) & kept[..., None, None] & (beyond <= 1e-8)
     weights = weights.clamp(min=0)
     weights = weights / weights.sum(2, keepdim=True)
     depths = (weights * corners[..., 2, None, None]).sum(2)
     depths = torch.where(covers, depths, math.inf)
-    index = depths.argmin(1)  # the first of equals
+    index = depths.argmin(1)  # of equal depths the face with the smallest index
     depth = depths.gather(1, index[:, None])[:, 0]
     hit = depth < math.inf
     chosen = weights.gather(1, index[:, None, None].expand(-1, 1, 3, -1, -1))[:, 0].movedim(1, -1)
@@ -167,7 +173,7 @@ def _corners(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def _area(corners: Tensor) -> Tensor:
-    """Doubled and signed, of (..., 3, 2)."""
+    """Doubled signed area of triangles (..., 3, 2)."""
     (x1, y1), (x2, y2) = ((corners[..., k, :] - corners[..., 0, :]).unbind(-1) for k in (1, 2))
     return x1 * y2 - y1 * x2
 

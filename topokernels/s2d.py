@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from topokernels._mask_operator import register_mask_operator
 from topokernels._registration import (
     BackwardMode,
     check_backward_mode,
-    check_floating,
     check_image_shape,
     check_mask_dtype,
-    check_matches,
     check_steps,
     check_window,
-    fold_batch,
-    forbid_double_backward,
-    register_autograd,
 )
 
 
@@ -35,26 +29,26 @@ def s2d(
     """Distance map of a mask by iterated thinning: ``D = sum_i S_i, S_{i+1} = relu(N * S_i - m)``.
 
     On a binary mask this is the chessboard distance to the nearest background pixel, exact at any
-    depth, in one pass. A mask with any value other than 0 and 1 follows the recursion as printed.
-    The outward map is ``s2d(1 - mask)``; bool masks: ``s2d(~mask)``.
+    depth and computed in one pass. A mask with a value other than 0 and 1 is soft and follows the
+    recursion as printed. The outward map is ``s2d(1 - mask)``, or ``s2d(~mask)`` for a bool mask.
 
     Args:
         mask: (..., H, W), bool, uint8 (non-zero is foreground), float16, bfloat16, float32 or
-            float64 in [0, 1]. On the CPU other values are an error; on CUDA nothing looks, since
-            that would synchronise: check with ``mask.isfinite().all()``.
-        iterations: l, the number of thinning steps; D saturates at l + 1. None means
-            max(H, W) - 1, enough for any image. Where an image has no background at all,
+            float64 in [0, 1]. Other values raise an error on the CPU. On CUDA they are not
+            checked, because a check would synchronise; call ``mask.isfinite().all()`` to do so.
+        iterations: l, the number of thinning steps; D saturates at l + 1. The default, None, is
+            max(H, W) - 1, which is enough for any image. In an image without background,
             D = l + 1 everywhere.
         kernel_size: n, odd. D = min(ceil(d / r), l + 1) with r = (n - 1) / 2 and d the chessboard
             distance.
         black_border: whether the outside of the image counts as background (zero padding) or is
             ignored.
-        fill_holes: eq. 2 as printed, N without its centre and m = n^2 - 2: a background pixel whose
-            neighbours are all foreground gets 1.
-        backward: "subgradient" (bounded, towards the nearest contour) or "literal" (what autograd
-            gives on the stacked convolution; grows as 8^depth). Soft masks always have their exact
-            gradient.
-        out_dtype: dtype of the result; uint8, int16 and int32 carry no gradient.
+        fill_holes: whether to use eq. 2 as printed, with N without its centre and m = n^2 - 2; a
+            background pixel whose neighbours are all foreground then gets 1.
+        backward: "subgradient" (bounded; points to the nearest contour) or "literal" (the result of
+            autograd on the stacked convolution; grows as 8^depth). A soft mask gets its exact
+            gradient in both modes.
+        out_dtype: dtype of the result; uint8, int16 and int32 results carry no gradient.
 
     Returns:
         (..., H, W) in pixels, in the mask's dtype, or float32 for bool and uint8 masks.
@@ -63,7 +57,7 @@ def s2d(
         RuntimeError: wrong rank, dtype or option, or mask values outside [0, 1] (CPU).
 
     Source: Kundu et al., "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose Recovery",
-    NeurIPS 2021, eq. 2. The subgradient is this project's (csrc/s2d.h).
+    NeurIPS 2021, eq. 2. The subgradient is our own; csrc/s2d.h defines it.
 
     Example:
         >>> import torch
@@ -83,7 +77,7 @@ def s2d(
 
 
 def complement(mask: Tensor) -> Tensor:
-    """What ``s2d`` takes to give the outward map: ``1 - mask``; of bool and uint8 masks, where they are zero."""
+    """The mask whose ``s2d`` is the outward map: ``1 - mask``, or ``mask == 0`` for bool and uint8 masks."""
     return 1 - mask if mask.is_floating_point() else mask == 0
 
 
@@ -108,6 +102,7 @@ def _fake(
     check_steps("s2d", iterations)
     dtype = out_dtype or (mask.dtype if mask.is_floating_point() else torch.float32)
     if not dtype.is_floating_point:
+        # The compiled kernels store depths in 16 bits, which limits the iterations.
         steps = max(*mask.shape[-2:], 1) - 1 if iterations is None else min(iterations, 65534)
         deepest = steps + 1
         torch._check(
@@ -119,43 +114,4 @@ def _fake(
     return mask.new_empty(mask.shape, dtype=dtype)
 
 
-@torch.library.register_fake("topo::s2d_backward")
-def _fake_backward(grad: Tensor, mask: Tensor, *options: Any) -> Tensor:
-    check_floating("s2d_backward", "mask", mask)
-    check_floating("s2d_backward", "grad", grad)
-    check_matches("s2d_backward", "grad", grad, "mask", mask)
-    check_backward_mode("s2d_backward", options[-1])
-    return mask.new_empty(mask.shape)
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
-    (mask,) = inputs
-    ctx.save_for_backward(mask)
-    options = keyword_only_inputs
-    ctx.options = tuple(
-        options[name] for name in ("iterations", "kernel_size", "black_border", "fill_holes", "backward")
-    )
-
-
-def _backward(ctx: Any, grad: Tensor) -> Tensor | None:
-    (mask,) = ctx.saved_tensors
-    if not mask.is_floating_point():
-        return None
-    return torch.ops.topo.s2d_backward.default(grad, mask, *ctx.options)
-
-
-register_autograd("s2d", _backward, setup_context=_setup_context)
-forbid_double_backward("s2d")
-
-
-@torch.library.register_vmap("topo::s2d")
-def _vmap(info: Any, in_dims: tuple[Any, ...], mask: Tensor, **options: Any) -> tuple[Tensor, int]:
-    return torch.ops.topo.s2d.default(mask.movedim(in_dims[0], 0), **options), 0
-
-
-@torch.library.register_vmap("topo::s2d_backward")
-def _vmap_backward(
-    info: Any, in_dims: tuple[Any, ...], grad: Tensor, mask: Tensor, *options: Any
-) -> tuple[Tensor, int]:
-    grad, mask = fold_batch(info, in_dims[:2], grad, mask)
-    return torch.ops.topo.s2d_backward.default(grad, mask, *options), 0
+register_mask_operator("s2d", ("iterations", "kernel_size", "black_border", "fill_holes", "backward"))

@@ -7,22 +7,38 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from topokernels._reduction import Reduction, weighted_loss
 from topokernels._registration import BackwardMode
-from topokernels.chamfer import Reduction, reduce
 from topokernels.mask_chamfer import mask_chamfer
 from topokernels.s2d import s2d
 from topokernels.skeleton import skeleton
 
 
 class TargetTopology(NamedTuple):
-    """The fixed side of the loss, computed once per target: all (..., H, W)."""
+    """What :func:`topology_loss` needs of a fixed target, computed once by :func:`target_topology`.
+
+    Attributes:
+        skeleton: T of the target mask, (..., H, W).
+        skeleton_distance: D_out(T), the distance to the nearest skeleton pixel, (..., H, W).
+    """
 
     skeleton: Tensor
     skeleton_distance: Tensor
 
 
 def target_topology(target_mask: Tensor, *, iterations: int | None = None) -> TargetTopology:
-    """Skeleton of a target mask and the distance map out of that skeleton, without gradients."""
+    """Skeleton of a target mask and the outward distance map of that skeleton, without gradients.
+
+    Args:
+        target_mask: (..., H, W) bool, uint8 or floating point in [0, 1].
+        iterations: thinning steps of both distance maps, see :func:`topology_loss`.
+
+    Returns:
+        Both maps, each (..., H, W), for :func:`topology_loss`.
+
+    Raises:
+        RuntimeError: wrong rank or dtype, or mask values outside [0, 1] (CPU).
+    """
     with torch.no_grad():
         ridges = skeleton(target_mask, iterations=iterations)
         return TargetTopology(ridges, s2d(1 - ridges, iterations=iterations))
@@ -44,20 +60,22 @@ def topology_loss(
 
     Args:
         pred_mask: (..., H, W) bool, uint8 or floating point in [0, 1].
-        target_mask: the same, or :func:`target_topology` of it, which spares its skeleton and
-            distance map at every step of an optimisation.
+        target_mask: the same, or its :func:`target_topology`, which saves computing the target's
+            skeleton and distance map at every step of an optimisation.
         pull_weight: weight of the first term.
-        reduction: "mean" or "sum" over all images, or "none" for one value per image, (...).
-        iterations: thinning steps of every distance map; must exceed the displacement that the
-            loss is to correct, since saturated distances have no gradient. None: never saturates.
-        backward: of both operators, see :func:`topokernels.s2d` and :func:`topokernels.d2t`.
+        reduction: as in :func:`topokernels.chamfer`.
+        iterations: thinning steps of every distance map. They must exceed the displacement that the
+            loss is to correct, since saturated distances have no gradient. With None the maps
+            never saturate.
+        backward: the backward mode of all steps, see :func:`topokernels.s2d` and
+            :func:`topokernels.d2t`.
 
     Returns:
-        A scalar, or (...) with ``reduction="none"``: pixels of distance summed over skeletons.
+        The sum of distances over skeleton pixels, in pixels: a scalar, or (...) with
+        ``reduction="none"``.
 
     Raises:
-        RuntimeError: wrong ranks, shapes, devices or dtypes.
-        ValueError: unknown reduction.
+        RuntimeError, ValueError: as :func:`topokernels.chamfer`.
 
     Source: Kundu et al., NeurIPS 2021, eq. 5.
 
@@ -77,4 +95,4 @@ def topology_loss(
     pull, push = mask_chamfer(
         pred_mask, target, target_distance, iterations=iterations, skeletons=True, backward=backward
     )
-    return reduce(pull_weight * pull + push, reduction)
+    return weighted_loss(pull, push, pull_weight, reduction)

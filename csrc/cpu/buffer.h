@@ -14,7 +14,8 @@ struct ScratchBlock {
   int64_t bytes = 0;
 };
 
-// Fresh pages cost more than the sweeps that write them, so each thread keeps the blocks of its last call.
+// The page faults of fresh memory cost more than the sweeps that write it, so each thread keeps the blocks of its last
+// call.
 struct KeptBlocks {
   std::vector<ScratchBlock> blocks;
   int64_t bytes = 0;
@@ -25,10 +26,10 @@ inline KeptBlocks& kept_blocks() {
   return kept;
 }
 
-constexpr int64_t kMostKeptBytes = int64_t(64) << 20;  // of a thread
+constexpr int64_t kMostKeptBytes = int64_t(64) << 20;  // per thread
 
-// Memory that is written before it is read. Buffers die in the reverse order of their birth, so the same calls find
-// the same blocks again.
+// Uninitialised scratch memory. Buffers are destroyed in the reverse order of their construction, so that the same
+// sequence of calls gets the same blocks again.
 template <typename T>
 class Buffer {
  public:

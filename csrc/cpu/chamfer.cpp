@@ -1,6 +1,6 @@
 #include "chamfer.h"
 
-#include "cpu/map_sum.h"
+#include "cpu/chamfer_sum.h"
 
 namespace topo {
 namespace {

@@ -32,7 +32,8 @@ inline __attribute__((always_inline)) bool all_zero(const T* from) {
   return set == 0;
 }
 
-// Masks are mostly background: where 16 pixels of it are, a whole number times zero adds nothing.
+// Masks are mostly background, so 16 pixels whose products are all zero are skipped. Zeros of `b` are only looked for
+// if `a` holds whole numbers: a float times 0 may be NaN.
 template <typename A, typename B>
 inline __attribute__((always_inline)) bool adds_nothing(const A* a, const B* b) {
   if constexpr (sizeof(A) == 1) return all_zero(a);

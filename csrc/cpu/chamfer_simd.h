@@ -1,5 +1,5 @@
-// Sums of products of two maps in double, in an order that no instruction set changes: pixel i goes to partial sum
-// i % 16, and these are added in turn. Products of these types are exact.
+// Sums of products of two maps in double, in the same order for every instruction set: pixel i goes to partial sum
+// i % 16, and the partial sums are added in order. Products of these types are exact in double.
 
 #pragma once
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "cpu/buffer.h"
+#include "cpu/d2t_ridges.h"
 #include "cpu/pages.h"
-#include "cpu/ridges.h"
 #include "dtypes.h"
 
 namespace topo {

@@ -35,16 +35,8 @@ void d2t_backward_images(const T* grad, const T* distance, const T* mask, const 
 
 std::tuple<Tensor, Tensor> d2t_backward_cpu(const Tensor& grad, const Tensor& distance, const Tensor& mask,
                                             const Tensor& skeleton, int64_t pool_size, const std::string& backward) {
-  check_floating("d2t_backward", "distance", distance);
-  check_floating("d2t_backward", "grad", grad);
-  check_floating("d2t_backward", "skeleton", skeleton);
-  check_mask_dtype("d2t_backward", "mask", mask);
-  check_same_shape("d2t_backward", "grad", grad, "distance", distance);
-  check_same_shape("d2t_backward", "mask", mask, "distance", distance);
-  check_same_shape("d2t_backward", "skeleton", skeleton, "distance", distance);
+  const D2tParams p = d2t_backward_params(grad, distance, mask, skeleton, pool_size);
   const BackwardMode mode = backward_mode("d2t_backward", backward);
-  const Images images = images_of("d2t_backward", "distance", distance);
-  const D2tParams p = d2t_params("d2t_backward", images, pool_size);
   const auto type = distance.scalar_type();
   Tensor grad_distance = fresh_like_shape(distance, type);
   Tensor grad_mask = fresh_like_shape(distance, type);
@@ -59,7 +51,7 @@ std::tuple<Tensor, Tensor> d2t_backward_cpu(const Tensor& grad, const Tensor& di
     d2t_backward_images(static_cast<const T*>(g.const_data_ptr()), static_cast<const T*>(d.const_data_ptr()),
                         static_cast<const T*>(s.const_data_ptr()), static_cast<const T*>(t.const_data_ptr()),
                         static_cast<T*>(grad_distance.mutable_data_ptr()),
-                        static_cast<T*>(grad_mask.mutable_data_ptr()), images.count, p, mode);
+                        static_cast<T*>(grad_mask.mutable_data_ptr()), distance.numel() / p.pixels(), p, mode);
   });
   return {grad_distance, grad_mask};
 }

@@ -1,4 +1,4 @@
-// The gradient of d2t for one image on the CPU, for d2t and the fused operators. The two rules are in d2t.h.
+// The gradient of d2t for one image on the CPU, for d2t and the fused operators. d2t.h defines both modes.
 
 #pragma once
 
@@ -17,7 +17,7 @@ struct RidgeWorkspace {
   std::vector<int64_t> argmax;
 };
 
-// Any window, either rule: pixel by pixel.
+// Windows of any size in either mode, pixel by pixel.
 template <typename Real>
 void ridge_backward_any(const D2tParams& p, bool literal, const Real* grad, const Real* distance, const Real* mask,
                         const Real* skeleton, RidgeWorkspace<Real>& ws, Real* grad_distance, Real* grad_mask) {
@@ -26,7 +26,7 @@ void ridge_backward_any(const D2tParams& p, bool literal, const Real* grad, cons
   ws.taken.resize(n);
   ws.argmax.resize(n);
   std::fill(grad_distance, grad_distance + n, Real(0));
-  // Only pixels within a window of one that passes something on have a gradient.
+  // Only pixels in the window of a pixel that passes something on have a gradient.
   int64_t top = p.height, bottom = -1, left = p.width, right = -1;
   for (int64_t y = 0; y < p.height; ++y) {
     for (int64_t x = 0; x < p.width; ++x) {
@@ -48,7 +48,7 @@ void ridge_backward_any(const D2tParams& p, bool literal, const Real* grad, cons
   }
 }
 
-// dL/dD and dL/dS from dL/dT, all planes (H, W).
+// dL/dD and dL/dS from dL/dT, all (H, W).
 template <typename Real>
 void ridge_backward(const D2tParams& p, BackwardMode mode, const Real* grad, const Real* distance, const Real* mask,
                     const Real* skeleton, RidgeWorkspace<Real>& ws, Real* grad_distance, Real* grad_mask) {

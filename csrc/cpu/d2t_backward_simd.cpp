@@ -4,10 +4,10 @@ namespace topo {
 namespace TOPO_SIMD {
 namespace {
 
-// A row as the ridge pass leaves it, padded by one pixel on both sides.
+// One row of the ridge pass's results, padded by one pixel on both sides.
 template <typename Real>
 struct Ridge {
-  Real *peak, *passed, *taken;  // window maxima; dL/dz; what each maximum of the window gives back
+  Real *peak, *passed, *taken;  // window maxima; dL/dz; what is subtracted at each maximum of the window
 };
 
 template <typename Real>
@@ -15,7 +15,7 @@ void fill(Real* line, int64_t count, Real value) {
   for (int64_t x = 0; x < count; ++x) line[x] = value;
 }
 
-// columns[x] = 1 where any row so far carries a gradient; whether this row does.
+// Sets columns[x] to 1 where this row carries a gradient. Returns whether it carries any.
 template <typename Real>
 bool mark_columns(const Real* __restrict__ grad, const Real* __restrict__ mask, int64_t width,
                   Real* __restrict__ columns) {
@@ -28,7 +28,7 @@ bool mark_columns(const Real* __restrict__ grad, const Real* __restrict__ mask, 
   return any != 0;
 }
 
-// Largest distance of three rows, how often it occurs, and the largest skeleton value.
+// The largest distance of three rows, how often it occurs, and the largest skeleton value.
 template <typename Real>
 void join_rows(const Real* __restrict__ above, const Real* __restrict__ here, const Real* __restrict__ below,
                const Real* __restrict__ ridge_above, const Real* __restrict__ ridge_here,
@@ -58,8 +58,8 @@ void ridge_row(const Real* __restrict__ grad, const Real* __restrict__ distance,
     const Real a = l == most ? ties[x - 1] : Real(0), h = c == most ? ties[x] : Real(0);
     const Real b = r == most ? ties[x + 1] : Real(0);
     const Real z = (distance[x] - most) + Real(1);
-    const bool beside = (ridge[x - 1] > Real(0)) | (ridge[x] > Real(0)) | (ridge[x + 1] > Real(0));
-    const bool passes = (mask[x] != Real(0)) & ((z > Real(0)) | ((z == Real(0)) & beside));
+    const bool near_ridge = (ridge[x - 1] > Real(0)) | (ridge[x] > Real(0)) | (ridge[x + 1] > Real(0));
+    const bool passes = (mask[x] != Real(0)) & ((z > Real(0)) | ((z == Real(0)) & near_ridge));
     const Real pass = passes ? grad[x] * mask[x] : Real(0);
     const Real kept = grad[x] * z;
     peaks[x] = most;
@@ -102,7 +102,7 @@ void run(const Real* grad, const Real* distance, const Real* mask, const Real* s
   const auto line = [&](int64_t k) { return scratch + k * stride + 1; };
   fill(scratch, ridge_scratch(width), Real(0));
 
-  // The box of what carries a gradient.
+  // The bounding box of the pixels that carry a gradient.
   Real* columns = line(0);
   int64_t top = height, bottom = 0, left = 0, right = width;
   for (int64_t y = 0; y < height; ++y) {

@@ -1,5 +1,6 @@
-// The subgradient of d2t with a 3 x 3 window (rule in d2t.h), streamed over the rows of one image: of three rows of
-// maps at a time, first along the columns, then along the row. Only the box of what carries a gradient is visited.
+// The subgradient of d2t with a 3 x 3 window (defined in d2t.h), streamed over the rows of one image: three rows of the
+// maps at a time, combined first along the columns, then along the row. Only the bounding box of the pixels that carry
+// a gradient is visited.
 
 #pragma once
 
@@ -9,7 +10,7 @@
 
 namespace topo {
 
-// Values of scratch that ridge_backward() needs.
+// Number of scratch values that ridge_backward() needs.
 inline int64_t ridge_scratch(int64_t width) {
   return 16 * (width + 2);
 }

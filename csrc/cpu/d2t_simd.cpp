@@ -18,14 +18,15 @@ inline __attribute__((always_inline)) T greater(T a, T b) {
   return a > b ? a : b;
 }
 
-// The loops below write no buffer that they read: only so does the compiler take vectors whatever the offsets are.
+// The loops below never write to a buffer that they read. Otherwise the compiler would not vectorise them, since it
+// does not know the offsets.
 
 template <typename T>
 void take_greater(const T* __restrict a, const T* __restrict b, int64_t count, T* __restrict out) {
   for (int64_t x = 0; x < count; ++x) out[x] = greater(a[x], b[x]);
 }
 
-// out[x] = relu(D - max + 1), the maximum being of line[x] and line[x + reach].
+// out[x] = relu(D - max + 1), where max is the larger of line[x] and line[x + reach].
 template <typename T>
 void stand_out(const T* __restrict distance, const T* __restrict line, int64_t reach, int64_t width,
                T* __restrict out) {
@@ -33,7 +34,7 @@ void stand_out(const T* __restrict distance, const T* __restrict line, int64_t r
   for (int64_t x = 0; x < width; ++x) {
     const T peak = greater(line[x], ahead[x]);
     if constexpr (sizeof(T) == 2) {
-      const T second = static_cast<T>(peak - 1);  // 0 has no ridges
+      const T second = static_cast<T>(peak - 1);  // wraps if the peak is 0, which gives 0 as well
       out[x] = static_cast<T>(greater(distance[x], second) - second);
     } else {
       out[x] = greater(distance[x] - peak + T(1), T(0));
@@ -52,7 +53,7 @@ void ridges_of(const RidgeImage& image, const T* distance, const Mask* mask, Out
   const int64_t width = image.width, height = image.height, radius = image.radius, length = width + 2 * radius;
   T *line = lines, *other = lines + length;
   for (int64_t y = 0; y < height; ++y) {
-    // Maxima of the window's rows, from the middle one outwards.
+    // Maxima over the window's rows, from the middle row outwards.
     const T *here = distance + y * width, *column = here;
     for (int64_t k = 1; k <= radius; ++k) {
       const T* above = distance + (y > k ? y - k : 0) * width;

@@ -1,5 +1,5 @@
-// Ridges of one image: T = relu(D - max + 1) * S, the maximum over the window of D cut to the image. Separable: the
-// maximum of the window's rows, then of that line's columns in log2(window) steps.
+// Ridges of one image: T = relu(D - max + 1) * S, with the maximum over the part of the window inside the image. The
+// maximum is separable: first over the window's rows, then over the columns of the result in log2(window) steps.
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace topo {
 
-// Elements of `lines`, scratch of the type of D.
+// Number of elements of `lines`, which is scratch of the type of D.
 inline int64_t ridge_lines(int64_t width, int64_t radius) {
   return 2 * (width + 2 * radius);
 }
@@ -26,7 +26,7 @@ TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const double* distance, c
                               double* lines))
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const double* distance, const uint8_t* mask, double* skeleton,
                               double* lines))
-// Levels of a binary image, S of 0 and 1: T is 1 where S is and D is the largest of its window.
+// Levels of a binary image, with S of 0 and 1: T is 1 where S is 1 and D is the maximum of its window.
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, uint8_t* skeleton,
                               uint16_t* lines))
 TOPO_SIMD_DECLARE(void ridges(const RidgeImage& image, const uint16_t* distance, const uint8_t* mask, float* skeleton,

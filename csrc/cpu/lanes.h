@@ -1,7 +1,7 @@
-// Vectors of unsigned 8 or 16 bit states at the width of the instruction set, for *_simd.cpp files: load, store,
-// greatest, saturating subtraction, and shifts. A vector is a row of blocks of 16 bytes, as the instructions have it;
-// shifts bring in zeros. Without SSE2 a vector is one state. 512-bit vectors were no faster: a row is a few vectors,
-// and what it waits for is the one before.
+// Vectors of unsigned 8 or 16 bit states, as wide as the instruction set allows, for *_simd.cpp files: load, store,
+// maximum, saturating subtraction, and shifts. A vector is a row of blocks of 16 bytes, the unit of the shift
+// instructions; shifts bring in zeros. Without SSE2 a vector is one state. 512-bit vectors were no faster: a row has
+// few vectors, and each waits for the carry of the one before.
 
 #pragma once
 
@@ -47,11 +47,11 @@ struct Lanes {
   TOPO_LANES V minus(V a, V b) {
     return kByte ? _mm256_subs_epu8(a, b) : _mm256_subs_epu16(a, b);
   }
-  // Of states that are 0 or the largest: all alike.
+  // Whether all states are equal, for states that are 0 or the largest value.
   TOPO_LANES bool uniform(V v) {
     return static_cast<unsigned>(_mm256_movemask_epi8(v)) + 1u <= 1u;
   }
-  // Within each block, k states up or down.
+  // Shifts by k states up or down within each block.
   template <int k>
   TOPO_LANES V up(V v) {
     return _mm256_slli_si256(v, k * sizeof(State));

@@ -18,7 +18,7 @@ int64_t chunks_of(const M2sParams& p) {
   return (p.faces + kFacesAtOnce - 1) / kFacesAtOnce;
 }
 
-// Faces of a chunk on their way to being set up, those that cover nothing left out.
+// The faces of a chunk before they are set up, without those that cover nothing.
 template <typename Real>
 struct Chunk {
   FaceCorners corners{};
@@ -27,7 +27,7 @@ struct Chunk {
   bool flipped[kFacesAtOnce];
   int64_t count = 0;
 
-  // check_mesh has seen the indices and the coordinates.
+  // check_mesh() has checked the indices and the coordinates.
   Chunk(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk) {
     const int64_t end = std::min(p.faces, (chunk + 1) * kFacesAtOnce);
     for (int64_t f = chunk * kFacesAtOnce; f < end; ++f) {
@@ -77,13 +77,13 @@ int64_t set_up(const M2sParams& p, const Real* vertices, const int64_t* faces, i
   return Chunk<Real>(p, vertices, faces, chunk).set_up(edges, [](const PixelBox&) { return true; });
 }
 
-// Where an image goes. `silhouette` is null where it is not wanted.
+// The output planes of an image. `silhouette` is null if only the coverage is needed.
 template <typename Real>
 struct Image {
   Real *silhouette, *coverage;
 };
 
-// Rows of one image; draw(falloff, product) multiplies 1 + e of every face in, in order.
+// Rows of one image. draw(falloff, product) multiplies the product by 1 + e of every face, in order.
 template <typename Real, typename Draw>
 void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, const Image<Real>& image, Draw&& draw) {
   if (row_begin == row_end) return;
@@ -94,6 +94,7 @@ void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, const
   for (int64_t y = row_begin; y < row_end; ++y) {
     const Real* source = row_zero + y * pitch;
     Real* coverage = image.coverage + y * p.width;
+    // The sign of the product says whether a face contains the centre (m2s_simd.h).
     for (int64_t x = 0; x < p.width; ++x) coverage[x] = Real(1) - Real(1) / std::abs(source[x]);
     if (!image.silhouette) continue;
     Real* silhouette = image.silhouette + y * p.width;
@@ -101,7 +102,7 @@ void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, const
   }
 }
 
-// By one thread, which sets up a chunk of faces at a time.
+// One image on one thread, which sets up a chunk of faces at a time.
 template <typename Real>
 void coverage_image(const M2sParams& p, const Real* vertices, const int64_t* faces, const Image<Real>& image) {
   coverage_rows(p, 0, p.height, image, [&](const Falloff<Real>& falloff, Real* product) {
@@ -114,7 +115,8 @@ void coverage_image(const M2sParams& p, const Real* vertices, const int64_t* fac
   });
 }
 
-// By all threads: they share the faces to set them up, then the rows, in bands that as many boxes of faces cross.
+// One image on all threads. They share the faces to set them up, then the rows, in bands crossed by equally many rows
+// of face boxes.
 template <typename Real>
 void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64_t* faces, const Image<Real>& image) {
   Buffer<FaceEdges<Real>> edges(chunks_of(p) * kFacesAtOnce);
@@ -125,7 +127,7 @@ void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64
     }
   });
 
-  int64_t rows = 0;  // of all boxes
+  int64_t rows = 0;  // total over all boxes
   for (int64_t chunk = 0; chunk < chunks_of(p); ++chunk) {
     for (int64_t k = 0; k < ready[chunk]; ++k) {
       const PixelBox& box = edges[chunk * kFacesAtOnce + k].box;
@@ -135,6 +137,7 @@ void coverage_image_shared(const M2sParams& p, const Real* vertices, const int64
     }
   }
   const int64_t bands = std::min<int64_t>(torch::stable::get_num_threads(), p.height);
+  // A band ends where its share of the box rows is reached; `starts` holds the differences of crossing boxes by row.
   for (int64_t y = 0, crossing = 0, before = 0; y < p.height; ++y) {
     crossing += starts[y];
     before += crossing;
@@ -166,7 +169,7 @@ void draw_images(const M2sParams& p, const Tensor& vertices, const Tensor& faces
     const Image<Real> target{silhouette ? silhouette + image * p.pixels() : nullptr, out + image * p.pixels()};
     draw_one(p, v + image * p.vertices * p.components, f + image * p.face_stride, target);
   };
-  // One image per thread, and what is left over by all of them.
+  // One image per thread; all threads together draw each of the remaining images.
   const int64_t left = p.count % torch::stable::get_num_threads();
   torch::stable::parallel_for(0, p.count - left, 1, [&](int64_t begin, int64_t end) {
     for (int64_t image = begin; image < end; ++image) draw(image, coverage_image<Real>);
@@ -174,7 +177,7 @@ void draw_images(const M2sParams& p, const Tensor& vertices, const Tensor& faces
   for (int64_t image = p.count - left; image < p.count; ++image) draw(image, coverage_image_shared<Real>);
 }
 
-// weight = 2 / sigma * dL/dA * (1 - A), 0 where the pixel is covered. Rows of the whole batch.
+// weight = 2 / sigma * dL/dA * (1 - A), 0 where the pixel is covered, for rows of the whole batch.
 template <typename Real>
 void weight_rows(const M2sParams& p, const Real* grad, const Real* silhouette, const Real* coverage, int64_t row_begin,
                  int64_t row_end, Real* weight) {
@@ -189,7 +192,7 @@ void weight_rows(const M2sParams& p, const Real* grad, const Real* silhouette, c
   }
 }
 
-// grad (F, 3, 2) of the faces of a chunk.
+// The gradient (F, 3, 2) of the corners of a chunk's faces.
 template <typename Real>
 void face_grads(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t chunk, const Real* weight,
                 Real* grad) {
@@ -218,7 +221,7 @@ void backward_images(const M2sParams& p, const Tensor& grad, const Tensor& verti
   torch::stable::parallel_for(0, p.count * p.height, 64, [&](int64_t begin, int64_t end) {
     weight_rows(p, g, silhouette, a, begin, end, weight.data());
   });
-  // With t threads each takes every t-th chunk: the parts of a body differ in what they cost.
+  // With t threads, each takes every t-th chunk, because the parts of a body differ in their cost.
   const int64_t tasks = torch::stable::get_num_threads();
   torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {

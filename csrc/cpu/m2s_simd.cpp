@@ -9,14 +9,14 @@ namespace TOPO_SIMD {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kBytes = 64;  // of a vector
+constexpr int kBytes = 64;  // size of a vector
 #elif defined(__AVX2__)
 constexpr int kBytes = 32;
 #else
 constexpr int kBytes = 16;
 #endif
 
-// Narrow boxes are walked in half vectors where there are such: most faces of a body are a few pixels wide.
+// Narrow boxes are walked in half vectors if the instruction set has them: most faces of a body are a few pixels wide.
 constexpr int kNarrowBytes = kBytes > 32 ? 32 : kBytes;
 
 template <typename Real>
@@ -93,7 +93,7 @@ struct Pixels {
     return set != 0;
   }
 
-  // e = exp(-d / sigma), 0 where d >= blur: 2^z as 2^round(z) times a Taylor polynomial of the rest.
+  // e = exp(-d / sigma), 0 where d >= blur: 2^z is 2^round(z) times a Taylor polynomial of the remainder.
   static inline __attribute__((always_inline)) V exponential(V distance, const Falloff<Real>& falloff) {
     constexpr Real kLargest = static_cast<Real>(L::kExponentBias - 1);
     const V z = greatest(least(distance * falloff.exponent_scale, V{} + kLargest), V{} - kLargest);
@@ -116,7 +116,7 @@ struct Pixels {
     return false;
   }
 
-  // By halves: a sum in order would wait for every addition.
+  // Adds halves: a sum in order would wait for every single addition.
   static inline __attribute__((always_inline)) Real total(V value) {
     Real lane[kCount];
     store(lane, value);
@@ -136,7 +136,8 @@ struct Pixels {
       for (int64_t y = first; y <= last; ++y) {
         Real* at = product + y * pitch + x;
         const V before = load(at);
-        // Negative means inside: what is saturated from the outside goes on.
+        // A negative product means inside. A pixel saturated from outside must go on, since a later face may contain
+        // it.
         if (!any(exact ? before > -falloff.saturated : before < falloff.saturated)) continue;
         const V distance = signed_distance(face, dx, V{} + static_cast<Real>(y - box.y0));
         const V after = before * (exponential(distance, falloff) + Real(1));
@@ -199,12 +200,12 @@ bool any_weight(const Real* weight, int64_t pitch, const PixelBox& box) {
                               : Pixels<Real, kBytes>::any_weight(weight, pitch, box);
 }
 
-// Whole vectors: what is set up beyond `count` is of no use and does no harm.
+// Works in whole vectors; the values beyond `count` are never used.
 static inline int64_t padded(int64_t count) {
   return (count + 7) / 8 * 8;
 }
 
-// Pixels whose centre lies in [low, high], and at least one of the image of `length` pixels if first <= last.
+// Pixels of an axis of `length` pixels whose centre lies in [low, high]; none if first > last.
 struct PixelRanges {
   int32_t first[kFacesAtOnce], last[kFacesAtOnce];
 };
@@ -263,7 +264,7 @@ void set_up_edges(const FaceCorners& corners, const PixelBox* boxes, int64_t cou
   }
 }
 
-// The gradient of the silhouette in row y as one of the coverage. The sums over 3 x 3 pixels come column by column.
+// The gradient of the coverage in row y from that of the silhouette. The 3 x 3 sums are taken along the columns first.
 template <typename Real>
 void outline_row(const Real* grad, const Real* silhouette, int64_t height, int64_t width, int64_t y, Real* scratch,
                  Real* row) {
@@ -273,11 +274,11 @@ void outline_row(const Real* grad, const Real* silhouette, int64_t height, int64
     count[x + 1] = silhouette[y * width + x];
     pull[x + 1] = silhouette[y * width + x] * grad[y * width + x];
   }
-  for (int64_t beside = y - 1; beside <= y + 1; beside += 2) {
-    if (beside < 0 || beside >= height) continue;
+  for (int64_t v = y - 1; v <= y + 1; v += 2) {
+    if (v < 0 || v >= height) continue;
     for (int64_t x = 0; x < width; ++x) {
-      count[x + 1] += silhouette[beside * width + x];
-      pull[x + 1] += silhouette[beside * width + x] * grad[beside * width + x];
+      count[x + 1] += silhouette[v * width + x];
+      pull[x + 1] += silhouette[v * width + x] * grad[v * width + x];
     }
   }
   for (int64_t x = 0; x < width; ++x) {

@@ -1,23 +1,24 @@
-// Reading masks on the CPU: what kind of image it is, as foreground bytes or as reals.
+// Reading masks on the CPU: their foreground as bytes, and whether they are binary, soft or invalid.
 
 #pragma once
 
 #include <atomic>
 #include <cstring>
 
-#include "cpu/chessboard_simd.h"
+#include "cpu/s2d_simd.h"
 #include "dtypes.h"
 
 namespace topo {
 
 enum class MaskKind { kBinary, kSoft, kInvalid };
 
-// foreground[i] = (mask[i] != 0). Whether all values are 0 or 1; may be false where some are -0.
+// foreground[i] = (mask[i] != 0). Returns whether all values are 0 or 1; may return false if some are -0.
 template <typename T>
 bool read_binary(const T* mask, int64_t count, uint8_t* foreground) {
   if constexpr (std::is_same_v<T, float>) {
     return TOPO_SIMD_CALL(read_mask_float, mask, count, foreground);
   } else {
+    // Comparing bit patterns avoids a conversion of each half-precision value.
     using Bits = std::conditional_t<sizeof(T) == 2, uint16_t, uint64_t>;
     const T one_value = static_cast<T>(1.0f);
     Bits one, odd = 0;
@@ -32,7 +33,7 @@ bool read_binary(const T* mask, int64_t count, uint8_t* foreground) {
   }
 }
 
-// foreground[i] = (mask[i] != 0); invalid where a value is not finite or not in [0, 1].
+// foreground[i] = (mask[i] != 0). The image is invalid if a value is not finite or not in [0, 1].
 template <typename T>
 MaskKind read_mask(const T* mask, int64_t count, uint8_t* foreground) {
   if constexpr (std::is_same_v<T, uint8_t>) {
@@ -51,7 +52,8 @@ MaskKind read_mask(const T* mask, int64_t count, uint8_t* foreground) {
   }
 }
 
-// Exceptions may not leave a parallel loop with their text: it is recorded here and thrown after.
+// An exception that leaves a parallel loop loses its text. The loop records an invalid image here, and check() throws
+// afterwards.
 class InvalidImage {
  public:
   void record(int64_t image) {

@@ -1,6 +1,6 @@
 #include "mask_chamfer.h"
 
-#include "cpu/map_sum.h"
+#include "cpu/chamfer_sum.h"
 #include "cpu/skeleton_image.h"
 
 namespace topo {
@@ -10,7 +10,7 @@ struct Terms {
   double pull, push;
 };
 
-// Binary X, as bytes of 0 and 1, which may be ws.foreground: that becomes 1 - X.
+// Binary X as bytes of 0 and 1, which may be ws.foreground. ws.foreground becomes 1 - X.
 template <typename Real, typename Target, typename Distance>
 Terms binary_terms(const S2dParams& p, Workspace<Real>& ws, uint8_t* x, const Target* target,
                    const Distance* target_distance) {
@@ -22,7 +22,7 @@ Terms binary_terms(const S2dParams& p, Workspace<Real>& ws, uint8_t* x, const Ta
   return {map_sum(ws.depth.data(), target, n), push};
 }
 
-// Soft X, which becomes 1 - X; `out` is scratch.
+// Soft X, which is overwritten with 1 - X; `out` is scratch.
 template <typename Real, typename Target, typename Distance>
 Terms soft_terms(const S2dParams& p, Workspace<Real>& ws, std::vector<Real>& x, std::vector<Real>& out,
                  const Target* target, const Distance* target_distance) {

@@ -5,7 +5,7 @@
 namespace topo {
 namespace {
 
-// A map of any dtype, contiguous, that is read image by image.
+// A contiguous map of any dtype, read image by image.
 struct Map {
   Tensor tensor;
   ScalarType type;
@@ -55,7 +55,7 @@ void chamfer_backward_images(const MaskChamferArgs& args, bool skeletons, Backwa
       } else {
         for (int64_t i = 0; i < n; ++i) x[i] = 1 - static_cast<Real>(source[i]);
       }
-      // The pull, through the distance map outside of X.
+      // The pull goes through the outward distance map of X.
       target.read(image, n, grad_pull[image], upstream.data());
       const MaskKind outer = read_mask(x.data(), n, outside.foreground.data());
       if (outer == MaskKind::kBinary) {

@@ -1,4 +1,4 @@
-// What the CPU renderers check of a mesh before their loops.
+// The checks of a mesh that the CPU renderers run before their loops.
 
 #pragma once
 
@@ -8,11 +8,11 @@
 
 namespace topo {
 
-// Coordinates that are not finite, or huge, and wrong indices are errors. z counts where `needs_depth`.
+// Throws if a coordinate is not finite or huge, or if an index is out of range. z is checked only if `needs_depth`.
 template <typename Real>
 void check_mesh(const char* op, const M2sParams& p, const Real* vertices, const int64_t* faces, bool needs_depth) {
   const int64_t checked = needs_depth ? 3 : 2;
-  bool wrong = false;  // without a branch per coordinate; not <=, which NaN is not
+  bool wrong = false;  // one flag, without a branch per coordinate; !(a <= b) is true for NaN
   for (int64_t i = 0; i < p.count * p.vertices; ++i) {
     const Real* vertex = vertices + i * p.components;
     wrong |= !(std::abs(vertex[0]) <= Real(kLargestCoordinate)) | !(std::abs(vertex[1]) <= Real(kLargestCoordinate));
@@ -28,7 +28,7 @@ void check_mesh(const char* op, const M2sParams& p, const Real* vertices, const 
     }
   }
   const int64_t indices = (p.face_stride ? p.count : 1) * p.faces * 3;
-  wrong = false;  // likewise
+  wrong = false;  // again without a branch per index
   for (int64_t i = 0; i < indices; ++i) wrong |= faces[i] < 0 || faces[i] >= p.vertices;
   for (int64_t i = 0; wrong && i < indices; ++i) {
     TOPO_CHECK(faces[i] >= 0 && faces[i] < p.vertices, op,
@@ -37,7 +37,7 @@ void check_mesh(const char* op, const M2sParams& p, const Real* vertices, const 
   }
 }
 
-// With fewer images than threads, every image is cut into this many bands of rows.
+// The number of bands of rows into which each image is divided if there are fewer images than threads.
 inline int64_t row_bands(const M2sParams& p) {
   const int64_t threads = torch::stable::get_num_threads();
   const int64_t bands = p.count >= threads ? 1 : (threads + p.count - 1) / p.count;

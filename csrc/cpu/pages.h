@@ -1,4 +1,4 @@
-// Large results on large pages: a fresh tensor of many megabytes costs more in page faults than in sweeps.
+// Large results on huge pages: for a fresh tensor of many megabytes, page faults take longer than the sweeps.
 
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace topo {
 
-// An unwritten CPU tensor of the shape of another, on large pages where it is large and the system has them.
+// An uninitialised CPU tensor with the shape of another, on huge pages if it is large and the system offers them.
 inline Tensor fresh_like_shape(const Tensor& tensor, ScalarType type) {
   Tensor fresh = empty_like_shape(tensor, type);
 #ifdef __linux__
@@ -20,7 +20,8 @@ inline Tensor fresh_like_shape(const Tensor& tensor, ScalarType type) {
   const uintptr_t begin = reinterpret_cast<uintptr_t>(fresh.mutable_data_ptr());
   const uintptr_t end = begin + static_cast<uintptr_t>(fresh.numel()) * fresh.element_size();
   const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);  // advice: may do nothing
+  if (first < last)
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);  // a hint, which the system may ignore
 #endif
   return fresh;
 }

@@ -2,12 +2,13 @@
 
 #include "cpu/mask.h"
 #include "cpu/pages.h"
-#include "cpu/thinning.h"
+#include "cpu/s2d_thinning.h"
 
 namespace topo {
 namespace {
 
-// A depth is converted once per call to dtypes without a machine instruction for it.
+// Writes depths in the result's dtype. Half-precision types have no conversion instruction, so their values come from a
+// table that is made once per thread.
 template <typename Out>
 class DepthWriter {
  public:
@@ -35,7 +36,7 @@ class DepthWriter {
 template <typename T, typename Out>
 void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p) {
   using Real = accumulate_t<T>;
-  // Mask to map in one go, for what the sweeps read and write themselves.
+  // The sweeps read and write these types themselves, so the mask goes to the map in one pass.
   constexpr bool direct = (std::is_same_v<T, float> || std::is_same_v<T, uint8_t>) && std::is_same_v<Out, float>;
   InvalidImage invalid;
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {

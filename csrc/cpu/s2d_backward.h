@@ -1,11 +1,12 @@
-// The gradient of s2d for one image on the CPU, for s2d and the fused operators. The two rules are in s2d.h.
+// The gradient of s2d for one image on the CPU, for s2d and the fused operators. s2d.h defines both modes.
 //
 // Subgradient, 3 x 3: what a pixel passes on depends on the next deeper level, so the levels are walked from deep to
-// shallow; a pixel gathers what its deeper neighbours hand over and divides it among its lower ones. Neighbours'
-// levels differ by 1 at most: where the levels hand over through two planes in turn, the other plane holds, around a
-// pixel, what deeper pixels hand over and nothing else. Where many pixels carry a gradient, all up to the deepest that
-// does are visited, sorted by level; elsewhere those that carry one and, level by level, those that they reach. Both
-// give the same bits. Cost: a few passes over the image in cache, and the pixels visited.
+// shallow. A pixel gathers what its deeper neighbours hand over and divides the sum among its lower neighbours. The
+// levels of neighbours differ by at most 1. Even and odd levels therefore write to two different planes, and the 3 x 3
+// window of a pixel in the other plane holds only what deeper pixels hand over. If many pixels carry a gradient, all
+// pixels up to the deepest of these are visited, sorted by level. Otherwise the walk visits the pixels that carry a
+// gradient and, level by level, those that they reach. Both walks give bitwise equal results. The cost is a few passes
+// over the image, which is in cache, and the pixels visited.
 
 #pragma once
 
@@ -14,7 +15,7 @@
 #include <vector>
 
 #include "cpu/s2d_backward_simd.h"
-#include "cpu/thinning.h"
+#include "cpu/s2d_thinning.h"
 
 namespace topo {
 
@@ -35,14 +36,14 @@ struct BackwardWorkspace {
   int64_t padded;
   Buffer<uint16_t> depth, lower;
   Buffer<uint8_t> carries;
-  Buffer<Real> flow;                   // what came in; then, on the contour, what it keeps
-  Buffer<Real> handed[2];              // what a pixel of an even and of an odd level gives each of its lower neighbours
+  Buffer<Real> flow;                   // the incoming gradient; then, on the contour, what stays there
+  Buffer<Real> handed[2];              // what a pixel of an even or odd level gives to each of its lower neighbours
   Buffer<uint32_t> order, here, next;  // lists of padded indices
-  std::vector<int32_t> ends;           // of the levels in `order`
+  std::vector<int32_t> ends;           // where the levels end in `order`
   std::vector<Real> a, b;
 };
 
-// Of eight bits: how many are set, and the first that is.
+// For every byte: how many of its bits are set, and the index of the first one.
 struct BitTable {
   uint8_t count[256] = {}, first[256] = {};
 
@@ -59,7 +60,8 @@ struct PixelList {
   const uint32_t *begin, *end;
 };
 
-// Sorts pixels by level into ws.order, in the order of the list within each; ws.ends[level] is one past its last.
+// Sorts the listed pixels by level into ws.order; the sort is stable. ws.ends[level] is one past the level's last
+// pixel.
 template <typename Real>
 void sort_by_level(const uint16_t* depth, const uint32_t* list, int64_t count, int32_t deepest,
                    BackwardWorkspace<Real>& ws) {
@@ -71,14 +73,14 @@ void sort_by_level(const uint16_t* depth, const uint32_t* list, int64_t count, i
   for (int64_t k = 0; k < count; ++k) order[ends[depth[list[k]]]++] = list[k];
 }
 
-// What arrives at pixel i from its deeper neighbours.
+// The sum that pixel i receives from its deeper neighbours, in a fixed order.
 template <typename Real>
 Real taken_from(const Real* handed, int64_t stride, int64_t i) {
   const Real *here = handed + i, *a = here - stride, *b = here + stride;
   return ((a[-1] + a[0]) + a[1]) + (here[-1] + here[1]) + ((b[-1] + b[0]) + b[1]);
 }
 
-// Hands the gradient of pixel i to its `lower` lower neighbours. The contour keeps half; beside a filled hole, all.
+// Divides `total` among the `lower` lower neighbours of a pixel. The contour keeps half, or all next to a filled hole.
 template <typename Real>
 void hand_over(int32_t level, int32_t lower, Real total, Real* flow, Real* handed) {
   if (level > 1) {
@@ -89,7 +91,7 @@ void hand_over(int32_t level, int32_t lower, Real total, Real* flow, Real* hande
   }
 }
 
-// Walks the levels through all pixels, listed in ws.order. Returns the contour.
+// Walks the levels through all pixels in ws.order. Returns the contour.
 template <typename Real>
 PixelList walk_all(int64_t stride, int32_t deepest, BackwardWorkspace<Real>& ws) {
   const uint32_t* order = ws.order.data();
@@ -107,8 +109,8 @@ PixelList walk_all(int64_t stride, int32_t deepest, BackwardWorkspace<Real>& ws)
   return {order, order + ws.ends[1]};
 }
 
-// Walks the levels through the pixels of ws.order, which carry a gradient, and those that they reach. Returns the
-// contour.
+// Walks the levels through the pixels of ws.order, which carry a gradient, and those that they reach. Returns the part
+// of the contour that is reached.
 template <typename Real>
 PixelList walk_reached(int64_t stride, int32_t deepest, BackwardWorkspace<Real>& ws) {
   const auto s = static_cast<int32_t>(stride);
@@ -148,7 +150,7 @@ PixelList walk_reached(int64_t stride, int32_t deepest, BackwardWorkspace<Real>&
 template <typename Real>
 void route_3x3(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws,
                Real* grad) {
-  // Outside pixels are lower neighbours of the contour with a black border; else they are nobody's.
+  // With a black border, pixels outside the image are lower neighbours of the contour; otherwise of no pixel.
   const uint16_t outside = p.black_border ? 0 : kFar;
   const uint16_t deepest =
       TOPO_SIMD_CALL(start_route, depth, upstream, p.height, p.width, static_cast<uint16_t>(p.iterations + 1), outside,
@@ -161,12 +163,12 @@ void route_3x3(const S2dParams& p, const uint16_t* depth, const Real* upstream, 
   TOPO_SIMD_CALL(find_lower, ws.depth.data(), p.height, p.width, ws.lower.data());
   const int64_t carrying = TOPO_SIMD_CALL(list_marked, ws.carries.data(), ws.padded, ws.here.data());
   const int64_t band = TOPO_SIMD_CALL(list_levels, ws.depth.data(), ws.padded, deepest, ws.next.data());
-  const bool most = 3 * carrying > band;
+  const bool most = 3 * carrying > band;  // then the walk through all pixels is faster
   sort_by_level(ws.depth.data(), most ? ws.next.data() : ws.here.data(), most ? band : carrying, deepest, ws);
   const auto walk = most ? walk_all<Real> : walk_reached<Real>;
   const PixelList contour = walk(p.width + 2, deepest, ws);
 
-  // Rows that it reaches: those of the contour and the background beside it.
+  // Only the rows of the contour and of the adjacent background have a gradient.
   const auto [first, last] = std::minmax_element(contour.begin, contour.end);
   const int64_t top = std::max<int64_t>(*first / (p.width + 2) - 2, 0);
   const int64_t bottom = std::min<int64_t>(*last / (p.width + 2) + 1, p.height);
@@ -175,7 +177,7 @@ void route_3x3(const S2dParams& p, const uint16_t* depth, const Real* upstream, 
   std::fill(grad + bottom * p.width, grad + p.pixels(), Real(0));
 }
 
-// The subgradient of one binary image, any window: pixel by pixel.
+// The subgradient of one binary image for windows of any size, pixel by pixel.
 template <typename Real>
 void route_any(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws,
                Real* grad) {
@@ -197,7 +199,8 @@ void route_any(const S2dParams& p, const uint16_t* depth, const Real* upstream, 
       grad[i] = share.kept;
     }
   }
-  // Background beside the contour; what has several contour neighbours is computed again, to the same value.
+  // The background next to the contour. A pixel with several contour neighbours is computed repeatedly, with the same
+  // result.
   for (int32_t k = 0; deepest >= 1 && k < ws.ends[1]; ++k) {
     for_window(p, ws.order[k] / p.width, ws.order[k] % p.width, [&](int64_t i) {
       if (depth[i] == 0) grad[i] = route_taken(p, depth, handed, 1, i / p.width, i % p.width);
@@ -205,8 +208,8 @@ void route_any(const S2dParams& p, const uint16_t* depth, const Real* upstream, 
   }
 }
 
-// The adjoint of the recursion. A step changes only pixels beside one that survives it: their boxes grow from the
-// last step to the first, and outside of them the gradient is still what came in.
+// The adjoint of the recursion. A step changes only pixels next to a pixel that survives it. The bounding boxes of
+// these grow from the last step to the first; outside the box the gradient is still the incoming one.
 template <typename Real>
 void literal_backward(const S2dParams& p, const uint16_t* survivals, const Real* upstream, BackwardWorkspace<Real>& ws,
                       Real* grad) {
@@ -215,7 +218,7 @@ void literal_backward(const S2dParams& p, const uint16_t* survivals, const Real*
   };
   const int64_t n = p.pixels();
   const int32_t longest = *std::max_element(survivals, survivals + n);
-  std::vector<Box> boxes(longest + 1, {p.height, -1, p.width, -1});  // [s]: of the pixels with s survivals or more
+  std::vector<Box> boxes(longest + 1, {p.height, -1, p.width, -1});  // [s]: box of the pixels with >= s survivals
   for (int64_t y = 0; y < p.height; ++y) {
     for (int64_t x = 0; x < p.width; ++x) {
       Box& box = boxes[survivals[y * p.width + x]];
@@ -244,7 +247,8 @@ void literal_backward(const S2dParams& p, const uint16_t* survivals, const Real*
   std::copy(ws.a.begin(), ws.a.end(), grad);
 }
 
-// Soft image: ws.depth holds its survivals. Binary: its levels, which the literal rule turns into survivals.
+// ws.depth holds the survivals of a soft image or the levels of a binary one, which the literal mode turns into
+// survivals.
 template <typename Real>
 void thinning_backward(const S2dParams& p, BackwardMode mode, MaskKind kind, const Real* upstream, Workspace<Real>& ws,
                        BackwardWorkspace<Real>& back, Real* grad) {

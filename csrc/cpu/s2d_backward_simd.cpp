@@ -8,7 +8,7 @@ namespace topo {
 namespace TOPO_SIMD {
 namespace {
 
-// The border of a padded plane.
+// Fills the border of a padded plane.
 template <typename T>
 void fill_border(T* plane, int64_t height, int64_t width, T value) {
   const int64_t stride = width + 2;
@@ -16,7 +16,7 @@ void fill_border(T* plane, int64_t height, int64_t width, T value) {
   for (int64_t y = 1; y <= height; ++y) plane[y * stride] = plane[y * stride + width + 1] = value;
 }
 
-// One row: the gradient of pixels that are neither background nor saturated, and where it is not 0.
+// One row: the gradient on pixels that are neither background nor saturated, and where it is not 0.
 template <typename Real>
 void start_row(const uint16_t* __restrict__ depth, const Real* __restrict__ upstream, int64_t width, uint16_t saturated,
                Real* __restrict__ flow, uint8_t* __restrict__ carries) {
@@ -25,7 +25,7 @@ void start_row(const uint16_t* __restrict__ depth, const Real* __restrict__ upst
     const uint32_t level = depth[x];
     const Real value = level - 1 < most ? upstream[x] : Real(0);
     flow[x] = value;
-    carries[x] = value == Real(0) ? 0 : 1;  // NaN does
+    carries[x] = value == Real(0) ? 0 : 1;  // NaN counts
   }
 }
 

@@ -1,6 +1,6 @@
-// Run-time choice of instruction set for code in *_simd.cpp, which CMake compiles once per level
-// with -DTOPO_SIMD=<level>. Those files use raw pointers and their own static functions only: a
-// standard template compiled with AVX-512 could be the copy the linker keeps for everyone.
+// Run-time choice of the instruction set for code in *_simd.cpp, which CMake compiles once per level
+// with -DTOPO_SIMD=<level>. These files use only raw pointers and their own static functions. If they
+// used a standard template, the linker could keep the copy compiled with AVX-512 for all callers.
 
 #pragma once
 
@@ -8,8 +8,8 @@ namespace topo {
 
 enum class SimdLevel { kPortable, kAvx2, kAvx512 };
 
-// The best level of this processor, or the lower one that TOPO_SIMD_LEVEL asks for
-// (portable, avx2, avx512), which tests use to reach every path.
+// The best level of this processor, or the lower one that TOPO_SIMD_LEVEL names (portable, avx2,
+// avx512). Tests use the variable to reach every path.
 SimdLevel simd_level();
 
 }  // namespace topo

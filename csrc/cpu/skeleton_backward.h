@@ -1,5 +1,5 @@
-// The gradient of the skeleton of one image on the CPU, for skeleton and mask_chamfer: its maps are computed again
-// into scratch, and then d2t's gradient is followed by s2d's.
+// The gradient of the skeleton of one image on the CPU, for skeleton and mask_chamfer. It computes the maps of the
+// image again into scratch, then the gradient of d2t, then that of s2d.
 
 #pragma once
 
@@ -25,7 +25,7 @@ struct SkeletonGradient {
   RidgeWorkspace<Real> ridges;
 };
 
-// D, S and T of an image into ws.
+// Writes D, S and T of an image to ws.
 template <typename Real, typename T>
 MaskKind skeleton_maps(const SkeletonParams& p, const T* mask, SkeletonGradient<Real>& ws) {
   const int64_t n = p.pixels();
@@ -48,7 +48,7 @@ MaskKind skeleton_maps(const SkeletonParams& p, const T* mask, SkeletonGradient<
   return kind;
 }
 
-// dL/dS from dL/dT, of the image whose maps ws holds.
+// dL/dS from dL/dT for the image whose maps are in ws.
 template <typename Real>
 void skeleton_backward_image(const SkeletonParams& p, BackwardMode mode, MaskKind kind, const Real* upstream,
                              SkeletonGradient<Real>& ws, BackwardWorkspace<Real>& back, Real* grad) {

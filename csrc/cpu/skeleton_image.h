@@ -2,8 +2,8 @@
 
 #pragma once
 
-#include "cpu/ridges.h"
-#include "cpu/thinning.h"
+#include "cpu/d2t_ridges.h"
+#include "cpu/s2d_thinning.h"
 #include "skeleton.h"
 
 namespace topo {
@@ -16,11 +16,11 @@ struct SkeletonWorkspace {
   Workspace<Real> thinning;
   Buffer<uint8_t> ridges;  // T of a binary image, 0 and 1
   Buffer<uint16_t> line;
-  // Taken only by soft images.
+  // Allocated only for soft images.
   std::vector<Real> distance, soft, skeleton, soft_line;
 };
 
-// Binary image, read into ws.thinning.foreground: T into `skeleton`, bytes of 0 and 1 or floats.
+// Binary image, whose foreground is in ws.thinning.foreground: writes T to `skeleton`, as 0 and 1.
 template <typename Real, typename Out>
 void binary_skeleton(const SkeletonParams& p, SkeletonWorkspace<Real>& ws, Out* skeleton) {
   binary_depth(p.thinning, ws.thinning);
@@ -28,7 +28,7 @@ void binary_skeleton(const SkeletonParams& p, SkeletonWorkspace<Real>& ws, Out* 
                  ws.line.data());
 }
 
-// Soft image: T into ws.skeleton.
+// Soft image: writes T to ws.skeleton.
 template <typename Real, typename T>
 void soft_skeleton(const SkeletonParams& p, const T* mask, SkeletonWorkspace<Real>& ws) {
   const RidgeImage image = ridge_image(p.ridges);

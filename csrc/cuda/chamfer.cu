@@ -1,7 +1,7 @@
 // Entry point of chamfer on CUDA. The kernel is in chamfer_kernels.cuh.
 
 #include "cuda/chamfer_kernels.cuh"
-#include "cuda/sums_launch.cuh"
+#include "cuda/chamfer_sums_launch.cuh"
 
 namespace topo {
 namespace {

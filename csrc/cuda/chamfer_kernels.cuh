@@ -1,10 +1,10 @@
-// chamfer: one block per image, or per 65536 pixels of it; sums.cuh adds up.
+// chamfer: one block per image or, in larger images, per 65536 pixels; chamfer_sums.cuh adds the sums.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
 #include "chamfer.h"
-#include "cuda/sums.cuh"
+#include "cuda/chamfer_sums.cuh"
 
 namespace topo {
 namespace {

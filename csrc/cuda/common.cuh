@@ -1,4 +1,4 @@
-// What every CUDA entry needs: device guard, current stream, launch check.
+// Needed by every CUDA entry point: device guard, current stream, launch check.
 
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace topo {
 
-// Makes the tensor's device current for a scope and gives its current stream.
+// Makes the tensor's device current for a scope and holds that device's current stream.
 struct CudaScope {
   explicit CudaScope(const Tensor& tensor) : guard(tensor.get_device_index()) {
     void* pointer = nullptr;

@@ -1,4 +1,4 @@
-// d2t: a thread takes four columns of eight rows and rolls down them; wider windows one thread per pixel.
+// d2t: for a 3 x 3 window, a thread walks down eight rows of four columns; for wider windows, one thread per pixel.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
@@ -18,8 +18,9 @@ __device__ Real larger(Real a, Real b) {
   return a > b ? a : b;
 }
 
-// 3 x 3 window. Float32, per pixel: 12 bytes (D and S read, T written; the two rows and columns beside a tile come from
-// L1 or L2), about 25 thread instructions; sm_90: 70 registers. blockIdx.x: tiles of an image; blockIdx.y: images.
+// 3 x 3 window. Float32, per pixel: 12 bytes (D and S read, T written; the rows and columns next to a thread's pixels
+// come from L1 or L2), about 25 thread instructions; sm_90: 70 registers. blockIdx.x is over tiles, blockIdx.y over
+// images.
 template <typename T>
 __global__ void __launch_bounds__(kD2tThreads) d2t_kernel(const T* __restrict__ distance,  // [B, H, W]
                                                           const T* __restrict__ mask,      // [B, H, W]
@@ -31,7 +32,7 @@ __global__ void __launch_bounds__(kD2tThreads) d2t_kernel(const T* __restrict__ 
   if (first >= height) return;
   for (int64_t image = blockIdx.y; image < count; image += gridDim.y) {
     const int64_t offset = image * height * width;
-    // A row of the tile, and for each pixel the maximum of it and its two neighbours; the border repeats.
+    // A row of the tile, and for each pixel the maximum over it and its two neighbours; the border is repeated.
     struct Row {
       Real value[4], peak[4];
     };

@@ -1,4 +1,4 @@
-// Launches the first kernel of m2s and rasterize.
+// The launch of box_kernel (tiles.cuh), the first kernel of m2s and rasterize.
 
 #pragma once
 

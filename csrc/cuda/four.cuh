@@ -1,4 +1,4 @@
-// Four pixels of a row at once: 16 bytes of float32 in one access.
+// Access to four pixels of a row at once; in float32 these are 16 bytes.
 
 #pragma once
 
@@ -16,12 +16,13 @@ struct alignas(sizeof(T) * 4 < 16 ? sizeof(T) * 4 : 16) Four {
   T value[4];
 };
 
+// Whether every row can be read as aligned groups of four.
 template <typename T>
 inline bool rows_of_four(const T* pixels, int64_t width) {
   return width % 4 == 0 && reinterpret_cast<uintptr_t>(pixels) % alignof(Four<T>) == 0;
 }
 
-// Pixels x to x + 3; those past the end of the row are 0.
+// Pixels x to x + 3; pixels past the end of the row are 0. `fours`: rows_of_four() holds.
 template <typename T>
 __device__ Four<T> load_four(const T* row, int32_t x, int32_t width, bool fours) {
   Four<T> result{};
@@ -33,8 +34,8 @@ __device__ Four<T> load_four(const T* row, int32_t x, int32_t width, bool fours)
   return result;
 }
 
-// One access of up to 16 bytes, which the compiler does not always make of an assignment; what is written is not read
-// again soon.
+// A store of up to 16 bytes in one instruction, which the compiler does not always generate for an assignment. It is a
+// streaming store, since the kernel does not read the result again.
 template <typename T>
 __device__ void store_whole(T* to, const Four<T>& pixels) {
 #ifdef __CUDA_ARCH__

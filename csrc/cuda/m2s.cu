@@ -21,7 +21,7 @@ void draw_images(const M2sParams& p, const Tensor& vertices, const Tensor& faces
   check_launch("m2s");
 }
 
-// Vertex indices of all corners, sorted, and the corners they belong to; equal ones stay in order.
+// The vertex indices of all corners, stably sorted, and the corners that they belong to.
 std::tuple<Tensor, Tensor> sorted_corners(const Tensor& faces, int64_t sets) {
   const Tensor flat = torch::stable::view(faces, {sets, faces.numel() / sets});
   std::array<StableIValue, 4> stack{torch::stable::detail::from(flat),

@@ -1,8 +1,8 @@
 // Forward: one block per image and tile of 16 x 16 pixels sets up the faces that reach the tile in shared memory, in
-// order, and stops when all its pixels are covered. Backward: for a silhouette, first its gradient as one of the
-// coverage; then one block per image and group of 32 faces sets these up;
-// then 8 threads walk the box of each in a fixed order. At last every vertex adds up its corners, in the order of the
-// faces, by a stable sort of the faces' indices. No atomics. Kernels only, so that tests/cpp can run them on the host.
+// order, and stops when all its pixels are covered. Backward: for a silhouette, its gradient is first turned into that
+// of the coverage. Then one block per image and group of 32 faces sets these up, and 8 threads walk the box of each
+// face in a fixed order. Finally every vertex adds its corners in the order of the faces, found by a stable sort of the
+// faces' indices. There are no atomics. Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
@@ -13,7 +13,7 @@ namespace topo {
 namespace {
 
 constexpr int kGroupThreads = 128;
-constexpr int kFaceLanes = 8;  // for a face in the backward: most boxes are about 10 x 10
+constexpr int kFaceLanes = 8;  // threads per face in the backward: most boxes are about 10 x 10 pixels
 
 __device__ __forceinline__ float power_of_two(float z) {
   return exp2f(z);
@@ -22,7 +22,7 @@ __device__ __forceinline__ double power_of_two(double z) {
   return exp2(z);
 }
 
-// Where the divisor lies between 1 and 2^126.
+// a / b for 1 <= b <= 2^126, where the fast division is accurate.
 __device__ __forceinline__ float quotient(float a, float b) {
   return __fdividef(a, b);
 }
@@ -53,10 +53,10 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(Real) == 4 ? 4 : 3)
   faces += tile.image * p.face_stride;
   const Real dx = static_cast<Real>(tile.x - tile.box.x0), dy = static_cast<Real>(tile.y - tile.box.y0);
   Real product = tile.inside ? Real(1) : falloff.saturated;
-  bool covered = !exact || !tile.inside;  // by a face around the centre; asked for where exact
+  bool covered = !exact || !tile.inside;  // whether a face contains the centre; needed only if exact
   draw_faces(
       tile, p, boxes, groups, near,
-      [&](int64_t f, FaceEdges<Real>& face) {  // distances are those of the tile's corner
+      [&](int64_t f, FaceEdges<Real>& face) {  // distances are relative to the tile's corner
         double xy[6];
         return face_corners(p, vertices, faces + 3 * f, xy) && face_edges(xy, tile.box, face);
       },
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kTileThreads, sizeof(Real) == 4 ? 4 : 3)
   }
 }
 
-// The gradient of the silhouette as one of the coverage: a central difference at the outline.
+// The gradient of the coverage from that of the silhouette: a central difference at the outline.
 template <typename Real>
 __global__ void outline_kernel(const Real* __restrict__ grad,        // [B, H, W]
                                const Real* __restrict__ silhouette,  // [B, H, W]
@@ -93,8 +93,8 @@ __global__ void outline_kernel(const Real* __restrict__ grad,        // [B, H, W
   }
 }
 
-// What the pixels of the face's box pull at its corners, added up over kFaceLanes lanes; each of them gets the sums.
-// To be called by whole warps.
+// The gradient of a face's corners from the pixels of its box, summed over kFaceLanes lanes; each lane gets the sums.
+// Whole warps must call it.
 template <typename Real>
 __device__ __forceinline__ void gather_face(const FaceEdges<Real>& face, const Real* grad, const Real* coverage,
                                             int32_t image_width, Real scale, const Falloff<Real>& falloff, Real* sum) {

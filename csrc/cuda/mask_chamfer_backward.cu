@@ -1,8 +1,8 @@
-// Entry point of mask_chamfer_backward on CUDA: images on chip where they fit, the others afterwards by a second kernel
-// with bounded scratch. The kernels are in mask_chamfer_backward_kernels.cuh.
+// Entry point of mask_chamfer_backward on CUDA: on chip for images that fit. A second kernel with bounded scratch then
+// computes the others. The kernels are in mask_chamfer_backward_kernels.cuh.
 
-#include "cuda/backward_launch.cuh"
 #include "cuda/mask_chamfer_backward_kernels.cuh"
+#include "cuda/s2d_backward_launch.cuh"
 
 namespace topo {
 namespace {
@@ -49,7 +49,7 @@ Tensor mask_chamfer_backward_cuda(const Tensor& grad_pull, const Tensor& grad_pu
   };
   const bool bytes = !is_floating(target.scalar_type());
   const Tensor pull = real_map(grad_pull), push = real_map(grad_push), distance = real_map(target_distance);
-  const Tensor source = real_map(pred), wanted = bytes ? torch::stable::contiguous(target) : real_map(target);
+  const Tensor source = real_map(pred), target_map = bytes ? torch::stable::contiguous(target) : real_map(target);
   Tensor result = empty_like_shape(pred, args.result);
   dispatch_real(args.result, [&](auto tag) {
     using Real = decltype(tag);
@@ -57,8 +57,8 @@ Tensor mask_chamfer_backward_cuda(const Tensor& grad_pull, const Tensor& grad_pu
     const ChamferMaps<Real> maps{data(pull),
                                  data(push),
                                  data(source),
-                                 bytes ? nullptr : data(wanted),
-                                 bytes ? static_cast<const uint8_t*>(wanted.const_data_ptr()) : nullptr,
+                                 bytes ? nullptr : data(target_map),
+                                 bytes ? static_cast<const uint8_t*>(target_map.const_data_ptr()) : nullptr,
                                  data(distance)};
     launch_backward(maps, source, result, args.images.count, args.params, skeletons, literal, cuda.stream);
   });

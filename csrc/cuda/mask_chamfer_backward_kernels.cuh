@@ -1,6 +1,6 @@
-// Backward of mask_chamfer: D_out of X again, the route of the pull through it, and with skeletons theirs as well. On
-// chip for binary images and the subgradient; else in global scratch.
-// Kernels only, so that tests/cpp can run them on the host.
+// Backward of mask_chamfer: it computes D_out of X again and the gradient of the pull through it, and with skeletons
+// also the gradient of the skeleton. On chip for the subgradient of binary images, otherwise in global scratch. Kernels
+// only, so that tests/cpp can run them on the host.
 
 #pragma once
 
@@ -27,14 +27,14 @@ struct ChamferMaps {
 
 // ---- on chip ----
 
-// Float32, per pixel: pred, target and its distance read, the gradient written, 16 bytes; with skeletons pred once more
-// and 8 to and from `slots`, through L2. Instructions as s2d_route_kernel's, with skeletons those of
-// skeleton_route_kernel besides. 80 registers, no spills on sm_80 and sm_90; 940 bytes on sm_120.
+// Float32, per pixel: 16 bytes for pred, target, its distance and the gradient; with skeletons also pred a second time
+// and 8 bytes to and from `slots`, through L2. Instructions as in s2d_route_kernel, with skeletons plus those of
+// skeleton_route_kernel. 80 registers; no spills on sm_80 and sm_90, 940 bytes on sm_120.
 template <typename Real>
 __global__ void __launch_bounds__(kLevelThreads, 2)
     mask_chamfer_route_kernel(ChamferMaps<Real> maps,
-                              Real* slots,                 // [gridDim, H, W] scratch, of skeletons
-                              uint8_t* __restrict__ soft,  // [B], set where nothing else is done
+                              Real* slots,                 // [gridDim, H, W] scratch, with skeletons
+                              uint8_t* __restrict__ soft,  // [B], set for images that are left to the next kernel
                               Real* grad_pred,             // [B, H, W]
                               int64_t count, LevelPlanes planes, S2dParams p, bool skeletons, bool fours) {
   Room room{dynamic_shared()};
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
     chip.fill(p, idle);
     Real* grad = grad_pred + offset;
     route_image(p, chip.framed(), chip.list(), [&](int32_t i) { return maps.pulled(image, offset + i); }, grad);
-    // dL/dX; X stands in D_out as 1 - X.
+    // dL/dX; the route gives the gradient of 1 - X, hence the minus.
     Real* grad_x = skeletons ? slots + int64_t(blockIdx.x) * n : grad;
     for (int32_t i = threadIdx.x; i < n; i += blockDim.x) {
       grad_x[i] = maps.grad_push[image] * maps.target_distance[offset + i] - grad[i];
@@ -83,7 +83,7 @@ struct ChamferRoom {
       : skeleton(p, room), x(room.take<Real>(p.pixels())) {}
 };
 
-// Soft images, or all: `soft` is null then.
+// Soft images, or all images if `soft` is null.
 template <typename Real>
 __global__ void mask_chamfer_backward_kernel(ChamferMaps<Real> maps,
                                              uint8_t* scratch,  // [gridDim, block_bytes]

@@ -1,16 +1,16 @@
-// mask_chamfer: from a mask to its two sums on chip, one block per image (levels.cuh).
+// mask_chamfer: from a mask to its two sums without leaving the chip, one block per image (s2d_levels.cuh).
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
+#include "cuda/chamfer_sums.cuh"
 #include "cuda/skeleton_kernels.cuh"
-#include "cuda/sums.cuh"
 #include "mask_chamfer.h"
 
 namespace topo {
 namespace {
 
-// Sums of one image whose D_out is in the planes. X is 1 where D_out is 0.
+// The sums of one image whose D_out is in the planes. X is 1 where D_out is 0.
 template <typename M>
 __device__ PairSum plane_sums(const S2dParams& p, const LevelPlanes& planes, const LevelMemory& memory, const M* target,
                               const M* target_distance, bool fours) {
@@ -35,7 +35,7 @@ __device__ PairSum plane_sums(const S2dParams& p, const LevelPlanes& planes, con
   return sum;
 }
 
-// Sums of one soft image by the recursion. `real` holds three planes.
+// The sums of one soft image by the recursion. `real` holds three planes.
 template <typename T, typename M>
 __device__ PairSum soft_sums(const SkeletonParams& p, bool skeletons, const T* pred, const M* target,
                              const M* target_distance, accumulate_t<T>* real) {
@@ -60,9 +60,9 @@ __device__ PairSum soft_sums(const SkeletonParams& p, bool skeletons, const T* p
   return sum;
 }
 
-// Float32 at 224 px, per pixel: 12 bytes read; 107 thread instructions of skeletons, 62 of masks. sm_90: 80
-// registers, 32 bytes spilled, in no sweep. As s2d_kernel; of
-// skeletons, the mask bits of the second sweep are those of 1 - T.
+// Float32 at 224 px, per pixel: 12 bytes read; 107 thread instructions with skeletons, 62 without. sm_90: 80 registers,
+// 32 bytes spilled outside the sweeps. Persistent blocks and soft images as in s2d_kernel. With skeletons there is a
+// second sweep, whose mask bits are those of 1 - T.
 template <typename T, typename M>
 __global__ void __launch_bounds__(kLevelThreads, 2)
     mask_chamfer_kernel(const T* __restrict__ pred,             // [B, H, W]
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
     if (skeletons) {
       sweep(planes, memory, [](int) {});
       visit_ridges(p, planes, memory, [&](int32_t y, uint32_t low, uint32_t high) {
-        const auto bits = [](uint32_t bytes) { return bytes * 0x01020408u >> 24 & 15u; };  // byte k to bit k
+        const auto bits = [](uint32_t bytes) { return bytes * 0x01020408u >> 24 & 15u; };  // bit 0 of byte k to bit k
         memory.bits[y * 32 + lane_index()] = row_bits(planes, bits(low) ^ 15u, bits(high) ^ 15u);
       });
       __syncthreads();
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
   }
 }
 
-// The images that are marked.
+// The soft images that mask_chamfer_kernel has marked.
 template <typename T, typename M>
 __global__ void mask_chamfer_soft_kernel(const T* __restrict__ pred,               // [B, H, W]
                                          const M* __restrict__ target,             // [B, H, W]
@@ -128,7 +128,7 @@ __global__ void mask_chamfer_soft_kernel(const T* __restrict__ pred,            
   }
 }
 
-// Large images: sums from D_out in global memory, a block per chunk.
+// Large images: the sums from D_out in global memory, one block per chunk.
 template <typename M, typename Real>
 __global__ void level_sums_kernel(const uint16_t* __restrict__ levels,    // [B, H, W]
                                   const M* __restrict__ target,           // [B, H, W]

@@ -1,5 +1,6 @@
 // One block per image and tile of 16 x 16 pixels sets up the faces that reach the tile in shared memory, in order, and
-// every thread keeps the nearest at its pixel. No atomics. Kernels only, so that tests/cpp can run them on the host.
+// every thread keeps the nearest one at its pixel. There are no atomics. Kernels only, so that tests/cpp can run them
+// on the host.
 
 #pragma once
 

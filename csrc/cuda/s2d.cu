@@ -1,7 +1,7 @@
 // Entry point of s2d on CUDA. The kernels are in s2d_kernels.cuh.
 
-#include "cuda/levels_launch.cuh"
 #include "cuda/s2d_kernels.cuh"
+#include "cuda/s2d_levels_launch.cuh"
 
 namespace topo {
 namespace {
@@ -29,8 +29,8 @@ void launch_s2d(const Tensor& mask, Tensor& distance, int64_t count, const S2dPa
     if (soft.slots) cudaMemsetAsync(soft_images, 0, count * sizeof(int32_t), stream);
     for (int64_t first = 0; first < count; first += at_once) {
       const int64_t images = first + at_once < count ? at_once : count - first;
-      launch_levels("s2d", source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()), result + first * n,
-                    soft.slots ? soft_images + first : nullptr, images, p, stream);
+      launch_levels("s2d", source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()),
+                    result + first * n, soft.slots ? soft_images + first : nullptr, images, p, stream);
     }
   }
   if constexpr (!std::is_same_v<T, uint8_t>) {
@@ -51,7 +51,8 @@ Tensor s2d_cuda(const Tensor& mask, std::optional<int64_t> iterations, int64_t k
   const ScalarType type = mask.scalar_type(), result = s2d_result_dtype(type, out_dtype, p);
   if (mask.numel() == 0) return empty_like_shape(mask, result);
 
-  // Written as the mask's dtype, float32, or bytes of bytes; any other result is cast from float32 or float64.
+  // The kernels write the mask's dtype, float32, or bytes for a byte mask. Any other dtype is cast from float32 or
+  // float64.
   const bool bytes = !is_floating(type) && result == ScalarType::Byte;
   const bool direct = result == type || result == ScalarType::Float || bytes;
   Tensor distance = empty_like_shape(mask, type == ScalarType::Double ? type : direct ? result : ScalarType::Float);

@@ -1,7 +1,7 @@
-// Entry point of s2d_backward on CUDA: images on chip where they fit; soft ones, and the literal mode, afterwards by a
-// second kernel with bounded scratch. The kernels are in s2d_backward_kernels.cuh.
+// Entry point of s2d_backward on CUDA: on chip for images that fit. A second kernel with bounded scratch then computes
+// soft images, and all images in literal mode. The kernels are in s2d_backward_kernels.cuh.
 
-#include "cuda/backward_launch.cuh"
+#include "cuda/s2d_backward_launch.cuh"
 
 namespace topo {
 namespace {

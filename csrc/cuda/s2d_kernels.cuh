@@ -1,15 +1,15 @@
-// s2d: levels on chip, one block per image (levels.cuh). Soft images, which are rare, by the recursion itself.
+// s2d: levels on chip, one block per image (s2d_levels.cuh). Soft images, which are rare, go through the recursion.
 // Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
-#include "cuda/levels.cuh"
-#include "cuda/thinning.cuh"
+#include "cuda/s2d_levels.cuh"
+#include "cuda/s2d_thinning.cuh"
 
 namespace topo {
 namespace {
 
-// `real` holds three planes.
+// D of one soft image by the recursion. `real` holds three planes.
 template <typename T, typename Out>
 __device__ void soft_s2d(const S2dParams& p, const T* mask, accumulate_t<T>* real, Out* distance) {
   auto* sum = real + 2 * p.pixels();
@@ -19,6 +19,7 @@ __device__ void soft_s2d(const S2dParams& p, const T* mask, accumulate_t<T>* rea
   __syncthreads();
 }
 
+// Writes the levels in the two planes to global memory.
 template <typename Out>
 __device__ void write_levels(const S2dParams& p, const LevelPlanes& planes, const LevelMemory& memory, bool fours,
                              Out* distance) {
@@ -46,9 +47,9 @@ __device__ void write_levels(const S2dParams& p, const LevelPlanes& planes, cons
   }
 }
 
-// Float32 at 224 px, per pixel: 4 bytes read, 4 written, 43 thread instructions. A persistent block reads the
-// next mask while it sweeps, so that loads of one image, sweeps and stores of others overlap. sm_90: 76 registers,
-// nothing spilled. A block below `slots` does its soft images itself; others leave them, marked, to s2d_soft_kernel.
+// Float32 at 224 px, per pixel: 4 bytes read, 4 written, 43 thread instructions. A persistent block reads the next mask
+// while it sweeps, so that the loads of one image overlap with the sweeps and stores of others. sm_90: 76 registers, no
+// spills. A block below `slots` computes its soft images itself; the others mark them for s2d_soft_kernel.
 template <typename T, typename Out>
 __global__ void __launch_bounds__(kLevelThreads, 2)
     s2d_kernel(const T* __restrict__ mask,          // [B, H, W]
@@ -76,7 +77,7 @@ __global__ void __launch_bounds__(kLevelThreads, 2)
   }
 }
 
-// The images that are marked.
+// The soft images that s2d_kernel has marked.
 template <typename T, typename Out>
 __global__ void s2d_soft_kernel(const T* __restrict__ mask,               // [B, H, W]
                                 Out* __restrict__ distance,               // [B, H, W]

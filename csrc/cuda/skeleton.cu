@@ -1,6 +1,6 @@
 // Entry point of skeleton on CUDA. The kernels are in skeleton_kernels.cuh.
 
-#include "cuda/levels_launch.cuh"
+#include "cuda/s2d_levels_launch.cuh"
 #include "cuda/skeleton_kernels.cuh"
 
 namespace topo {
@@ -33,8 +33,8 @@ void launch_skeleton(const Tensor& mask, Tensor& skeleton, int64_t count, const 
     if (soft.slots) cudaMemsetAsync(soft_images, 0, count * sizeof(int32_t), stream);
     for (int64_t first = 0; first < count; first += at_once) {
       const int64_t images = first + at_once < count ? at_once : count - first;
-      launch_levels("skeleton", source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()), level_data,
-                    soft.slots ? soft_images + first : nullptr, images, p.thinning, stream);
+      launch_levels("skeleton", source + first * n, false, static_cast<uint16_t*>(columns.mutable_data_ptr()),
+                    level_data, soft.slots ? soft_images + first : nullptr, images, p.thinning, stream);
       ridges_kernel<Out>
           <<<pixel_blocks(images * n), kPixelThreads, 0, stream>>>(level_data, result + first * n, images, p.ridges);
     }

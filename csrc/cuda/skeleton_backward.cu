@@ -1,7 +1,7 @@
-// Entry point of skeleton_backward on CUDA: images on chip where they fit, the others afterwards by a second kernel
-// with bounded scratch. The kernels are in skeleton_backward_kernels.cuh.
+// Entry point of skeleton_backward on CUDA: on chip for images that fit. A second kernel with bounded scratch then
+// computes the others. The kernels are in skeleton_backward_kernels.cuh.
 
-#include "cuda/backward_launch.cuh"
+#include "cuda/s2d_backward_launch.cuh"
 #include "cuda/skeleton_backward_kernels.cuh"
 
 namespace topo {

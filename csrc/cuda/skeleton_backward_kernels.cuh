@@ -1,6 +1,6 @@
-// Backward of skeleton: the levels again, d2t's backward, s2d's. On chip for binary images, 3 x 3 pools and the
-// subgradient; else by the plain rules of d2t.h in global scratch.
-// Kernels only, so that tests/cpp can run them on the host.
+// Backward of skeleton: the levels are computed again, then the backward of d2t, then that of s2d. On chip for the
+// subgradient of binary images with 3 x 3 pools; otherwise pixel by pixel, by the functions of d2t.h, in global
+// scratch. Kernels only, so that tests/cpp can run them on the host.
 
 #pragma once
 
@@ -12,7 +12,7 @@ namespace {
 
 // ---- on chip ----
 
-// T of framed levels as bits, in the layout of the mask bits, which they replace.
+// Replaces the mask bits by those of T, from the framed levels.
 __device__ void mark_ridges(const ChipMemory& chip) {
   const FramedPlane plane = chip.framed();
   uint8_t* bits = chip.levels().bits;
@@ -39,9 +39,9 @@ __device__ bool ridge_at(const uint8_t* bits, int32_t y, int32_t x) {
   return bits[y * 32 + x % 128 / 4] >> (x % 4 + x / 128 * 4) & 1;
 }
 
-// The subgradient of a binary image from its framed levels; upstream(i) is dL/dT. In turn: T as bits; for each pixel
-// that passes a gradient on, a byte with the number of maxima in its window and whether they are higher than itself;
-// dL/dD into `grad`; the route; on ridges, what the mask itself gets.
+// The subgradient of a binary image from its framed levels; upstream(i) is dL/dT. The steps are: T as bits; for each
+// pixel that passes a gradient on, a byte with the number of maxima in its window and whether they are higher than the
+// pixel; dL/dD into `grad`; the route; on ridges, the direct gradient of the mask.
 template <typename Real, typename Upstream>
 __device__ void skeleton_route_image(const S2dParams& p, const ChipMemory& chip, const Upstream& upstream, Real* grad) {
   constexpr uint32_t kHigher = 16;
@@ -89,13 +89,13 @@ __device__ void skeleton_route_image(const S2dParams& p, const ChipMemory& chip,
   __syncthreads();
 }
 
-// Bytes per pixel as s2d_route_kernel's; some 300 more instructions a foreground pixel (estimated). 80 registers; 88
-// bytes spilled on sm_80, none on sm_90 and sm_120.
+// The same bytes per pixel as s2d_route_kernel, and an estimated 300 more instructions per foreground pixel. 80
+// registers; 88 bytes spilled on sm_80, none on sm_90 and sm_120.
 template <typename Real>
 __global__ void __launch_bounds__(kLevelThreads, 2)
     skeleton_route_kernel(const Real* __restrict__ grad,  // [B, H, W]
                           const Real* __restrict__ mask,  // [B, H, W]
-                          uint8_t* __restrict__ soft,     // [B], set where nothing else is done
+                          uint8_t* __restrict__ soft,     // [B], set for images that are left to the next kernel
                           Real* grad_mask,                // [B, H, W]
                           int64_t count, LevelPlanes planes, S2dParams p, bool fours) {
   Room room{dynamic_shared()};
@@ -130,7 +130,7 @@ struct SkeletonRoom {
         taken(room.take<Real>(p.pixels())),
         argmax(room.take<int64_t>(p.pixels())) {}
 
-  // visit(i, y, x) for every pixel, then a barrier.
+  // Calls visit(i, y, x) for every pixel, followed by a barrier.
   template <typename Visit>
   __device__ void each(const Visit& visit) const {
     const int64_t width = p.thinning.width;
@@ -138,7 +138,7 @@ struct SkeletonRoom {
     __syncthreads();
   }
 
-  // D and T; returns whether the adjoint is to follow.
+  // Computes D and T. Returns whether the backward of the thinning must use the adjoint.
   template <typename T>
   __device__ bool forward(const T* mask, bool literal) {
     const bool adjoint = thinning.thin(mask, literal, distance);
@@ -168,7 +168,7 @@ struct SkeletonRoom {
   }
 };
 
-// Soft images, or all: `soft` is null then.
+// Soft images, or all images if `soft` is null.
 template <typename Real>
 __global__ void skeleton_backward_kernel(const Real* __restrict__ grad,     // [B, H, W]
                                          const Real* __restrict__ mask,     // [B, H, W]

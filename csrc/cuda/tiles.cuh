@@ -1,7 +1,8 @@
-// Faces to tiles of pixels, for m2s and rasterize: boxes of all faces, boxes of groups of 32 faces in a row, and one
-// block per image and tile that looks at the groups first and then at the faces of those that reach it. Neighbours in
-// most meshes' lists are neighbours in space, so a tile looks at few faces; a list in random order costs up to F tests
-// per tile. Needs no counts, no sorting and no atomics, and keeps the order of the faces. Memory: 16.5 bytes per face.
+// Assigns faces to tiles of pixels, for m2s and rasterize: boxes of all faces, boxes of groups of 32 consecutive faces,
+// and one block per image and tile that tests the groups first and then the faces of the groups that reach the tile. In
+// most meshes consecutive faces are close to each other, so a tile tests few faces; a list in random order costs up to
+// F tests per tile. The method needs no counting, sorting or atomics, and keeps the order of the faces. Memory: 16.5
+// bytes per face.
 
 #pragma once
 
@@ -12,24 +13,25 @@ namespace topo {
 constexpr int kWarp = 32;
 constexpr unsigned int kFullWarp = 0xFFFFFFFFu;
 constexpr int kTileWidth = 16;
-constexpr int kTileThreads = 256;  // at most, one per pixel of a tile; a warp takes 8 x 4 of them
+constexpr int kTileThreads = 256;  // at most; one per pixel of a tile, 8 x 4 pixels per warp
 constexpr int kGroup = kWarp;      // faces
 
 TOPO_HOST_DEVICE int64_t groups_of(const M2sParams& p) {
   return (p.faces + kGroup - 1) / kGroup;
 }
 
-// A grid that strides over what is left.
+// The size of a grid whose blocks stride over the items.
 inline unsigned int blocks_for(int64_t items, int64_t per_block) {
   const int64_t blocks = (items + per_block - 1) / per_block;
   return static_cast<unsigned int>(blocks < (1 << 20) ? blocks : (1 << 20));
 }
 
-// Blocks of kTileThreads threads.
+// The number of blocks of kTileThreads threads, one per tile.
 inline unsigned int tile_blocks(const char* op, const M2sParams& p) {
   constexpr int64_t kHeight = kTileThreads / kTileWidth;
   const int64_t blocks = p.count * ((p.width + kTileWidth - 1) / kTileWidth) * ((p.height + kHeight - 1) / kHeight);
-  TOPO_CHECK(blocks < (int64_t(1) << 31), op, ": at most 2^31 tiles of 16 x 16 pixels at once, got ", blocks);
+  TOPO_CHECK(blocks < (int64_t(1) << 31), op, ": images must have fewer than 2^31 tiles of 16 x 16 pixels, got ",
+             blocks);
   return static_cast<unsigned int>(blocks);
 }
 
@@ -37,7 +39,7 @@ __device__ __forceinline__ bool overlap(const PixelBox& a, const PixelBox& b) {
   return a.x0 <= b.x1 && a.x1 >= b.x0 && a.y0 <= b.y1 && a.y1 >= b.y0;
 }
 
-// Meets no box, and leaves a union as it is.
+// A box that overlaps no other and does not change a union.
 __device__ __forceinline__ PixelBox nowhere() {
   return {1 << 30, -1, 1 << 30, -1};
 }
@@ -71,7 +73,7 @@ __device__ __forceinline__ Tile tile_of(const M2sParams& p) {
   return tile;
 }
 
-// One warp per group. Faces that are off-screen, not finite or wrongly indexed get a box that meets nothing.
+// One warp per group. Faces that are off-screen, not finite or have an index out of range get the box nowhere().
 template <typename Real>
 __global__ void box_kernel(const Real* __restrict__ vertices,  // [B, V, 2 or 3]
                            const int64_t* __restrict__ faces,  // [F, 3] or [B, F, 3]
@@ -101,8 +103,8 @@ __global__ void box_kernel(const Real* __restrict__ vertices,  // [B, V, 2 or 3]
   }
 }
 
-// Puts the items that `keep` marks into `kept`, in the order of the threads, and returns how many there are. To be
-// called by all threads of the block; `kept` may be read when it returns and written again after a barrier.
+// Writes the items of threads with `keep` to `kept`, in the order of the threads, and returns their number. All threads
+// of the block must call it. `kept` may be read when it returns, and written again after a barrier.
 template <typename Item>
 __device__ int compact(bool keep, const Item& item, Item* kept) {
   __shared__ int counts[kTileThreads / kWarp];
@@ -120,9 +122,10 @@ __device__ int compact(bool keep, const Item& item, Item* kept) {
   return total;
 }
 
-// For the faces that reach the tile, in order and up to kTileThreads at once: set_up(f, face) fills in a slot of
-// `near`, false for a face that covers nothing, then every warp calls draw(face) for those that reach its pixels.
-// `near` lies in shared memory. done() tells whether a pixel needs no more faces; the tile ends when none does.
+// Processes the faces that reach the tile, in order and up to kTileThreads at once: set_up(f, face) fills in a slot of
+// `near`, which lies in shared memory, and returns false for a face that covers nothing. Then every warp calls
+// draw(face) for the faces that reach its pixels. done() returns whether a pixel needs no more faces; the tile ends
+// when all are done.
 template <typename Face, typename SetUp, typename Draw, typename Done>
 __device__ __forceinline__ void draw_faces(const Tile& tile, const M2sParams& p, const PixelBox* boxes,
                                            const PixelBox* groups, Face* near, SetUp&& set_up, Draw&& draw,

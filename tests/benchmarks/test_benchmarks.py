@@ -1,4 +1,4 @@
-"""What the benchmark programs compute besides times."""
+"""The helpers of the benchmarks, apart from the times themselves."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-// What the CUDA kernels are compared with on the host: the recursions as printed and autograd of them written out, in
-// double. Prints what differs and counts it.
+// The reference for the CUDA kernels on the host: the recursions as printed and their autograd written out, in double.
+// It prints and counts differences.
 
 #pragma once
 
@@ -41,7 +41,7 @@ void expect_near(const std::string& what, const Image& actual, const Image& expe
   ++failures;
 }
 
-// Calls f(index, y, x) for the window, f(-1, y, x) for its pixels outside the image.
+// Calls f(index, y, x) for the pixels of the window, with index -1 outside the image.
 void window(const S2dParams& p, int64_t y, int64_t x, int64_t radius, const std::function<void(int64_t)>& f) {
   for (int64_t v = y - radius; v <= y + radius; ++v) {
     for (int64_t u = x - radius; u <= x + radius; ++u) {
@@ -50,7 +50,7 @@ void window(const S2dParams& p, int64_t y, int64_t x, int64_t radius, const std:
   }
 }
 
-// States S_0..S_l of the recursion.
+// The states S_0..S_l of the recursion.
 std::vector<Image> states(const S2dParams& p, const Image& mask) {
   std::vector<Image> all{mask};
   const double side = 2.0 * p.radius + 1, m = side * side - (p.fill_holes ? 2 : 1);
@@ -93,7 +93,7 @@ Image brute_literal(const S2dParams& p, const Image& mask, const Image& grad) {
   return g;
 }
 
-// The subgradient by pushing, level by level.
+// The subgradient, pushed from each pixel to its lower neighbours, level by level.
 Image brute_route(const S2dParams& p, const Image& mask, const Image& grad) {
   const Image depth = brute_s2d(p, mask);
   Image flow = grad, result(grad.size());
@@ -128,7 +128,7 @@ Image random_mask(const S2dParams& p, Kind kind) {
   for (double& value : mask) {
     value = kind == Kind::kSoft ? uniform(0.9, 1) : static_cast<double>(uniform() < density);
   }
-  if (kind == Kind::kBinary && uniform() < 0.6) {  // something deep, with one hole
+  if (kind == Kind::kBinary && uniform() < 0.6) {  // a deep image with one hole
     mask.assign(mask.size(), 1);
     if (uniform() < 0.8) mask[generator() % mask.size()] = 0;
   }
@@ -172,9 +172,9 @@ Ridges brute_d2t(const S2dParams& p, int64_t radius, bool literal, const Image& 
     result.skeleton[i] = std::max(0.0, z[i]) * mask[i];
   }
   for (int64_t i = 0; i < n; ++i) {
-    bool beside = false;
-    for (int64_t j : windows[i]) beside = beside || result.skeleton[j] > 0;
-    const bool open = z[i] > 0 || (!literal && z[i] == 0 && beside);
+    bool near_ridge = false;
+    for (int64_t j : windows[i]) near_ridge = near_ridge || result.skeleton[j] > 0;
+    const bool open = z[i] > 0 || (!literal && z[i] == 0 && near_ridge);
     if (z[i] > 0 && (literal || mask[i] > 0)) result.grad_mask[i] = grad[i] * z[i];
     if (!open) continue;
     const double passed = grad[i] * mask[i];

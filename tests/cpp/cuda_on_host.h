@@ -1,6 +1,6 @@
-// Runs CUDA kernels on the host: blocks one after the other, the threads of a block as fibers that take turns at
-// barriers. Include it before a *_kernels.cuh. ThreadSanitizer is told of the fibers, and that taking turns orders
-// nothing, so it sees a data race between kernel threads whatever the turns.
+// Runs CUDA kernels on the host: blocks one after the other, the threads of a block as fibers that switch at barriers.
+// Include it before a *_kernels.cuh. ThreadSanitizer knows the fibers and does not treat a switch as synchronisation,
+// so it finds a data race between kernel threads in any order of the switches.
 
 #pragma once
 
@@ -20,12 +20,12 @@ struct Dim3 {
   unsigned int x = 1, y = 1, z = 1;
 };
 
-// Barrier of threads that also combines a value of each.
+// A barrier of threads that also combines one value of each thread.
 class Barrier {
  public:
   explicit Barrier(unsigned int threads) : threads_(threads) {}
 
-  // Returns the round that the caller waits to end.
+  // Returns the round whose end the caller must wait for.
   unsigned long arrive(int value) {
     const std::lock_guard<std::mutex> lock(mutex_);
     pending_ |= value != 0;
@@ -41,7 +41,8 @@ class Barrier {
     return round_ != round;
   }
 
-  // Of the last round: not overwritten before every thread has left, since it takes all of them to finish a round.
+  // The result of the last round. It is not overwritten before every thread has read it, because only all threads
+  // together can finish another round.
   int result() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return result_;
@@ -55,8 +56,8 @@ class Barrier {
   int pending_ = 0, result_ = 0;
 };
 
-// The threads of a warp: a barrier, and what each lane shows the others. Two sets in turn: a lane may show its next
-// value while others still read the last.
+// The threads of a warp: a barrier, and the values that the lanes exchange. There are two sets of values, used in turn,
+// because a lane may write its next value while others still read the last one.
 struct Warp {
   Barrier barrier;
   uint64_t shown[2][32];
@@ -76,13 +77,13 @@ struct Fiber {
 
 struct RunningBlock {
   std::vector<std::unique_ptr<Fiber>> fibers;
-  std::vector<std::unique_ptr<char[]>> stacks;  // of one launch after the other, as are
+  std::vector<std::unique_ptr<char[]>> stacks;  // kept from launch to launch, like the next two
   std::vector<void*> sanitizers;
   std::vector<std::unique_ptr<Warp>> warps;
   std::unique_ptr<Barrier> barrier;
   ucontext_t scheduler;
   void* sanitizer = nullptr;
-  Fiber* fiber = nullptr;  // whose turn it is
+  Fiber* fiber = nullptr;  // the running one
   void (*body)(void*) = nullptr;
   void* argument = nullptr;
 };
@@ -90,7 +91,7 @@ struct RunningBlock {
 inline RunningBlock running;
 inline Dim3 blockDim, gridDim;
 
-// Not for ThreadSanitizer: whose turn it is is the emulation's, not the kernel's.
+// Hidden from ThreadSanitizer, since the running fiber is a state of the emulation and not of the kernel.
 __attribute__((no_sanitize("thread"))) inline Fiber& this_fiber() {
   return *running.fiber;
 }
@@ -98,7 +99,7 @@ __attribute__((no_sanitize("thread"))) inline Fiber& this_fiber() {
 #define threadIdx (this_fiber().thread)
 #define blockIdx (this_fiber().block)
 
-// Just before a switch, and a macro: a function's end would count on the other fiber.
+// Announces a switch just before it. A macro, because the return from a function would count for the other fiber.
 #ifdef __SANITIZE_THREAD__
 #define SWITCH_SANITIZER(to, orders) __tsan_switch_to_fiber(to, (orders) ? 0 : __tsan_switch_to_fiber_no_sync)
 #else
@@ -112,7 +113,7 @@ inline int wait_or(Barrier& barrier, int value) {
     fiber.waits_at = &barrier;
     SWITCH_SANITIZER(running.sanitizer, false);
     swapcontext(&fiber.context, &running.scheduler);
-    barrier.has_ended(fiber.round);  // orders what the others did before it
+    barrier.has_ended(fiber.round);  // takes the lock, which orders the other threads' writes before this point
   }
   return barrier.result();
 }
@@ -174,7 +175,7 @@ inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
   return result;
 }
 
-// f on the low and on the high 16 bits.
+// f applied to the low and to the high 16 bits.
 template <typename F>
 uint32_t by_halves(F&& f, uint32_t a, uint32_t b, uint32_t c) {
   const auto half = [&](int s) { return uint32_t(uint16_t(f(uint16_t(a >> s), uint16_t(b >> s), uint16_t(c >> s)))); };
@@ -216,7 +217,8 @@ inline float __fdividef(float a, float b) {
   return a / b;
 }
 
-// Dynamic shared memory: `bytes` of it, in an allocation of their own, so that a step outside is found.
+// Dynamic shared memory of exactly `bytes` bytes in its own allocation, so that AddressSanitizer finds accesses
+// outside.
 inline uint8_t* dynamic_memory = nullptr;
 
 inline uint8_t* dynamic_shared() {
@@ -249,7 +251,7 @@ inline void run_fiber() {
   swapcontext(&fiber.context, &running.scheduler);
 }
 
-// Gives every thread its turns until all are done. A block that loses a thread at a barrier stops here for good.
+// Runs the threads in turn until all are done. It never ends if a thread misses a barrier.
 __attribute__((no_sanitize("thread"))) inline void run_fibers() {
   for (bool any = true; any;) {
     any = false;
@@ -260,7 +262,7 @@ __attribute__((no_sanitize("thread"))) inline void run_fibers() {
       if (fiber->waits_at && !fiber->waits_at->has_ended(fiber->round)) continue;
       fiber->waits_at = nullptr;
       running.fiber = fiber;
-      [[maybe_unused]] const bool first = !fiber->started;  // ordered after what the host did before
+      [[maybe_unused]] const bool first = !fiber->started;  // ordered after the host's earlier writes
       fiber->started = true;
       SWITCH_SANITIZER(fiber->sanitizer, first);
       swapcontext(&running.scheduler, &fiber->context);
@@ -276,13 +278,13 @@ void launch(unsigned int blocks, unsigned int threads, Kernel&& kernel, size_t b
   blockDim.x = threads;
   const auto memory = std::make_unique<uint64_t[]>((bytes + 7) / 8);
   dynamic_memory = reinterpret_cast<uint8_t*>(memory.get());
-  std::memset(dynamic_memory, 0x5A, (bytes + 7) / 8 * 8);  // dirty, as the device gives it; large as a count
+  std::memset(dynamic_memory, 0x5A, (bytes + 7) / 8 * 8);  // not zero, as on the device, and large if read as a count
 
   const auto body = [&] {
     for (unsigned int b = 0; b < blocks; ++b) {
       blockIdx.x = b;
       kernel();
-      __syncthreads();  // shared memory passes from block to block
+      __syncthreads();  // the next block uses the same shared memory
     }
   };
   running.body = [](void* argument) { (*static_cast<decltype(body)*>(argument))(); };

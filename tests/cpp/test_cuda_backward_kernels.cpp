@@ -1,4 +1,4 @@
-// The CUDA backward kernels, run on the host and compared with brute force. Exit code 1 where they differ.
+// Runs the CUDA backward kernels on the host and compares them with brute force. The exit code is 1 if they differ.
 
 // clang-format off
 #include "cuda_on_host.h"  // before the kernels
@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kCount = 3;  // images; two blocks, so that one block takes two of them
 constexpr unsigned int kBlocks = 2;
-constexpr unsigned int kChipThreads = 160;  // four warps that sweep and one that does not
+constexpr unsigned int kChipThreads = 160;  // four sweeping warps and one that does not sweep
 
 std::string describe(const S2dParams& p) {
   return std::to_string(p.height) + "x" + std::to_string(p.width) + " r" + std::to_string(p.radius) + " l" +
@@ -33,12 +33,12 @@ std::vector<Image> random_grads(int64_t n) {
 }
 
 std::vector<uint8_t> dirty(int64_t bytes) {
-  return std::vector<uint8_t>(bytes, 0x5E);  // a large positive number, as a count that nothing wrote
+  return std::vector<uint8_t>(bytes, 0x5E);  // not zero, and a large positive number if read as a count
 }
 
 // ---- s2d ----
 
-// `soft_images` of the batch hold values between 0 and 1.
+// `soft_images` images of the batch, from the second on, hold values between 0 and 1.
 template <typename T>
 void check_s2d(const S2dParams& p, int soft_images, unsigned int threads) {
   using Real = accumulate_t<T>;
@@ -55,7 +55,7 @@ void check_s2d(const S2dParams& p, int soft_images, unsigned int threads) {
   LargeRoute(p, route);
   AdjointRoom<Real>(p, adjoint);
   for (bool literal : {false, true}) {
-    if (literal && std::is_same_v<T, float> && p.iterations > 8) continue;  // grows beyond float32
+    if (literal && std::is_same_v<T, float> && p.iterations > 8) continue;  // exceeds the range of float32
     std::vector<Real> result(kCount * n, Real(NAN));
     if (!literal) {
       auto scratch = dirty(kBlocks * route.taken());
@@ -78,7 +78,7 @@ void check_s2d(const S2dParams& p, int soft_images, unsigned int threads) {
   }
 }
 
-// A list that holds few pixels or one: levels are walked in several goes, or found by looking at every pixel.
+// A list for few pixels or for one: levels are listed in several passes, or found by testing every pixel.
 void check_small_list(const S2dParams& p, int32_t capacity, unsigned int threads) {
   const int64_t n = p.pixels();
   const Image mask = random_mask(p, Kind::kBinary), grad = random_grad(n);
@@ -207,7 +207,7 @@ Image brute_chamfer_backward(const SkeletonParams& p, bool skeletons, bool liter
   return skeletons ? brute_skeleton_backward(p, literal, pred, grad_x) : grad_x;
 }
 
-// Binary and soft images in one batch: on chip, then in global memory what is soft or left out.
+// Binary and soft images in one batch: on chip, then the soft and remaining ones in global memory.
 void check_fused(const S2dParams& thinning, int64_t pool_radius, bool literal, bool on_chip) {
   const SkeletonParams p{thinning, {thinning.height, thinning.width, pool_radius}};
   const int64_t n = p.pixels();

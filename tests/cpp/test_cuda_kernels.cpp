@@ -1,5 +1,5 @@
-// The CUDA kernels of s2d, d2t, chamfer and the operators fused of them, run on the host and compared with brute force:
-// the recursions as printed, and autograd of them written out. Prints what differs; exit code 1 then.
+// Runs the CUDA kernels of s2d, d2t, chamfer and the fused operators on the host and compares them with brute force,
+// the recursions as printed. Prints differences; the exit code is 1 if there are any.
 
 // clang-format off
 #include "cuda_on_host.h"  // before the kernels
@@ -9,11 +9,12 @@
 #include "cuda/d2t_kernels.cuh"
 #include "cuda/mask_chamfer_kernels.cuh"
 #include "cuda/s2d_kernels.cuh"
+#include "cuda/s2d_large.cuh"
 
 namespace topo {
 namespace {
 
-constexpr unsigned int kBlockSizes[] = {1, 4};  // of kernels whose threads do not meet
+constexpr unsigned int kBlockSizes[] = {1, 4};  // for kernels without barriers
 constexpr int64_t kCount = 3;                   // images; two blocks, so that one block takes two of them
 constexpr unsigned int kBlocks = 2;
 constexpr unsigned int kThreads = 160;  // four sweeping warps and one that reads
@@ -24,14 +25,14 @@ std::string name_of(const char* op, const S2dParams& p, Kind kind) {
          (p.fill_holes ? " holes" : "") + (kind == Kind::kSoft ? " soft" : "");
 }
 
-// Soft and binary images share a batch.
+// A batch of soft and binary images.
 std::vector<Image> random_masks(const S2dParams& p, Kind kind) {
   std::vector<Image> masks;
   for (int64_t i = 0; i < kCount; ++i) masks.push_back(random_mask(p, i == 1 ? Kind::kBinary : kind));
   return masks;
 }
 
-// D of a batch on chip; `slots` as the kernel has them, the rest by the second kernel.
+// D of a batch on chip with `slots` slots for soft images; the second kernel computes the remaining ones.
 template <typename T, typename Out>
 std::vector<Out> on_chip_s2d(const S2dParams& p, const std::vector<T>& mask, int64_t slots) {
   using Real = accumulate_t<T>;
@@ -55,7 +56,7 @@ std::vector<Out> on_chip_s2d(const S2dParams& p, const std::vector<T>& mask, int
   return distance;
 }
 
-// Levels of a batch through global memory, and which images are soft.
+// The levels of a batch through global memory, and which images are soft.
 template <typename T>
 std::vector<uint16_t> global_levels(const S2dParams& p, const std::vector<T>& mask, bool inverted,
                                     std::vector<int32_t>& soft_images) {
@@ -92,7 +93,7 @@ void check_s2d(const S2dParams& p, Kind kind) {
   }
 }
 
-// Binary masks with sides up to kMaxSide, against the distance to every background pixel.
+// Binary masks with sides up to kMaxSide, compared with the minimum over all background pixels.
 void check_large_s2d(int64_t height, int64_t width, int32_t iterations, bool border, int64_t background) {
   const S2dParams p{height, width, 1, iterations, border, false};
   const int64_t n = p.pixels();
@@ -249,7 +250,7 @@ void check_mask_chamfer(const S2dParams& p, bool skeletons, const std::vector<Im
                                         soft_images.data(), kCount, q, skeletons);
     });
   }
-  // Through global memory, in two chunks' worth of sums.
+  // Through global memory, with sums in two chunks.
   std::vector<uint8_t> ridges(pred.size(), 77);
   std::vector<int32_t> none;
   auto levels = global_levels(p, pred, !skeletons, soft_images);

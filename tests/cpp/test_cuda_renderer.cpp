@@ -1,5 +1,5 @@
-// The CUDA kernels of m2s and rasterize, run on the host and compared with brute force: every face at every pixel, in
-// double. Prints what differs; exit code 1 then.
+// Runs the CUDA kernels of m2s and rasterize on the host and compares them with brute force: every face at every pixel,
+// in double. Prints differences; the exit code is 1 if there are any.
 
 #include <algorithm>
 #include <cmath>
@@ -51,7 +51,7 @@ void expect_near(const std::string& what, const Values& actual, const Values& ex
 
 struct Scene {
   M2sParams p;
-  Values vertices;             // (B, V, components), as the kernel's type holds them
+  Values vertices;             // (B, V, components), rounded to the kernel's type
   std::vector<int64_t> faces;  // (F, 3) or (B, F, 3)
   Values grad;                 // (B, H, W)
 };
@@ -60,7 +60,7 @@ struct Point {
   double x, y;
 };
 
-// Corners of a face that counts. False for any other.
+// Corners of a face. False for a face that is ignored.
 bool corners_of(const Scene& s, int64_t image, int64_t face, Point* corner, double* depth) {
   for (int k = 0; k < 3; ++k) {
     const int64_t vertex = s.faces[image * s.p.face_stride + 3 * face + k];
@@ -78,8 +78,8 @@ bool corners_of(const Scene& s, int64_t image, int64_t face, Point* corner, doub
 struct Outline {
   double distance;  // signed, squared
   int edge;         // of the nearest point
-  double t;         // along it
-  Point away;       // from there to the pixel
+  double t;         // position along it
+  Point away;       // vector from there to the pixel
 };
 
 Outline outline_at(const Point* corner, Point pixel) {
@@ -103,7 +103,7 @@ struct Rendering {
   Values silhouette, coverage, grad_vertices;
 };
 
-// The gradient of the silhouette at pixel i as one of the coverage.
+// The gradient of the coverage at pixel i from that of the silhouette.
 double central_difference(const M2sParams& p, const Values& silhouette, const Values& grad, int64_t i) {
   if (silhouette[i] > 0) return 0;
   const int64_t first = i / p.pixels() * p.pixels(), y = (i - first) / p.width, x = (i - first) % p.width;
@@ -131,7 +131,7 @@ Values brute_silhouette(const Scene& s) {
   return result;
 }
 
-// With the gradient of the coverage, or if `exact` of the silhouette.
+// `grad` is the gradient of the coverage or, if `exact`, of the silhouette.
 Rendering brute_m2s(const Scene& s, double saturated, bool exact) {
   const M2sParams& p = s.p;
   Rendering result{brute_silhouette(s), Values(p.count * p.pixels()), Values(p.count * p.vertices * p.components)};
@@ -262,7 +262,7 @@ void check_rasterize(const std::string& name, const Scene& s) {
   expect_near(name + " depth", Values(depth.begin(), depth.end()), depths, 1e-6);
 }
 
-// Triangles `spread` pixels large, some off-screen; every eighth one unusable or without area if `spoilt`.
+// Triangles `spread` pixels large, some off-screen; if `spoilt`, every eighth is unusable or has no area.
 Scene random_scene(int64_t count, int64_t faces, int64_t height, int64_t width, double spread, bool own_faces,
                    bool spoilt) {
   Scene s;

@@ -8,9 +8,9 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """The images are small: threads that wait for each other cost more than they give.
+    """Runs each test on one thread: the images are so small that synchronising threads would slow the tests down.
 
-    What several threads compute has a test of its own in test_registration.py.
+    test_registration.py tests that the number of threads does not change the results.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

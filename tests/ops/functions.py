@@ -1,4 +1,4 @@
-"""The public functions as functions of one tensor: what the tests of the torch operator row run over."""
+"""The public functions as functions of one tensor, for tests that run over all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from topokernels import chamfer, d2t, m2s, rasterize, s2d, skeleton, topology_lo
 
 Function = Callable[[Tensor], Any]
 
-# Of a mask (..., H, W), with a gradient.
+# Differentiable functions of a mask (..., H, W).
 FUNCTIONS: dict[str, Function] = {
     "s2d": s2d,
     "s2d literal": lambda m: s2d(m, backward="literal"),
@@ -33,7 +33,7 @@ def _faces(vertices: Tensor) -> Tensor:
     return torch.arange(vertices.shape[-2], device=vertices.device).reshape(-1, 3)
 
 
-# Of vertices (B, V, 3).
+# Functions of vertices (B, V, 3).
 RENDERERS: dict[str, Function] = {
     "m2s": lambda v: m2s(v, _faces(v), (20, 22), sigma=1.0),
     "rasterize": lambda v: rasterize(v, _faces(v), (20, 22)),
@@ -52,7 +52,7 @@ def tensors(result: Any) -> tuple[Tensor, ...]:
 
 
 def gradient(function: Function, leaf: Tensor) -> Tensor:
-    """Of a weighted sum of what a function gives."""
+    """The gradient of a weighted sum of a function's result."""
     leaf = leaf.detach().requires_grad_()
     out = function(leaf)
     weight = random(99, *out.shape, dtype=out.dtype).to(out.device)
@@ -60,7 +60,7 @@ def gradient(function: Function, leaf: Tensor) -> Tensor:
 
 
 def everything(name: str, given: Tensor) -> tuple[Tensor, ...]:
-    """What a function or renderer gives, and its gradient where it has one."""
+    """The outputs of a function or renderer, and its gradient if it has one."""
     function = (FUNCTIONS | RENDERERS)[name]
     outputs = tensors(function(given))
     return outputs if name == "rasterize" else (*outputs, gradient(function, given))

@@ -52,7 +52,7 @@ def line_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def dot_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One pixel unlike all others, often a corner or an edge: the deepest maps there are."""
+    """One pixel differs from all others, often at a corner or an edge, which gives the deepest maps."""
     mask = np.ones((height, width), dtype=bool)
     y = rng.choice([0, height - 1, rng.integers(0, height)])
     x = rng.choice([0, width - 1, rng.integers(0, width)])
@@ -80,14 +80,14 @@ def mask_batches(seed: int, batches: int, per_batch: int, largest: int = 48) -> 
 
 
 def blobs(seed: int, count: int, height: int, width: int, **options: Any) -> Tensor:
-    """Tensor (count, H, W) of binary blob masks, float64 unless told otherwise."""
+    """Binary blob masks (count, H, W), float64 by default."""
     rng = np.random.default_rng(seed)
     masks = np.stack([blob_mask(rng, height, width) for _ in range(count)])
     return torch.from_numpy(masks).to(**{"dtype": torch.float64, **options})
 
 
 def soft(seed: int, *shape: int, low: float = 0.93, high: float = 0.999, **options: Any) -> Tensor:
-    """Values strictly between 0 and 1, near enough to 1 to survive several thinning steps."""
+    """Values strictly between 0 and 1, by default close enough to 1 to survive several thinning steps."""
     generator = torch.Generator().manual_seed(seed)
     values = torch.rand(shape, generator=generator, dtype=torch.float64) * (high - low) + low
     return values.to(**{"dtype": torch.float64, **options})
@@ -114,7 +114,7 @@ class Sample:
         return getattr(torch.ops.topo, self.op).default(*self.arguments(device), **self.kwargs)
 
     def arguments(self, device: torch.device | str = "cpu") -> tuple[Any, ...]:
-        """Fresh arguments on a device; leaves that require a gradient still do."""
+        """Fresh arguments on a device; leaves keep requires_grad."""
         return tuple(
             a.detach().to(device).requires_grad_(a.requires_grad) if isinstance(a, Tensor) else a for a in self.args
         )

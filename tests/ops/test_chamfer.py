@@ -15,7 +15,7 @@ def expected_terms(pred: Tensor, target: Tensor, **options: object) -> tuple[Ten
 
 
 def brute_force(pred: Tensor, target: Tensor) -> tuple[float, float]:
-    """Sums over pixels of one mask of the chessboard distance to the nearest pixel of the other."""
+    """For both masks, the sum over their pixels of the chessboard distance to the nearest pixel of the other mask."""
 
     def one_way(source: Tensor, goal: Tensor) -> float:
         a, b = torch.nonzero(source), torch.nonzero(goal)
@@ -27,7 +27,7 @@ def brute_force(pred: Tensor, target: Tensor) -> tuple[float, float]:
 
 def test_equals_brute_force(device: torch.device) -> None:
     pred, target = blobs(0, 6, 20, 24), blobs(1, 6, 20, 24)
-    pred[:, 3, 4] = target[:, 5, 6] = 1  # none is empty
+    pred[:, 3, 4] = target[:, 5, 6] = 1  # no mask is empty
     _, pull, push = chamfer(pred.to(device), target.to(device), return_terms=True, reduction="none")
     for i in range(6):
         assert (pull[i].item(), push[i].item()) == brute_force(pred[i], target[i])
@@ -133,7 +133,7 @@ def test_byte_target_leaves_the_gradient_of_pred_alone() -> None:
 
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
 def test_narrow_types_sum_in_full(dtype: torch.dtype, device: torch.device) -> None:
-    """A sum far past float16's largest value and bfloat16's resolution."""
+    """The sum exceeds the range of float16 and the resolution of bfloat16."""
     pred = torch.zeros(1, 100, 120, dtype=dtype, device=device)
     pred[0, 0, 0] = 1
     target = torch.ones_like(pred).requires_grad_()
@@ -166,7 +166,7 @@ def test_non_contiguous() -> None:
 
 
 def test_one_step_down_the_gradient_moves_the_mask_nearer() -> None:
-    """The default backward favours pixels of the target over pixels away from it."""
+    """The default gradient prefers adding pixels of the target to adding pixels away from it."""
     target = torch.zeros(1, 20, 20, dtype=torch.float64)
     target[0, 8:13, 12:17] = 1
     pred = target.roll(-6, dims=2).requires_grad_()

@@ -1,4 +1,4 @@
-"""What only a GPU can show: graphs, streams, devices, and that nothing synchronises."""
+"""Tests that need a GPU: graphs, streams, devices, and the absence of synchronisation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def same(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_graph_capture(name: str) -> None:
-    """Forward and backward, replayed on another input."""
+    """Captures forward and backward, and replays them on another input."""
     static = example(name, 60).cuda()
     warmup = torch.cuda.Stream()
     warmup.wait_stream(torch.cuda.current_stream())
@@ -47,7 +47,7 @@ def test_graph_capture(name: str) -> None:
 
 
 def _fixed_weight(name: str, given: Tensor) -> Tensor:
-    """Made before the capture: a copy from the host cannot be captured."""
+    """The inputs are made before the capture, because a copy from the host cannot be captured."""
     out = (FUNCTIONS | RENDERERS)[name](given)
     return torch.rand_like(out[2] if isinstance(out, tuple) else out)
 
@@ -75,7 +75,7 @@ def test_nothing_synchronises(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_other_stream(name: str) -> None:
-    """The kernels run on the current stream: there they wait for an input that comes late."""
+    """The kernels run on the current stream, so they wait for an input that is computed late on it."""
     given = example(name, 63).cuda()
     weight = _fixed_weight(name, given)
     expected = _step(name, given, weight)
@@ -92,7 +92,7 @@ def test_other_stream(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_second_device(name: str) -> None:
-    """Not the current one, forward and backward."""
+    """Forward and backward on a device that is not the current one."""
     if torch.cuda.device_count() < 2:
         pytest.skip("one CUDA device only")
     given = example(name, 64)

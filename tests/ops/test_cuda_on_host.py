@@ -1,4 +1,4 @@
-"""The bodies of the CUDA kernels, compiled as C++ and run on the host: see tests/cpp."""
+"""Compiles the CUDA kernels as C++ and runs them on the host, see tests/cpp."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def test_cuda_kernels_on_the_host(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert compiled.returncode == 0, compiled.stderr
-    # A kernel that loses a thread at a barrier would wait for ever.
+    # The time limit catches a kernel in which a thread misses a barrier, which would never end.
     result = subprocess.run([str(program)], capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr

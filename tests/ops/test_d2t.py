@@ -44,7 +44,7 @@ def test_literal_gives_ties_to_the_first_in_raster_order() -> None:
 
 
 def kink_oracle(distance: np.ndarray, mask: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 3 x 3 rule on one binary image, pixel by pixel."""
+    """The 3 x 3 subgradient of one binary image, pixel by pixel."""
     height, width = distance.shape
 
     def window(y: int, x: int) -> tuple[slice, slice]:
@@ -53,8 +53,8 @@ def kink_oracle(distance: np.ndarray, mask: np.ndarray, grad: np.ndarray) -> tup
     pixels = [(y, x) for y in range(height) for x in range(width)]
     peak = np.array([distance[window(*p)].max() for p in pixels]).reshape(distance.shape)
     ridge = (distance == peak) * mask
-    beside = np.array([ridge[window(*p)].max() for p in pixels]).reshape(distance.shape)
-    h = grad * mask * beside
+    next_to_ridge = np.array([ridge[window(*p)].max() for p in pixels]).reshape(distance.shape)
+    h = grad * mask * next_to_ridge
     result = h.copy()
     for p in pixels:
         ties = distance[window(*p)] == peak[p]
@@ -84,7 +84,7 @@ def test_gradcheck_where_nothing_ties(mode: str, pool_size: int) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_backward_is_adjoint(mode: str) -> None:
-    """<J v, g> = <v, J^T g>, with J v read off by one backward per output pixel."""
+    """<J v, g> = <v, J^T g>, with J from one backward per output pixel."""
     mask = blobs(7, 1, 6, 7)[0]
     distance = s2d(mask)
     basis = torch.eye(42, dtype=torch.float64).reshape(42, 6, 7)
@@ -96,7 +96,7 @@ def test_backward_is_adjoint(mode: str) -> None:
 
 
 def test_subgradient_conserves_what_it_takes() -> None:
-    """What the maxima lose is what the pixels below them gain: the total is 0."""
+    """The maxima lose what the pixels below them gain, so the total is 0."""
     mask = blobs(10, 4, 20, 22)
     grad_distance, _ = grads(s2d(mask), mask, random(11, 4, 20, 22))
     torch.testing.assert_close(grad_distance.sum((-2, -1)), torch.zeros(4).double(), rtol=0, atol=1e-10)

@@ -1,4 +1,4 @@
-"""First derivatives against finite differences and forward mode, and what becomes of second ones."""
+"""First derivatives compared with finite differences and forward mode, and how second derivatives are handled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from topokernels import chamfer, d2t, reference, s2d, skeleton, topology_loss
 
-# Operators whose backward is a kernel, linear in these leading arguments.
+# Operators whose backward is a kernel that is linear in these leading arguments.
 GRADS = {
     "s2d_backward": 1,
     "d2t_backward": 1,
@@ -26,12 +26,12 @@ BACKWARDS = [sample for sample in all_samples() if sample.op in GRADS]
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_gradcheck_on_soft_masks(name: str) -> None:
-    """Inside the kinks of the formulas both backwards are the derivative."""
+    """Away from the kinks of the formulas both modes are the derivative."""
     mask = soft(40, 2, 4, 5, low=0.7).requires_grad_()
     assert torch.autograd.gradcheck(FUNCTIONS[name], mask)
 
 
-# Literal backwards, and the same in plain torch, which has a forward derivative.
+# Functions in literal mode, and the same in plain torch, which has a forward derivative.
 TWINS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "s2d": (lambda m: s2d(m, backward="literal"), reference.s2d),
     "d2t": (lambda m: d2t(3 * m, m, backward="literal"), lambda m: reference.d2t(3 * m, m)),
@@ -66,7 +66,7 @@ def test_literal_is_adjoint_of_the_forward_derivative(name: str) -> None:
 def test_backward_kernels_are_linear_in_the_gradient(sample: Sample, device: torch.device) -> None:
     count, arguments = GRADS[sample.op], sample.arguments(device)
     op = getattr(torch.ops.topo, sample.op).default
-    # Powers of two and few digits, so that half precision rounds nothing on the way in.
+    # Powers of two and few digits, so that half precision represents the inputs exactly.
     first, second = (
         [(random(seed + i, *a.shape) * 8).round().to(a) / 8 for i, a in enumerate(arguments[:count])]
         for seed in (44, 46)
@@ -83,7 +83,7 @@ def test_backward_kernels_are_linear_in_the_gradient(sample: Sample, device: tor
         torch.testing.assert_close(whole.double() / scale, (2 * a.double() - 0.5 * b) / scale, rtol=0, atol=16 * eps)
 
 
-# Functions of (mask, weight) whose gradient to the mask comes from a kernel.
+# Functions of (mask, weight) whose gradient with respect to the mask comes from a kernel.
 NOT_TWICE: dict[str, Callable[[Tensor, str], Tensor]] = {
     "s2d": lambda m, mode: s2d(m, backward=mode),
     "d2t": lambda m, mode: d2t(3 * m, m, backward=mode),
@@ -109,7 +109,7 @@ def test_double_backward_is_a_clear_error(name: str, mode: str) -> None:
 @pytest.mark.parametrize("mode", ["subgradient", "literal"])
 @pytest.mark.parametrize("name", NOT_TWICE)
 def test_forward_mode_is_a_clear_error(name: str, mode: str) -> None:
-    """torch.func.hessian, too, which takes forward derivatives of gradients."""
+    """Includes torch.func.hessian, which takes forward derivatives of gradients."""
     mask = soft(52, 1, 5, 6)
     with pytest.raises(RuntimeError, match=r"forward-mode derivatives .* are not defined"):
         torch.func.jvp(lambda mask: NOT_TWICE[name](mask, mode), (mask,), (mask,))
@@ -120,7 +120,7 @@ def test_forward_mode_is_a_clear_error(name: str, mode: str) -> None:
 def test_forward_mode_of_the_chamfer_operator() -> None:
     maps = tuple(random(53 + i, 2, 4, 5) for i in range(4))
     (pull, push), tangents = torch.func.jvp(torch.ops.topo.chamfer, maps, maps)
-    torch.testing.assert_close(tangents, (2 * pull, 2 * push))  # of a bilinear form
+    torch.testing.assert_close(tangents, (2 * pull, 2 * push))  # the derivative of a bilinear form
     hessian = torch.func.hessian(lambda *maps: sum(torch.ops.topo.chamfer(*maps)).sum(), (0, 3))(*maps)
     torch.testing.assert_close(hessian[0][1].flatten(3).flatten(0, 2), torch.eye(40, dtype=torch.float64))
 
@@ -131,7 +131,7 @@ def test_double_backward_of_the_chamfer_operator() -> None:
 
 
 def test_chamfer_can_be_differentiated_twice_in_the_distances() -> None:
-    """With the distance map of pred given, the loss is a plain bilinear form."""
+    """With a given distance map of pred, the loss is a bilinear form."""
     pred, target, distance = soft(54, 1, 5, 6), soft(55, 1, 5, 6), random(56, 1, 5, 6)
     leaves = [tensor.requires_grad_() for tensor in (pred, distance)]
     (grad,) = torch.autograd.grad(

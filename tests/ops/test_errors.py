@@ -1,4 +1,4 @@
-"""Wrong input: a clear text with operator, argument, wanted and got; nothing printed, no crash."""
+"""Wrong input raises an error that names operator, argument, expected and actual value; nothing is printed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def mask(*shape: int, dtype: torch.dtype = torch.float32, device: str = "cpu") -
 
 
 def spoiled(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """One wrong pixel in the second image of three."""
+    """Three images, the second with one wrong pixel."""
     bad = torch.zeros(3, 5, 6, dtype=dtype)
     bad[1, 4, 5] = value
     return bad
 
 
-# Each case: what is called on a device, and the text.
+# Each case is a call on a device and a pattern of its error message.
 CASES: dict[str, tuple[Callable[[str], Any], str]] = {
     "s2d rank": (
         lambda dev: s2d(mask(5, device=dev)),
@@ -206,7 +206,7 @@ def test_error_text_on_cuda(name: str) -> None:
 
 
 def test_missing_cuda_kernels_are_explained(tmp_path: Path) -> None:
-    """In a process of its own: kernels that are registered stay."""
+    """Runs in a process of its own, because registered kernels cannot be removed."""
     call = """
 import torch, topokernels
 from topokernels._registration import explain_missing_cuda
@@ -216,7 +216,7 @@ torch.ops.topo.s2d.default.redispatch(cuda, torch.ones(5, 6))
 """
     if topokernels.has_cuda():
         pytest.skip("the CUDA kernels are here")
-    # Not in the source folder, which hides the installed package.
+    # The source folder would hide the installed package.
     run = subprocess.run([sys.executable, "-c", call], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "RuntimeError: topokernels was installed without CUDA kernels. Install it again where nvcc" in run.stderr
 
@@ -247,7 +247,7 @@ def test_operators_still_work_after_an_error() -> None:
 
 
 def test_not_a_number_in_a_distance_map_stays_in_its_window() -> None:
-    """d2t and chamfer do not look at values: no crash, and no spill beyond what reads them."""
+    """d2t and chamfer do not check values: NaN causes no crash and affects only the pixels that read it."""
     distance = torch.zeros(1, 7, 9)
     distance[0, 3, 4] = float("nan")
     skeleton = d2t(distance, torch.ones_like(distance))
@@ -274,8 +274,3 @@ def test_not_a_tensor(function: Callable[..., Any]) -> None:
 def test_sparse_masks_are_refused_not_read() -> None:
     with pytest.raises((RuntimeError, NotImplementedError)):
         s2d(mask(3, 4).to_sparse())
-
-
-def test_public_names_exist() -> None:
-    for name in topokernels.__all__:
-        assert getattr(topokernels, name) is not None

@@ -1,4 +1,4 @@
-"""The backwards of skeleton and mask_chamfer against those of the operators that they are made of."""
+"""The gradients of skeleton and mask_chamfer compared with those of the operators that they fuse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODES = ("subgradient", "literal")
 
 
 def batches() -> dict[str, Tensor]:
-    """(N, 14, 17): binary, soft, and both in one batch with a full and an empty image."""
+    """Batches (N, 14, 17): binary, soft, and both together with a full and an empty image."""
     binary, softs = blobs(0, 5, 14, 17), soft(1, 3, 14, 17)
     softs[1] = soft(2, 14, 17, low=0.0, high=1.0)
     softs[2] *= binary[0]
@@ -48,7 +48,7 @@ def chamfer_grad(
 
 
 def close(actual: Tensor, expected: Tensor, tolerance: float = 1e-10) -> None:
-    """Terms of the literal rule cancel: what counts is the error against the largest of an image."""
+    """Compares relative to the largest value of each image, because terms of the literal gradient cancel."""
     scale = expected.abs().amax(dim=(-2, -1), keepdim=True).clamp(min=1)
     torch.testing.assert_close(actual.cpu() / scale, expected / scale, rtol=tolerance, atol=tolerance)
 
@@ -98,7 +98,7 @@ def test_literal_equals_autograd_of_the_reference(skeletons: bool, device: torch
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
 @pytest.mark.parametrize("target_dtype", MASK_DTYPES)
 def test_dtypes(dtype: torch.dtype, target_dtype: torch.dtype, device: torch.device) -> None:
-    """Half precision computes in float32: the result is rounded once."""
+    """Half precision is computed in float32, so the result is rounded only once."""
     pred, target = blobs(10, 3, 20, 22), blobs(11, 3, 20, 22)
     pull, push, out = random(12, 3).float(), random(13, 3).float(), s2d(1 - target)
     expected = chamfer_grad(pull.double(), push.double(), pred, target, out, None, True, "subgradient")
@@ -116,7 +116,7 @@ def test_dtypes(dtype: torch.dtype, target_dtype: torch.dtype, device: torch.dev
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (1, 400), (300, 280)])
 @pytest.mark.parametrize("background", [0, 1])
 def test_awkward_shapes(shape: tuple[int, int], background: int, device: torch.device) -> None:
-    """Full, or with one background pixel in a corner: deeper than 255 in the large ones."""
+    """Full masks, and masks with one background pixel in a corner, deeper than 255 if they are large."""
     pred = torch.ones(1, *shape, dtype=torch.float64)
     pred[0, -1, 0] = 1 - background
     target = blobs(14, 1, *shape)

@@ -27,7 +27,7 @@ def test_zero_size_and_thin(name: str, shape: tuple[int, ...], device: torch.dev
 @pytest.mark.parametrize("dtype", MASK_DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_dtype_gives_the_values_of_float64(name: str, dtype: torch.dtype, device: torch.device) -> None:
-    """Depths and sums are small enough for every type to hold them."""
+    """Depths and sums are small enough for every dtype."""
     masks = blobs(30, 3, 14, 15)
     expected = FUNCTIONS[name](masks)
     result = FUNCTIONS[name](masks.to(device, dtype))

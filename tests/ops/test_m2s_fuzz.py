@@ -1,4 +1,4 @@
-"""Random meshes, most of them bad: m2s and rasterize give finite results or say what is wrong."""
+"""Random meshes, many of them invalid: m2s and rasterize return finite results or raise an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from topokernels import m2s, rasterize
 
-EXAMPLES, MESHES = 85, 64  # of each dtype: 10,880 meshes
+EXAMPLES, MESHES = 85, 64  # per dtype; 10,880 meshes in total
 
 SPECIAL = np.array([0.0, 0.5, 7.5, 1e-38, -1e-30, 1e7, -1.6e7, 16777216.0])
 UNUSABLE = np.array([math.nan, math.inf, -math.inf, 1e30, -1e30, 3e38])
@@ -32,12 +32,12 @@ class Mesh:
 
 
 def random_mesh(rng: np.random.Generator, dtype: torch.dtype) -> Mesh:
-    """0 to 8 vertices and faces around an image of 0 to 12 pixels; one in three has something wrong."""
+    """0 to 8 vertices and faces around an image of 0 to 12 pixels; about one mesh in three is invalid."""
     size = tuple(int(n) for n in rng.choice([0, 1, 2, 5, 8, 12], 2, p=[0.05, 0.1, 0.1, 0.25, 0.25, 0.25]))
     count = int(rng.integers(0, 9))
     vertices = rng.normal(rng.choice([4, 4, 4, 60]), rng.choice([0.1, 1, 4, 400]), (count, 3))
     if rng.random() < 0.3:
-        vertices = vertices.round() + 0.5  # edges through the pixels' centres
+        vertices = vertices.round() + 0.5  # edges run through pixel centres
     pick = rng.random((count, 3))
     vertices = np.where(pick < 0.1, rng.choice(SPECIAL, (count, 3)), vertices)
     wrong = rng.choice(["no", "no", "coordinate", "index", "depth"])
@@ -47,9 +47,9 @@ def random_mesh(rng: np.random.Generator, dtype: torch.dtype) -> Mesh:
         vertices[:, column] = spoilt[:, column]
     faces = rng.integers(0, max(count, 1), (int(rng.integers(0, 9)) if count or wrong == "index" else 0, 3))
     if count >= 3 and rng.random() < 0.8:
-        faces = rng.random((len(faces), count)).argsort(1)[:, :3]  # no corner twice
+        faces = rng.random((len(faces), count)).argsort(1)[:, :3]  # three different corners
     if len(faces) and rng.random() < 0.5:
-        faces[-1] = faces[0]  # twice
+        faces[-1] = faces[0]  # the same face twice
     if len(faces) and wrong == "index":
         faces[rng.integers(len(faces)), rng.integers(3)] = rng.choice([-1, count, 2**31 - 1, -(2**31), 1 << 40])
     indices = torch.from_numpy(faces)

@@ -7,8 +7,7 @@ import torch
 from samples import FLOAT_DTYPES, MASK_DTYPES, blobs, mask_batches, random, soft
 from torch import Tensor
 
-from topokernels import reference, s2d, skeleton
-from topokernels.mask_chamfer import mask_chamfer
+from topokernels import mask_chamfer, reference, s2d, skeleton
 
 
 def expected_terms(pred: Tensor, target: Tensor, distance: Tensor, *, skeletons: bool, **options: object) -> object:
@@ -19,7 +18,7 @@ def expected_terms(pred: Tensor, target: Tensor, distance: Tensor, *, skeletons:
 @pytest.mark.parametrize("skeletons", [False, True])
 @pytest.mark.parametrize("iterations", [None, 0, 3])
 def test_equals_its_parts(iterations: int | None, skeletons: bool, device: torch.device) -> None:
-    """Whole numbers: exact."""
+    """All values are whole numbers, so the comparison is exact."""
     for masks in mask_batches(seed=1, batches=10, per_batch=6, largest=60):
         pred = torch.from_numpy(masks).to(device).float()
         target = pred.flip(0)
@@ -63,7 +62,7 @@ def test_bytes_above_one_are_foreground(device: torch.device) -> None:
 
 
 def test_sums_of_large_images_are_exact() -> None:
-    """Past 2^24, where float32 sums would stop counting, and deeper than 255."""
+    """The sums exceed 2^24, where float32 cannot count any more, and the maps are deeper than 255."""
     pred = torch.zeros(1, 500, 700)
     pred[0, 0, 0] = 1
     target = torch.ones_like(pred)

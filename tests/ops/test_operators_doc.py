@@ -1,4 +1,4 @@
-"""docs/operators.md says what is true: its examples run, its tests exist, its figures are those of the results."""
+"""docs/operators.md is correct: its examples run, the tests it names exist, its numbers match the result files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOCUMENT = (ROOT / "docs" / "operators.md").read_text()
 
 
 def test_examples() -> None:
-    """In their order, as one session."""
+    """Runs the examples in order, as one session."""
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     assert len(blocks) > 5

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from test_m2s import loose_faces, noise, one_thread, soup, sphere  # noqa: F401
+from meshes import loose_faces, noise, soup, sphere
 from torch import Tensor
 
 from topokernels import m2s, rasterize, reference
@@ -78,7 +78,7 @@ def test_rounding_leaves_no_hole_on_edges_and_corners(dtype: torch.dtype, device
 
 @pytest.mark.parametrize("seed", range(4))
 def test_covers_what_the_exact_silhouette_covers(seed: int) -> None:
-    """Corners on pixel centres, so that edges run through others; the thinnest faces are 1e-9 pixels high."""
+    """Corners lie on pixel centres, so that edges run through centres; the thinnest faces are 1e-9 pixels high."""
     generator = torch.Generator().manual_seed(seed)
     flat = torch.randint(0, 24, (1, 90, 2), generator=generator).double() + 0.5
     flat[:, 60:] += 1e-9 * torch.rand(1, 30, 2, generator=generator).double()

@@ -1,4 +1,4 @@
-"""What every operator owes torch: fake kernel, autograd, compile, vmap, autocast, determinism."""
+"""Every operator works with torch's features: fake tensors, autograd, compile, vmap, autocast, determinism."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPERATORS = sorted(
 )
 
 
-# ---- the namespace: nothing escapes ----
+# ---- every operator of the namespace ----
 
 
 @pytest.mark.parametrize("op", OPERATORS)
@@ -52,7 +52,7 @@ def test_opcheck(sample: Sample, device: torch.device) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
 def test_devices_agree(sample: Sample, device: torch.device) -> None:
-    """And the second call gives the bits of the first."""
+    """Also checks that a second call returns bitwise equal results."""
     first, second = tensors(sample.call(device)), tensors(sample.call(device))
     for a, b, cpu in zip(first, second, tensors(sample.call("cpu")), strict=True):
         assert torch.equal(a, b)
@@ -100,7 +100,7 @@ def test_vmap_over_one_argument_only() -> None:
 
 
 def test_vmap_over_cotangents() -> None:
-    """Rows of a Jacobian in one backward: the mask is shared, the gradients are mapped."""
+    """The rows of a Jacobian in one backward: the gradients are mapped, the mask is not."""
     mask = blobs(7, 1, 5, 6)[0].requires_grad_()
     for function in (s2d, lambda m: d2t(s2d(m), m)):
         out = function(mask)

@@ -1,4 +1,4 @@
-"""Every instruction set gives the same bits."""
+"""Every instruction set gives bitwise equal results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from topokernels import build_info
 
-# Prints a digest of forwards and gradients. Both state types, odd widths, every option.
+# Prints a digest of results and gradients, for both state types, odd widths and every option.
 PROGRAM = """
 import hashlib, itertools
 import torch
@@ -36,7 +36,7 @@ mask = soft(1, 2, 30, 35).float().requires_grad_()
 add(s2d(mask), torch.autograd.grad(topology_loss(mask, mask.roll(3, -1)), mask)[0])
 for sample in all_samples():
     if sample.op.startswith(("m2s", "rasterize")):
-        continue  # sums of floating-point values, in an order of each level's own
+        continue  # sums floating-point values in an order that depends on the instruction set
     out = sample.call()
     add(*(out if isinstance(out, tuple) else (out,)))
 print(digest.hexdigest())
@@ -44,11 +44,11 @@ print(digest.hexdigest())
 
 
 def digest(level: str) -> str:
-    # The package may be installed, or the source tree that this process imported.
+    # The package may be the installed one, or a source tree that this process has imported.
     path = os.pathsep.join([str(Path(__file__).parent), *(p for p in sys.path if p)])
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        cwd=Path(__file__).parent,  # not the source folder, which would hide the installed package
+        cwd=Path(__file__).parent,  # the source folder would hide the installed package
         env={**os.environ, "TOPO_SIMD_LEVEL": level, "PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -34,7 +34,7 @@ def test_dtypes(dtype: torch.dtype, device: torch.device) -> None:
 
 @pytest.mark.parametrize("dtype", FLOAT_DTYPES)
 def test_deep_masks_are_exact_in_every_dtype(dtype: torch.dtype, device: torch.device) -> None:
-    """Levels past 256, which bfloat16 could not tell apart; the ridge is where the middle rows are."""
+    """Levels above 256, which bfloat16 cannot distinguish; the ridge is in the middle rows."""
     mask = torch.zeros(603, 1100, dtype=dtype, device=device)
     mask[1:602] = 1
     expected = torch.zeros_like(mask)
@@ -50,7 +50,7 @@ def test_bytes_above_one_are_foreground(device: torch.device) -> None:
 @pytest.mark.parametrize("shape", [(0, 4, 4), (2, 0, 4), (2, 4, 0), (1, 1), (1, 9), (9, 1), (2, 3, 7, 5)])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_flat_masks_of_any_shape(shape: tuple[int, ...], value: float, device: torch.device) -> None:
-    """All foreground, nothing is nearer to background than its neighbours: all of it is ridge."""
+    """In an image without background all distances are equal, so all of it is ridge."""
     mask = torch.full(shape, value, device=device)
     assert torch.equal(skeleton(mask), mask)
 

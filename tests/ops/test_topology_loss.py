@@ -4,8 +4,7 @@ import pytest
 import torch
 from samples import blobs, random
 
-from topokernels import chamfer, d2t, reference, s2d, skeleton, topology_loss
-from topokernels.topology_loss import target_topology
+from topokernels import chamfer, d2t, reference, s2d, skeleton, target_topology, topology_loss
 
 
 @pytest.mark.parametrize("iterations", [None, 3])
@@ -83,7 +82,7 @@ def test_pull_weight_scales_one_term() -> None:
 
 
 def test_gradient_points_towards_the_target(device: torch.device) -> None:
-    """A bar beside its target: adding pixels on the near side must lower the linearised loss."""
+    """A bar next to its target: adding pixels on the side of the target must lower the linearised loss."""
     target = torch.zeros(1, 40, 40, dtype=torch.float64, device=device)
     target[0, 8:32, 22:29] = 1
     pred = target.roll(-8, dims=2).requires_grad_()
@@ -106,7 +105,7 @@ def test_finite_on_large_deep_masks() -> None:
 
 @pytest.mark.parametrize("empty", ["pred", "target", "both"])
 def test_empty_masks_give_finite_losses(empty: str) -> None:
-    """An empty side has no nearest pixel: its distances saturate at the image's size."""
+    """An empty mask has no nearest pixel, so its distances saturate at the image's size."""
     pred, target = torch.zeros(1, 9, 12), torch.zeros(1, 9, 12)
     if empty != "pred" and empty != "both":
         pred[0, 2:5, 2:6] = 1

@@ -1,4 +1,4 @@
-// The thinning recursion of eq. 2 on one soft image, by one block. The math is csrc/s2d.h's.
+// The thinning recursion of eq. 2 on one soft image, by one block. The formulas are in csrc/s2d.h.
 
 #pragma once
 
@@ -8,8 +8,8 @@
 namespace topo {
 namespace {
 
-// S_0 into a; then thinning steps until nothing is left. D into out and the steps that each pixel survives into
-// survivals, where they are wanted. All of [H, W].
+// Copies the mask to `a`, then thins it until nothing is left. Writes D to `out` and the number of steps that each
+// pixel survives to `survivals`, unless they are null. All arrays are [H, W].
 template <typename Real, typename T>
 __device__ void soft_thinning(const S2dParams& p, const T* mask, Real* a, Real* b, uint16_t* survivals, Real* out) {
   for (int64_t i = threadIdx.x; i < p.pixels(); i += blockDim.x) {

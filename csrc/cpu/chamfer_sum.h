@@ -1,4 +1,5 @@
-// sum a . b over one image, accumulated in double in a fixed order, for maps of any two dtypes; bytes count as 0 and 1.
+// The sum of a . b over one image for maps of any two dtypes, accumulated in double in a fixed order. Non-zero bytes
+// count as 1.
 
 #pragma once
 
@@ -18,7 +19,7 @@ double map_value(T value) {
   }
 }
 
-// `a` of bytes must be 0 and 1.
+// If `a` holds bytes, they must be 0 and 1.
 template <typename A, typename B>
 double map_sum(const A* a, const B* b, int64_t count) {
   constexpr bool narrow = std::is_same_v<A, float> || std::is_same_v<A, uint8_t> || std::is_same_v<A, uint16_t>;

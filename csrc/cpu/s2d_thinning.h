@@ -1,5 +1,4 @@
-// The thinning of one image on the CPU, for everything that needs a distance map: s2d, its backward, and the
-// fused operators.
+// The distance map of one image on the CPU, for s2d, its backward, and the fused operators.
 
 #pragma once
 
@@ -7,8 +6,8 @@
 #include <vector>
 
 #include "cpu/buffer.h"
-#include "cpu/chessboard_simd.h"
 #include "cpu/mask.h"
+#include "cpu/s2d_simd.h"
 #include "s2d.h"
 
 namespace topo {
@@ -22,17 +21,17 @@ struct Workspace {
   Buffer<uint8_t> foreground;
   Buffer<uint16_t> depth;  // d, then D (binary images) or survivals (literal backward)
   Buffer<uint8_t> bytes;
-  // Taken only by soft images.
+  // Allocated only for soft images.
   std::vector<Real> a, b;
 };
 
-// The distances that D is made of: beyond r (l + 1) it saturates.
+// The chessboard distance of which D is a function. D saturates at the distance r (l + 1).
 inline Chessboard chessboard_of(const S2dParams& p) {
   const int64_t cap = static_cast<int64_t>(p.radius) * (p.iterations + 1);
   return {p.height, p.width, p.black_border, static_cast<uint16_t>(std::min<int64_t>(cap, kFar))};
 }
 
-// Binary image: D into ws.depth.
+// Binary image: writes D to ws.depth.
 template <typename Real>
 void binary_depth(const S2dParams& p, Workspace<Real>& ws) {
   TOPO_SIMD_CALL(chessboard_distance, chessboard_of(p), ws.foreground.data(), ws.depth.data(), ws.bytes.data());
@@ -47,7 +46,7 @@ void binary_depth(const S2dParams& p, Workspace<Real>& ws) {
   }
 }
 
-// Soft image: D into `out` (may be null), survivals into ws.depth.
+// Soft image: writes D to `out`, unless that is null, and the survivals to ws.depth.
 template <typename Real, typename T>
 void soft_thinning(const S2dParams& p, const T* mask, Workspace<Real>& ws, Real* out) {
   const int64_t n = p.pixels();

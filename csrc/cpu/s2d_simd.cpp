@@ -1,4 +1,4 @@
-#include "cpu/chessboard_simd.h"
+#include "cpu/s2d_simd.h"
 
 #include "cpu/lanes.h"
 
@@ -6,7 +6,7 @@ namespace topo {
 namespace TOPO_SIMD {
 namespace {
 
-// Closeness of an image with a row of padding above and below, and a vector of it before and after each row.
+// Closeness of an image, with a row of padding above and below it and a vector of padding before and after each row.
 template <typename State>
 struct Plane {
   State* data;
@@ -20,7 +20,7 @@ struct Plane {
   }
 };
 
-// out[x] = mask[x] == 0 ? zero : static_cast<uint8_t>(zero + 1). Whether all values are 0 or 1.
+// out[x] = mask[x] == 0 ? zero : static_cast<uint8_t>(zero + 1). Returns whether all values are 0 or 1.
 template <uint8_t zero>
 bool read_values(const float* mask, int64_t count, uint8_t* out) {
   constexpr uint8_t other = static_cast<uint8_t>(zero + 1);
@@ -38,7 +38,7 @@ bool read_values(const float* mask, int64_t count, uint8_t* out) {
       is_zero[i] = _mm256_castps_si256(equal);
     }
     const __m256i low = _mm256_packs_epi32(is_zero[0], is_zero[1]), high = _mm256_packs_epi32(is_zero[2], is_zero[3]);
-    // Packing works within halves: put groups of four back in order.
+    // The pack instructions work within 128-bit halves: put the groups of four back in order.
     const __m256i minus_one =
         _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + x),
@@ -70,7 +70,7 @@ bool read_values(const float* mask, int64_t count, uint8_t* out) {
   return binary;
 }
 
-// background[x] = 255 where mask[x] is 0, else 0. Whether all values are 0 or 1.
+// background[x] = 255 where mask[x] is 0, else 0. Returns whether all values are 0 or 1.
 bool read_row(const float* mask, int64_t width, uint8_t* background) {
   return read_values<255>(mask, width, background);
 }
@@ -90,10 +90,11 @@ inline __attribute__((always_inline)) typename Lanes<State>::V spread(typename L
   return v;
 }
 
+// Distances, in states, that a carry is reduced by.
 template <typename State>
 struct Ramps {
-  typename Lanes<State>::V forth, back;                // distance to the block before, and after
-  typename Lanes<State>::V forth_blocks, back_blocks;  // from the last, and first, of each block
+  typename Lanes<State>::V forth, back;                // from each state to the block before, and to the one after
+  typename Lanes<State>::V forth_blocks, back_blocks;  // from the last state of each block, and from the first
   Ramps() {
     using L = Lanes<State>;
     State table[4][L::kCount];
@@ -108,7 +109,8 @@ struct Ramps {
   }
 };
 
-// Closeness of the rows read so far, background as bytes of 255.
+// One row of the sweep down: the closeness to the background of this row and the rows above. `background` holds bytes,
+// 255 for background.
 template <typename State>
 void down_row(const uint8_t* background, int64_t padded_width, State outside, const Ramps<State>& ramps, State* row,
               const State* above) {
@@ -117,7 +119,7 @@ void down_row(const uint8_t* background, int64_t padded_width, State outside, co
   V carry = L::fill(outside);
   for (int64_t x = 0; x < padded_width; x += L::kCount) {
     V v = L::widen(background + x);
-    if (!L::uniform(v)) {  // most vectors of a silhouette are
+    if (!L::uniform(v)) {  // most vectors of a silhouette are uniform
       v = spread<1, State>(v);
       v = spread<2, State>(v);
       v = spread<4, State>(v);
@@ -139,7 +141,8 @@ void down_row(const uint8_t* background, int64_t padded_width, State outside, co
   }
 }
 
-// Closeness of all rows from below, and distances from it; returns the greatest of them, `cap` not counted.
+// One row of the sweep up: the closeness to the background of all rows, and the distances, at most `cap`. Returns the
+// largest distance before it is capped.
 template <typename State>
 State up_row(State* row, const State* below, int64_t padded_width, State cap, State* distance) {
   using L = Lanes<State>;
@@ -193,7 +196,7 @@ Swept sweep(const Chessboard& image, const In* mask, Out* distance, void* scratc
     fill_row(plane.row(y) + padded_width, lanes, outside);
     down_row(background, padded_width, outside, ramps, plane.row(y), plane.row(y - 1));
   }
-  if (!binary) return Swept::kNotBinary;
+  if (!binary) return Swept::kNotBinary;  // not tested in the loop, since most masks are binary
   State deepest = 0;
   for (int64_t y = image.height - 1; y >= 0; --y) {
     const State here = up_row(plane.row(y), plane.row(y + 1), padded_width, cap, line);

@@ -1,23 +1,24 @@
-// What the hosts of s2d_backward, skeleton_backward and mask_chamfer_backward share.
+// Shared by the host code of s2d_backward, skeleton_backward and mask_chamfer_backward.
 
 #pragma once
 
-#include "cuda/levels_launch.cuh"
 #include "cuda/s2d_backward_kernels.cuh"
+#include "cuda/s2d_levels_launch.cuh"
 
 namespace topo {
 namespace {
 
 constexpr int kBackwardThreads = 512;
 
-// These kernels come in float and double only, since they are slow to compile; half precision is widened before.
+// These kernels are compiled for float and double only, since they compile slowly. Half precision is converted to float
+// beforehand.
 template <typename Body>
 void dispatch_real(ScalarType type, Body&& body) {
   if (type == ScalarType::Double) return body(double{});
   body(float{});
 }
 
-// Shared memory for images on chip; 0 where an image is too large for that, or its levels are not its distances.
+// Shared memory for an image on chip; 0 if the image is too large, or if its levels are not its distances.
 inline int chip_bytes(const S2dParams& p) {
   if (p.height > kMaxSide || p.width > kMaxSide || !level_is_distance(chip_params(p))) return 0;
   Room room{nullptr};
@@ -25,9 +26,9 @@ inline int chip_bytes(const S2dParams& p) {
   return room.taken() <= device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin) ? static_cast<int>(room.taken()) : 0;
 }
 
-// Global scratch of blocks that each take one image at a time: a slot per block, `bytes` each. Few enough of them that
-// all take an eighth of what the images do, or a sixteenth where only `some` images need it; but no fewer than 8, or
-// one an image.
+// Global scratch of blocks that take one image at a time: one slot of `bytes` bytes per block. The number of blocks is
+// limited so that all slots together take an eighth of the size of the images, or a sixteenth if only `some` images
+// need them, but it is at least 8, or the number of images.
 struct BlockScratch {
   int64_t bytes, blocks;
   Tensor memory;

@@ -1,9 +1,11 @@
-// What the host needs around levels.cuh: sizes of grids and scratch, and the launches of the kernels for large images.
+// Host side of s2d_levels.cuh and s2d_large.cuh: sizes of grids and scratch, and the launches of the kernels for large
+// images.
 
 #pragma once
 
 #include "cuda/common.cuh"
-#include "cuda/levels.cuh"
+#include "cuda/s2d_large.cuh"
+#include "cuda/s2d_levels.cuh"
 
 namespace topo {
 namespace {
@@ -15,7 +17,7 @@ inline int device_attribute(cudaDeviceAttr attribute) {
   return value;
 }
 
-// Whether an image fits in the shared memory that a block of the current device can have.
+// Whether an image fits into the shared memory of a block on the current device.
 inline bool fits_on_chip(const S2dParams& p) {
   return p.height <= kMaxSide && p.width <= kMaxSide &&
          level_planes(p).shared_bytes() <= device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
@@ -25,7 +27,8 @@ inline int level_threads(const LevelPlanes& planes) {
   return planes.shared_bytes() > 32 * 1024 ? kLevelThreads : 192;
 }
 
-// Gives the kernel its dynamic shared memory; as many blocks as the device runs at once, at most `most`.
+// Allows the kernel its dynamic shared memory. Returns the number of blocks that the device runs at once, at most
+// `most`.
 template <typename Kernel>
 unsigned int resident_blocks(Kernel* kernel, int threads, int shared_bytes, int64_t most) {
   int per_processor = 0;
@@ -35,7 +38,8 @@ unsigned int resident_blocks(Kernel* kernel, int threads, int shared_bytes, int6
   return static_cast<unsigned int>(all < most ? all : most);
 }
 
-// Scratch for soft images: slots of three planes, which blocks take turns with. An eighth of a large float32 batch.
+// Scratch for soft images: slots of three planes, one for each of the first blocks. For a large float32 batch it is an
+// eighth of the batch's size.
 struct SoftScratch {
   int64_t slots;
   Tensor real, images;
@@ -51,7 +55,7 @@ struct SoftScratch {
   }
 };
 
-// Images whose 16-bit planes are held at once where they do not fit on chip.
+// The number of images whose 16-bit planes are held at the same time, if they do not fit on chip.
 inline int64_t images_at_once(const S2dParams& p, int64_t count) {
   const int64_t images = (int64_t(1) << 24) / p.pixels();
   return images < 1 ? 1 : images < count ? images : count;
@@ -66,12 +70,13 @@ inline unsigned int pixel_blocks(int64_t pixels) {
 }
 
 template <typename T, typename Out>
-void launch_levels(const char* op, const T* mask, bool inverted, uint16_t* columns, Out* levels, int32_t* soft_images, int64_t count,
-                   const S2dParams& p, cudaStream_t stream) {
+void launch_levels(const char* op, const T* mask, bool inverted, uint16_t* columns, Out* levels, int32_t* soft_images,
+                   int64_t count, const S2dParams& p, cudaStream_t stream) {
   const int64_t strips = count * ((p.width + 31) / 32);
   const int shared_bytes = static_cast<int>((p.height + 31) / 32 * 128);
   const int most = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  TOPO_CHECK(shared_bytes <= most, op, ": masks on this GPU must be at most ", most / 128 * 32, " rows tall, got ", p.height);
+  TOPO_CHECK(shared_bytes <= most, op, ": masks on this GPU must be at most ", most / 128 * 32, " rows tall, got ",
+             p.height);
   cudaFuncSetAttribute(columns_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
   columns_kernel<T><<<static_cast<unsigned int>(strips), kPixelThreads, shared_bytes, stream>>>(
       mask, columns, soft_images, inverted, p);

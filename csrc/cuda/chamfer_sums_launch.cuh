@@ -1,10 +1,10 @@
-// Results of the chamfer operators on the host: the sums, their chunks, and the addition of these.
+// Host side of chamfer_sums.cuh: the results, their partial sums, and the kernel that adds these.
 
 #pragma once
 
 #include "chamfer.h"
+#include "cuda/chamfer_sums.cuh"
 #include "cuda/common.cuh"
-#include "cuda/sums.cuh"
 
 namespace topo {
 namespace {

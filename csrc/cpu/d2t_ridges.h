@@ -1,4 +1,4 @@
-// What d2t and the fused operators hand to the ridge kernel.
+// The argument of the ridge kernel for d2t and the fused operators.
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace topo {
 
-// A window that reaches past the image on all sides is the whole of it.
+// Once the window covers the whole image from every pixel, a larger radius changes nothing.
 inline RidgeImage ridge_image(const D2tParams& p) {
   return {p.height, p.width, std::min(p.radius, std::max(p.height, p.width))};
 }

@@ -8,8 +8,8 @@
 namespace topo {
 namespace {
 
-// A pair of sums over the whole block, for thread 0: lanes by halves, then warps in order. blockDim.x is at most 1024,
-// in whole warps. `shared` is free before and after.
+// A pair of sums over the whole block. Thread 0 gets the result: the lanes of each warp are added by halves, then the
+// warps in order. blockDim.x is at most 1024 and a multiple of 32.
 struct PairSum {
   double pull = 0, push = 0;
 };
@@ -32,7 +32,7 @@ __device__ PairSum block_sum(PairSum sum) {
   return sum;
 }
 
-// Where the sums of a block go: a value per image, or, of images in several chunks, a row of partial sums.
+// Where a block writes its sums: one value per image or, if images are divided into chunks, a row of partial sums.
 constexpr int64_t kChunk = 65536;  // pixels
 
 template <typename Real>
@@ -71,7 +71,7 @@ __global__ void add_chunks_kernel(Sums<Real> sums, int64_t count) {
   sums.push[image] = static_cast<Real>(total.push);
 }
 
-// Four pixels in the precision of sums of four: float32, or double of double.
+// Four pixels in the precision in which four products are added: double for double, float32 otherwise.
 template <typename T>
 __device__ Four<accumulate_t<T>> accumulable(const Four<T>& pixels) {
   Four<accumulate_t<T>> result;
