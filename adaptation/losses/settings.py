@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from topokernels._registration import BackwardMode
+    from topokernels import BackwardMode
 
 LossName = Literal["b1", "b2", "b3", "ours"]
 
