@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_LIMBS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
+_ARMS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
 _LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
 
 
@@ -65,7 +65,7 @@ LSP = JointSet(
 LSP_JOINTS: tuple[int, ...] = LSP.indices_in(SMPL)
 """Indices of the 14 joints among SMPL's 24, in LSP's order."""
 
-OPENPOSE = JointSet("openpose", ("neck", *_LIMBS, *_LEGS))
+OPENPOSE = JointSet("openpose", ("neck", *_ARMS, *_LEGS))
 """The 13 keypoints of OpenPose that are close to SMPL's joints."""
 
 OPENPOSE_JOINTS: tuple[int, ...] = OPENPOSE.indices_in(SMPL)
