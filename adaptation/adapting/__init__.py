@@ -1,1 +1,1 @@
-"""Algorithm 1: the adaptation of a regressor to a camera without labels."""
+"""Adapting a regressor to a camera without labels (Algorithm 1)."""

@@ -1,12 +1,11 @@
 """Algorithm 1 of Kundu et al. (NeurIPS 2021): adapt a regressor to a camera from silhouettes alone.
 
-Of every K steps, K - 1 train the network end to end on L_S and L_T of the silhouettes that it
-predicts, with one optimiser for both or one for each. The last one fits bodies to the masks, starting from the
-network's predictions, and trains the network on the fits: where the end-to-end gradient is stuck,
-the fit may not be.
+Of every K steps, K - 1 train the network end to end on L_S and L_T of the silhouettes that it predicts, with one
+optimiser for both losses or one for each. The last step fits bodies to the masks, starting from the network's
+predictions, and trains the network on the fits: a fit can make progress where the end-to-end gradient is stuck.
 
-Two things the paper does not have may train the network as well: labelled people of the source in the target's
-appearance (`adaptation.adapting.replay`), and what the averaged network predicts (`adaptation.adapting.teacher`).
+Two losses that the paper does not have can be added: on labelled people of the source in the target's appearance
+(`adaptation.adapting.replay`), and on the predictions of the averaged network (`adaptation.adapting.teacher`).
 """
 
 from __future__ import annotations
@@ -42,7 +41,9 @@ from adaptation.training.loop import Report, Schedule, check_share, load_optimiz
 from adaptation.training.processes import batch_of, my_share, share_norms
 from adaptation.training.runs import Run
 
-_TRUSTED = 100  # steps over which the teacher, at first the source's network, ramps up to its full weight
+# Steps over which the teacher's weight ramps up: at first the averaged network is still the source's, which is no
+# better than the network that it teaches.
+_TRUSTED = 100
 
 
 def adapt(
@@ -56,24 +57,24 @@ def adapt(
     device: str = "cpu",
     progress: Report | None = None,
 ) -> nn.Module:
-    """Adapt a network, or resume a run that was stopped.
+    """Adapt a network, or resume a stopped run.
 
     Args:
         network: a `MeshNetwork`, changed in place.
-        target: images and masks; its labels are not used unless ``settings.supervised``.
+        target: crops of the target with masks; its labels are used only if ``settings.supervised``.
         body: the body model that is rendered.
-        settings: of the adaptation.
-        run: where state and curves go.
-        source: labelled images for replay; nothing is replayed without them.
-        device: where to compute.
-        progress: called with the number of steps done since the last call.
+        settings: settings of the adaptation.
+        run: the run that keeps state and curves.
+        source: labelled source crops for replay; None replays nothing.
+        device: device to compute on.
+        progress: callback that is given the number of steps done since the last call.
 
     Returns:
         The network with the best weights, in evaluation mode.
 
     Raises:
-        UserError: the target has no masks, or no keypoints or labels where they are used; labels belong to another
-            body; or a loss is not finite.
+        UserError: the target has no masks, or lacks the keypoints or labels that the settings use; the labels belong
+            to another body model; or a loss is not finite.
     """
     check_share(batch=settings.batch, replay=settings.replay)
     program = Adaptation(network, target, body, settings, source, device)
@@ -85,15 +86,16 @@ def adapt(
 
 
 class Adaptation:
-    """The state of an adaptation, and what a step computes; a program of `adaptation.training.loop`.
+    """The state of an adaptation and the losses of its steps: a program of `adaptation.training.loop`.
 
     Arguments as for `adapt`.
 
     Attributes:
-        network: that is trained.
-        averaged: the average of its weights over many steps, which is judged and kept, and teaches.
+        network: the network that is trained.
+        averaged: the network with the average of the weights of many steps. It is judged and kept, and it is the
+            teacher.
         judge: measures progress on held-out crops.
-        fits: the best fit so far of every image.
+        fits: the best fit so far of each image.
         optimizers: "all", or the paper's "silhouette" and "topology".
     """
 
@@ -111,6 +113,7 @@ class Adaptation:
         if len(self.training) == 0:
             raise UserError("no crop of the target has a mask to learn from")
         self.body = body.to(device)
+        # Evaluation mode, because the source's batch norms stay unless `set_norm` switches them.
         self.network = share_norms(network.to(device).eval())
         channels_last(self.network)
         parameters = choose_parameters(self.network, settings.layers)
@@ -124,32 +127,34 @@ class Adaptation:
         self.fitter = SilhouetteFitter(self.body, prior, make_renderer(), fit_settings(settings), data)
         self.fits = BestFits(len(target), self.fitter)
         names = ("all",) if settings.optimizers == "joint" else ("silhouette", "topology")
-        self.optimizers = {name: torch.optim.Adam(parameters, settings.rate) for name in names}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.Adam(parameters, settings.rate) for name in names
+        }
         self.averaged = copy.deepcopy(self.network)
         self.judge = Judge(self.network, target, held_out, settings.masks)
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """The losses of a step, by optimiser."""
+        """Compute the losses of a step, by the name of their optimiser."""
         losses = algorithm1_step(self, step)
         if self.settings.optimizers == "separate":
             return losses
         return {"all": sum(losses.values(), start=torch.zeros((), device=self.device))}
 
     def after(self, step: int) -> None:
-        """Average the weights."""
+        """Update the average of the weights."""
         self.network.eval()
-        # At first the average reaches back over a tenth of the steps only, so that it soon forgets the source.
+        # At first the average spans only about a tenth of the steps, so that it soon forgets the source's weights.
         _average(self.averaged, self.network, min(self.settings.average, (step + 1) / (step + 10)))
 
     def check(self, step: int, run: Run | None) -> bool:
-        """Judge the averaged network; training ends once it has not become better for too long."""
+        """Judge the averaged network; return whether to continue, which ends after ``patience`` checks in vain."""
         agreement = self.judge.check(step, self.averaged, self.fitter, self.device)
         if run is not None:
             run.log(step, held_out_iou=agreement.iou, held_out_topology=agreement.topology)
         return self.judge.waited <= self.settings.patience
 
     def state(self) -> dict[str, Any]:
-        """Everything that a later step depends on."""
+        """Return everything that later steps depend on."""
         return {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -159,7 +164,7 @@ class Adaptation:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from such a state."""
+        """Load such a state."""
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         load_optimizers(self.optimizers, state)
@@ -168,76 +173,98 @@ class Adaptation:
 
 
 def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
-    """One step of Algorithm 1: the losses, by the optimiser that descends each.
+    """Compute the losses of one step of Algorithm 1 (Kundu et al., NeurIPS 2021), by the name of their optimiser.
 
     Args:
         run: network, data and settings.
-        step: from 0. Every K-th step learns from fits, the others end to end.
+        step: step from 0. Every K-th step learns from fits, the others end to end.
     """
     settings, device = run.settings, run.device
+    # 1. Draw a batch of target images; of several processes, each takes its share.
     index = run.training[my_share(batch_of(step, settings.batch, len(run.training), settings.seed))]
     images = run.target.image_batch(index.numpy(), device)
+
+    # 2. Predict the parameters Theta of a body for each: pose, shape and camera.
     set_norm(run.network, settings.norm, keep=True)
     prediction = predict_in(settings.precision, run.network, images)
 
-    # What does not come from the target's masks: replayed source people, labels, the teacher.
-    others = torch.zeros((), device=device)
-    if run.replay is not None:
-        others = run.replay.loss(run.network, step, device)
+    # Not in the paper: replay and a teacher; and supervision by labels, the ceiling of what adaptation can reach.
+    extra = extra_loss(run, step, images, prediction)
     if run.labels is not None:
         truth = run.labels.select(index).to(device)
-        return {"silhouette": supervision_loss(prediction, truth, run.body, SupervisionWeights()).mean() + others}
+        return {"silhouette": supervision_loss(prediction, truth, run.body, SupervisionWeights()).mean() + extra}
+
+    # 3. Distance maps and skeleton of the target's masks: S2D (eq. 2) and D2T (eq. 3).
+    target = run.fitter.target(run.target.mask_batch(index.numpy(), settings.masks, device))
+    if settings.every == 0 or step % settings.every < settings.every - 1:
+        # 4. K - 1 of K steps: L_S and L_T (eq. 5) of the predicted silhouettes, end to end through M2S, S2D and D2T.
+        losses = end_to_end(run, index, prediction.bodies, target)
+    else:
+        # 5. Every K-th step: fit bodies to the masks, starting from the prediction (ten iterations in the paper) ...
+        fitted = run.fits.improve(index, target, check_finite(prediction.bodies).detach(), settings.fit_steps)
+        # 6. ... and learn from the best fits so far: L_Theta.
+        losses = {"silhouette": settings.fit_weight * distance_to_fits(run, prediction, fitted)}
+    # 7. The loop descends each loss with the optimiser of its name: the paper has one for L_S and one for L_T.
+    return {**losses, "silhouette": losses["silhouette"] + extra}
+
+
+def extra_loss(run: Adaptation, step: int, images: Tensor, prediction: Prediction) -> Tensor:
+    """Compute the losses that do not come from the target's masks, a scalar: replay and the teacher; 0 without them."""
+    settings = run.settings
+    loss = torch.zeros((), device=run.device)
+    if run.replay is not None:
+        loss = run.replay.loss(run.network, step, run.device)
     if settings.teacher_weight:
         lesson = teach(run.averaged, images, settings.precision)
         weight = settings.teacher_weight * min(1.0, step / _TRUSTED)
-        others = others + weight * lesson.loss(prediction, run.body).mean()
-
-    target = run.fitter.target(run.target.mask_batch(index.numpy(), settings.masks, device))
-    if settings.every and step % settings.every == settings.every - 1:
-        fitted = run.fits.improve(index, target, check_finite(prediction.bodies).detach(), settings.fit_steps)
-        losses = {"silhouette": settings.fit_weight * distance_to_fits(prediction, fitted, run)}
-    else:
-        keypoints = None if run.keypoints is None else run.keypoints[index].to(device)
-        losses = end_to_end(prediction.bodies, target, keypoints, run)
-    return {**losses, "silhouette": losses["silhouette"] + others}
+        loss = loss + weight * lesson.loss(prediction, run.body).mean()
+    return loss
 
 
-def end_to_end(
-    bodies: Bodies, target: SilhouetteTarget, keypoints: Tensor | None, run: Adaptation
-) -> dict[str, Tensor]:
-    """L_S and L_T of predicted silhouettes with the priors, and keypoints if there are any."""
+def end_to_end(run: Adaptation, index: Tensor, bodies: Bodies, target: SilhouetteTarget) -> dict[str, Tensor]:
+    """Compute the end-to-end losses of B predictions: L_S with priors and keypoints, and L_T, by optimiser.
+
+    Args:
+        run: network, data and settings.
+        index: (B,) indices of the target's crops.
+        bodies: B predicted bodies.
+        target: their B masks.
+    """
     settings, fitter, size = run.settings, run.fitter, target.mask.shape[-1]
     posed = fitter.posed(check_finite(bodies), size)
     loss = settings.prior_weight * fitter.prior.energy(posed.pose)
     loss = loss + settings.shape_weight * bodies.betas.square().sum(1)
-    if keypoints is not None:
+    if run.keypoints is not None:
+        keypoints = run.keypoints[index].to(run.device)
         loss = loss + settings.keypoint_weight * keypoint_loss(bodies, keypoints, run.body, size)
-    if settings.keypoints in ("a1", "a2"):
+    if settings.keypoints in ("a1", "a2"):  # these compare no silhouettes end to end
         return {"silhouette": settings.silhouette_weight * loss.mean()}
     terms = silhouette_terms(posed.silhouette, target, settings.loss, posed.bones)
     losses = {"silhouette": settings.silhouette_weight * (terms.silhouette + loss).mean()}
+    # A loss without skeletons has no topology loss: its optimiser then makes no step at all.
     if LOSSES[settings.loss.name].skeletons is not None:
         losses["topology"] = settings.silhouette_weight * terms.topology.mean()
     return losses
 
 
-def distance_to_fits(prediction: Prediction, fitted: Bodies, run: Adaptation) -> Tensor:
-    """L_Theta: how far predictions are from fits, a scalar."""
+def distance_to_fits(run: Adaptation, prediction: Prediction, fitted: Bodies) -> Tensor:
+    """Compute L_Theta, the mean distance of predictions from fits, a scalar."""
     if run.settings.fit_distance == "plain":
         return parameter_distance(prediction.bodies, fitted).mean()
     return supervision_loss(prediction, fitted, run.body, SupervisionWeights()).mean()
 
 
 def fit_settings(settings: AdaptSettings) -> FitSettings:
-    """Settings of the fits in the loop: their loss is that of the adaptation, at a constant weight of skeletons."""
+    """Return the settings of the fits in the loop: the loss of the adaptation, with a constant skeleton weight."""
+    # A fit in the loop starts near its end and has few steps, so the weight does not ramp up.
     return replace(settings.fit, loss=settings.loss, topology_start=settings.loss.topology_weight)
 
 
 def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
-    """The parameters that train; all others are frozen.
+    """Freeze all parameters but those of the chosen layers, and return these.
 
     Raises:
-        UserError: there are none of that kind.
+        UserError: the network has no such layers.
     """
     chosen = {name for name, _ in network.named_parameters()}
     if layers == "norm":
@@ -256,7 +283,7 @@ def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     for kept, new in zip(_values(averaged), _values(network), strict=True):
-        if kept.is_floating_point():
+        if kept.is_floating_point():  # batch norms also count their batches, in integers
             kept.lerp_(new, 1 - decay)
         else:
             kept.copy_(new)

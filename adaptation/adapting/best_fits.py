@@ -1,4 +1,4 @@
-"""The best fit so far of every image of the target, as in SPIN (Kolotouros et al., ICCV 2019)."""
+"""The best fit so far of each image of the target, as in SPIN (Kolotouros et al., ICCV 2019)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class BestFits:
     """A store of fits, on the CPU.
 
     Args:
-        count: images.
-        fitter: makes the fits and judges them.
+        count: number of images.
+        fitter: makes and evaluates the fits.
     """
 
     def __init__(self, count: int, fitter: SilhouetteFitter) -> None:
@@ -33,10 +33,13 @@ class BestFits:
         """Fit images from predictions, and return the better of these fits and those stored.
 
         Args:
-            index: (B,) numbers of the images.
+            index: (B,) indices of the images.
             target: their B masks.
             predicted: B bodies that the fits start from, with weak-perspective cameras.
             steps: Adam steps.
+
+        Returns:
+            B bodies: the fit with the lowest loss so far of each image.
 
         Raises:
             UserError: a fit diverged.
@@ -47,7 +50,7 @@ class BestFits:
         except FloatingPointError as error:
             raise UserError(f"a fit diverged ({error}); the last saved state is unchanged") from None
         judged = fitter.evaluate(fitted, target)
-        # The prior has a part in the choice: a body may explain a mask by limbs that no human has.
+        # The prior takes part in the choice: an impossible pose can match a mask just as well.
         loss = (judged.loss + fitter.settings.prior_end * judged.prior).cpu()
         self._keep(index, fitted, loss)
         pose, betas, camera = self._parameters[index].to(target.mask.device).split(self._sizes, dim=1)
@@ -56,21 +59,21 @@ class BestFits:
 
     def _keep(self, index: Tensor, fitted: BodyVariables, loss: Tensor) -> None:
         flat = torch.cat([fitted.pose.flatten(1), fitted.betas, fitted.camera.weak().parameters], dim=1).cpu()
-        # Every process keeps what all of them found, so that all save and resume with the same fits.
+        # Every process keeps the fits of all processes, so that all save and resume with the same ones.
         everywhere = gather(index), gather(flat), gather(loss)
         for image, parameters, value in zip(*everywhere, strict=True):
             if value < self._loss[image]:
                 self._parameters[image], self._loss[image] = parameters, value
 
     def state_dict(self) -> dict[str, Tensor]:
-        """For a save."""
+        """Return the stored fits and their losses."""
         return {"parameters": self._parameters, "loss": self._loss}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """From a save.
+        """Load stored fits.
 
         Raises:
-            UserError: it has another number of images.
+            UserError: they belong to another number of images.
         """
         if state["loss"].shape != self._loss.shape:
             raise UserError(f"the saved fits are of {len(state['loss'])} images, not of {len(self._loss)}")

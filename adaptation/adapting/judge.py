@@ -1,4 +1,4 @@
-"""How the progress of an adaptation is judged: without labels, by silhouettes on held-out crops."""
+"""Judging the progress of an adaptation without labels: by silhouettes on held-out crops."""
 
 from __future__ import annotations
 
@@ -21,26 +21,31 @@ from adaptation.support.errors import UserError
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well predictions explain masks: mean IoU, and mean pixels between skeletons."""
+    """How well predictions match masks.
+
+    Attributes:
+        iou: mean intersection over union, in [0, 1].
+        topology: mean L_T, pixels between skeletons.
+    """
 
     iou: float
     topology: float
 
 
 class Judge:
-    """Keeps the weights that explain held-out masks best.
+    """Keeps the weights whose predictions match held-out masks best.
 
-    The first check, before any step, is of the source model: nothing worse is ever kept.
+    The first check, before any step, measures the source model, so that weights with a lower IoU are never kept.
 
     Args:
-        network: whose weights are kept first.
-        target: crops and masks.
+        network: the source model, whose weights are kept first.
+        target: crops and masks of the target.
         held_out: (M,) indices of the crops to judge on.
-        masks: which masks.
+        masks: the kind of mask to compare with.
 
     Attributes:
         best: the weights that are kept.
-        waited: checks since the last better one.
+        waited: checks since the last improvement.
         curve: step, iou and topology of all checks.
     """
 
@@ -63,11 +68,11 @@ class Judge:
         return agreement
 
     def state(self) -> dict[str, Any]:
-        """For a save."""
+        """Return everything that later checks depend on."""
         return {"best_iou": self._best_iou, "best": self.best, "waited": self.waited, "curve": self.curve}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """From a save."""
+        """Load such a state."""
         self._best_iou, self.best = float(state["best_iou"]), state["best"]
         self.waited, self.curve = int(state["waited"]), state["curve"]
 
@@ -76,22 +81,22 @@ class Judge:
 def agree(
     network: nn.Module, samples: Samples, index: Tensor, fitter: SilhouetteFitter, masks: MaskKind, device: str
 ) -> Agreement:
-    """Compare predicted silhouettes with the masks of some crops."""
+    """Compare predicted silhouettes with the masks of the crops of an index (M,)."""
     ious, topologies = [], []
     for part in index.split(64):
         bodies = check_finite(network(samples.image_batch(part.numpy(), device)).bodies)
-        goal = fitter.target(samples.mask_batch(part.numpy(), masks, device))
+        target = fitter.target(samples.mask_batch(part.numpy(), masks, device))
         silhouette = fitter.posed(bodies, samples.size).silhouette
-        ious.append(silhouette_iou(silhouette, goal.mask))
-        topologies.append(topology_agreement(silhouette, goal))
+        ious.append(silhouette_iou(silhouette, target.mask))
+        topologies.append(topology_agreement(silhouette, target))
     return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
 
 
 def check_finite(bodies: Bodies) -> Bodies:
-    """The same bodies, which can be drawn.
+    """Return the same bodies, after checking that they can be rendered.
 
     Raises:
-        UserError: a number in them is not finite.
+        UserError: one of their numbers is infinite or nan.
     """
     if not bodies.finite():
         raise UserError("the network's predictions are not finite; the last saved state is unchanged")
@@ -99,16 +104,26 @@ def check_finite(bodies: Bodies) -> Bodies:
 
 
 def split_by_clip(samples: Samples, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of crops to learn from and of held-out crops, by sequence; crops with an empty mask are in neither.
+    """Split a crop set by sequence into crops to learn from and held-out crops.
 
-    Neighbouring frames show nearly the same, so a sequence is never split. With one sequence, both are all crops.
+    Neighbouring frames are nearly equal, so a sequence is never split. With a single sequence, both parts hold all
+    crops.
+
+    Args:
+        samples: N crops with masks.
+        share: share of the sequences that are held out, in (0, 1).
+        seed: seed of the choice.
+
+    Returns:
+        Indices of both parts; crops that have an empty mask are in neither.
 
     Raises:
-        UserError: the set has no masks, or masks hold something else than 0 and 1.
+        UserError: the set has no masks, or masks with values other than 0 and 1.
     """
     if samples.masks is None:
         raise UserError("the target has no masks (masks.npy)")
     usable = np.zeros(len(samples), bool)
+    # One crop at a time: the masks are memory-mapped, and may be larger than memory.
     for i in range(len(samples)):
         masks = np.asarray(samples.masks[i])
         if masks.max() > 1:

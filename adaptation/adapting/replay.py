@@ -1,4 +1,4 @@
-"""Labelled source crops that a network learns from along with the target's: they keep it from forgetting."""
+"""Replay: labelled source crops in each batch, which keep the network from forgetting."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from adaptation.training.processes import batch_of, my_share
 
 
 class Replay:
-    """Source crops by step.
+    """The replayed source crops of each step.
 
     Args:
-        source: labelled.
-        target: whose appearance they may be shown in.
+        source: labelled source crops.
+        target: target crops; with ``replay_look="target"`` source people are pasted into them (staging).
         places: (M,) indices of target crops that have masks and are not held out.
         body: the body model of the labels.
-        settings: of the adaptation.
+        settings: settings of the adaptation.
 
     Raises:
-        UserError: the source has no labels or those of another body, or its crops have another size than the target's.
+        UserError: the source has no labels or labels of another body model, or its crops and the target's differ in
+            size.
     """
 
     def __init__(self, source: Samples, target: Samples, places: Tensor, body: Body, settings: AdaptSettings) -> None:
@@ -34,15 +35,16 @@ class Replay:
         self._stage = Stage.of(source, target, settings.masks) if settings.replay_look == "target" else None
 
     def loss(self, network: nn.Module, step: int, device: str) -> Tensor:
-        """The supervised loss of a network on a step's source crops, a scalar."""
+        """Compute the supervised loss of a network on the source crops of a step, a scalar."""
         settings = self._settings
+        # Seeds of their own, so that people, places and the target's batch are drawn independently.
         people = my_share(batch_of(step, settings.replay, len(self._source), settings.seed + 1))
         if self._stage is None:
             images = self._source.image_batch(people.numpy(), device)
         else:
             places = my_share(batch_of(step, settings.replay, len(self._places), settings.seed + 2))
             images = self._stage.show(people, self._places[places], device)
-        # The statistics that are kept for later are those of the target's batches alone.
+        # Batch norms use this batch's statistics but do not keep them: the kept ones are those of the target alone.
         set_norm(network, settings.norm, keep=False)
         prediction = predict_in(settings.precision, network, images)
         truth = self._truth.select(people).to(device)

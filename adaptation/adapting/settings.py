@@ -1,4 +1,4 @@
-"""Settings of an adaptation, the objectives that users choose by name, and the rules that both obey.
+"""Settings of an adaptation, the objectives that users choose by name, and the rules for both.
 
 Nothing here imports torch, so that ``--help`` is quick.
 """
@@ -29,46 +29,49 @@ KEYPOINT_USES: tuple[KeypointUse, ...] = get_args(KeypointUse)
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a regressor is adapted. The defaults were measured by `evidence`.
+    """Settings of an adaptation. The defaults were chosen by measurement (docs/evidence.md).
 
-    The paper's constants, where it gives them, are rate 1e-6, batch 16, K = 4, ten steps per fit, separate optimisers.
+    The constants that the paper gives are rate 1e-6, batch 16, K = 4, ten steps per fit, and separate optimisers.
 
     Attributes:
         loss: the silhouette loss and its weights.
-        supervised: train on the target's labels instead: the ceiling of what adaptation can reach.
-        keypoints: what 2D keypoints of the target are used for, None for nothing. a1: they alone, end to end; a2: a1,
-            and fits to the masks as point sets; weak: beside the silhouette loss. Masks judge progress in any case.
-        keypoint_weight: of their loss; SPIN's, 5 times its common factor of 60.
-        masks: which masks of the domain are seen.
-        steps: of the network.
+        supervised: whether to train on the target's labels instead: the ceiling of what adaptation can reach.
+        keypoints: use of the target's 2D keypoints; None ignores them. "a1": keypoints alone, end to end; "a2": a1,
+            and fits to the masks as point sets; "weak": keypoints and the silhouette loss. Masks judge progress in
+            all cases.
+        keypoint_weight: weight of the keypoint loss. The default is SPIN's: 5 times its common factor of 60.
+        masks: kind of mask to learn from.
+        steps: training steps of the network.
         batch: images per step, over all processes.
-        rate: learning rate of the network at its highest; it decays to zero along a cosine.
-        rise: steps of the linear rise before.
-        precision: of the network's convolutions and matrix products.
-        optimizers: "joint", one of the sum of all losses, or the paper's "separate" ones of L_S and L_T. Adam's steps
-            do not shrink with the loss: a second optimiser moves the network as far as the first at any weight of L_T.
-        silhouette_weight: of all that the target's masks say, end to end, beside replay.
-        every: K; one step in K learns from fits. 0: none does.
+        rate: highest learning rate of the network; it decays to zero along a cosine.
+        rise: steps of the linear rise to this rate.
+        precision: precision of the network's convolutions and matrix products.
+        optimizers: "joint", one optimiser for the sum of all losses, or "separate", the paper's two for L_S and L_T.
+            Adam's steps do not shrink with the loss, so a second optimiser moves the network as far as the first,
+            whatever the weight of L_T.
+        silhouette_weight: weight of all end-to-end losses, that is, of the target's masks relative to replay.
+        every: K; one step in K learns from fits. 0: no step does.
         fit_steps: Adam steps of a fit.
         fit: rates and weights of the fits.
-        fit_weight: of the distance to the fits, L_Theta.
+        fit_weight: weight of the distance to the fits, L_Theta.
         fit_distance: "weighted", SPIN's terms, or "plain", the norm that the paper prints.
-        prior_weight: of the pose prior's energy end to end.
-        shape_weight: of the squared shape coefficients end to end.
-        teacher_weight: of what the averaged network says about the target's crops and their mirror images, as
-            `adaptation.adapting.teacher` tells, beside every loss but that of labels; `choose_teacher` says where.
-        replay: labelled source images seen beside each batch, over all processes.
-        replay_look: "target": their people are shown in the target's places and colours, as
-            `adaptation.adapting.staging` tells; "source": as they are.
-        layers: which of them train: all, the head, or the scales and shifts of the norms alone.
-        norm: statistics of the batch norms. "target": each batch's own while it trains, the target's afterwards, as in
-            AdaBN (Li et al., "Revisiting batch normalization for practical domain adaptation", 2016). "frozen": the
+        prior_weight: weight of the pose prior's energy in end-to-end steps.
+        shape_weight: weight of the squared shape coefficients in end-to-end steps.
+        teacher_weight: weight of the loss on the averaged network's predictions for the target's crops and their
+            mirror images (`adaptation.adapting.teacher`), which is added to every loss but that of labels;
+            `choose_teacher` decides whether a teacher is used.
+        replay: labelled source images that are added to each batch, over all processes.
+        replay_look: "target": source people are shown in the target's places and colours
+            (`adaptation.adapting.staging`); "source": source crops are shown unchanged.
+        layers: layers that train: all, the head, or only the scales and shifts of the norms.
+        norm: statistics of the batch norms. "target": those of each batch during training, the target's afterwards, as
+            in AdaBN (Li et al., "Revisiting batch normalization for practical domain adaptation", 2016). "frozen": the
             source's.
         average: decay per step of the averaged weights that are evaluated and kept; 0 averages nothing.
-        hold_out: share of the target's clips that are set aside to judge progress.
-        check_every: steps between two looks at them; the state is saved then.
-        patience: looks without a better one after which the run ends.
-        seed: of everything random.
+        hold_out: share of the target's clips that are held out to judge progress.
+        check_every: steps between two checks on the held-out crops; each check is followed by a save.
+        patience: checks without an improvement after which the run ends.
+        seed: seed of all random numbers.
     """
 
     loss: LossSettings = field(
@@ -104,6 +107,7 @@ class AdaptSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        # Checked here, so that Python refuses the same combinations as the command.
         silhouettes = not self.supervised and self.keypoints in (None, "weak")
         rules = (
             (self.supervised and self.keypoints is not None, "labels and keypoints exclude each other"),
@@ -121,17 +125,24 @@ class AdaptSettings:
 def with_loss(settings: AdaptSettings, name: LossName) -> AdaptSettings:
     """Return the same settings with another silhouette loss.
 
-    b1, a share of pixels, gets four times the weight of distances in pixels: at one weight it would be the weaker for
-    that alone.
+    b1 is a share of pixels, while the others are distances in pixels. It gets four times their weight; at an equal
+    weight it would be weaker for its unit alone.
     """
     weight = settings.silhouette_weight * (1 if LOSSES[name].distances else 4)
     return replace(settings, loss=replace(settings.loss, name=name), silhouette_weight=weight)
 
 
 def _with_keypoints(use: KeypointUse) -> Callable[[AdaptSettings], AdaptSettings]:
-    # Fits are what a2 adds to a1, whatever a preset says about fits.
-    every = {"a1": lambda _: 0, "a2": lambda given: given or AdaptSettings.every, "weak": lambda given: given}[use]
-    return lambda settings: replace(settings, keypoints=use, every=every(settings.every))
+    def apply(settings: AdaptSettings) -> AdaptSettings:
+        every = settings.every
+        if use == "a1":
+            every = 0
+        elif use == "a2":
+            # Fits are what a2 adds to a1, so a preset without fits gets the default.
+            every = every or AdaptSettings.every
+        return replace(settings, keypoints=use, every=every)
+
+    return apply
 
 
 @dataclass(frozen=True)
@@ -139,8 +150,8 @@ class Objective:
     """What a network learns from on the target.
 
     Attributes:
-        text: for ``--help``.
-        apply: changes settings to this objective.
+        text: description for ``--help``.
+        apply: returns settings changed to this objective.
     """
 
     text: str
@@ -154,20 +165,20 @@ OBJECTIVES: dict[str, Objective] = {
     "weak": Objective("L_S and L_T with 2D keypoints", _with_keypoints("weak")),
     "labels": Objective("the target's labels", lambda settings: replace(settings, supervised=True, every=0)),
 }
-"""By the name that ``--loss`` takes."""
+"""The objectives, by the names that ``--loss`` accepts."""
 
 
 def plain_sums(settings: AdaptSettings) -> AdaptSettings:
-    """Return the same settings with the losses as the paper prints them: sums over pixels, at one weight."""
+    """Return the same settings with the losses as the paper prints them: plain sums over pixels, all with weight 1."""
     loss = replace(settings.loss, normalise=False, topology_weight=1.0, pull_weight=1.0)
     return replace(settings, loss=loss, fit_distance="plain")
 
 
 def check_useful(objective: str, *, teacher: bool, fits: bool, plain_sums: bool) -> None:
-    """Check that options of ``topo-adapt adapt`` change something for an objective.
+    """Check that the options given to ``topo-adapt adapt`` have an effect with an objective.
 
     Raises:
-        UserError: one does not.
+        UserError: an option has no effect.
     """
     for option, given, objectives in (
         ("--teacher yes", teacher, ("a1", "a2", "labels")),

@@ -1,11 +1,13 @@
-"""Source people before the target's camera: labelled crops that look as the target's do.
+"""Staging: labelled source people pasted into the target's scenes, so that source crops look like the target's.
 
-Labelled source crops that are replayed keep a network from forgetting, but they show other places, other clothes and
-another camera. Silhouettes of both domains tell people from places, so that a person of the source, with its labels,
-can stand where one of the target stood (as Dwibedi et al., "Cut, paste and learn", ICCV 2017, make training sets): the
-target's person is erased; the source's takes its colours, by the linear map that carries one mean and covariance to the
-other and changes least (Pitie and Kokaram, "The linear Monge-Kantorovitch linear colour mapping", CVMP 2007); and is as
-sharp as the target's camera draws.
+Replayed source crops keep a network from forgetting, but they show other places, other clothes and another camera.
+Silhouettes separate people from background in both domains, so a source person, with its labels, can take the place of
+a target person (training sets are made like this by Dwibedi et al., "Cut, paste and learn", ICCV 2017):
+
+- the target person is erased from the scene;
+- the source person is recoloured by the linear map that carries its mean colour and covariance to the target person's
+  and changes colours least (Pitie and Kokaram, "The linear Monge-Kantorovitch linear colour mapping", CVMP 2007);
+- the source person is blurred to the sharpness of the target's camera.
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ from torch import Tensor
 from adaptation.data.samples import MaskKind, Samples
 from adaptation.support.errors import UserError
 
-_AROUND = 3  # pixels around a mask that are erased with it
-_MEASURED = 256  # crops that the camera's blur is found on
+_AROUND = 3  # pixels around a mask that are erased with it: masks cut off a person's blurred outline
+_MEASURED = 256  # crops that the camera's blur is measured on
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Places of a target, for people of a source.
+    """Target scenes that source people are pasted into.
 
     Attributes:
-        source: where people come from.
-        target: where they stand.
-        masks: which of the target's.
-        blur: (S, S) of the target's camera, as `camera_blur` gives it.
+        source: source crops, which the people come from.
+        target: target crops, which the scenes come from.
+        masks: kind of the target's masks.
+        blur: (S, S) blur of the target's camera, as `camera_blur` returns it.
     """
 
     source: Samples
@@ -42,10 +44,10 @@ class Stage:
 
     @classmethod
     def of(cls, source: Samples, target: Samples, masks: MaskKind) -> Stage:
-        """Measure the blur.
+        """Return the stage of a source and a target, with the blur measured on their crops.
 
         Raises:
-            UserError: the crops are not of one size.
+            UserError: the crops of the two differ in size.
         """
         if source.size != target.size:
             raise UserError(
@@ -56,12 +58,15 @@ class Stage:
         return cls(source, target, masks, blur)
 
     def show(self, people: Tensor, places: Tensor, device: str = "cpu") -> Tensor:
-        """Crops of the source, by index (B,), in places of the target's, by index (B,); (B, 3, S, S) on a device.
+        """Paste people from source crops into target crops.
 
         Args:
-            people: crops of the source. One without a mask stays as it is.
-            places: crops of the target, with masks.
-            device: where to compute.
+            people: (B,) indices of source crops. A crop without a mask is returned unchanged.
+            places: (B,) indices of target crops with masks.
+            device: device to compute on.
+
+        Returns:
+            (B, 3, S, S) RGB in [0, 1].
         """
         images = self.source.image_batch(people.numpy(), device)
         masks = self.source.mask_batch(people.numpy(), "truth", device)
@@ -76,32 +81,43 @@ def _spread(count: int) -> np.ndarray:
 
 
 def stage(people: Tensor, masks: Tensor, scenes: Tensor, scene_masks: Tensor, blur: Tensor) -> Tensor:
-    """Put people into scenes, in place of those who were there.
+    """Paste people into scenes, in place of the people there.
 
     Args:
         people: (B, 3, S, S) source crops in [0, 1].
-        masks: (B, 1, S, S) of 0 and 1, their people.
-        scenes: (B, 3, S, S) target crops.
-        scene_masks: (B, 1, S, S), their people.
-        blur: (S, S) factors of spatial frequencies.
+        masks: (B, 1, S, S) of 0 and 1, masks of the source people.
+        scenes: (B, 3, S, S) target crops in [0, 1].
+        scene_masks: (B, 1, S, S) of 0 and 1, masks of the target people.
+        blur: (S, S) factors on spatial frequencies.
 
     Returns:
         (B, 3, S, S) in [0, 1].
     """
     people = recolour(people, masks, scenes, scene_masks).clamp(0, 1)
+    # Colour and mask are blurred alike, with the colour premultiplied, so that the source's background does not bleed
+    # into the outline.
     soft = F.avg_pool2d(masks, 3, stride=1, padding=1, count_include_pad=False)
     pasted, soft = _filter(soft * people, blur), _filter(soft, blur).clamp(0, 1)
     return (pasted + (1 - soft) * erase(scenes, scene_masks)).clamp(0, 1)
 
 
 def erase(images: Tensor, masks: Tensor) -> Tensor:
-    """Images (B, 3, S, S) with what lies around filled in where masks (B, 1, S, S) are, coarse to fine (push-pull)."""
+    """Fill the masked parts of images from their surroundings, coarse to fine (push-pull).
+
+    Args:
+        images: (B, 3, S, S).
+        masks: (B, 1, S, S) of 0 and 1.
+
+    Returns:
+        (B, 3, S, S).
+    """
+    # Each level holds colour times known share: the average of the next level then counts known pixels alone.
     known = 1 - F.max_pool2d(masks, 2 * _AROUND + 1, stride=1, padding=_AROUND)
     levels = [(images * known, known)]
     while min(images.shape[-2:]) >> len(levels) > 0:
         levels.append((F.avg_pool2d(levels[-1][0], 2), F.avg_pool2d(levels[-1][1], 2)))
     colour, share = levels.pop()
-    filled = colour / share.clamp(min=1e-6)
+    filled = colour / share.clamp(min=1e-6)  # the share is 0 where a mask covers the whole image
     for colour, share in reversed(levels):
         filled = F.interpolate(filled, size=colour.shape[-2:], mode="bilinear", align_corners=False)
         filled = colour + (1 - share) * filled
@@ -109,16 +125,27 @@ def erase(images: Tensor, masks: Tensor) -> Tensor:
 
 
 def recolour(images: Tensor, masks: Tensor, like: Tensor, like_masks: Tensor) -> Tensor:
-    """Images whose pixels under masks get the mean colour and the covariance of others' under theirs, (B, 3, S, S)."""
+    """Recolour images so that the masked pixels have the mean and covariance of another image's masked pixels.
+
+    Args:
+        images: (B, 3, S, S).
+        masks: (B, 1, S, S) of 0 and 1.
+        like: (B, 3, S, S) images with the target colours.
+        like_masks: (B, 1, S, S) of 0 and 1.
+
+    Returns:
+        (B, 3, S, S); all pixels are mapped, the masked ones and the others.
+    """
     mean, covariance = _colours(images, masks)
-    wanted_mean, wanted = _colours(like, like_masks)
+    like_mean, like_covariance = _colours(like, like_masks)
+    # The optimal transport between two Gaussians: C^-1/2 (C^1/2 D C^1/2)^1/2 C^-1/2 for covariances C and D.
     root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
-    change = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
-    return (change @ (images.flatten(2) - mean) + wanted_mean).view_as(images)
+    change = inverse @ _power(root @ like_covariance @ root, 0.5) @ inverse
+    return (change @ (images.flatten(2) - mean) + like_mean).view_as(images)
 
 
 def _colours(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, 3, 1) and covariance (B, 3, 3) of colours under masks."""
+    """Mean (B, 3, 1) and covariance (B, 3, 3) of the colours under masks."""
     pixels, weights = images.flatten(2), masks.flatten(2)
     weights = weights / weights.sum(2, keepdim=True).clamp(min=1)
     mean = (pixels * weights).sum(2, keepdim=True)
@@ -127,35 +154,37 @@ def _colours(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _power(matrices: Tensor, exponent: float) -> Tensor:
-    """Powers of symmetric matrices (B, 3, 3), none negative. Colours of next to no spread are not blown up."""
+    """Powers of positive semidefinite matrices (B, 3, 3)."""
     values, directions = torch.linalg.eigh(matrices)
+    # A negative power would amplify the noise of colours that hardly vary, so small eigenvalues are raised.
     values = values.clamp(min=1e-4 if exponent < 0 else 0)
     return directions @ torch.diag_embed(values.pow(exponent)) @ directions.mT
 
 
 def camera_blur(source: Tensor, target: Tensor) -> Tensor:
-    """How much less of each spatial frequency the target's crops have than the source's: what its camera removes.
+    """Measure the blur of the target's camera: how much weaker each spatial frequency is than in the source's crops.
 
     Args:
         source: (N, 3, S, S), a few hundred crops.
-        target: (M, 3, S, S).
+        target: (M, 3, S, S), likewise.
 
     Returns:
-        (S, S) factors in [0, 1] of `torch.fft.fft2`'s frequencies, equal in all directions.
+        (S, S) factors in [0, 1] on the frequencies of `torch.fft.fft2`, equal in all directions.
     """
     size = source.shape[-1]
     along = torch.fft.fftfreq(size)
     ring = (size * torch.hypot(along[:, None], along)).round().long().clamp(max=size // 2)
     factors = (_spectrum(target, ring) / _spectrum(source, ring).clamp(min=1e-9)).sqrt().clamp(max=1)
-    factors[:3] = 1  # contents, not sharpness
+    factors[:3] = 1  # the lowest frequencies depend on the contents of the crops, not on sharpness
     return factors[ring]
 
 
 def _spectrum(images: Tensor, ring: Tensor) -> Tensor:
-    """Mean power per ring of frequencies."""
+    """Mean power of the images (N, 3, S, S) in each ring of frequencies."""
     grey = images.mean(1)
     grey = grey - grey.mean((1, 2), keepdim=True)
-    window = torch.hann_window(grey.shape[-1])  # an image's edges are no edges in it
+    # The transform is periodic: without a window, the step between opposite borders would add high frequencies.
+    window = torch.hann_window(grey.shape[-1])
     power = torch.fft.fft2(grey * window[:, None] * window).abs().square().mean(0)
     return torch.bincount(ring.flatten(), power.flatten()) / torch.bincount(ring.flatten())
 

@@ -1,12 +1,14 @@
-"""What the averaged network says about crops, for the network that trains to learn from.
+"""The mean teacher: the averaged network's predictions, which the network in training learns from.
 
-A mean teacher (Tarvainen and Valpola, NeurIPS 2017): the average of the weights of many steps errs less than the
-weights of one, and the mean of two looks less than one. Masks do not say how deep a limb lies or which way somebody
-faces; this keeps the network's better opinion of it.
+In a mean teacher (Tarvainen and Valpola, NeurIPS 2017), the averaged weights of many steps have a lower error than the
+weights of one step, and the mean of the predictions for a crop and its mirror image has a lower error than one of them.
+Masks do not determine the depth of a limb or the direction that a person faces; the teacher preserves what the network
+knows about both.
 
-A network that is far off teaches itself its errors. How far off it is shows without labels: it then sees other bodies
-in mirror images than in the crops. `looks_apart` measures that before anything is learnt, once batch norms follow the
-target; docs/evidence.md has what it says of several targets, and what a teacher changes there.
+A network with large errors would teach itself these errors. Whether a network is that poor can be measured without
+labels: its predictions for crops and for their mirror images then disagree. `looks_apart` measures this before
+training, with batch norms that follow the target; docs/evidence.md has its values on several targets, and the effect of
+a teacher there.
 """
 
 from __future__ import annotations
@@ -36,35 +38,35 @@ from adaptation.training.processes import gather
 Teaching = Literal["auto", "yes", "no"]
 TEACHINGS: tuple[Teaching, ...] = get_args(Teaching)
 TEACHES_WITHIN = 45.0
-"""Millimetres that a network's two looks may be apart for it to teach."""
+"""Largest distance between a network's two views, in millimetres, at which it becomes its own teacher."""
 _MEASURED, _BATCH = 256, 64  # crops
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a teacher says about B crops.
+    """A teacher's predictions for B crops.
 
     Attributes:
-        bodies: means over a crop and its mirror image.
-        agrees: (B,) 1 where the two face one way, 0 where nothing is to be learnt.
+        bodies: means of the predictions for each crop and its mirror image.
+        agrees: (B,) 1 where the two predictions face the same way; 0 where they do not and the crop is ignored.
     """
 
     bodies: Bodies
     agrees: Tensor
 
     def loss(self, prediction: Prediction, body: Body) -> Tensor:
-        """Of a prediction for the same crops, per image (B,)."""
+        """Compute the loss of B predictions for the same crops, (B,)."""
         return self.agrees * supervision_loss(prediction, self.bodies, body, SupervisionWeights())
 
 
 @torch.no_grad()
 def teach(network: nn.Module, images: Tensor, precision: Precision) -> Lesson:
-    """Ask a teacher.
+    """Run a teacher on crops.
 
     Args:
         network: a `MeshNetwork` in evaluation mode.
-        images: (B, 3, S, S) in [0, 1].
-        precision: of its convolutions and matrix products.
+        images: (B, 3, S, S) RGB in [0, 1].
+        precision: precision of its convolutions and matrix products.
     """
     views = Views.of(network, images, precision)
     return Lesson(views.mean(), views.agree().float())
@@ -72,56 +74,58 @@ def teach(network: nn.Module, images: Tensor, precision: Precision) -> Lesson:
 
 @torch.no_grad()
 def looks_apart(network: nn.Module, samples: Samples, body: Body, device: str = "cpu") -> float:
-    """How differently a network sees crops and their mirror images once its batch norms follow them.
+    """Measure how far a network's predictions for crops and for their mirror images are apart.
 
     Args:
-        network: a `MeshNetwork`; it stays as it is.
-        samples: N crops, of which up to 256 are looked at.
-        body: whose joints are compared.
-        device: where to compute.
+        network: a `MeshNetwork`; it is not changed. A copy is run with batch norms that follow the crops.
+        samples: N crops, of which up to 256 are used.
+        body: the body model whose joints are compared.
+        device: device to compute on.
 
     Returns:
-        The median over crops of the millimetres between joints after a similarity; infinite if what it sees is not
-        finite.
+        The median over crops of the mean distance between joints after similarity alignment, millimetres; infinite if
+        a prediction is not finite.
     """
     follows = copy.deepcopy(network).to(device).eval()
     set_norm(follows, "target", keep=False)
     body = body.to(device)
     index = np.random.default_rng(0).permutation(len(samples))[:_MEASURED]
     parts = np.array_split(index, math.ceil(len(index) / _BATCH))
-    apart = []
+    distances = []
     for part in parts:
         views = Views.of(follows, samples.image_batch(part, device))
         if not views.finite():
             return math.inf
         joints = [body.joints(view.rotations, view.betas) for view in (views.plain, views.mirrored)]
-        apart.append(pa_mpjpe(*joints))
-    return float(torch.cat(apart).median())
+        distances.append(pa_mpjpe(*joints))
+    return float(torch.cat(distances).median())
 
 
 def taught(settings: AdaptSettings) -> AdaptSettings:
     """Return the same settings with a mean teacher.
 
-    Both weights were chosen together, on crops of `style` that no table shows.
+    Both weights were chosen together, on crops of `style` that are in no table of docs/evidence.md.
     """
     return replace(settings, teacher_weight=2.0, loss=replace(settings.loss, pull_weight=1.5))
 
 
 def taught_if_near(settings: AdaptSettings, apart: float) -> AdaptSettings:
-    """Return the same settings, with a mean teacher if a network's two views are few enough millimetres apart."""
+    """Return the same settings, with a mean teacher if a network's two views are at most `TEACHES_WITHIN` mm apart."""
     return taught(settings) if apart <= TEACHES_WITHIN else settings
 
 
 def choose_teacher(
     settings: AdaptSettings, network: nn.Module, target: Samples, body: Body, device: str = "cpu"
 ) -> tuple[AdaptSettings, float | None]:
-    """Settings with a teacher where the network is near enough to be one: it helps there, and harms elsewhere.
+    """Add a teacher to the settings if the network is good enough to be one; a poor network's teacher does harm.
 
     Returns:
-        The settings, and the millimetres between two looks that decide it; None where there is no choice: a teacher
-        was only measured beside replay, with batch norms that follow the target, and no labels or keypoints of it.
+        The settings, and the distance between the network's two views that decided, millimetres. The distance is None
+        if the settings admit no teacher: it was measured only with replay, with batch norms that follow the target,
+        and without labels or keypoints of the target.
     """
     if not settings.replay or settings.norm != "target" or settings.supervised or settings.keypoints:
         return settings, None
+    # Processes may differ in the last bits; the mean lets all of them decide alike.
     apart = float(gather(torch.tensor([looks_apart(network, target, body, device)], device=device)).mean())
     return taught_if_near(settings, apart), apart

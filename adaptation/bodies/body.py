@@ -1,8 +1,7 @@
 """Body models with SMPL's skeleton: pose and shape to vertices and joints.
 
 Linear blend skinning in plain torch (Loper et al., "SMPL: a skinned multi-person linear model",
-2015, eqs. 2 to 10). The free body that ships with the package and licensed SMPL files run through
-the same code.
+2015, eqs. 2 to 10). The free body in the package and licensed SMPL files use the same code.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ __all__ = ["FLIP_PERMUTATION", "JOINT_NAMES", "PARENTS", "Body", "BodyOutput", "
 JOINT_NAMES = SMPL.joints
 FLIP_PERMUTATION = SMPL.flip
 FREE = "free"
-"""Name of the body that ships: its low and its full resolution have the same shape coefficients."""
+"""Name of the free body, at both resolutions: they share their shape coefficients."""
 
 
 @dataclass(frozen=True)
 class BodyOutput:
-    """Posed bodies, in the axes that the global orientation leads to.
+    """Posed bodies, in the axes that the global orientation maps to (camera axes in this package).
 
     Attributes:
         vertices: (B, V, 3) metres.
@@ -51,12 +50,12 @@ class Body(torch.nn.Module):
     """A body model. Move it with ``.to(device)`` or ``.double()`` like any module.
 
     Args:
-        arrays: the model, as `adaptation.bodies.smpl_file.load_smpl` reads it.
-        name: of the space that its shape coefficients live in. None: derived from the arrays, so that
+        arrays: the model, as returned by `adaptation.bodies.smpl_file.load_smpl`.
+        name: name of the space of its shape coefficients. None derives it from the arrays, so that
             equal models have equal names.
 
     Attributes:
-        name: as above. Labels carry it, since shape coefficients mean nothing to another body model.
+        name: as above. Labels store it, because shape coefficients have no meaning for another body model.
         joint_set: names and order of its J joints.
         tree: parent of each joint, -1 for the root.
         faces: (F, 3) int64 vertex indices, wound counter-clockwise seen from outside.
@@ -86,33 +85,33 @@ class Body(torch.nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
         regressor, count = arrays.J_regressor, len(arrays.v_template)
-        # Coordinates come before vertices, (3, V): every later product then runs along the
-        # vertices.
+        # Coordinates come before vertices, (3, V), so that every later product runs along the
+        # vertices in memory.
         shape = arrays.shapedirs.transpose(2, 1, 0)
         buffer("_template", arrays.v_template.T.reshape(-1))
         buffer("_shape", shape.reshape(len(shape), -1))
         buffer("_joints", regressor @ arrays.v_template)
-        # Joints are linear in the shape, so they need no vertices.
+        # Rest joints are linear in the shape, so `joints` need not compute any vertex.
         buffer("_joint_shape", np.einsum("jv,kiv->kji", regressor, shape).reshape(len(shape), -1))
         buffer("_weights", arrays.weights.T)
-        pose = arrays.posedirs
+        pose = arrays.posedirs  # None where all are zero (the free body), which saves a large product
         buffer("_pose", None if pose is None else pose.transpose(2, 1, 0).reshape(-1, 3 * count))
         self.register_buffer("faces", torch.from_numpy(arrays.f), persistent=False)
         self.register_buffer("parents", torch.tensor(self.tree), persistent=False)
-        # Parents among the joints of the level above.
+        # Position of each joint's parent within the level above, for `_chain`.
         above = [self.tree[k] - first for (first, _), below in pairwise(self._levels) for k in range(*below)]
         self.register_buffer("_above", torch.tensor(above), persistent=False)
 
     @classmethod
     def free(cls, full: bool = False) -> Body:
-        """The free body (CC0) of the package: 1,229 vertices, or 13,718 where ``full``."""
+        """Load the free body (CC0) of the package: 1,229 vertices, or 13,718 if ``full``."""
         name = "free_body_full.npz" if full else "free_body.npz"
         with resources.as_file(resources.files("adaptation") / "assets" / name) as path:
             return cls(load_smpl(path), FREE)
 
     @classmethod
     def load(cls, path: str | Path) -> Body:
-        """A body model from a file.
+        """Load a body model from a file.
 
         Args:
             path: an npz with SMPL's keys, or an SMPL pickle as its authors distribute it.
@@ -122,16 +121,17 @@ class Body(torch.nn.Module):
         """
         arrays = load_smpl(path)
         fingerprint = _fingerprint(arrays)
+        # A copy of the free body keeps its name, so that labels made with the free body fit it.
         return cls(arrays, FREE if fingerprint in _free_fingerprints() else fingerprint)
 
     @property
     def vertex_count(self) -> int:
-        """V."""
+        """V, the number of vertices."""
         return self._weights.shape[1]
 
     @property
     def joint_count(self) -> int:
-        """J."""
+        """J, the number of joints."""
         return len(self.tree)
 
     @property
@@ -140,12 +140,12 @@ class Body(torch.nn.Module):
         return len(self._shape)
 
     def mean_shape(self, count: int) -> Tensor:
-        """Shape coefficients (count, K) of the mean body, zeros."""
+        """Return the shape coefficients (count, K) of the mean body: zeros."""
         return self._template.new_zeros(count, self.shape_count)
 
     @property
     def skinning_weights(self) -> Tensor:
-        """(V, J) share of each joint in the motion of each vertex."""
+        """Weights (V, J): the share of each joint in the motion of each vertex."""
         return self._weights.T
 
     def forward(self, pose: Tensor, betas: Tensor) -> BodyOutput:
@@ -157,10 +157,10 @@ class Body(torch.nn.Module):
             betas: (B, K) shape coefficients.
 
         Returns:
-            Vertices and joints with the dtype of the arguments.
+            Vertices (B, V, 3) and joints (B, J, 3) in metres, with the dtype of the arguments.
 
         Raises:
-            UserError: wrong shapes, or a dtype that is not the body's.
+            UserError: the shapes are wrong, or the dtype is not the body's.
         """
         count, shapes = self.joint_count, self.shape_count
         if pose.shape[1:] not in ((count, 3), (count, 3, 3)) or betas.shape != (len(pose), shapes):
@@ -175,11 +175,13 @@ class Body(torch.nn.Module):
         rotations = rotvec_to_matrix(pose) if pose.ndim == 3 else pose
         world, joints = self._chain(rotations, rest_joints)
 
+        # Rest vertices are flat, (B, 3 V), up to the skinning: shape and pose are one matrix product each.
         vertices = torch.addmm(self._template, betas, self._shape)
         if self._pose is not None:
             bend = rotations[:, 1:] - torch.eye(3, dtype=pose.dtype, device=pose.device)
             vertices = torch.addmm(vertices, bend.flatten(1), self._pose)
 
+        # Skinning moves rest vertices, so each joint's map first takes its rest position to the origin.
         shift = joints - (world @ rest_joints[..., None]).squeeze(-1)
         transforms = torch.cat([world, shift[..., None]], dim=3).permute(0, 2, 3, 1)
         blended = transforms.reshape(batch, 12, self.joint_count) @ self._weights
@@ -189,16 +191,16 @@ class Body(torch.nn.Module):
         return BodyOutput(posed.transpose(1, 2).contiguous(), joints)
 
     def joints(self, pose: Tensor, betas: Tensor) -> Tensor:
-        """The posed joints alone, (B, J, 3) metres, at a fraction of the cost; arguments as for `forward`."""
+        """Compute only the posed joints, (B, J, 3) metres, at a fraction of the cost; arguments as for `forward`."""
         rotations = rotvec_to_matrix(pose) if pose.ndim == 3 else pose
         rest = self._joints + (betas @ self._joint_shape).view(len(pose), *self._joints.shape)
         return self._chain(rotations, rest)[1]
 
     def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-        """World rotations (B, J, 3, 3) and posed joints (B, J, 3), level by level of the tree."""
+        """World rotations (B, J, 3, 3) and posed joints (B, J, 3), computed level by level of the tree."""
         bones = torch.cat([rest[:, :1], rest[:, 1:] - rest.index_select(1, self.parents[1:])], dim=1)
         local = F.pad(torch.cat([rotations, bones[..., None]], dim=3), (0, 0, 0, 1))
-        local[..., 3, 3] = 1
+        local[..., 3, 3] = 1  # homogeneous: rotation and bone are one 4 x 4 matrix, a level is one product
         levels = [local[:, :1]]
         for first, last in self._levels[1:]:
             above = levels[-1].index_select(1, self._above[first - 1 : last - 1])
@@ -208,7 +210,7 @@ class Body(torch.nn.Module):
 
 
 def _levels(tree: tuple[int, ...]) -> list[tuple[int, int]]:
-    """First and last index of the joints of each depth in the tree.
+    """First index, and last index plus one, of the joints at each depth of the tree.
 
     SMPL numbers its joints in this order, so a whole level is one slice and one product of matrices.
     """
@@ -221,14 +223,15 @@ def _levels(tree: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def _fingerprint(arrays: SmplArrays) -> str:
-    """A name that tells one space of shape coefficients from another."""
+    """A name that identifies a space of shape coefficients."""
     digest = hashlib.sha256()
+    # Template and shape directions alone: other poses or weights leave the meaning of the coefficients.
     for part in (arrays.v_template, arrays.shapedirs):
         digest.update(np.ascontiguousarray(part, np.float32).tobytes())
     return f"smpl-{digest.hexdigest()[:12]}"
 
 
-@lru_cache
+@lru_cache  # reads both files of the free body
 def _free_fingerprints() -> frozenset[str]:
     folder = resources.files("adaptation") / "assets"
     names = ("free_body.npz", "free_body_full.npz")
@@ -240,10 +243,10 @@ def _free_fingerprints() -> frozenset[str]:
 
 
 class _Transform(torch.autograd.Function):
-    """Affine maps (B, 3, 4, V) of points (B, 3, V), one map per point.
+    """Apply affine maps (B, 3, 4, V) to points (B, 3, V), one map per point.
 
-    Its own backward writes each gradient once; autograd's, of slices and products, takes twice as
-    long.
+    This backward writes each gradient once; autograd's own, through slices and products, takes
+    twice as long.
     """
 
     @staticmethod
@@ -268,12 +271,13 @@ class _Transform(torch.autograd.Function):
 
 
 def mirror_pose(pose: Tensor) -> Tensor:
-    """The pose seen in a mirror, left and right exchanged (reflection of x).
+    """Return the mirror image of a pose: x reflected, left and right joints exchanged.
 
     Args:
-        pose: (..., J, 3) axis-angle.
+        pose: (..., J, 3) axis-angle, radians.
 
     Returns:
-        (..., J, 3).
+        (..., J, 3) axis-angle, radians.
     """
+    # A rotation axis is a pseudovector: reflecting x keeps its x and negates y and z.
     return pose[..., list(FLIP_PERMUTATION), :] * pose.new_tensor([1.0, -1.0, -1.0])

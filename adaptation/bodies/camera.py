@@ -1,12 +1,12 @@
 """Cameras over a square crop: weak perspective, as in SPIN, and perspective.
 
 Crop coordinates (u, v) run over [-1, 1] across the crop, x right and y down. A crop pixel is
-``(u + 1) * size / 2``, so pixel centres lie at +0.5. A crop's box is x, y, w, h in frame pixels, square,
-and may stick out of the frame.
+``(u + 1) * size / 2``, so pixel centres lie at +0.5. A crop's box is x, y, w, h in frame pixels; it is
+square and may extend beyond the frame.
 
 Both cameras have a scale and an offset: how large one metre at the body's origin appears, and where the
-origin appears. Fits descend these two, so that the size of a body and its position in the image do not
-pull at each other, and one set of learning rates serves both cameras.
+origin appears. Fits optimise these two. The size of a body and its position in the image are then
+independent, and one set of learning rates serves both cameras.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from torch import Tensor
 
 from adaptation.support.batches import Batch
 
-_SMALLEST = 1e-6
-_NEAREST = 1e-3  # metres before the camera; points behind it have no image
-
+_SMALLEST = 1e-6  # least extent (metres, squared) and scale of `fit_camera_to_bbox`: keeps its divisions finite
+_NEAREST = 1e-3  # least depth in metres; points behind the camera have no image, and depth 0 would divide by 0
 
 Kind = TypeVar("Kind")
 
@@ -30,47 +29,47 @@ class Camera(Protocol):
     """A batch of B cameras, each over one crop."""
 
     def __len__(self) -> int:
-        """B."""
+        """B, the number of cameras."""
 
     @property
     def scale(self) -> Tensor:
-        """(B, 1) half sides of the crop per metre at the body's origin."""
+        """Scale (B, 1): half sides of the crop per metre at the body's origin."""
 
     @property
     def offset(self) -> Tensor:
-        """(B, 2) crop coordinates of the body's origin."""
+        """Offset (B, 2): crop coordinates of the body's origin."""
 
     def moved(self, scale: Tensor, offset: Tensor) -> Camera:
-        """The same cameras with bodies at another scale and offset."""
+        """Return these cameras with the bodies at another scale (B, 1) and offset (B, 2)."""
 
     def zoomed(self, zoom: Tensor, shift: Tensor) -> Camera:
-        """The same cameras over crops whose contents move by ``shift`` (B, 2) and then grow by ``zoom`` (B, 1)."""
+        """Return the cameras of crops whose contents move by ``shift`` (B, 2) and then grow by ``zoom`` (B, 1)."""
 
     def project(self, points: Tensor, size: float) -> Tensor:
         """Project points (B, N, 2 or 3), metres in camera axes, to crop pixels (B, N, 2)."""
 
     def weak(self) -> WeakPerspective:
-        """The weak-perspective cameras that see the body's origin alike, for files and losses that know no others."""
+        """Return weak-perspective cameras with this scale and offset, for files and losses that use no other kind."""
 
     def mirrored(self) -> Camera:
-        """The cameras of the mirrored crops, left and right exchanged."""
+        """Return the cameras of the mirrored crops, left and right exchanged."""
 
     def select(self, index: Tensor | slice) -> Camera:
-        """The cameras of an index, mask or slice."""
+        """Return the cameras of an index, mask or slice."""
 
     def to(self, device: str | torch.device) -> Camera:
-        """The cameras on another device."""
+        """Return the cameras on another device."""
 
     def detach(self) -> Camera:
-        """The cameras without their graph."""
+        """Return the cameras detached from the graph."""
 
     def mean_with(self: Kind, other: Kind) -> Kind:
-        """The means of two batches of cameras of one kind."""
+        """Return the means of two batches of cameras of one kind."""
 
 
 @dataclass(frozen=True)
 class WeakPerspective(Batch):
-    """SPIN's camera (s, tx, ty): ``u = s * (X + tx)``, ``v = s * (Y + ty)``; depth plays no part.
+    """SPIN's camera (s, tx, ty): ``u = s * (X + tx)``, ``v = s * (Y + ty)``; depth has no effect.
 
     Attributes:
         parameters: (B, 3); s in half sides of the crop per metre, tx and ty in metres.
@@ -80,34 +79,34 @@ class WeakPerspective(Batch):
 
     @property
     def scale(self) -> Tensor:
-        """(B, 1), s."""
+        """Scale (B, 1): s."""
         return self.parameters[:, :1]
 
     @property
     def offset(self) -> Tensor:
-        """(B, 2), s * (tx, ty)."""
+        """Offset (B, 2): s * (tx, ty)."""
         return self.scale * self.parameters[:, 1:]
 
     def moved(self, scale: Tensor, offset: Tensor) -> WeakPerspective:
-        """Cameras with this scale (B, 1) and offset (B, 2)."""
+        """Return cameras with this scale (B, 1) and offset (B, 2)."""
         return WeakPerspective(torch.cat([scale, offset / scale], dim=1))
 
     def zoomed(self, zoom: Tensor, shift: Tensor) -> WeakPerspective:
-        """Cameras over crops that are moved and enlarged."""
-        # Crop coordinates become metres by the scale before it grows.
+        """Return the cameras of moved and enlarged crops; arguments as for `Camera.zoomed`."""
+        # The shift is in crop coordinates before the zoom: the old scale converts it to metres.
         return WeakPerspective(torch.cat([self.scale * zoom, self.parameters[:, 1:] + shift / self.scale], dim=1))
 
     def project(self, points: Tensor, size: float) -> Tensor:
-        """Points (B, N, 2 or 3) to crop pixels (B, N, 2)."""
+        """Project points (B, N, 2 or 3), metres, to crop pixels (B, N, 2)."""
         scale, shift = self.parameters[:, None, :1], self.parameters[:, None, 1:]
         return (scale * (points[..., :2] + shift) + 1) * (size / 2)
 
     def weak(self) -> WeakPerspective:
-        """These cameras."""
+        """Return these cameras."""
         return self
 
     def mirrored(self) -> WeakPerspective:
-        """The cameras of the mirrored crops."""
+        """Return the cameras of the mirrored crops."""
         return WeakPerspective(self.parameters * self.parameters.new_tensor([1.0, -1.0, 1.0]))
 
 
@@ -117,8 +116,9 @@ class Perspective(Batch):
 
     Attributes:
         focal: (B, 2) focal lengths in half sides of the crop.
-        centre: (B, 2) principal point in crop coordinates; outside [-1, 1] for crops away from the image's centre.
-        translation: (B, 3) of the body's origin in camera axes, metres; tz > 0.
+        centre: (B, 2) principal point in crop coordinates; it lies outside [-1, 1] for crops far from the frame's
+            centre.
+        translation: (B, 3) position of the body's origin in camera axes, metres; tz > 0.
     """
 
     focal: Tensor
@@ -127,12 +127,12 @@ class Perspective(Batch):
 
     @classmethod
     def of_crop(cls, intrinsics: Tensor, box: Tensor, translation: Tensor) -> Perspective:
-        """The camera of a crop that was cut from a calibrated frame.
+        """Return the cameras of crops that were cut from calibrated frames.
 
         Args:
-            intrinsics: (B, 3, 3) of the frame, pixels, without skew.
-            box: (B, 4) x, y, w, h of the crop in frame pixels.
-            translation: (B, 3) metres.
+            intrinsics: (B, 3, 3) camera matrices of the frames, pixels, without skew.
+            box: (B, 4) x, y, w, h of the crops in frame pixels.
+            translation: (B, 3) positions of the body's origin in camera axes, metres.
         """
         half = box[:, 2:] / 2
         focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=1) / half
@@ -140,36 +140,37 @@ class Perspective(Batch):
 
     @property
     def scale(self) -> Tensor:
-        """(B, 1), mean focal length over the depth of the body's origin."""
+        """Scale (B, 1): mean focal length divided by the depth of the body's origin."""
         return self.focal.mean(dim=1, keepdim=True) / self.translation[:, 2:]
 
     @property
     def offset(self) -> Tensor:
-        """(B, 2) crop coordinates of the body's origin."""
+        """Offset (B, 2): crop coordinates of the body's origin."""
         return self.focal * self.translation[:, :2] / self.translation[:, 2:] + self.centre
 
     def moved(self, scale: Tensor, offset: Tensor) -> Perspective:
-        """Cameras that see the body's origin at this scale (B, 1) and offset (B, 2)."""
+        """Return cameras that see the body's origin at this scale (B, 1) and offset (B, 2)."""
+        # The intrinsics are known, so the body moves: the scale gives its depth.
         depth = self.focal.mean(dim=1, keepdim=True) / scale
         across = (offset - self.centre) / self.focal * depth
         return Perspective(self.focal, self.centre, torch.cat([across, depth], dim=1))
 
     def zoomed(self, zoom: Tensor, shift: Tensor) -> Perspective:
-        """Cameras over crops that are moved and enlarged; the body stays where it is."""
+        """Return the cameras of moved and enlarged crops; the body keeps its position in space."""
         return Perspective(self.focal * zoom, (self.centre + shift) * zoom, self.translation)
 
     def project(self, points: Tensor, size: float) -> Tensor:
-        """Points (B, N, 3) to crop pixels (B, N, 2)."""
+        """Project points (B, N, 3), metres, to crop pixels (B, N, 2)."""
         seen = points + self.translation[:, None]
         plane = self.focal[:, None] * seen[..., :2] / seen[..., 2:].clamp(min=_NEAREST) + self.centre[:, None]
         return (plane + 1) * (size / 2)
 
     def weak(self) -> WeakPerspective:
-        """Weak-perspective cameras with this scale and offset."""
+        """Return weak-perspective cameras with this scale and offset."""
         return WeakPerspective(torch.cat([self.scale, self.offset / self.scale], dim=1))
 
     def mirrored(self) -> Perspective:
-        """The cameras of the mirrored crops."""
+        """Return the cameras of the mirrored crops."""
         sign = self.centre.new_tensor([-1.0, 1.0])
         translation = self.translation * self.translation.new_tensor([-1.0, 1.0, 1.0])
         return Perspective(self.focal, self.centre * sign, translation)
@@ -190,11 +191,11 @@ def project(points: Tensor, camera: Camera, size: float) -> Tensor:
 
 
 def crop_to_frame(points: Tensor, box: Tensor, size: int) -> Tensor:
-    """Crop pixels to frame pixels.
+    """Convert crop pixels to frame pixels.
 
     Args:
         points: (B, N, 2) crop pixels.
-        box: (B, 4) or (4,), x, y, w, h in frame pixels.
+        box: (B, 4) or (4,), x, y, w, h of the crops in frame pixels.
         size: side of the crop in pixels.
 
     Returns:
@@ -205,27 +206,27 @@ def crop_to_frame(points: Tensor, box: Tensor, size: int) -> Tensor:
 
 
 def frame_to_crop(points: Tensor, box: Tensor, size: int) -> Tensor:
-    """Frame pixels to crop pixels, the inverse of `crop_to_frame`, with the same shapes."""
+    """Convert frame pixels to crop pixels: the inverse of `crop_to_frame`, with the same shapes."""
     box = box.to(points).reshape(-1, 1, 4)
     return (points - box[..., :2]) * (size / box[..., 2:])
 
 
 def mask_bounds(mask: Tensor) -> Tensor:
-    """Bounding boxes of masks.
+    """Compute the bounding boxes of masks.
 
     Args:
-        mask: (B, 1, H, W) or (B, H, W); above 0.5 is foreground.
+        mask: (B, 1, H, W) or (B, H, W); values above 0.5 are foreground.
 
     Returns:
-        (B, 4) of left, top, right, bottom in pixels: the outer edges of the outermost foreground
-        pixels, so one pixel at the origin has 0, 0, 1, 1. The whole image where a mask is empty.
+        (B, 4) left, top, right, bottom in pixels: the outer edges of the outermost foreground
+        pixels, so that one pixel at the origin has 0, 0, 1, 1. An empty mask has the whole image.
     """
     height, width = mask.shape[-2:]
     on = mask.reshape(-1, height, width) > 0.5
 
     def span(line: Tensor, length: int) -> tuple[Tensor, Tensor]:
         line = line.to(torch.uint8)
-        # argmax gives the first of equal values, so an empty line spans from 0 to its full length.
+        # argmax returns the first of equal values, so an empty line spans from 0 to its full length.
         return line.argmax(dim=1), length - line.flip(1).argmax(dim=1)
 
     left, right = span(on.any(dim=1), width)
@@ -235,14 +236,14 @@ def mask_bounds(mask: Tensor) -> Tensor:
 
 
 def fit_camera_to_bbox(points: Tensor, bounds: Tensor, size: int) -> WeakPerspective:
-    """The weak-perspective camera that puts a body's extent onto a bounding box, as a start for fitting.
+    """Return the weak-perspective camera that maps a body's extent onto a bounding box, as a start for fitting.
 
     The scale is the least-squares fit of width and height together, so the longer side dominates;
     the centres coincide.
 
     Args:
         points: (B, N, 2 or 3) posed points in camera axes, metres.
-        bounds: (B, 4) of left, top, right, bottom in crop pixels, as `mask_bounds` gives them.
+        bounds: (B, 4) left, top, right, bottom in crop pixels, as `mask_bounds` returns them.
         size: side of the crop in pixels.
 
     Returns:

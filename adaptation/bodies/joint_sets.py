@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_LIMBS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
+_ARMS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
 _LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
 
 
@@ -13,7 +13,7 @@ class JointSet:
     """Joints in a fixed order.
 
     Attributes:
-        name: how files refer to the set.
+        name: name of the set in files.
         joints: one name per joint; "left_" and "right_" mark the sides.
     """
 
@@ -25,16 +25,16 @@ class JointSet:
 
     @property
     def flip(self) -> tuple[int, ...]:
-        """For each joint the index of its counterpart on the other side of the body."""
+        """Index of each joint's counterpart on the other side of the body; joints in the middle map to themselves."""
         other = {"left_": "right_", "right_": "left_"}
         partner = {side + rest: swapped + rest for side, swapped in other.items() for rest in self._unsided()}
         return tuple(self.joints.index(partner.get(name, name)) for name in self.joints)
 
     def indices_in(self, larger: JointSet) -> tuple[int, ...]:
-        """Where another set has each of these joints.
+        """Return the index of each of these joints in another set.
 
         Raises:
-            ValueError: it lacks one of them.
+            ValueError: the other set lacks one of them.
         """
         return tuple(larger.joints.index(name) for name in self.joints)
 
@@ -60,22 +60,23 @@ LSP = JointSet(
         "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head",
     ),
 )  # fmt: skip
-"""The 14 joints of the Leeds Sports Pose data set; "head" is SMPL's head joint, not the top of the head."""
+"""The 14 joints of the Leeds Sports Pose data set, except that "head" is SMPL's head joint, not the top of the head."""
 
 LSP_JOINTS: tuple[int, ...] = LSP.indices_in(SMPL)
-"""The 14 joints among SMPL's 24, in LSP's order."""
+"""Indices of the 14 joints among SMPL's 24, in LSP's order."""
 
-OPENPOSE = JointSet("openpose", ("neck", *_LIMBS, *_LEGS))
-"""The 13 keypoints of OpenPose that lie near joints of SMPL."""
+OPENPOSE = JointSet("openpose", ("neck", *_ARMS, *_LEGS))
+"""The 13 keypoints of OpenPose that are close to SMPL's joints."""
 
 OPENPOSE_JOINTS: tuple[int, ...] = OPENPOSE.indices_in(SMPL)
-"""Those 13 among SMPL's 24."""
+"""Indices of those 13 keypoints among SMPL's 24 joints."""
 
 OPENPOSE_LAYOUTS: dict[int, dict[str, int]] = {
-    # BODY_25 has the middle of the hips between arms and legs, COCO-18 has not.
+    # BODY_25 has a mid-hip keypoint (index 8) between arms and legs, which COCO-18 lacks.
     25: dict(zip(OPENPOSE.joints, (1, *range(2, 8), *range(9, 15)), strict=True)),
     18: dict(zip(OPENPOSE.joints, (1, *range(2, 8), *range(8, 14)), strict=True)),
 }
-"""Index of each of the 13 in OpenPose's arrays, by the number of keypoints of a layout."""
+"""Index of each of the 13 keypoints in OpenPose's arrays, by the number of keypoints of the layout."""
 
 JOINT_SETS: dict[str, JointSet] = {each.name: each for each in (SMPL, LSP, OPENPOSE)}
+"""All joint sets, by the name that files refer to them by."""

@@ -1,4 +1,4 @@
-"""Bodies as regressors predict them, labels state them and renderers draw them."""
+"""Bodies with their cameras: what regressors predict, labels store and renderers draw."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from adaptation.support.batches import Batch
 
 @dataclass(frozen=True)
 class Bodies(Batch):
-    """B bodies, each seen by its camera.
+    """B bodies, each with its own camera.
 
-    Rotations are matrices: they have no seam where a gradient or a mean goes wrong. Axis-angle vectors
-    are for what a fit descends (`adaptation.fitting.variables`) and for files.
+    Rotations are matrices, which are continuous: means and gradients are valid everywhere. Axis-angle
+    vectors are used only as fit variables (`adaptation.fitting.variables`) and in files.
 
     Attributes:
-        rotations: (B, J, 3, 3); joint 0 is the global orientation in camera axes (x right, y down, z forward).
+        rotations: (B, J, 3, 3) rotation matrices; joint 0 is the global orientation in camera axes (x right,
+            y down, z forward).
         betas: (B, K) shape coefficients of the body model.
         camera: B cameras.
     """
@@ -32,14 +33,17 @@ class Bodies(Batch):
     camera: Camera
 
     def axis_angle(self) -> Tensor:
-        """(B, J, 3) radians, for files. Its gradient is useless near half a turn, where the sign flips."""
+        """Return the rotations as (B, J, 3) axis-angle in radians, for files.
+
+        Do not differentiate it: near half a turn the vector's sign flips, and its gradient is useless.
+        """
         return roma.rotmat_to_rotvec(self.rotations)
 
     def mirrored(self, flip: Sequence[int] = SMPL.flip) -> Bodies:
-        """The bodies that the mirrored crops show, left and right exchanged.
+        """Return the bodies that the mirrored crops show, left and right exchanged.
 
         Args:
-            flip: for each joint its counterpart on the other side.
+            flip: index of each joint's counterpart on the other side of the body.
         """
         # Reflecting x turns R into S R S with S = diag(-1, 1, 1).
         sign = self.rotations.new_tensor([-1.0, 1.0, 1.0])
@@ -47,7 +51,8 @@ class Bodies(Batch):
         return Bodies(rotations, self.betas, self.camera.mirrored())
 
     def where(self, condition: Tensor, other: Bodies) -> Bodies:
-        """These bodies where a condition (B,) holds, the other ones elsewhere; the cameras are of one kind."""
+        """Select these bodies where a condition (B,) holds and the others elsewhere; all cameras are of one kind."""
+        # Selecting from the joined batch works for every kind of camera.
         both = Bodies.cat([self, other])
         index = torch.arange(len(self), device=condition.device)
         return both.select(torch.where(condition, index, index + len(self)))

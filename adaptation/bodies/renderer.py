@@ -1,7 +1,7 @@
 """M2S of a posed body: vertices and a camera to a silhouette.
 
-Two backends draw the same picture through the same camera: this project's operators, and PyTorch3D where it is
-installed, to compare with.
+Two backends render the same picture through the same camera: this project's operators, and PyTorch3D, if it is
+installed, for comparison.
 """
 
 from __future__ import annotations
@@ -20,61 +20,62 @@ BACKENDS: tuple[BackendName, ...] = ("topokernels", "pytorch3d")
 
 
 class Renderer(Protocol):
-    """Draws bodies: vertices (B, V, 3) and faces (F, 3) seen by B cameras in size x size pixels."""
+    """Renders bodies: vertices (B, V, 3) in metres and faces (F, 3), seen by B cameras, in size x size pixels."""
 
     def coverage(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
-        """Soft silhouettes (B, 1, size, size) in [0, 1], differentiable in vertices and camera."""
+        """Return soft silhouettes (B, 1, size, size) in [0, 1], differentiable in vertices and camera."""
 
     def silhouette(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
-        """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1.
+        """Return the pixels whose centre a body covers, (B, 1, size, size) of 0 and 1.
 
         Differentiable in vertices and camera: straight through to the coverage, a central difference at the outline.
         """
 
     def rasterize(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The nearest face, barycentrics and depth as :func:`topokernels.rasterize` gives them."""
+        """Return the nearest face, barycentrics and depth of each pixel, as :func:`topokernels.rasterize` does."""
 
 
 class TopokernelsRenderer:
-    """This project's operators, on every device.
+    """Renders with this project's operators, on every device.
 
     Args:
-        sigma: softness of the outline in pixels squared, d^2 / sigma in the sigmoid.
+        sigma: softness of the outline in pixels squared; the sigmoid's argument is d^2 / sigma.
     """
 
     def __init__(self, sigma: float = 0.1) -> None:
         self.sigma = sigma
 
     def coverage(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
-        """Soft silhouettes (B, 1, size, size)."""
+        """Return soft silhouettes (B, 1, size, size)."""
         return topokernels.m2s(project(vertices, camera, size), faces, size, sigma=self.sigma, binary=False)
 
     def silhouette(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
-        """Pixels whose centre a body covers, (B, 1, size, size)."""
+        """Return the pixels whose centre a body covers, (B, 1, size, size) of 0 and 1."""
         points = project(vertices, camera, size)
-        # What nobody differentiates needs no soft outline.
+        # Only the gradient needs the soft outline: without one, a radius of 0 skips it.
         blur_radius = None if points.requires_grad else 0.0
         return topokernels.m2s(points, faces, size, sigma=self.sigma, blur_radius=blur_radius, exact=True)
 
     def rasterize(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The nearest face, barycentrics and depth."""
+        """Return the nearest face, barycentrics and depth of each pixel."""
         points = torch.cat([project(vertices, camera, size), vertices[..., 2:]], dim=-1)
         return topokernels.rasterize(points, faces, size)
 
 
 def make_renderer(backend: BackendName = "topokernels", *, sigma: float = 0.1) -> Renderer:
-    """A renderer by name.
+    """Return a renderer by name.
 
     Args:
-        backend: "topokernels", or "pytorch3d" where it is installed.
-        sigma: softness of the outline in pixels squared, d^2 / sigma in the sigmoid.
+        backend: "topokernels", or "pytorch3d" if it is installed.
+        sigma: softness of the outline in pixels squared; the sigmoid's argument is d^2 / sigma.
 
     Raises:
-        UserError: an unknown name, or PyTorch3D cannot be imported.
+        UserError: the name is unknown, or PyTorch3D cannot be imported.
     """
     if backend == "topokernels":
         return TopokernelsRenderer(sigma)
     if backend == "pytorch3d":
+        # Imported here because PyTorch3D is optional.
         from adaptation.bodies.renderer_pytorch3d import PyTorch3DRenderer
 
         return PyTorch3DRenderer(sigma)
@@ -83,5 +84,5 @@ def make_renderer(backend: BackendName = "topokernels", *, sigma: float = 0.1) -
 
 @torch.no_grad()
 def exact_silhouette(vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
-    """Pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, not differentiable."""
+    """Return the pixels whose centre a body covers, (B, 1, size, size) of 0 and 1, without a gradient."""
     return TopokernelsRenderer().silhouette(vertices, faces, camera, size)

@@ -20,11 +20,11 @@ _INSTALL = "https://github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md"
 
 
 class PyTorch3DRenderer:
-    """PyTorch3D's ``SoftSilhouetteShader`` and ``MeshRasterizer``, in float32.
+    """Renders with PyTorch3D's ``SoftSilhouetteShader`` and ``MeshRasterizer``, in float32.
 
     Args:
-        sigma: softness of the outline in pixels squared, d^2 / sigma in the sigmoid.
-        faces_per_pixel: of the nearest faces, how many a pixel keeps for its coverage. More than that are dropped.
+        sigma: softness of the outline in pixels squared; the sigmoid's argument is d^2 / sigma.
+        faces_per_pixel: number of nearest faces that a pixel's coverage is computed from; PyTorch3D drops the others.
 
     Raises:
         UserError: PyTorch3D cannot be imported.
@@ -40,11 +40,11 @@ class PyTorch3DRenderer:
         self.sigma, self.faces_per_pixel = sigma, faces_per_pixel
 
     def coverage(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
-        """Soft silhouettes (B, 1, size, size)."""
+        """Return soft silhouettes (B, 1, size, size)."""
         renderer = self._pytorch3d.renderer
         sigma = self.sigma * (2 / size) ** 2
         meshes, _ = self._meshes(vertices, faces, camera, size)
-        # As far as topokernels.m2s goes by default.
+        # The same blur radius as the default of topokernels.m2s: where the sigmoid falls to 1e-4.
         rasterizer = self._rasterizer(
             meshes, size, blur_radius=math.log(1 / 1e-4 - 1) * sigma, faces_per_pixel=self.faces_per_pixel
         )
@@ -53,7 +53,7 @@ class PyTorch3DRenderer:
         return alpha.unsqueeze(1).to(vertices.dtype)
 
     def silhouette(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> Tensor:
-        """Pixels whose centre a body covers, (B, 1, size, size)."""
+        """Return the pixels whose centre a body covers, (B, 1, size, size) of 0 and 1."""
         with torch.no_grad():
             nearest, _, _ = self.rasterize(vertices, faces, camera, size)
         silhouette = (nearest >= 0).to(vertices.dtype).unsqueeze(1)
@@ -62,17 +62,17 @@ class PyTorch3DRenderer:
         return straight_through(silhouette, self.coverage(vertices, faces, camera, size))
 
     def rasterize(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The nearest face, barycentrics and depth."""
+        """Return the nearest face, barycentrics and depth of each pixel."""
         meshes, nearest = self._meshes(vertices, faces, camera, size)
         fragments = self._rasterizer(meshes, size)(meshes)
         packed, barycentrics = fragments.pix_to_face[..., 0], fragments.bary_coords[..., 0, :]
         hit = packed >= 0
-        index = torch.where(hit, packed % max(len(faces), 1), -1)  # faces are counted through the batch
+        index = torch.where(hit, packed % max(len(faces), 1), -1)  # PyTorch3D numbers the faces of the whole batch
         depth = torch.where(hit, fragments.zbuf[..., 0] + nearest, math.inf)
         return index, torch.where(hit[..., None], barycentrics, 0).to(vertices.dtype), depth.to(vertices.dtype)
 
     def _meshes(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Any, Tensor]:
-        """Meshes in normalised coordinates, and what was taken off their depth: it must be positive."""
+        """Meshes in normalised coordinates, and the depth that was subtracted so that their depth is positive."""
         plane = 1 - project(vertices, camera, size) * (2 / size)
         depth = vertices[..., 2:].detach()
         nearest = depth.amin() - 1
@@ -82,12 +82,12 @@ class PyTorch3DRenderer:
     def _rasterizer(self, meshes: Any, size: int, **settings: Any) -> Any:
         renderer = self._pytorch3d.renderer
         return renderer.MeshRasterizer(
-            # Without arguments it leaves x, y and z as they are.
+            # Its default transform is the identity: the vertices are already in normalised coordinates.
             cameras=renderer.FoVOrthographicCameras(device=meshes.device),
             raster_settings=renderer.RasterizationSettings(
                 image_size=size,
                 perspective_correct=False,
-                # One bin can hold all faces: its default drops what is beyond 10,000.
+                # The default bin size drops all faces beyond 10,000, so let one bin hold every face.
                 max_faces_per_bin=meshes.faces_padded().shape[1],
                 **settings,
             ),

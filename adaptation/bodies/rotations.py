@@ -1,9 +1,9 @@
-"""Rotation matrices of axis-angle vectors and of six numbers, and the angle between two.
+"""Rotation matrices from axis-angle vectors and from six numbers, and the angle between two rotations.
 
-The 6D representation (Zhou et al., CVPR 2019) comes in the two layouts that checkpoints use. Six
-numbers are two vectors; Gram-Schmidt makes them the first two columns of a rotation matrix. SPIN and
-HMR interleave them, ``x[0::2]`` and ``x[1::2]``; others concatenate them, ``x[:3]`` and ``x[3:]``.
-Numbers read in the wrong layout still give rotations, but meaningless ones.
+The six numbers (Zhou et al., CVPR 2019) are two vectors, which Gram-Schmidt turns into the first two
+columns of a rotation matrix. Checkpoints use two layouts: SPIN and HMR interleave the vectors,
+``x[0::2]`` and ``x[1::2]``; others concatenate them, ``x[:3]`` and ``x[3:]``. Numbers read in the
+wrong layout still give rotations, but meaningless ones.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Layout = Literal["interleaved", "concatenated"]
 
 
 def rotvec_to_matrix(vectors: Tensor) -> Tensor:
-    """Rotation matrices of axis-angle vectors, by Rodrigues' formula in few operations.
+    """Convert axis-angle vectors to rotation matrices, by Rodrigues' formula in few operations.
 
     Args:
-        vectors: (..., 3), radians. The gradient is right everywhere, zero included.
+        vectors: (..., 3) axis-angle, radians. The gradient is correct everywhere, including at zero.
 
     Returns:
-        (..., 3, 3).
+        (..., 3, 3) rotation matrices.
     """
     angle = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     # With the quaternion (w, q) and K = [q]x: R = 1 + 2 w K + 2 K^2. sinc(x) is sin(pi x) / (pi x).
@@ -36,14 +36,14 @@ def rotvec_to_matrix(vectors: Tensor) -> Tensor:
 
 
 def rot6d_to_matrix(numbers: Tensor, layout: Layout = "interleaved") -> Tensor:
-    """Rotation matrices of six numbers each.
+    """Convert six numbers each to rotation matrices.
 
     Args:
-        numbers: (..., 6), neither vector zero and the two not parallel.
+        numbers: (..., 6) two vectors, neither of them zero and the two not parallel.
         layout: "interleaved" as in SPIN, or "concatenated".
 
     Returns:
-        (..., 3, 3).
+        (..., 3, 3) rotation matrices.
     """
     shape = numbers.shape[:-1]
     if layout == "interleaved":
@@ -56,14 +56,14 @@ def rot6d_to_matrix(numbers: Tensor, layout: Layout = "interleaved") -> Tensor:
 
 
 def matrix_to_rot6d(rotations: Tensor, layout: Layout = "interleaved") -> Tensor:
-    """The first two columns of rotation matrices (..., 3, 3), as (..., 6)."""
+    """Return the first two columns of rotation matrices (..., 3, 3) as six numbers, (..., 6)."""
     columns = rotations[..., :2]
     return (columns if layout == "interleaved" else columns.mT).flatten(-2)
 
 
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
-    """Angles in radians, (...), between rotation matrices (..., 3, 3)."""
+    """Return the angles (...) in radians between rotation matrices (..., 3, 3)."""
     trace = (first * second).sum((-2, -1))
-    # atan2 instead of acos, whose gradient is infinite where the two agree.
+    # atan2 instead of acos, whose gradient is infinite where the two rotations agree.
     sine = torch.linalg.matrix_norm(first - second) / (2 * 2**0.5)
     return 2 * torch.atan2(sine, ((trace + 1) / 4).clamp(min=0).sqrt())

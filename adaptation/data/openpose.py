@@ -1,8 +1,8 @@
-"""2D keypoints as OpenPose writes them: read, and mapped to the body's joints.
+"""Reading OpenPose's 2D keypoints, and mapping them to SMPL's joints.
 
-What a detector calls a joint lies near SMPL's joint, not on it. Shoulders, elbows, wrists, knees and ankles agree
-within a few centimetres. OpenPose's neck is the middle between the shoulders, a little below SMPL's, and its hips lie
-above and outside of SMPL's. Its middle of the hips, face and feet have no joint among SMPL's 24, and are not used.
+A detector's joint lies near SMPL's joint of the same name, not on it. Shoulders, elbows, wrists, knees and ankles agree
+within a few centimetres. OpenPose's neck is the midpoint between the shoulders, a little below SMPL's, and its hips lie
+above and outside SMPL's. Its mid-hip, face and foot keypoints have no counterpart among SMPL's joints and are not used.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ Floats = npt.NDArray[np.float32]
 
 
 def read_openpose(folder: Path) -> Floats:
-    """Keypoints of a folder of JSON files as OpenPose writes them, one per image, in the order of their names.
+    """Read the keypoints in a folder of OpenPose's JSON files, one per image, in the order of their names.
 
     Args:
-        folder: of files with ``people[].pose_keypoints_2d``, x, y, confidence of the layout BODY_25 or COCO-18. Of
-            several people the one found most surely counts; where nobody was found, all confidences are 0.
+        folder: folder of files with ``people[].pose_keypoints_2d``: x, y and confidence in the layout BODY_25 or
+            COCO-18. Of several people, the one with the highest total confidence is used; without people, all
+            confidences are 0.
 
     Returns:
-        (N, 25 or 18, 3): x and y in pixels whose centres lie at +0.5, which OpenPose has at whole numbers, and
-        confidence. All are 0 where a joint was not found.
+        (N, 25 or 18, 3) x and y in pixels with pixel centres at +0.5 (OpenPose has them at whole numbers), and
+        confidence. All three are 0 where a joint was not found.
 
     Raises:
-        UserError: no such folder, no file in it, nobody in any of them, or a file that is not of this layout.
+        UserError: the folder or its files are missing, no file has a person, or a file has another layout.
     """
     paths = sorted(folder.glob("*.json"))
     if not paths:
@@ -50,14 +51,14 @@ def read_openpose(folder: Path) -> Floats:
 
 
 def _read_person(path: Path) -> Floats | None:
-    """Keypoints (J, 3) of the person found most surely in an image, or None where nobody was."""
+    """Keypoints (25 or 18, 3) of the person with the highest total confidence in a file; None without a person."""
     try:
         people = json.loads(path.read_bytes())["people"]
         found = [np.array(person["pose_keypoints_2d"], np.float32) for person in people]
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path} is not readable JSON: {error}") from None
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise UserError(f"{path} is not in OpenPose's layout: wanted people[].pose_keypoints_2d, numbers") from None
+        raise UserError(f"{path} is not in OpenPose's layout: expected numbers in people[].pose_keypoints_2d") from None
     for numbers in found:
         if numbers.shape not in {(3 * count,) for count in OPENPOSE_LAYOUTS}:
             raise UserError(
@@ -68,19 +69,19 @@ def _read_person(path: Path) -> Floats | None:
     if not found:
         return None
     person = max((numbers.reshape(-1, 3) for numbers in found), key=lambda keypoints: float(keypoints[:, 2].sum()))
-    person[:, :2] += 0.5
+    person[:, :2] += 0.5  # OpenPose has pixel centres at whole numbers
     return np.where(person[:, 2:] > 0, person, 0).astype(np.float32)
 
 
 def to_body_joints(keypoints: Floats, least_confidence: float = 0.3) -> Floats:
-    """OpenPose's keypoints at SMPL's joints.
+    """Map OpenPose's keypoints to SMPL's joints.
 
     Args:
-        keypoints: (N, 25 or 18, 3) x, y, confidence.
-        least_confidence: what is less sure counts as not found.
+        keypoints: (N, 25 or 18, 3) x and y in pixels, and confidence.
+        least_confidence: keypoints with a lower confidence count as not found.
 
     Returns:
-        (N, J, 3) in the order of SMPL's joints, 0 for joints that were not found.
+        (N, J, 3) x, y and confidence in the order of SMPL's joints; 0 for joints that were not found.
     """
     joints = np.zeros((len(keypoints), len(SMPL), 3), np.float32)
     for name, place in OPENPOSE_LAYOUTS[keypoints.shape[1]].items():

@@ -1,4 +1,4 @@
-"""Files of poses, as AMASS and this project write them."""
+"""Reading files of poses of AMASS and of this project."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from torch import Tensor
 from adaptation.bodies.joint_sets import SMPL
 from adaptation.support.errors import UserError
 
-_FEWEST = 40
-# SMPL-H and SMPL-X share the first 22 joints with SMPL; they have fingers where SMPL has hands.
+_FEWEST = 40  # poses that a prior needs at least
+# SMPL-H and SMPL-X share the first 22 joints with SMPL; then they have fingers, and SMPL has hands.
 _SHARED = 22
 
 
 def read_poses(path: Path) -> Tensor:
-    """Read poses (N, J, 3), axis-angle.
+    """Read poses.
 
     Args:
-        path: an npz with ``poses`` (N, 66 or more numbers), as AMASS has them, or ``pose`` (N, J, 3).
+        path: an npz with ``poses`` (N, 66 or more), as in AMASS, or ``pose`` (N, J, 3); axis-angle, radians.
+
+    Returns:
+        (N, J, 3) axis-angle, radians. Joints that the file lacks are zero.
 
     Raises:
-        UserError: missing, or without such an array.
+        UserError: the file is missing or has no such array.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
             array = data["poses"] if "poses" in data else data["pose"]
         flat = array.reshape(len(array), -1).astype(np.float32)
-    except Exception as error:  # np.load has no common error of its own
+    except Exception as error:  # np.load raises many kinds of error
         raise UserError(f"{path} has no poses: {error}") from None
     if flat.shape[1] < 3 * _SHARED or not np.isfinite(flat).all() or len(flat) < _FEWEST:
         raise UserError(

@@ -1,7 +1,7 @@
-"""Crop sets: images with whatever is known about the people in them.
+"""Crop sets: images of people with their masks and labels.
 
-On disk a set is a folder with ``images.npy``, ``masks.npy`` (where there are masks) and ``labels.npz``, all
-readable without this project, and ``domain.json``, which says how the set was made.
+On disk, a set is a folder with ``images.npy``, ``masks.npy`` (if there are masks) and ``labels.npz``, all
+readable without this project, and ``domain.json``, which records how the set was made.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """N crops of S x S pixels. Every part but the images is None where it is unknown.
+    """N crops of S x S pixels. All parts but the images are optional, and None if they are unknown.
 
-    A part that only some crops have is stored for all of them, with its ``has_`` flags; without flags, all
-    crops have it. Keypoints and joints carry a confidence each instead, 0 where unknown.
+    A part that only some crops have is stored for all crops, together with its ``has_`` flags; without flags, all
+    crops have it. Keypoints and joints have a confidence each instead, 0 where they are unknown.
     Arrays may be memory-mapped.
 
     Attributes:
         images: (N, S, S, 3) uint8 RGB.
-        masks: (N, 3, S, S) uint8 of 0 and 1: exact, from background subtraction, degraded. Sets with one
-            mask per crop repeat it.
-        clip: (N,) int64, number of the sequence. Crops of one sequence are never split between training and judging.
-        subject: (N,) int64, number of the person.
-        view: (N,) int64, number of the camera.
-        box: (N, 4) float32, x, y, w, h of the crop in frame pixels.
-        frame_size: (N, 2) float32, width and height of the frame in pixels.
+        masks: (N, 3, S, S) uint8 of 0 and 1, the three kinds of `MASK_KINDS`: exact, from background subtraction,
+            and degraded. Sets with one mask per crop repeat it.
+        clip: (N,) int64 number of the sequence. Crops of one sequence are never split between training and judging.
+        subject: (N,) int64 number of the person.
+        view: (N,) int64 number of the camera.
+        box: (N, 4) float32 x, y, w, h of the crop in frame pixels.
+        frame_size: (N, 2) float32 width and height of the frame in pixels.
         intrinsics: (N, 3, 3) float32 camera matrix of the frame, pixels.
         pose: (N, J, 3) float32 axis-angle, joint 0 the global orientation in camera axes.
         betas: (N, K) float32 shape coefficients of the body model ``body``.
@@ -57,10 +57,10 @@ class Samples:
         joints3d: (N, P, 4) float32 3D joints in the order of ``joint_set``: metres in camera axes, and confidence.
         vertices: (N, V, 3) float32 metres in camera axes.
         parts: (N, S, S) uint8 body part of each pixel, 0 for background.
-        has_pose: (N,) bool, which crops have pose and betas.
-        has_camera: (N,) bool, which crops have a camera.
-        has_vertices: (N,) bool, which crops have vertices.
-        has_parts: (N,) bool, which crops have a part map.
+        has_pose: (N,) bool, whether each crop has pose and betas.
+        has_camera: (N,) bool, whether each crop has a camera.
+        has_vertices: (N,) bool, whether each crop has vertices.
+        has_parts: (N,) bool, whether each crop has a part map.
         joint_set: name of the joint set of keypoints and joints3d.
         body: name of the body model that betas belong to (`adaptation.bodies.body.Body.name`).
     """
@@ -92,7 +92,7 @@ class Samples:
 
     @property
     def size(self) -> int:
-        """S."""
+        """S, the side of the crops in pixels."""
         return int(self.images.shape[1])
 
     @property
@@ -101,7 +101,7 @@ class Samples:
         return JOINT_SETS[self.joint_set]
 
     def has(self, part: str) -> Flags:
-        """(N,) which crops have a part, by the name of its array."""
+        """Return which crops have a part, (N,) bool, by the name of its array."""
         array = getattr(self, part)
         if array is None:
             return np.zeros(len(self), bool)
@@ -118,22 +118,22 @@ class Samples:
 
     @property
     def sequences(self) -> Integers:
-        """(N,) the number of each crop's sequence; each crop is one of its own where sequences are unknown."""
+        """Number (N,) of each crop's sequence. If sequences are unknown, each crop is a sequence of its own."""
         return np.arange(len(self)) if self.clip is None else self.clip
 
     def take(self, index: Integers | Flags | slice) -> Samples:
-        """Some of the crops, with everything known about them."""
+        """Return the crops of an index, mask or slice, with all their parts."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        chosen = {name: None if array is None else array[index] for name, array in arrays.items()}
+        chosen: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}
         return Samples(**chosen, joint_set=self.joint_set, body=self.body)
 
     def image_batch(self, index: Integers | slice, device: str = "cpu") -> Tensor:
-        """RGB (B, 3, S, S) in [0, 1], on a device."""
-        # Bytes go to the device before they become floats: a quarter of the transfer.
+        """Return images as RGB (B, 3, S, S) in [0, 1], on a device."""
+        # Bytes are sent to the device and become floats there: a quarter of the transfer.
         return torch.from_numpy(np.array(self.images[index])).to(device).permute(0, 3, 1, 2).float() / 255
 
     def mask_batch(self, index: Integers | slice, kind: MaskKind = "truth", device: str = "cpu") -> Tensor:
-        """Masks (B, 1, S, S) of 0 and 1, on a device.
+        """Return masks of a kind, (B, 1, S, S) of 0 and 1, on a device.
 
         Raises:
             UserError: the set has no masks.
@@ -144,10 +144,13 @@ class Samples:
         return torch.from_numpy(chosen).to(device).float().unsqueeze(1)
 
     def bodies(self, body: Body) -> Bodies:
-        """The labelled bodies, for a body model.
+        """Return the N labelled bodies.
+
+        Args:
+            body: the body model that the labels must belong to.
 
         Raises:
-            UserError: a crop has no label, or the labels belong to another body model.
+            UserError: a crop has no labels, or the labels belong to another body model.
         """
         if not self.labelled:
             raise UserError("this crop set has no labels (pose, betas, camera)")
@@ -159,17 +162,17 @@ class Samples:
         """Check that labels belong to a body model.
 
         Raises:
-            UserError: they belong to another one, whose shape coefficients mean something else.
+            UserError: they belong to another body model, whose shape coefficients have another meaning.
         """
         if self.betas is not None and self.body != body.name:
             raise UserError(f"the labels belong to the body model {self.body!r}, not to {body.name!r}; see --body")
 
     def save(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Write the set into a folder, which is made where it does not exist.
+        """Write the set into a folder.
 
         Args:
-            folder: where.
-            settings: how the set was made, for ``domain.json``. It is written last, so that it marks a whole set.
+            folder: folder of the set; created if missing.
+            settings: how the set was made, for ``domain.json``. This file is written last and marks a complete set.
         """
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -182,7 +185,7 @@ class Samples:
             file.write((json.dumps(settings, indent=2) + "\n").encode())
 
     def save_labels(self, folder: Path) -> None:
-        """Replace ``labels.npz`` of a folder; arrays in it that this class does not know stay."""
+        """Replace ``labels.npz`` in a folder, but keep arrays in it that this class does not know."""
         labels = {name: getattr(self, name) for name in _LABELS if getattr(self, name) is not None}
         labels |= {name: np.array(getattr(self, name)) for name in _NAMES}
         if (folder / "labels.npz").exists():
@@ -193,10 +196,10 @@ class Samples:
 
     @classmethod
     def load(cls, folder: Path) -> Samples:
-        """Read a folder; images and masks stay on disk.
+        """Read a folder; images and masks stay on disk and are memory-mapped.
 
         Raises:
-            UserError: missing, incomplete, or arrays that do not fit together.
+            UserError: the folder is missing or incomplete, or its arrays do not fit together.
         """
         try:
             images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -204,9 +207,9 @@ class Samples:
             if (folder / "masks.npy").exists():
                 masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
             with np.load(folder / "labels.npz", allow_pickle=False) as data:
-                labels = {name: data[name] for name in _LABELS if name in data}
-                names = {name: str(data[name]) for name in _NAMES if name in data}
-        except Exception as error:  # np.load has no common error of its own
+                labels: dict[str, Any] = {name: data[name] for name in _LABELS if name in data}
+                names: dict[str, Any] = {name: str(data[name]) for name in _NAMES if name in data}
+        except Exception as error:  # np.load raises many kinds of error
             raise UserError(f"{folder} is not a crop set: {error}") from None
         loaded = {"images": images, "masks": masks, **labels}
         arrays = {name: array for name, array in loaded.items() if array is not None}
@@ -248,12 +251,13 @@ def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
             raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
         if kind == np.float32 and not np.isfinite(array).all():
             raise UserError(f"{folder}: {name} has numbers that are not finite")
-    if masks is not None and masks[0].max() > 1:  # the others are left on disk
+    # The first crop shows whether masks hold 0 and 255; checking all would read the whole file.
+    if masks is not None and masks[0].max() > 1:
         raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
 
 
 def _shapes(arrays: dict[str, Any], joints: JointSet) -> dict[str, tuple[int, ...]]:
-    """The shape that each array must have. J, K and V are what the arrays say: a body model checks them."""
+    """The shape that each array must have. K and V are taken from the arrays; a body model checks them later."""
     count, size = arrays["images"].shape[:2]
 
     def given(name: str) -> int:
@@ -278,5 +282,5 @@ def _shapes(arrays: dict[str, Any], joints: JointSet) -> dict[str, tuple[int, ..
 
 
 def is_crop_set(path: Path) -> bool:
-    """Whether a path is a folder of crops rather than a recording."""
+    """Return whether a path is a folder of crops rather than a recording."""
     return path.is_dir() and (path / "images.npy").exists()

@@ -1,1 +1,1 @@
-"""Fits of bodies to silhouettes by gradient descent."""
+"""Fitting bodies to silhouettes by gradient descent."""

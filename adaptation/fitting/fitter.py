@@ -1,7 +1,7 @@
-"""Descend a weighted sum of terms in stages: the core that every fit shares.
+"""Minimise a weighted sum of terms in stages: the core of every fit.
 
-Fits of a batch are independent of each other, since no term here mixes bodies and Adam works per element. A term that
-does mix them, such as smooth motion along a track, makes them one fit.
+The fits of a batch are independent of each other, because no term here mixes bodies and Adam works per element. A term
+that does mix them, such as smooth motion along a track, turns the batch into one joint fit.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from adaptation.fitting.terms import Term
 
 
 class Variables(Protocol):
-    """What a fit changes, and the bodies that this makes.
+    """The variables of a fit, and the bodies that they describe.
 
     Attributes:
-        leaves: leaves of the graph by name.
+        leaves: leaf tensors of the graph, by name.
     """
 
     leaves: dict[str, Tensor]
 
     def posed(self) -> PosedBodies:
-        """The bodies that the leaves stand for now."""
+        """Return the bodies for the present values of the leaves."""
 
 
 AnyVariables = TypeVar("AnyVariables", bound=Variables)
@@ -40,8 +40,8 @@ class Stage:
 
     Attributes:
         steps: Adam steps, with cosine decay of the rates to zero.
-        weights: weight of each term over the steps, by its name; terms without one are not computed.
-        rates: learning rate of each leaf, by its name; leaves without one are held.
+        weights: weight of each term over the steps, by the term's name; terms without a weight are not computed.
+        rates: learning rate of each leaf, by the leaf's name; leaves without a rate stay fixed.
     """
 
     steps: int
@@ -53,23 +53,23 @@ class Fitter(Generic[AnyVariables]):
     """Fits variables to terms, stage after stage.
 
     Args:
-        variables: changed in place.
-        terms: by name.
-        stages: in their order.
+        variables: the variables, changed in place.
+        terms: terms of the objective, by name.
+        stages: stages in the order in which they run.
     """
 
     def __init__(self, variables: AnyVariables, terms: Mapping[str, Term], stages: Sequence[Stage]) -> None:
         self.variables, self.terms, self.stages = variables, terms, stages
 
     def optimizer(self, stage: Stage) -> torch.optim.Adam:
-        """Adam on the leaves of a stage, one group each. On CUDA its steps can be captured in a graph."""
+        """Return Adam on the leaves of a stage, one group each; on CUDA its steps can be captured in a graph."""
         leaves = self.variables.leaves
         groups = [{"params": [leaves[name]], "lr": rate} for name, rate in stage.rates.items()]
         return torch.optim.Adam(groups, fused=True, capturable=any(leaf.is_cuda for leaf in leaves.values()))
 
     def objective(self, stage: Stage, step: int) -> Tensor:
-        """What a step descends, per body (B,): the weighted sum of the stage's terms."""
-        posed = self.variables.posed()
+        """Compute the objective of a step per body, (B,): the weighted sum of the stage's terms."""
+        posed = self.variables.posed()  # shared by the terms, so that bodies are posed and drawn once
         first, *others = (
             self.terms[name](posed, weight.at(step, stage.steps)) for name, weight in stage.weights.items()
         )
@@ -79,18 +79,19 @@ class Fitter(Generic[AnyVariables]):
         """Run all stages.
 
         Args:
-            progress: called with 1 after each step.
+            progress: callback that is given 1 after each step.
 
         Raises:
-            FloatingPointError: the objective was not finite.
+            FloatingPointError: the objective became infinite or nan.
         """
         for stage in self.stages:
             optimizer = self.optimizer(stage)
             decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(stage.steps, 1))
             for step in range(stage.steps):
-                loss = self.objective(stage, step).sum()
+                loss = self.objective(stage, step).sum()  # a sum: no fit depends on how many others the batch has
                 optimizer.zero_grad()
                 loss.backward()
+                # Reading the loss waits for the device, so it comes after the backward pass has been queued.
                 if not torch.isfinite(loss):
                     raise FloatingPointError(f"loss is {loss.item()} at step {step}")
                 optimizer.step()

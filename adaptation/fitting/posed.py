@@ -1,4 +1,4 @@
-"""Bodies in a scene: posed, projected and drawn, each at most once and only when a term asks for it."""
+"""Bodies in a scene. They are posed, projected and drawn at most once, and only if a term needs it."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from adaptation.losses.silhouettes import ProjectedBones
 
 @dataclass(frozen=True)
 class Scene:
-    """What draws bodies.
+    """A body model and its renderer.
 
     Attributes:
-        body: the body model, on the device that computes.
-        renderer: draws its silhouettes.
+        body: the body model, on the device of the computation.
+        renderer: renderer of its silhouettes.
     """
 
     body: Body
     renderer: Renderer
 
     def posed(self, bodies: Bodies, size: int, pose: Tensor | None = None) -> PosedBodies:
-        """Pose bodies.
+        """Return bodies that compute their vertices, projections and silhouettes on demand.
 
         Args:
             bodies: B bodies.
             size: side of the image in pixels.
-            pose: (B, J, 3) axis-angle of the same bodies, if known.
+            pose: (B, J, 3) axis-angle of the same bodies, radians, if known. None derives it from the rotations.
         """
         return PosedBodies(self, bodies, size, pose)
 
 
 class PosedBodies:
-    """B bodies as terms of an objective see them: everything here is computed once, when it is first used.
+    """B bodies as the terms of an objective use them. Each property is computed once, on first use.
 
     Attributes:
-        bodies: rotations, shape and camera.
+        bodies: rotations, shape and camera of the B bodies.
         size: side of the image in pixels.
     """
 
@@ -52,7 +52,7 @@ class PosedBodies:
 
     @cached_property
     def pose(self) -> Tensor:
-        """(B, J, 3) axis-angle, for priors that are defined on it."""
+        """Pose (B, J, 3) as axis-angle in radians, for priors that are defined on it."""
         return roma.rotmat_to_rotvec(self.bodies.rotations) if self._pose is None else self._pose
 
     @cached_property
@@ -62,7 +62,7 @@ class PosedBodies:
 
     @cached_property
     def vertices2d(self) -> Tensor:
-        """(B, V, 2) projected vertices, pixels."""
+        """Projected vertices (B, V, 2), pixels."""
         return project(self.output.vertices, self.bodies.camera, self.size)
 
     @cached_property
@@ -73,10 +73,10 @@ class PosedBodies:
 
     @cached_property
     def silhouette(self) -> Tensor:
-        """(B, 1, size, size) of 0 and 1: pixels whose centre the body covers.
+        """Silhouettes (B, 1, size, size) of 0 and 1: the pixels whose centre the body covers.
 
-        The gradient is that of the renderer's soft silhouette. Its own values, cut at 0.5, would be wider than the
-        body: the coverages of the many small faces along an outline add up.
+        The gradient is that of the renderer's soft silhouette. The soft silhouette itself, thresholded at 0.5, would
+        be wider than the body, because the coverages of the many small faces along an outline add up.
         """
         scene = self._scene
         return scene.renderer.silhouette(self.output.vertices, scene.body.faces, self.bodies.camera, self.size)

@@ -9,19 +9,19 @@ from adaptation.losses.settings import LossSettings
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a fit runs. The defaults were measured (docs/evidence.md).
+    """Settings of a fit. The defaults were chosen by measurement (docs/evidence.md).
 
     Attributes:
-        loss: which silhouette loss, with its weights.
-        steps: Adam steps, with cosine decay to zero.
-        topology_start: weight of the skeleton term at the first step; it grows geometrically to the
-            loss's own over 80 % of the steps. Equal to it: constant. Small values help from starts
-            more than 40 degrees off, 1 helps where masks do not match the body.
-        prior: which pose prior, by its name (`adaptation.priors.named`), for those who make the fitter.
+        loss: the silhouette loss and its weights.
+        steps: Adam steps, with cosine decay of the rates to zero.
+        topology_start: weight of the skeleton term at the first step. It grows geometrically to the loss's
+            ``topology_weight`` over 80 % of the steps, and is constant if the two are equal. Small values help from
+            starts that are more than 40 degrees off; 1 helps where masks do not match the body.
+        prior: name of the pose prior (`adaptation.priors.named`); read by the code that builds the fitter.
         prior_start: weight of the pose prior at the first step.
-        prior_end: and at the last, geometric in between.
+        prior_end: weight of the pose prior at the last step; it changes geometrically in between.
         shape_weight: weight of the squared shape coefficients.
-        pose_rate: learning rate of pose and orientation, radians.
+        pose_rate: learning rate of pose and global orientation, radians.
         shape_rate: learning rate of the shape coefficients.
         scale_rate: learning rate of the logarithm of the camera's scale.
         shift_rate: learning rate of the body's position, as a fraction of the crop's side.
@@ -37,19 +37,20 @@ class FitSettings:
     pose_rate: float = 0.03
     shape_rate: float = 0.05
     scale_rate: float = 0.01
-    shift_rate: float = 0.4 / 112
+    shift_rate: float = 0.4 / 112  # 0.4 pixels per step in a crop of 112 pixels
 
 
 @dataclass(frozen=True)
 class StartSettings:
-    """Which starts are tried, and how many are fitted.
+    """The starts that are tried for each mask, and how many of them are fitted.
 
     Attributes:
-        yaws: directions faced, degrees; 0 is towards the camera. Depth reflection covers the other half circle.
-        pitch: lean of the camera, degrees: positive looks down on people.
-        phases: of the walking cycle, in [0, 1).
+        yaws: directions that the bodies face, degrees; 0 is towards the camera. Only directions towards the camera
+            are needed: depth reflection (`adaptation.recording.depth_ambiguity`) gives those away from it.
+        pitch: pitch of the camera, degrees; positive looks down on people.
+        phases: phases of the walking cycle, in [0, 1).
         kept: starts per mask that are fitted.
-        prior_weight: of the pose prior's energy when the best fit is chosen.
+        prior_weight: weight of the pose prior's energy when the best fit is chosen.
         batch: fits that run together.
     """
 

@@ -1,6 +1,6 @@
 """Fit bodies to silhouettes alone, many crops at once: the paper's inference-time fitting.
 
-Everything is optimised from the first step: pose and global orientation, shape, and the camera.
+Pose, global orientation, shape and camera are all optimised from the first step.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from adaptation.losses.silhouettes import SilhouetteTarget, topology_agreement
 from adaptation.priors.base import PosePrior
 from adaptation.support.batches import Batch
 
-_TOPOLOGY_SHARE = 0.8  # of the steps over which the weight of the skeletons grows
+_TOPOLOGY_SHARE = 0.8  # share of the steps over which the weight of the skeleton term grows
 
 
 @dataclass(frozen=True)
 class Evaluation(Batch):
-    """How well bodies explain masks, (B,) each.
+    """How well B bodies match their masks, (B,) each.
 
     Attributes:
-        loss: the data loss of the settings.
+        loss: the data loss of the settings, skeletons included and priors not.
         topology: L_T, mean pixels between the skeletons.
-        iou: intersection over union of the binary silhouettes and the masks.
+        iou: intersection over union of the binary silhouettes and the masks, in [0, 1].
         prior: energy of the pose under the prior.
     """
 
@@ -47,31 +47,32 @@ class Evaluation(Batch):
 
 
 DataTerms = Callable[[SilhouetteTarget, LossSettings], dict[str, Term]]
-"""Makes the terms "data" and "skeletons" of a fit to masks; the second may be missing."""
+"""Builds the terms "data" and "skeletons" of a fit to masks; "skeletons" may be missing."""
 
 
 def silhouette_data(target: SilhouetteTarget, settings: LossSettings) -> dict[str, Term]:
-    """Terms that compare silhouettes and their skeletons by a loss."""
+    """Return the terms that compare silhouettes and their skeletons by a silhouette loss."""
     return {"data": SilhouetteTerm(target, settings), "skeletons": SkeletonTerm(target, settings)}
 
 
 def point_set_data(target: SilhouetteTarget, _settings: LossSettings) -> dict[str, Term]:
-    """The term of baseline A2, which compares point sets; topology has no part in it."""
+    """Return the term of baseline A2, which compares point sets and no skeletons."""
     return {"data": PointSetTerm(target)}
 
 
 def stage_of(settings: FitSettings, steps: int | None = None) -> Stage:
-    """The one stage of a fit to silhouettes, of ``steps`` steps or the settings' own."""
+    """Return the single stage of a fit to silhouettes; ``steps`` replaces the number of steps of the settings."""
     topology = settings.loss.topology_weight
     return Stage(
         steps=settings.steps if steps is None else steps,
         weights={
             "data": constant(1.0),
+            # The weight never falls: with a topology weight below topology_start it is constant.
             "skeletons": Geometric(min(settings.topology_start, topology), topology, _TOPOLOGY_SHARE),
             "prior": Geometric(settings.prior_start, settings.prior_end),
             "shape": constant(settings.shape_weight),
         },
-        # Offsets run over [-1, 1], twice the crop's side.
+        # Offsets are in crop coordinates, which run over [-1, 1]: a crop's side is 2 of their units.
         rates={
             "pose": settings.pose_rate,
             "betas": settings.shape_rate,
@@ -85,14 +86,14 @@ class SilhouetteFitter:
     """Fits one body model to silhouettes.
 
     Args:
-        body: the body model, already on the device that computes.
+        body: the body model, already on the device of the computation.
         prior: pose prior.
-        renderer: draws silhouettes.
-        settings: losses, weights and rates.
-        data: what masks are compared by.
+        renderer: renderer of the silhouettes.
+        settings: loss, weights and rates.
+        data: builds the terms that compare bodies with masks.
 
     Attributes:
-        scene: draws bodies.
+        scene: body model and renderer.
     """
 
     def __init__(
@@ -112,18 +113,19 @@ class SilhouetteFitter:
         return self.scene.body
 
     def target(self, masks: Tensor) -> SilhouetteTarget:
-        """Masks (B, 1, S, S) of 0 and 1 with everything about them that stays fixed."""
+        """Return the target for masks (B, 1, S, S) of 0 and 1: the masks and all that is computed once per mask."""
         return SilhouetteTarget.of(masks, iterations=self.settings.loss.iterations)
 
     def posed(self, bodies: Bodies | BodyVariables, size: int) -> PosedBodies:
-        """Bodies, to be drawn in images of ``size`` pixels."""
+        """Return bodies posed for images of ``size`` x ``size`` pixels."""
+        # Variables already have the axis-angle pose that priors need.
         if isinstance(bodies, BodyVariables):
             return self.scene.posed(bodies.bodies(), size, bodies.pose)
         return self.scene.posed(bodies, size)
 
     @torch.no_grad()
     def evaluate(self, bodies: Bodies | BodyVariables, target: SilhouetteTarget) -> Evaluation:
-        """Losses and IoU of B bodies, without gradients."""
+        """Compute losses and IoU of B bodies against B masks, without gradients."""
         posed = self.posed(bodies, target.mask.shape[-1])
         weights = {"data": 1.0, "skeletons": self.settings.loss.topology_weight}
         terms = self.data(target, self.settings.loss)
@@ -135,10 +137,11 @@ class SilhouetteFitter:
         )
 
     def fitter(self, target: SilhouetteTarget, start: BodyVariables, steps: int | None = None) -> Fitter[BodyLeaves]:
-        """The fit of B bodies to B masks, before its first step; arguments as for `fit`."""
+        """Return the fit of B bodies to B masks before its first step; arguments as for `fit`."""
         data = self.data(target, self.settings.loss)
         stage = stage_of(self.settings, steps)
-        terms = {**data, "prior": PriorTerm(self.prior), "shape": shape_term}
+        terms: dict[str, Term] = {**data, "prior": PriorTerm(self.prior), "shape": shape_term}
+        # Point sets have no skeleton term, so its weight goes.
         weights = {name: weight for name, weight in stage.weights.items() if name in terms}
         variables = BodyLeaves(start, self.scene, target.mask.shape[-1])
         return Fitter(variables, terms, [Stage(stage.steps, weights, stage.rates)])
@@ -151,19 +154,19 @@ class SilhouetteFitter:
         steps: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> BodyVariables:
-        """Optimise from a start.
+        """Fit B bodies to B masks.
 
         Args:
             target: B masks.
-            start: B bodies.
-            steps: Adam steps; the settings' where None.
-            progress: called with 1 after each step.
+            start: B bodies to start from.
+            steps: Adam steps; None uses those of the settings.
+            progress: callback that is given 1 after each step.
 
         Returns:
             The fitted bodies, detached.
 
         Raises:
-            FloatingPointError: a loss was not finite.
+            FloatingPointError: the loss became infinite or nan.
         """
         fitter = self.fitter(target, start, steps)
         fitter.run(progress)

@@ -1,7 +1,7 @@
-"""Fit without a regressor: several starts per mask as one batch, the best kept.
+"""Fit without a regressor: several starts per mask in one batch, of which the best fit is kept.
 
-Where nothing is known about the pose, bodies that stand, walk in several phases or reach are tried in several
-directions. A quick look ranks them; the best few are fitted together.
+Nothing is known about the pose, so bodies that stand, and walk in several phases, are tried in several directions. The
+starts are ranked by their loss before any step; the best few of each mask are fitted together.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from adaptation.support.batches import Batch
 
 @dataclass(frozen=True)
 class BestFit(Batch):
-    """The best fit of each mask, and where it came from. All have B entries.
+    """The best fit of each of B masks, and the start that it came from.
 
     Attributes:
-        start: starting bodies of the fits that were kept.
-        fitted: fitted bodies.
+        start: B starting bodies of the fits that were kept.
+        fitted: B fitted bodies.
         before: evaluation of ``start``.
         after: evaluation of ``fitted``.
     """
@@ -39,7 +39,7 @@ class BestFit(Batch):
 
 
 def starting_poses(settings: StartSettings, like: Tensor) -> Tensor:
-    """All starting poses (K, J, 3), axis-angle, with dtype and device of ``like``."""
+    """Return all starting poses (P, J, 3) as axis-angle in radians, with dtype and device of ``like``."""
     bodies = torch.stack([standing(), *(walking(phase) for phase in settings.phases)]).to(like)
     directions = torch.stack(
         [facing(math.radians(yaw), pitch=math.radians(settings.pitch)) for yaw in settings.yaws]
@@ -56,13 +56,13 @@ def fit_from_starts(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> BestFit:
-    """Fit a body to every mask from several starts and keep the best.
+    """Fit a body to each mask from several starts and keep the best fit.
 
     Args:
-        fitter: with body, prior, renderer and settings.
+        fitter: fitter with body, prior, renderer and settings.
         masks: (B, 1, S, S) of 0 and 1, none empty.
-        settings: which starts.
-        progress: called with the number of masks done since the last call.
+        settings: the starts to try.
+        progress: callback that is given the number of masks done since the last call.
 
     Returns:
         One fit per mask.
@@ -82,21 +82,25 @@ def _fit_chunk(fitter: SilhouetteFitter, masks: Tensor, settings: StartSettings)
     target = fitter.target(masks)
     poses = starting_poses(settings, masks)
     every = aligned(fitter, poses.repeat(count, 1, 1), masks.repeat_interleave(len(poses), dim=0))
+    # In parts: all starts of all masks at once would need many times the memory of the fits.
     several = torch.arange(len(every), device=masks.device).split(settings.batch)
-    looks = Evaluation.cat([fitter.evaluate(every.select(part), target.select(part // len(poses))) for part in several])
-    ranked = looks.loss.view(count, -1).argsort(dim=1)[:, : settings.kept]  # (B, kept)
+    evaluations = [fitter.evaluate(every.select(part), target.select(part // len(poses))) for part in several]
+    at_start = Evaluation.cat(evaluations)
+    ranked = at_start.loss.view(count, -1).argsort(dim=1)[:, : settings.kept]  # (B, kept)
+    # Positions among the starts of one mask become positions among those of all.
     index = (ranked + len(poses) * torch.arange(count, device=masks.device)[:, None]).flatten()
 
     start, targets = every.select(index), target.repeat_interleave(settings.kept)
     fitted = fitter.fit(targets, start)
     after = fitter.evaluate(fitted, targets)
+    # The prior takes part in the choice: an implausible pose can match a mask just as well.
     score = (after.loss + settings.prior_weight * after.prior).view(count, -1)
     best = score.argmin(dim=1) + settings.kept * torch.arange(count, device=masks.device)
-    return BestFit(start.select(best), fitted.select(best), looks.select(index[best]), after.select(best))
+    return BestFit(start.select(best), fitted.select(best), at_start.select(index[best]), after.select(best))
 
 
 def aligned(fitter: SilhouetteFitter, poses: Tensor, masks: Tensor) -> BodyVariables:
-    """Mean-shape bodies in poses (B, J, 3), with cameras that make them fill the boxes of masks (B, 1, S, S)."""
+    """Return mean-shape bodies in poses (B, J, 3), with cameras that fit them into the boxes of masks (B, 1, S, S)."""
     betas = fitter.body.mean_shape(len(poses))
     with torch.no_grad():
         vertices = fitter.body(poses, betas).vertices

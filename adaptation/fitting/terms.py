@@ -1,8 +1,8 @@
-"""Terms of an objective: each maps B posed bodies and a weight to one number per body, (B,).
+"""Terms of an objective: each maps B posed bodies and a weight to one weighted number per body, (B,).
 
-What a term compares with is fixed when it is made. A stage of a fit gives each term its weight. Terms multiply by it
-themselves, before they divide by the size of what they sum over: rounding then stays what it was when figures of fits
-were recorded, and fits amplify a change in the last bit to centimetres.
+A term holds what bodies are compared with; a stage of a fit supplies its weight. Terms multiply by the weight
+themselves, before they divide by the size of what they sum over. This order keeps the rounding of the recorded results:
+fits amplify a change in the last bit to centimetres.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_distance,
 from adaptation.priors.base import PosePrior
 
 Term = Callable[[PosedBodies, float], Tensor]
+"""Posed bodies and a weight to weighted losses, (B,)."""
 
 
 @dataclass(frozen=True)
 class SilhouetteTerm:
-    """The part of a silhouette loss that compares silhouettes: L_S, pixels, or both."""
+    """The part of a silhouette loss that compares silhouettes: L_S, squared pixel differences, or both."""
 
     target: SilhouetteTarget
     settings: LossSettings
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
-        """Per body, (B,)."""
+        """Compute the weighted loss per body, (B,)."""
         return weight * silhouette_distance(posed.silhouette, self.target, self.settings)
 
 
 @dataclass(frozen=True)
 class SkeletonTerm:
-    """The part that compares skeletons: L_T and L_B, or pixels of skeletons."""
+    """The part of a silhouette loss that compares skeletons: L_T and L_B, or squared pixel differences."""
 
     target: SilhouetteTarget
     settings: LossSettings
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
-        """Per body, (B,)."""
+        """Compute the weighted loss per body, (B,)."""
         distance = weight * skeleton_distance(posed.silhouette, self.target, self.settings, posed.bones)
         return distance / self.target.length if self.settings.normalise else distance
 
@@ -53,21 +54,21 @@ class PointSetTerm:
     target: SilhouetteTarget
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
-        """Per body, (B,)."""
+        """Compute the weighted distance per body, (B,)."""
         return weight * point_chamfer(posed.vertices2d, mask_points(self.target.mask))
 
 
 @dataclass(frozen=True)
 class PriorTerm:
-    """Energy of the pose under a prior."""
+    """Energy of the pose under a pose prior."""
 
     prior: PosePrior
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
-        """Per body, (B,)."""
+        """Compute the weighted energy per body, (B,)."""
         return weight * self.prior.energy(posed.pose)
 
 
 def shape_term(posed: PosedBodies, weight: float) -> Tensor:
-    """Squared shape coefficients: the distance from the mean body."""
+    """Compute the weighted sum of squared shape coefficients, (B,): the squared distance from the mean body."""
     return weight * posed.bodies.betas.square().sum(1)

@@ -1,4 +1,4 @@
-"""What a fit of single bodies changes: pose, shape and camera, as leaves of the graph."""
+"""The variables of a fit of single bodies: pose, shape and camera, as leaves of the graph."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from adaptation.support.batches import Batch
 
 @dataclass(frozen=True)
 class BodyVariables(Batch):
-    """B bodies in the coordinates that fits descend.
+    """B bodies in the coordinates that fits optimise.
 
     Attributes:
-        pose: (B, J, 3) axis-angle; joint 0 is the global orientation in camera axes.
+        pose: (B, J, 3) axis-angle, radians; joint 0 is the global orientation in camera axes.
         betas: (B, K) shape coefficients.
         camera: B cameras.
     """
@@ -29,27 +29,28 @@ class BodyVariables(Batch):
 
     @classmethod
     def of(cls, bodies: Bodies) -> BodyVariables:
-        """The coordinates of given bodies, detached."""
+        """Return the coordinates of given bodies, detached from the graph."""
         return cls(bodies.axis_angle(), bodies.betas, bodies.camera).detach()
 
     def bodies(self) -> Bodies:
-        """The bodies."""
+        """Return the bodies with rotation matrices."""
         return Bodies(rotvec_to_matrix(self.pose), self.betas, self.camera)
 
 
 class BodyLeaves:
-    """The same as leaves of the graph, drawn in a scene.
+    """`BodyVariables` as leaves of the graph, posed in a scene.
 
-    The camera's leaves are the logarithm of its scale and the image position of the body's origin: a body that grows
-    then keeps its place.
+    The camera's leaves are the logarithm of its scale and the image position of the body's origin, so that a body whose
+    scale changes keeps its position.
 
     Args:
-        start: B bodies.
-        scene: what draws them.
+        start: B bodies to start from.
+        scene: body model and renderer.
         size: side of the image in pixels.
 
     Attributes:
-        leaves: by name, what a stage of a fit may change: pose (global orientation included), betas, scale, offset.
+        leaves: leaf tensors that a stage of a fit may change, by name: pose (global orientation included), betas,
+            scale, offset.
     """
 
     def __init__(self, start: BodyVariables, scene: Scene, size: int) -> None:
@@ -57,6 +58,7 @@ class BodyLeaves:
         self.leaves = {
             "pose": start.pose.detach().clone(),
             "betas": start.betas.detach().clone(),
+            # A regressor may predict a scale of zero or below, which has no logarithm.
             "scale": start.camera.scale.detach().clamp(min=1e-3).log(),
             "offset": start.camera.offset.detach().clone(),
         }
@@ -64,11 +66,11 @@ class BodyLeaves:
             leaf.requires_grad_()
 
     def value(self) -> BodyVariables:
-        """The bodies that the leaves stand for now."""
+        """Return the bodies for the present values of the leaves."""
         camera = self._camera.moved(self.leaves["scale"].exp(), self.leaves["offset"])
         return BodyVariables(self.leaves["pose"], self.leaves["betas"], camera)
 
     def posed(self) -> PosedBodies:
-        """The same bodies, to be drawn."""
+        """Return the same bodies, posed in the scene."""
         value = self.value()
         return self._scene.posed(value.bodies(), self._size, value.pose)

@@ -13,10 +13,17 @@ from adaptation.support.errors import UserError
 
 
 def keypoints_of(samples: Samples, body: Body) -> Tensor:
-    """The keypoints of a crop set at a body's joints, (N, J, 3); confidence 0 for joints that have none.
+    """Return the keypoints of a crop set at a body's joints.
+
+    Args:
+        samples: N crops with keypoints.
+        body: the body model, with J joints.
+
+    Returns:
+        (N, J, 3) x and y in crop pixels, and confidence; confidence 0 for joints without a keypoint.
 
     Raises:
-        UserError: the set has no keypoints, or none with any confidence.
+        UserError: the set has no keypoints, or none with a positive confidence.
     """
     if samples.keypoints is None or not samples.has("keypoints").any():
         raise UserError("the target has no 2D keypoints, which this loss needs; `topo-adapt keypoints` adds them")
@@ -26,17 +33,19 @@ def keypoints_of(samples: Samples, body: Body) -> Tensor:
 
 
 def keypoint_loss(bodies: Bodies, keypoints: Tensor, body: Body, size: int) -> Tensor:
-    """SPIN's loss: squared distances of projected joints in a crop of [-1, 1]^2, weighted by confidence.
+    """Compute SPIN's keypoint loss: squared distances of projected joints, weighted by confidence.
+
+    Distances are in crop coordinates, [-1, 1] across the crop.
 
     Args:
-        bodies: B predictions.
-        keypoints: (B, J, 3) x, y in crop pixels, and confidence.
-        body: the body model that is predicted.
+        bodies: B predicted bodies.
+        keypoints: (B, J, 3) x and y in crop pixels, and confidence.
+        body: the body model of the predictions.
         size: side of the crops in pixels.
 
     Returns:
-        (B,), means over the J joints and two coordinates; a joint that was not found counts as 0.
+        (B,) means over the J joints and two coordinates; a joint that was not found counts as 0.
     """
     joints = project(body.joints(bodies.rotations, bodies.betas), bodies.camera, size)
-    away = (joints - keypoints[..., :2]) * (2 / size)
+    away = (joints - keypoints[..., :2]) * (2 / size)  # pixels to crop coordinates
     return (keypoints[..., 2:] * away.square()).mean((1, 2))

@@ -7,19 +7,21 @@ from torch import Tensor
 
 
 def pixel_points(image: Tensor, count: int) -> Tensor:
-    """Centres of the pixels that are set.
+    """Return the centres of an image's foreground pixels as points.
 
     Args:
         image: (B, 1, H, W) of 0 and 1.
-        count: points per image: its pixels row by row, evenly thinned, or repeated where there are fewer.
+        count: points per image. The pixels are taken row by row, thinned evenly if there are more and repeated if
+            there are fewer.
 
     Returns:
-        (B, count, 2) x and y; nan where an image is empty.
+        (B, count, 2) x and y in pixels, pixel centres at +0.5; nan for an empty image.
     """
     width = image.shape[-1]
     total = image.flatten(1).cumsum(1, dtype=torch.int64)
-    wanted = torch.arange(count, device=image.device) * total[:, -1:] // count
-    # On the device and without a look at the numbers, for which the program would wait.
-    index = torch.searchsorted(total, wanted + 1)
+    ranks = torch.arange(count, device=image.device) * total[:, -1:] // count
+    # The cumulative sum reaches n + 1 at the pixel of rank n. Unlike nonzero, whose result has a size that the host
+    # must wait for, this search runs on the device without a synchronisation.
+    index = torch.searchsorted(total, ranks + 1)
     points = torch.stack([index % width, index // width], dim=-1) + 0.5
     return torch.where(total[:, -1:, None] > 0, points, torch.nan)

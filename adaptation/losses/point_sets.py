@@ -1,8 +1,8 @@
-"""The point-set silhouette loss of earlier work: what baseline A2 adds to keypoints.
+"""The point-set silhouette loss of earlier work, which baseline A2 adds to keypoints.
 
-As in Huang et al. (3DV 2017): every pixel of the mask finds the nearest vertex of the projected body, and every
-vertex the nearest pixel of the mask. Nothing is rendered, and the gradient moves the vertices that were found.
-Time and memory are O(pixels x vertices) per image.
+As in Huang et al. (3DV 2017), each pixel of the mask is matched to the nearest vertex of the projected body, and each
+vertex to the nearest pixel of the mask. Nothing is rendered; the gradient moves the matched vertices. Time and memory
+are O(pixels x vertices) per image.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MASK_POINTS = 512
 
 
 def mask_points(mask: Tensor, count: int = MASK_POINTS) -> Tensor:
-    """`pixel_points` of masks (B, 1, H, W), none of which may be empty.
+    """Return the `pixel_points` (B, count, 2) of masks (B, 1, H, W), none of which may be empty.
 
     Raises:
-        UserError: one is.
+        UserError: a mask is empty.
     """
     points = pixel_points(mask, count)
     empty = points[:, 0, 0].isnan()
@@ -31,15 +31,16 @@ def mask_points(mask: Tensor, count: int = MASK_POINTS) -> Tensor:
 
 
 def point_chamfer(points: Tensor, target: Tensor) -> Tensor:
-    """Mean distance from each point to the nearest of the other set, summed over both directions.
+    """Compute the mean distance from each point to the nearest point of the other set, summed over both directions.
 
     Args:
-        points: (B, N, 2).
-        target: (B, M, 2).
+        points: (B, N, 2) projected vertices, pixels.
+        target: (B, M, 2) points of the mask, pixels.
 
     Returns:
-        (B,) in the points' unit. Each distance pulls at the nearest point alone.
+        (B,) in the unit of the points. The gradient of a distance moves its nearest point only.
     """
+    # The nearest points are found without a graph: (B, N, M) distances would be kept for the backward pass.
     with torch.no_grad():
         distances = torch.cdist(points, target)
         near_point, near_target = distances.argmin(2), distances.argmin(1)

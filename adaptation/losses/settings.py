@@ -1,4 +1,7 @@
-"""Which losses there are, and their weights. Nothing here imports torch, so that ``--help`` is quick."""
+"""The silhouette losses by name, and the weights of all losses.
+
+Nothing here imports torch, so that ``--help`` is quick.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ LossName = Literal["b1", "b2", "b3", "ours"]
 
 @dataclass(frozen=True)
 class SilhouetteLoss:
-    """Which parts a loss has.
+    """The parts of a silhouette loss.
 
     Attributes:
-        text: what it compares, for ``--help`` and tables.
-        distances: whether silhouettes are compared by distances (L_S); by squared differences of pixels otherwise.
+        text: description of what it compares, for ``--help`` and tables.
+        distances: whether silhouettes are compared by distances (L_S); otherwise by squared pixel differences.
         skeletons: how skeletons are compared: "pixels" by squared differences, "distances" by L_T, None not at all.
     """
 
@@ -38,22 +41,23 @@ LOSS_NAMES: tuple[LossName, ...] = tuple(LOSSES)
 
 @dataclass(frozen=True)
 class LossSettings:
-    """Which loss, and its weights.
+    """A silhouette loss and its weights.
 
     Attributes:
         name: b1 pixel L2; b2 L_S; b3 L_S and pixel L2 of the skeletons; ours L_S, L_T and L_B.
-        distance_weight: of L_S; 0 leaves L_T alone.
-        topology_weight: of what compares skeletons.
-        bone_weight: of L_B beside L_T, the sum of which has the weight before; 0 in the paper.
-        pixel_weight: of b1 added to the others.
-        pull_weight: of the terms that pull the body to parts of the mask it misses; 1 in the paper. Background
-            subtraction loses more of a person than it adds, and what it lost pushes limbs away from where they are.
+        distance_weight: weight of L_S; with 0 only L_T remains.
+        topology_weight: weight of the part that compares skeletons.
+        bone_weight: weight of L_B within that part: ``topology_weight`` multiplies L_T + bone_weight * L_B.
+            0 in the paper.
+        pixel_weight: weight of b1 when it is added to another loss.
+        pull_weight: weight of the terms that pull the body to parts of the mask it misses; 1 in the paper. Background
+            subtraction removes more of a person than it adds, and the missing parts push limbs out of place.
         iterations: thinning steps; must exceed the displacement, in pixels, that the loss is to correct.
-        gain: on gradients that reach the silhouette through a distance map. S2D's subgradient leaves half on each
-            side of the outline, and a rendered silhouette answers only outside of it.
-        normalise: divide by the numbers of pixels of mask and skeleton. False: the paper's plain sums, that many
-            times as large; the weights of priors beside them must grow as well.
-        backward: of distance maps and skeletons, as `topokernels.s2d` explains it.
+        gain: factor on gradients that reach the silhouette through a distance map. S2D's subgradient puts half of
+            the gradient on each side of the outline, and a rendered silhouette passes on only the outer half.
+        normalise: whether to divide by the numbers of pixels of mask and skeleton. False gives the paper's plain
+            sums, which are that many times as large; the weights of priors must then grow with them.
+        backward: backward mode of distance maps and skeletons, as in `topokernels.s2d`.
     """
 
     name: LossName = "ours"
@@ -69,27 +73,31 @@ class LossSettings:
 
 
 def at_size(settings: LossSettings, ratio: float) -> LossSettings:
-    """Return settings for crops ``ratio`` times as large: distances and their cap are in pixels, and grow with them."""
+    """Return settings for crops ``ratio`` times as large.
+
+    Distances and their cap, ``iterations``, are in pixels and grow with the crop, so weights of distances shrink.
+    """
     resized = replace(
         settings,
         distance_weight=settings.distance_weight / ratio,
         iterations=max(1, round(settings.iterations * ratio)),
     )
-    if LOSSES[settings.name].skeletons == "distances":  # shares of pixels do not grow
+    # b3 compares the share of differing pixels, which does not grow with the crop.
+    if LOSSES[settings.name].skeletons == "distances":
         resized = replace(resized, topology_weight=settings.topology_weight / ratio)
     return resized
 
 
 @dataclass(frozen=True)
 class SupervisionWeights:
-    """Weights of the terms; SPIN's, without its common factor of 60.
+    """Weights of the supervised terms: SPIN's, without its common factor of 60.
 
     Attributes:
-        keypoints: squared distance of projected joints, the crop being [-1, 1]^2.
-        joints: squared distance in space, metres, with the pelvises aligned.
-        rotations: squared differences of rotation matrices.
-        betas: squared differences.
-        heatmaps: divergence from Gaussians around the projected joints.
+        keypoints: weight of the squared distances of projected joints, in crop coordinates [-1, 1].
+        joints: weight of the squared distances of 3D joints, metres, with the pelvises aligned.
+        rotations: weight of the squared differences of rotation matrices.
+        betas: weight of the squared differences of shape coefficients.
+        heatmaps: weight of the divergence from Gaussians around the projected joints.
     """
 
     keypoints: float = 5.0

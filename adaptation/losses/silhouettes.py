@@ -1,9 +1,9 @@
-"""Silhouette losses: the paper's and its baselines, per image, normalised or as plain sums.
+"""Silhouette losses per image: the paper's and its baselines, normalised or as plain sums.
 
-L_S and L_T are eq. 5 of Kundu et al., NeurIPS 2021, on silhouettes and on their skeletons; B1, B2, B3
-are the baselines of its Table 4; L_B, on the bones of the body, is this project's (`adaptation.losses.bones`).
-The paper has plain sums over pixels. Here each sum is divided by the area it runs over, unless asked not to
-be, so that a loss is a mean distance in pixels (B1: a fraction of the area) whatever the size of the person.
+L_S and L_T are eq. 5 of Kundu et al. (NeurIPS 2021) on silhouettes and on their skeletons; B1, B2 and B3 are the
+baselines of its Table 4. L_B, on the bones of the body, is this project's (`adaptation.losses.bones`). The paper uses
+plain sums over pixels. Here each sum is divided by the number of pixels it runs over (unless ``normalise`` is False),
+so that a loss is a mean distance in pixels (B1: a fraction of the area) for people of every size.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class SilhouetteTarget(Batch):
 
     Attributes:
         mask: (B, 1, H, W) of 0 and 1.
-        distance: (B, 1, H, W) distance out of the mask.
-        topology: skeleton and distance out of it, (B, 1, H, W) each.
-        ridge: (B, 192, 2) pixels of the skeleton, as `pixel_points` takes them.
+        distance: (B, 1, H, W) distance of each pixel outside the mask to the mask, pixels; 0 inside.
+        topology: skeleton of the mask, and the distance to the skeleton, (B, 1, H, W) each.
+        ridge: (B, 192, 2) points of the skeleton, pixels, as `pixel_points` samples them.
         area: (B,) pixels of the mask, at least 1.
         length: (B,) pixels of the skeleton, at least 1.
     """
@@ -46,13 +46,14 @@ class SilhouetteTarget(Batch):
 
     @classmethod
     def of(cls, mask: Tensor, iterations: int | None = None) -> SilhouetteTarget:
-        """From masks (B, 1, H, W) of 0 and 1."""
+        """Compute the target of masks (B, 1, H, W) of 0 and 1; ``iterations`` caps the distances, in pixels."""
         topology = target_topology(mask, iterations=iterations)
         return cls(
             mask=mask,
             distance=s2d(1 - mask, iterations=iterations),
             topology=topology,
             ridge=pixel_points(topology.skeleton, RIDGE_POINTS),
+            # An empty mask must not divide by 0.
             area=mask.sum((1, 2, 3)).clamp(min=1),
             length=topology.skeleton.sum((1, 2, 3)).clamp(min=1),
         )
@@ -60,7 +61,7 @@ class SilhouetteTarget(Batch):
 
 @dataclass(frozen=True)
 class SilhouetteTerms:
-    """The two parts of a loss, (B,) each, weighted: of silhouettes, and of their skeletons."""
+    """The two weighted parts of a loss, (B,) each: one compares silhouettes, the other their skeletons."""
 
     silhouette: Tensor
     topology: Tensor
@@ -69,16 +70,16 @@ class SilhouetteTerms:
 def silhouette_terms(
     silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings, bones: ProjectedBones | None = None
 ) -> SilhouetteTerms:
-    """Both parts of a loss; an optimiser of its own may follow each.
+    """Compute both parts of a loss separately, so that each can have its own optimiser.
 
     Args:
-        silhouette: (B, 1, H, W) of 0 and 1, with a straight-through gradient where one is needed.
-        target: of the same size.
-        settings: which loss.
-        bones: of the bodies; L_B needs them.
+        silhouette: (B, 1, H, W) of 0 and 1, with a straight-through gradient if one is needed.
+        target: B masks of the same size.
+        settings: the loss and its weights.
+        bones: projected bones of the B bodies; needed for L_B only.
 
     Raises:
-        ValueError: L_B has a weight and there are no bones.
+        ValueError: L_B has a weight, but ``bones`` is None.
     """
     topology = settings.topology_weight * skeleton_distance(silhouette, target, settings, bones)
     length = target.length if settings.normalise else 1.0
@@ -86,14 +87,14 @@ def silhouette_terms(
 
 
 def silhouette_distance(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
-    """The weighted part of a loss that compares silhouettes, (B,): L_S, pixels, or both."""
+    """Compute the weighted part of a loss that compares silhouettes, (B,): L_S, squared pixel differences, or both."""
     area = target.area if settings.normalise else 1.0
     if not LOSSES[settings.name].distances:
         return _pixel_sum(silhouette, target.mask) / area
     pull, push = mask_chamfer(
         silhouette, target.mask, target.distance, iterations=settings.iterations, backward=settings.backward
     )
-    # The pull alone reaches the silhouette through a distance map.
+    # Only the pull reaches the silhouette through a distance map: the push uses the fixed map of the target.
     pull = _amplify(pull, settings.gain)
     loss = settings.distance_weight * (settings.pull_weight * pull + push).flatten() / area
     if settings.pixel_weight:
@@ -103,10 +104,10 @@ def silhouette_distance(silhouette: Tensor, target: SilhouetteTarget, settings: 
 
 @dataclass(frozen=True)
 class ProjectedBones:
-    """Bones as they are seen.
+    """Bones in the image plane.
 
     Attributes:
-        joints: (B, J, 2) pixels.
+        joints: (B, J, 2) projected joints, pixels.
         tree: parent of each joint, -1 for the root.
     """
 
@@ -117,10 +118,19 @@ class ProjectedBones:
 def skeleton_distance(
     silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings, bones: ProjectedBones | None = None
 ) -> Tensor:
-    """The part of a loss that compares skeletons, (B,): a sum over pixels, not weighted; zeros where there is none.
+    """Compute the part of a loss that compares skeletons: a plain sum over pixels, without its weight.
+
+    Args:
+        silhouette: (B, 1, H, W) of 0 and 1, with a straight-through gradient if one is needed.
+        target: B masks of the same size.
+        settings: the loss and its weights.
+        bones: projected bones of the B bodies; needed for L_B only.
+
+    Returns:
+        (B,); zeros for a loss without this part.
 
     Raises:
-        ValueError: L_B has a weight and there are no bones.
+        ValueError: L_B has a weight, but ``bones`` is None.
     """
     kind = LOSSES[settings.name].skeletons
     if kind is None:
@@ -142,13 +152,14 @@ def skeleton_distance(
     if bones is None:
         raise ValueError("bone_weight needs the joints of the body")
     away = bone_distance(bones.joints, bones.tree, target.ridge, farthest=settings.iterations + 1)
+    # L_B is a mean over the skeleton: times its length it is a sum like L_T.
     return distance + settings.bone_weight * away * target.length
 
 
 def silhouette_loss(
     silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings, bones: ProjectedBones | None = None
 ) -> Tensor:
-    """The loss per image, (B,), the sum of both parts; arguments as for `silhouette_terms`."""
+    """Compute the loss per image, (B,): the sum of both parts; arguments as for `silhouette_terms`."""
     terms = silhouette_terms(silhouette, target, settings, bones)
     return terms.silhouette + terms.topology
 
@@ -158,13 +169,14 @@ def _pixel_sum(image: Tensor, target: Tensor) -> Tensor:
 
 
 def topology_agreement(silhouette: Tensor, target: SilhouetteTarget) -> Tensor:
-    """L_T alone, (B,), of binary silhouettes (B, 1, H, W): mean pixels between the two skeletons.
+    """Compute L_T as a metric, (B,), for binary silhouettes (B, 1, H, W): mean pixels between the two skeletons.
 
-    Normalised, pull and push alike, at any distance: whatever loss was minimised, figures compare.
+    It is always normalised, weights pull and push equally and does not cap distances, so that its values are
+    comparable between all losses that may have been minimised.
     """
     return topology_loss(silhouette, target_topology(target.mask), reduction="none").flatten() / target.length
 
 
 def _amplify(value: Tensor, gain: float) -> Tensor:
-    """The same value with ``gain`` times the gradient."""
+    """Return the same value with ``gain`` times the gradient."""
     return value.detach() + gain * (value - value.detach())

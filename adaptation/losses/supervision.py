@@ -1,4 +1,4 @@
-"""Losses of a prediction against known bodies: SPIN's weighted terms, and the plain norm of Kundu et al.
+"""Supervised losses against known bodies: SPIN's weighted terms, and the plain norm of Kundu et al.
 
 If a regressor has heatmaps, they are supervised along with SPIN's terms.
 """
@@ -15,18 +15,28 @@ from adaptation.losses.settings import SupervisionWeights
 from adaptation.regressors.base import Prediction
 from adaptation.regressors.heatmaps import heatmap_loss
 
-_SPREAD = 0.6  # cells
+_SPREAD = 0.6  # standard deviation of the Gaussians that heatmaps are trained towards, in cells of the map
 
 
 def supervision_loss(prediction: Prediction, truth: Bodies, body: Body, weights: SupervisionWeights) -> Tensor:
-    """The loss per image, (B,), of a prediction against B known bodies."""
+    """Compute SPIN's supervised loss per image.
+
+    Args:
+        prediction: B predictions.
+        truth: the B known bodies.
+        body: the body model of both.
+        weights: weights of the terms.
+
+    Returns:
+        (B,).
+    """
     predicted = prediction.bodies
     joints = body.joints(predicted.rotations, predicted.betas)
     known = body.joints(truth.rotations, truth.betas)
-    # A crop of two units is [-1, 1]^2 but for a shift, which cancels in the difference.
+    # With a size of 2, crop pixels are crop coordinates plus 1, which cancels in the difference.
     keypoints = project(joints, predicted.camera, 2) - project(known, truth.camera, 2)
     space = (joints - joints[:, :1]) - (known - known[:, :1])
-    # SPIN's guard: a scale near zero or below it makes any projection fit.
+    # SPIN's guard: it keeps the camera's scale, and with it the depth, positive.
     guard = torch.exp(-10 * predicted.camera.scale[:, 0]).square()
     loss = (
         weights.keypoints * keypoints.square().mean((1, 2))
@@ -42,11 +52,11 @@ def supervision_loss(prediction: Prediction, truth: Bodies, body: Body, weights:
 
 
 def parameter_distance(predicted: Bodies, truth: Bodies) -> Tensor:
-    """L_Theta as Kundu et al. (NeurIPS 2021) print it: the norm of the difference of all parameters, per image (B,).
+    """Compute L_Theta as in Kundu et al. (NeurIPS 2021): the norm of the difference of all parameters, (B,).
 
     Their parameters are shape, pose latent, and the camera with the global rotation. Fits have no latent, so the
-    rotations of all joints stand for it. Unlike `supervision_loss` it weighs nothing, and does not see where joints
-    end up.
+    rotations of all joints take its place. Unlike `supervision_loss`, it has no weights and does not compare the
+    positions of joints.
     """
     pairs = (
         (predicted.rotations, truth.rotations),

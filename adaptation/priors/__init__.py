@@ -1,1 +1,1 @@
-"""Pose priors: how plausible a pose is."""
+"""Pose priors, which score how plausible poses are."""

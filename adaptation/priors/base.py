@@ -1,4 +1,4 @@
-"""What fits and adaptations ask of a pose prior."""
+"""The interface of pose priors for fits and adaptations."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class PosePrior(Protocol):
     """Scores how plausible poses are."""
 
     def energy(self, pose: Tensor) -> Tensor:
-        """Score poses, as a negative log-likelihood up to scale and constant.
+        """Score poses by a negative log-likelihood, up to scale and a constant.
 
         Args:
-            pose: (B, J, 3) axis-angle, radians. Joint 0, the global orientation, does not count.
+            pose: (B, J, 3) axis-angle, radians. Joint 0, the global orientation, is ignored.
 
         Returns:
             (B,); lower is more plausible.

@@ -12,11 +12,11 @@ from adaptation.bodies.poses import Kind, sample_poses
 
 
 class GaussianPosePrior(torch.nn.Module):
-    """A Gaussian on the axis-angle components of all joints but the root, D = 3 (J - 1) numbers.
+    """A Gaussian over the axis-angle components of all joints but the root, D = 3 (J - 1) numbers.
 
     Args:
-        mean: (D,).
-        precision_root: (D, D), any R with R^T R = the inverse covariance.
+        mean: (D,) mean in radians.
+        precision_root: (D, D) any matrix R for which R^T R is the inverse covariance.
     """
 
     mean: Tensor
@@ -29,12 +29,12 @@ class GaussianPosePrior(torch.nn.Module):
 
     @classmethod
     def fit(cls, poses: Tensor, shrinkage: float = 0.1, floor: float = math.radians(5)) -> GaussianPosePrior:
-        """From examples.
+        """Fit a prior to example poses.
 
         Args:
-            poses: (N, J, 3) axis-angle; joint 0 is ignored.
-            shrinkage: share of the covariance that is replaced by its diagonal, for fewer examples
-                than would determine all correlations.
+            poses: (N, J, 3) axis-angle, radians; joint 0 is ignored.
+            shrinkage: share of the covariance that is replaced by its diagonal, because the examples
+                are too few to determine all correlations.
             floor: least standard deviation of a component in radians, so that joints that do not
                 move in the examples are stiff, not locked.
 
@@ -46,46 +46,47 @@ class GaussianPosePrior(torch.nn.Module):
         variance = covariance.diagonal()
         covariance = (1 - shrinkage) * covariance + (shrinkage * variance).diag()
         covariance += (floor**2 - variance).clamp(min=0).diag()
-        # With covariance = L L^T the energy is |L^-1 (x - mean)|^2.
+        # With covariance = L L^T, the energy is |L^-1 (x - mean)|^2: no inverse covariance is formed.
         lower = torch.linalg.cholesky(covariance)
         root = torch.linalg.solve_triangular(lower, torch.eye(len(lower)).to(lower), upper=False)
         return cls(flat.mean(dim=0).float(), root.float())
 
     @classmethod
     def default(cls, without: Kind | None = None) -> GaussianPosePrior:
-        """Of sampled poses, mostly walking and standing (`sample_poses`); always the same.
+        """Return the prior of sampled poses, mostly walking and standing (`sample_poses`); it is always the same.
 
         Args:
-            without: a kind of poses that the examples lack.
+            without: a kind of poses to leave out of the examples.
         """
         return cls(*_default(without))
 
     def energy(self, pose: Tensor) -> Tensor:
-        """Squared Mahalanobis distance: about one per component that moves in the examples.
+        """Compute the squared Mahalanobis distance: about 1 per component that moves in the examples.
 
         Args:
-            pose: (B, J, 3) axis-angle; joint 0 is ignored.
+            pose: (B, J, 3) axis-angle, radians; joint 0 is ignored.
 
         Returns:
-            (B,).
+            (B,); lower is more plausible.
         """
         away = pose[:, 1:].flatten(1) - self.mean
         return (away @ self.precision_root.T).square().sum(dim=1)
 
     def forward(self, pose: Tensor) -> Tensor:
-        """The same as `energy`."""
+        """Compute the `energy`."""
         return self.energy(pose)
 
     def mean_pose(self) -> Tensor:
-        """The most plausible pose, (J, 3) axis-angle, joint 0 zero."""
+        """Return the most plausible pose, (J, 3) axis-angle in radians; joint 0 is zero."""
         return torch.cat([self.mean.new_zeros(1, 3), self.mean.view(-1, 3)])
 
 
-# What a static camera sees: with arms up as often as down, the mean would come near a T-pose.
+# Shares of the kinds of poses that a static camera sees. With arms up as often as down, the mean would be close to a
+# T-pose.
 _SHARES: dict[Kind, int] = {"walking": 3, "standing": 2, "sitting": 1, "reaching": 1, "arms_up": 1}
 
 
-@lru_cache
+@lru_cache  # the examples are always the same
 def _default(without: Kind | None) -> tuple[Tensor, Tensor]:
     kinds = [kind for kind, share in _SHARES.items() for _ in range(share) if kind != without]
     prior = GaussianPosePrior.fit(sample_poses(4000, torch.Generator().manual_seed(0), kinds))

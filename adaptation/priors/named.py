@@ -1,4 +1,4 @@
-"""Pose priors by the names that commands and settings use."""
+"""Pose priors by their names in commands and settings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
     """Return a pose prior by name.
 
     Args:
-        name: "gaussian", "latent" (the one that ships), or a file written by ``topo-adapt prior``.
-        device: where to compute.
+        name: "gaussian", "latent" (which comes with the package), or a file written by ``topo-adapt prior``.
+        device: device to compute on.
 
     Raises:
-        UserError: the name is none of these, or the file is damaged.
+        UserError: the name is none of these, or the file is not a pose prior.
     """
     if name == "gaussian":
         return GaussianPosePrior.default().to(device)

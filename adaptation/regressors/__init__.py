@@ -1,1 +1,1 @@
-"""Networks that predict bodies from crops, and the files they are stored in."""
+"""Networks that predict bodies from crops, and their files."""

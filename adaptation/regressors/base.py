@@ -1,4 +1,4 @@
-"""What a mesh regressor is to this project, and how to make one of another network."""
+"""The interface of mesh regressors, and an adapter for other networks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.rotations import Layout, rot6d_to_matrix
 from adaptation.support.batches import Batch
 
+# ImageNet's statistics of RGB in [0, 1], which pretrained ResNets expect.
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Prediction(Batch):
-    """What a regressor predicts for B crops.
+    """A regressor's predictions for B crops.
 
     Attributes:
         bodies: B bodies with their cameras.
-        latent: (B, 32) phi in [-1, 1], if the regressor has a pose latent.
-        heatmaps: (B, J, H, W) logits of joint positions, if the regressor has heatmaps.
+        latent: (B, 32) pose latent phi in [-1, 1]; None for regressors without one.
+        heatmaps: (B, J, H, W) logits of joint positions; None for regressors without heatmaps.
     """
 
     bodies: Bodies
@@ -35,7 +36,7 @@ class Prediction(Batch):
 
 
 class MeshNetwork(Protocol):
-    """Any network that can be adapted."""
+    """The interface of networks that can be adapted."""
 
     def __call__(self, images: Tensor) -> Prediction:
         """Predict bodies and cameras for RGB crops (B, 3, S, S) in [0, 1]."""
@@ -52,18 +53,18 @@ def wrap(
     mean: Sequence[float] = IMAGE_MEAN,
     std: Sequence[float] = IMAGE_STD,
 ) -> nn.Module:
-    """Make a `MeshNetwork` of a network that returns (pose, betas, camera), as HMR's and SPIN's do.
+    """Turn a network that returns (pose, betas, camera), as those of HMR and SPIN do, into a `MeshNetwork`.
 
     Args:
         network: maps normalised images (B, 3, S, S) to pose, betas (B, K) and a weak-perspective camera (B, 3).
         pose: form of its pose of J joints: "matrix" (B, J, 3, 3), "axis_angle" (B, 3 J) or (B, J, 3), or "rot6d"
             (B, 6 J).
         layout: order of the six numbers of "rot6d".
-        mean: subtracted from RGB in [0, 1] before the network sees it.
-        std: then divided by.
+        mean: channel means that are subtracted from RGB in [0, 1].
+        std: channel standard deviations that the result is divided by.
 
     Returns:
-        A module; its ``network`` is the one given, whose weights training changes.
+        A module whose ``network`` is the given network; training changes its weights.
     """
     return _Wrapped(network, pose, layout, mean, std)
 
@@ -81,6 +82,7 @@ class _Wrapped(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Prediction:
+        # Networks may return more than these three.
         pose, betas, camera = self.network((images - self.mean) / self.std)[:3]
         count = len(images)
         if self.pose == "axis_angle":

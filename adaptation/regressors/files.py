@@ -1,4 +1,4 @@
-"""Files of regressors: read without running what is in them, and written in the format they came in."""
+"""Files of regressors. Nothing in a file is executed; weights are written in the format that they were read from."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from adaptation.support.errors import UserError, reason
 from adaptation.support.files import whole_file
 
 SHIPPED = {"small": Path(__file__).parents[1] / "assets" / "source_small.safetensors"}
-"""Regressors that come with the package, by the name that stands for their file."""
-_PRIOR = "prior."
-_PARALLEL = "module."  # before the names of what torch.nn.DataParallel has wrapped
-_INNER = ("model", "state_dict")  # where checkpoints of SPIN and others keep the weights
+"""Files of the regressors that come with the package, by name."""
+_PRIOR = "prior."  # prefix of the pose prior's weights in a regressor's file
+_PARALLEL = "module."  # prefix of the weights of a network that torch.nn.DataParallel wraps
+_INNER = ("model", "state_dict")  # keys under which checkpoints of SPIN and others keep the weights
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedNetwork:
-    """A `MeshNetwork` and how to write it back.
+    """A `MeshNetwork` and the format of its file.
 
     Attributes:
         network: the network.
-        suffix: of the file it came from.
-        around: what else that file held beside the weights.
-        inner: key of the weights in ``around``, or None where the weights are the file.
-        prefix: of the names of its weights, "module." where they came from DataParallel.
+        suffix: suffix of the file that it was read from.
+        around: the other contents of that file.
+        inner: key of the weights in the file; None if they are at the top level.
+        prefix: prefix of the names of the weights: "module." if they come from DataParallel.
     """
 
     network: nn.Module
@@ -46,7 +46,7 @@ class LoadedNetwork:
     prefix: str = ""
 
     def save(self, path: Path) -> None:
-        """Write the network's present weights in the format of the file it came from."""
+        """Write the network's present weights in the format of the file that it was read from."""
         weights = {f"{self.prefix}{name}": value for name, value in weights_of(self.network).items()}
         with whole_file(path) as file:
             if self.suffix == ".safetensors":
@@ -56,8 +56,8 @@ class LoadedNetwork:
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """State dict on the CPU; with the prior's weights where the network's latent needs them."""
-    inner = getattr(network, "network", network)
+    """Return a network's state dict on the CPU, with the weights of its pose prior if it has a latent."""
+    inner = getattr(network, "network", network)  # the user's own network, if `wrap` or `Mirrored` holds it
     weights = {name: value.detach().cpu().contiguous() for name, value in inner.state_dict().items()}
     prior = network.decoder if isinstance(network, Regressor) else None
     if isinstance(prior, LatentPosePrior):
@@ -66,15 +66,15 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_network(spec: str) -> LoadedNetwork:
-    """A regressor by file, or by ``package.module:function``.
+    """Load a regressor from a file, or build it with ``package.module:function``.
 
     Args:
         spec: "small", the source model that comes with the package; a .safetensors, .pt, .pth or .tar file with
             SPIN's keys, of any width and depth; or a function without arguments that returns a `MeshNetwork` (see
-            `adaptation.regressors.hmr.wrap`), imported from the Python path or the current folder.
+            `adaptation.regressors.base.wrap`), imported from the Python path or the current folder.
 
     Raises:
-        UserError: missing, damaged, or not a regressor; the message says why.
+        UserError: the file is missing, damaged, or not a regressor; the message says why.
     """
     if re.fullmatch(r"[\w.]+:\w+", spec):
         return LoadedNetwork(_call(spec), ".pt", {}, None)
@@ -90,10 +90,10 @@ def load_network(spec: str) -> LoadedNetwork:
 
 
 def load_imagenet(network: Regressor, path: Path) -> None:
-    """Start the ResNet from a file of ImageNet weights under torchvision's keys.
+    """Load ImageNet weights with torchvision's keys into a regressor's ResNet.
 
     Raises:
-        UserError: the file does not fit the network.
+        UserError: the weights do not fit the network.
     """
     weights = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
     own = {name: value for name, value in network.state_dict().items() if name.startswith(("conv1", "bn1", "layer"))}
@@ -112,7 +112,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"no such file: {path}") from None
     except SafetensorError as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    except Exception as error:  # torch.load has no common error of its own
+    except Exception as error:  # torch.load raises many kinds of error
         raise UserError(f"{path} cannot be read as plain weights: {reason(error)}") from None
     if not isinstance(whole, dict):
         raise UserError(f"{path} holds a {type(whole).__name__}, not weights")
@@ -120,7 +120,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
-    """The regressor that weights belong to; widths and depths are read off their shapes."""
+    """Build the regressor that weights belong to. Their shapes give its width and depth."""
     try:
         width, hidden = weights["conv1.weight"].shape[0], weights["fc1.weight"].shape[0]
         numbers = weights["decpose.weight"].shape[0]
@@ -140,7 +140,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
     for name, value in weights.items():
         if not torch.isfinite(value).all():
             raise UserError(f"{path}: {name} holds numbers that are not finite")
-    # Files may hold halves, to be small; the network computes as it was trained.
+    # Files may hold float16, to be small; the network computes in float32, as it was trained.
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     network = Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
     own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
@@ -163,7 +163,7 @@ def _prior(weights: Mapping[str, Any], path: Path) -> LatentPosePrior:
 
 def _call(spec: str) -> nn.Module:
     module, _, function = spec.partition(":")
-    sys.path.insert(0, "")
+    sys.path.insert(0, "")  # the current folder, which installed commands do not search
     try:
         network = getattr(importlib.import_module(module), function)()
     except (ImportError, AttributeError, TypeError) as error:

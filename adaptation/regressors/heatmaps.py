@@ -1,4 +1,4 @@
-"""Heatmaps of joints: what trains them, and where they say joints are. A heatmap is a distribution over cells."""
+"""Heatmaps of joints: their loss, and the positions that they give. A heatmap is a distribution over cells."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from torch import Tensor
 
 
 def heatmap_loss(logits: Tensor, places: Tensor, spread: float) -> Tensor:
-    """How far heatmaps are from Gaussians around joints: the divergence of the one from the other.
+    """Compute the Kullback-Leibler divergence of heatmaps from Gaussians around the joints.
 
     Args:
-        logits: (B, J, H, W).
-        places: (B, J, 2) x and y of the joints in cells, whose centres lie at +0.5.
-        spread: standard deviation in cells.
+        logits: (B, J, H, W) logits of the heatmaps.
+        places: (B, J, 2) x and y of the joints in cells, whose centres are at +0.5.
+        spread: standard deviation of the Gaussians in cells.
 
     Returns:
-        (B, J); 0 where a joint lies outside of the crop.
+        (B, J); 0 where a joint lies outside the crop.
     """
     side = torch.tensor(logits.shape[:-3:-1], device=logits.device)  # W, H
     across, down = (_gaussian(places[..., axis], int(side[axis]), spread) for axis in (0, 1))
     target = (down[..., :, None] * across[..., None, :]).flatten(2)
     own = logits.float().flatten(2).log_softmax(2)
+    # Far from the joint a Gaussian underflows to 0, whose logarithm would be infinite.
     divergence = (target * (target.clamp(min=1e-12).log() - own)).sum(2)
     return torch.where(((places > 0) & (places < side)).all(2), divergence, 0)
 
@@ -31,18 +32,18 @@ def _gaussian(place: Tensor, cells: int, spread: float) -> Tensor:
 
 
 def heatmap_shares(logits: Tensor) -> Tensor:
-    """Logits (B, J, H, W) to heatmaps of sum 1, in float32."""
+    """Convert logits (B, J, H, W) to heatmaps that sum to 1, in float32."""
     return logits.float().flatten(2).softmax(2).view(logits.shape)
 
 
 def expected_places(shares: Tensor) -> Tensor:
-    """Mean places under heatmaps.
+    """Return the mean positions under heatmaps.
 
     Args:
-        shares: (B, J, H, W), each of sum 1.
+        shares: (B, J, H, W) heatmaps that sum to 1.
 
     Returns:
-        (B, J, 2) x and y, the map being [-1, 1]^2.
+        (B, J, 2) x and y in crop coordinates, [-1, 1] across the map.
     """
     across, down = (
         (torch.arange(cells, device=shares.device) + 0.5) * (2 / cells) - 1 for cells in shares.shape[:-3:-1]

@@ -1,12 +1,12 @@
 """The mesh regressor: one image crop to pose, shape and camera.
 
-The form is HMR's (Kanazawa et al., CVPR 2018) as in SPIN, without its dropout: ResNet features, and a
-head that corrects a mean estimate three times. State-dict keys are SPIN's, so that its checkpoints
-load. The pose is either SPIN's 24 rotations of six numbers, or, as in Kundu et al. (NeurIPS 2021), a
-latent phi = tanh(z) in [-1, 1]^32 that a frozen pose prior decodes, beside the global rotation.
+The architecture is HMR's (Kanazawa et al., CVPR 2018) as in SPIN, without its dropout: ResNet features, and a head
+that corrects a mean estimate three times. State-dict keys are SPIN's, so that its checkpoints load. The pose is either
+SPIN's 24 rotations of six numbers, or, as in Kundu et al. (NeurIPS 2021), the global rotation and a latent
+phi = tanh(z) in [-1, 1]^32 that a frozen pose prior decodes.
 
-A small network does not learn from averaged features where limbs are. One with heatmaps looks for each joint first, and
-its head sees where the joints are and the features there, as integral regression does (Sun et al., ECCV 2018).
+A small network does not learn the positions of limbs from averaged features. With heatmaps, it first finds each joint;
+its head is then given the joints' positions and the features there, as in integral regression (Sun et al., ECCV 2018).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from adaptation.regressors.heatmaps import expected_places, heatmap_shares
 from adaptation.regressors.resnet import FeaturePyramid, ResNet
 
 PoseDecoder = Callable[[Tensor], Tensor]
-"""phi (B, 32) to the rotations of all joints but the root, (B, J - 1, 3, 3)."""
+"""Maps phi (B, 32) to the rotations of all joints but the root, (B, J - 1, 3, 3)."""
 ROTATION_NUMBERS = 6 * len(SMPL)
-"""Numbers of SPIN's pose: six per joint."""
+"""Size of SPIN's pose: six numbers per joint."""
 
 
 class Regressor(ResNet):
     """The project's regressor.
 
     Args:
-        blocks: of the ResNet.
-        width: of the ResNet.
+        blocks: bottlenecks in each of the ResNet's four stages.
+        width: channels of the ResNet's first stage.
         hidden: units of the head's two layers; 1024 in SPIN.
-        decoder: of the latent; None for SPIN's rotations. It belongs to the caller: its weights are neither
+        decoder: decoder of the latent; None for SPIN's rotations. It belongs to the caller: its weights are neither
             trained nor saved here.
-        heatmaps: whether the head sees joints found by heatmaps too, and has rectifiers. SPIN's does not.
+        heatmaps: whether heatmaps find joints for the head, whose layers then have rectifiers. SPIN has neither.
         rounds: corrections of the mean estimate.
     """
 
@@ -72,8 +72,8 @@ class Regressor(ResNet):
         self.decshape = nn.Linear(hidden, SHAPE_DIRECTIONS)
         self.deccam = nn.Linear(hidden, 3)
         for layer in (self.decpose, self.decshape, self.deccam):
-            nn.init.xavier_uniform_(layer.weight, gain=0.01)
-        # An upright body that faces the camera: its y axis points up, the image's down.
+            nn.init.xavier_uniform_(layer.weight, gain=0.01)  # as SPIN: first predictions stay near the mean estimate
+        # An upright body that faces the camera: the body's y axis points up, the camera's down.
         upright = torch.tensor([1.0, 0.0, 0.0, -1.0, 0.0, 0.0])
         identity = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
         rest = identity.repeat(len(SMPL) - 1) if decoder is None else torch.zeros(LATENT)
@@ -86,13 +86,15 @@ class Regressor(ResNet):
 
     @property
     def decoder(self) -> PoseDecoder | None:
-        """Of the latent, where there is one."""
+        """Decoder of the latent; None for a regressor without a latent."""
         return self._decoder[0]
 
     def forward(self, images: Tensor) -> Prediction:
-        """Crops (B, 3, S, S), RGB in [0, 1], to bodies and cameras."""
+        """Predict bodies and cameras for RGB crops (B, 3, S, S) in [0, 1]."""
         stages = self.stages((images - self.mean) / self.std)
-        features, heatmaps, bend = stages[-1].mean((2, 3)), None, nn.Identity()
+        features, heatmaps = stages[-1].mean((2, 3)), None
+        # Without heatmaps the two layers have no nonlinearity between them: that is SPIN's head.
+        bend: nn.Module = nn.Identity()
         if self.joints is not None:
             heatmaps, found = self.joints(stages[1:])
             features, bend = torch.cat([features.float(), found], dim=1), nn.ReLU()
@@ -112,13 +114,13 @@ class Regressor(ResNet):
 
 
 class JointFinder(nn.Module):
-    """A heatmap per joint over a feature pyramid, and what the pyramid holds at the joints.
+    """Finds joints with heatmaps over a feature pyramid, and samples the pyramid's features there.
 
     Args:
         stages: channels of the ResNet's stages, fine to coarse.
 
     Attributes:
-        features: numbers that it gives per image.
+        features: size of the resulting features per image.
     """
 
     _PYRAMID = 48
@@ -132,11 +134,11 @@ class JointFinder(nn.Module):
         self.features = len(SMPL) * (2 + self._LOCAL)
 
     def forward(self, stages: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """What the stages give to logits (B, J, H, W), and places and local features (B, features) in float32."""
+        """Return logits (B, J, H, W), and positions and local features (B, features) in float32, from stages."""
         merged = self.pyramid(stages)
         logits, local = self.maps(merged).float(), self.local(merged).float()
         shares = heatmap_shares(logits)
-        # Sums over cells want float32: places are finer than eight bits.
+        # Positions need more than the 8 significant bits of bfloat16, so sums over cells stay in float32.
         with torch.autocast(logits.device.type, enabled=False):
             there = torch.einsum("bjhw,bchw->bjc", shares, local)
             places = expected_places(shares)

@@ -11,7 +11,7 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions beside a shortcut; the stride is the 3x3's."""
+    """1x1, 3x3 and 1x1 convolutions with a shortcut; the 3x3 convolution has the stride."""
 
     def __init__(self, channels_in: int, width: int, stride: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels_in, H, W) to (B, 4 * width, H / stride, W / stride)."""
+        """Map (B, channels_in, H, W) to (B, 4 * width, H / stride, W / stride)."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -42,12 +42,17 @@ class ResNet(nn.Module):
     """Features of an image.
 
     Args:
-        blocks: bottlenecks per stage; (3, 4, 6, 3) is ResNet-50.
+        blocks: bottlenecks in each of the four stages; (3, 4, 6, 3) is ResNet-50.
         width: channels of the first stage's 3x3 convolutions; 64 is ResNet-50.
 
     Attributes:
-        channels: of each stage.
+        channels: output channels of each stage.
     """
+
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
 
     def __init__(self, blocks: Sequence[int] = (3, 4, 6, 3), width: int = 64) -> None:
         super().__init__()
@@ -58,7 +63,7 @@ class ResNet(nn.Module):
         for stage, count in enumerate(blocks):
             layers = []
             for block in range(count):
-                stride = 2 if stage > 0 and block == 0 else 1
+                stride = 2 if stage > 0 and block == 0 else 1  # the max-pool has halved the first stage's input
                 layers.append(Bottleneck(channels, width << stage, stride))
                 channels = (width << stage) * EXPANSION
             setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
@@ -70,21 +75,25 @@ class ResNet(nn.Module):
                 nn.init.zeros_(module.bn3.weight)  # blocks start as identities
 
     def stages(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, S, S), normalised, to what each stage gives, (B, channels, S / 4, S / 4) to (..., S / 32, S / 32)."""
+        """Return the outputs of all stages, (B, channels, S / 4, S / 4) to (B, channels, S / 32, S / 32).
+
+        Args:
+            images: (B, 3, S, S), normalised.
+        """
         x = self.maxpool(F.relu(self.bn1(self.conv1(images))))
-        given = []
+        outputs = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
-            given.append(x)
-        return given
+            outputs.append(x)
+        return outputs
 
 
 class FeaturePyramid(nn.Module):
-    """Stages of a ResNet joined from coarse to fine (Lin et al., CVPR 2017).
+    """The stages of a ResNet, merged from coarse to fine (Lin et al., CVPR 2017).
 
     Args:
-        stages: channels of each, fine to coarse.
-        channels: of the result.
+        stages: channels of each stage, fine to coarse.
+        channels: channels of the result.
     """
 
     def __init__(self, stages: Sequence[int], channels: int) -> None:
@@ -94,7 +103,7 @@ class FeaturePyramid(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
-        """What the stages give to (B, channels, H, W) at the finest one's resolution."""
+        """Merge the outputs of the stages, fine to coarse, to (B, channels, H, W) at the finest resolution."""
         sides: list[Tensor] = [lateral(x) for lateral, x in zip(self.laterals, stages, strict=True)]
         merged = sides.pop()
         for side in reversed(sides):

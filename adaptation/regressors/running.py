@@ -1,4 +1,4 @@
-"""How networks are run: memory layout, precision, statistics of batch norms."""
+"""Running networks: memory layout, precision, and statistics of batch norms."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from adaptation.regressors.modes import Norm, Precision
 
 
 def channels_last(network: nn.Module) -> None:
-    """Lay the weights out, in place, as convolutions on CPU want them: 1.4 times as fast as the default."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """Change the memory layout of the weights, in place: convolutions on CPU are then 1.4 times as fast."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's annotations
 
 
 def run_in(precision: Precision, network: nn.Module, images: Tensor) -> Any:
-    """What a network gives, with convolutions and matrix products in a precision.
+    """Return a network's output, with convolutions and matrix products in a precision.
 
     Args:
-        precision: bfloat16 takes about half the time on processors that have it.
-        network: laid out by `channels_last`.
-        images: (B, 3, S, S).
+        precision: "float32", or "bfloat16", which takes about half the time on processors that support it.
+        network: a network with the memory layout of `channels_last`.
+        images: (B, 3, S, S) RGB in [0, 1].
     """
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
@@ -30,15 +30,22 @@ def run_in(precision: Precision, network: nn.Module, images: Tensor) -> Any:
 
 
 def predict_in(precision: Precision, network: nn.Module, images: Tensor) -> Prediction:
-    """The prediction of a `MeshNetwork`; arguments as for `run_in`."""
+    """Return the prediction of a `MeshNetwork`; arguments as for `run_in`."""
     prediction: Prediction = run_in(precision, network, images)
     return prediction
 
 
 def set_norm(network: nn.Module, norm: Norm, *, keep: bool) -> None:
-    """Let batch norms use a batch's own statistics ("target"), and keep them for later or not."""
+    """Switch batch norms to the statistics of each batch if ``norm`` is "target".
+
+    Args:
+        network: changed in place.
+        norm: "target"; "frozen" changes nothing.
+        keep: whether the running statistics, which evaluation uses, follow the batches.
+    """
     if norm == "target":
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.train()
+                # A momentum of 0 leaves the running statistics unchanged.
                 module.momentum = 0.1 if keep else 0.0

@@ -1,1 +1,1 @@
-"""Training runs: the loop, their files, and the networks that are trained on labelled data."""
+"""Training: the loop, the files of a run, and the networks that are trained on labelled data."""

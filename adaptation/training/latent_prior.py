@@ -1,4 +1,4 @@
-"""Trains the pose prior on any set of poses, and says how good it is."""
+"""Training the latent pose prior on a set of poses, and measuring its quality."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from adaptation.training.settings import PriorSettings
 
 @dataclass(frozen=True)
 class PriorFigures:
-    """How good a prior is, on poses it was not trained on.
+    """Quality of a prior on poses that it was not trained on.
+
+    Energies are means under a Gaussian that is fitted to the training poses.
 
     Attributes:
-        degrees: root mean square error of a joint's rotation after encoding and decoding.
-        millimetres: mean error of joint positions, the pelvis held.
-        random_energy: mean energy, under a Gaussian of the training poses, of poses decoded from uniform phi; the
-            training poses themselves have ``data_energy``.
-        between_energy: of poses decoded half way between two encoded ones.
-        data_energy: of held-out poses.
+        degrees: root mean square error of a joint's rotation after encoding and decoding, degrees.
+        millimetres: mean error of joint positions after encoding and decoding, with the pelvis fixed.
+        random_energy: energy of poses decoded from uniform phi, to be compared with ``data_energy``.
+        between_energy: energy of poses decoded halfway between two encoded poses.
+        data_energy: energy of the held-out poses.
     """
 
     degrees: float
@@ -41,7 +42,14 @@ class PriorFigures:
 def train_prior(
     poses: Tensor, settings: PriorSettings, body: Body, *, progress: Report | None = None
 ) -> LatentPosePrior:
-    """Train on poses (N, J, 3) axis-angle, joint 0 ignored; a body says where they put its joints."""
+    """Train a prior.
+
+    Args:
+        poses: (N, J, 3) axis-angle, radians; joint 0 is ignored.
+        settings: settings of the training.
+        body: body model that gives the positions of the joints.
+        progress: callback that is given the number of steps done since the last call.
+    """
     torch.manual_seed(settings.seed)
     program = _PriorTraining(roma.rotvec_to_rotmat(poses[:, 1:]), settings, body)
     train(program, Schedule(settings.steps, settings.rate), progress=progress)
@@ -49,7 +57,7 @@ def train_prior(
 
 
 class _PriorTraining(PlainProgram):
-    """One step of the auto-encoder and one of its judges, from the same samples."""
+    """One step of the auto-encoder and one of its discriminators ("judges"), on the same samples."""
 
     network: LatentPosePrior
 
@@ -72,6 +80,8 @@ class _PriorTraining(PlainProgram):
         loss = loss + settings.spread_weight * sliced_wasserstein(phi, noise, settings.directions)
         loss = loss + settings.latent_weight * least_squares(judges.judge_latent(phi), 1.0)
         loss = loss + settings.pose_weight * least_squares(judges.judge_pose(made), 1.0)
+        # Least-squares GAN: the judges learn 1 for real and 0 for made samples. What the auto-encoder made is detached,
+        # so that the judges' loss does not reach it.
         judged = (
             least_squares(judges.judge_latent(noise), 1.0)
             + least_squares(judges.judge_latent(phi.detach()), 0.0)
@@ -82,10 +92,10 @@ class _PriorTraining(PlainProgram):
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor, directions: int) -> Tensor:
-    """Squared distance of two sets of points (N, D), as of heaps of sand that are moved along random directions.
+    """Compute the squared sliced Wasserstein distance of two sets of points (N, D), over random directions.
 
-    On a line the cheapest way to move one set onto another is in sorted order (Kolouri et al., "Sliced-Wasserstein
-    auto-encoders", ICLR 2019). O(directions N (D + log N)).
+    Projected onto a line, the cheapest way to move one set onto another is in sorted order (Kolouri et al.,
+    "Sliced-Wasserstein auto-encoders", ICLR 2019). Time is O(directions N (D + log N)).
     """
     along = F.normalize(torch.randn(first.shape[1], directions), dim=0)
     return ((first @ along).sort(0).values - (second @ along).sort(0).values).square().mean()
@@ -93,7 +103,14 @@ def sliced_wasserstein(first: Tensor, second: Tensor, directions: int) -> Tensor
 
 @torch.no_grad()
 def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor, body: Body) -> PriorFigures:
-    """Figures of a prior, from the poses it was trained on and others, (N, J, 3) each."""
+    """Measure a prior.
+
+    Args:
+        prior: the prior.
+        training: (N, J, 3) axis-angle poses that it was trained on, radians.
+        held_out: (M, J, 3) axis-angle poses that it was not trained on.
+        body: body model that gives the positions of the joints.
+    """
     gaussian = GaussianPosePrior.fit(training)
     real = roma.rotvec_to_rotmat(held_out[:, 1:])
     phi = prior.encode(real)
@@ -103,6 +120,7 @@ def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor, bo
 
     def energy(rotations: Tensor) -> float:
         pose = roma.rotmat_to_rotvec(rotations)
+        # The Gaussian ignores the root, so any rotation can fill its place.
         return float(gaussian.energy(torch.cat([pose[:, :1], pose], dim=1)).mean())
 
     return PriorFigures(
@@ -115,7 +133,7 @@ def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor, bo
 
 
 def _position_error(body: Body, first: Tensor, second: Tensor) -> Tensor:
-    """Differences (B, J, 3) in metres between the joints of two sets of rotations (B, J - 1, 3, 3)."""
+    """Differences (B, J, 3) in metres between the joints that two sets of rotations (B, J - 1, 3, 3) give."""
     root = torch.eye(3).expand(len(first), 1, 3, 3)
     betas = body.mean_shape(len(first))
     return body.joints(torch.cat([root, first], 1), betas) - body.joints(torch.cat([root, second], 1), betas)

@@ -1,8 +1,8 @@
 """The training loop that all programs share: rates, several optimisers, processes, saves and exact resume.
 
-A program says what a step computes. The loop does what is the same everywhere: it sets the learning rate, checks
-that losses are finite, averages gradients over processes, moves the weights, logs, and saves a state from which a
-killed run resumes as if it had never stopped.
+A program defines the losses of a step. The loop does the rest: it sets the learning rate, checks that losses are
+finite, averages gradients over processes, updates the weights, logs, and saves a state from which a killed run resumes
+exactly.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from adaptation.training.processes import average_gradients, world
 from adaptation.training.runs import Run
 
 Report = Callable[[int], None]
-"""Called with the number of steps done since the last call."""
+"""A progress callback: it is given the number of steps done since the last call."""
 
 
 class Program(Protocol):
-    """What is trained, and how.
+    """What is trained, and on which losses.
 
     Attributes:
-        optimizers: by the name of the loss that each descends.
+        optimizers: the optimisers, by the name of the loss that each minimises.
     """
 
     optimizers: Mapping[str, torch.optim.Optimizer]
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """The losses of a step, scalars, by the name of their optimiser. A missing one leaves its optimiser alone."""
+        """Compute the losses of a step, scalars by the name of their optimiser; one without a loss makes no step."""
 
     def after(self, step: int) -> None:
-        """What follows once the weights have moved, such as averaging them."""
+        """Do what follows an update of the weights, such as averaging them."""
 
     def check(self, step: int, run: Run | None) -> bool:
-        """Measure progress before a step; whether to go on training."""
+        """Measure progress before a step, and return whether to continue training."""
 
     def state(self) -> dict[str, Any]:
-        """Everything that a later step depends on, the network under "network"."""
+        """Return everything that later steps depend on, with the network's weights under "network"."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from such a state."""
+        """Load such a state."""
 
 
 class PlainProgram:
-    """A program that measures nothing, does nothing after a step, and whose state is a network and its optimisers."""
+    """A program whose state is a network and its optimisers; it has no checks, and nothing follows a step."""
 
     network: nn.Module
     optimizers: Mapping[str, torch.optim.Optimizer]
@@ -58,31 +58,31 @@ class PlainProgram:
         """Do nothing."""
 
     def check(self, step: int, run: Run | None) -> bool:
-        """Measure nothing and go on."""
+        """Measure nothing, and continue."""
         return True
 
     def state(self) -> dict[str, Any]:
-        """The network and its optimisers."""
+        """Return the states of the network and its optimisers."""
         optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
         return {"network": self.network.state_dict(), **optimizers}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Load them."""
+        """Load such a state."""
         self.network.load_state_dict(state["network"])
         load_optimizers(self.optimizers, state)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a program runs, and at which rates.
+    """The length of a training and its learning rates.
 
     Attributes:
-        steps: how many.
-        rate: learning rate at its highest.
-        rise: steps of a linear rise to it.
-        decay: whether the rate falls to zero along a cosine.
-        largest_gradient: norm to which gradients are cut; None cuts nothing.
-        check_every: steps between two checks of progress, each of which is followed by a save.
+        steps: number of steps.
+        rate: highest learning rate.
+        rise: steps of the linear rise to this rate.
+        decay: whether the rate rises and falls to zero along a cosine; otherwise it is constant.
+        largest_gradient: norm that gradients are clipped to; None clips nothing.
+        check_every: steps between two checks of progress; each check is followed by a save.
         log_every: steps between two points on the curves of the losses.
     """
 
@@ -95,12 +95,12 @@ class Schedule:
     log_every: int = 1
 
     def rate_at(self, step: int) -> float:
-        """The learning rate at a step."""
+        """Return the learning rate at a step."""
         return self.rate * (warm_cosine(step, self.steps, self.rise) if self.decay else 1.0)
 
 
 def warm_cosine(step: int, steps: int, rise: int) -> float:
-    """Share of the highest rate at a step: a linear rise of ``rise`` steps under a cosine that ends at zero."""
+    """Return the share of the highest rate at a step: a cosine that ends at zero, times a rise over ``rise`` steps."""
     return min(1.0, (step + 1) / max(rise, 1)) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
@@ -108,10 +108,10 @@ def train(program: Program, schedule: Schedule, run: Run | None = None, progress
     """Run a program to its end, or resume it.
 
     Args:
-        program: its network is trained in place.
+        program: the program; its network is trained in place.
         schedule: steps and rates.
-        run: where state and curves go, and where a stopped run's state is; None keeps nothing.
-        progress: called with the number of steps done since the last call, those before a resume first.
+        run: the run that keeps state and curves, and from whose state a stopped run resumes; None keeps nothing.
+        progress: callback that is given the number of steps done since the last call, at first those before a resume.
 
     Raises:
         UserError: a loss or a weight is not finite; the last saved state is unchanged.
@@ -120,14 +120,14 @@ def train(program: Program, schedule: Schedule, run: Run | None = None, progress
     if progress and start:
         progress(start)
     for step in range(start or 0, schedule.steps + 1):
-        # A resumed run was checked and saved at the very step that it resumes with.
+        # A resumed run has already been checked and saved at this step: a second check would count twice.
         if step != resumed and _due(step, schedule):
             proceed = program.check(step, run)
             if run is not None:
                 run.save({**program.state(), "step": step})
             if not proceed:
                 break
-        if step == schedule.steps:
+        if step == schedule.steps:  # one more iteration than steps, for the last check
             break
         for optimizer in program.optimizers.values():
             for group in optimizer.param_groups:
@@ -149,7 +149,15 @@ def descend(
     step: int,
     largest_gradient: float | None = None,
 ) -> None:
-    """Take a step of each loss's optimiser. All gradients are taken before any optimiser moves the weights.
+    """Take a step with the optimiser of each loss.
+
+    All gradients are computed before any optimiser changes the weights.
+
+    Args:
+        losses: scalar losses, by the name of their optimiser.
+        optimizers: the optimisers by name.
+        step: number of the step, for the error message.
+        largest_gradient: norm that gradients are clipped to; None clips nothing.
 
     Raises:
         UserError: a loss is not finite.
@@ -158,10 +166,14 @@ def descend(
     for number, (name, loss) in enumerate(losses.items()):
         if not torch.isfinite(loss):
             raise UserError(f"the {name} loss is {loss.item()} at step {step}; the last saved state is unchanged")
-        # The graph is shared by all losses of a step.
+        # The losses of a step share their graph, which the last one frees.
         last = number + 1 == len(losses)
         gradients[name] = torch.autograd.grad(
-            loss, parameters_of(optimizers[name]), retain_graph=not last, allow_unused=True
+            # A loss need not reach every parameter.
+            loss,
+            parameters_of(optimizers[name]),
+            retain_graph=not last,
+            allow_unused=True,
         )
     for name, grads in gradients.items():
         parameters = parameters_of(optimizers[name])
@@ -174,15 +186,15 @@ def descend(
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    """Everything that an optimiser moves."""
+    """Return all parameters of an optimiser."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def check_share(**batches: int) -> None:
-    """Check that batches, by name, can be shared by the processes.
+    """Check that the sizes of batches, by name, are multiples of the number of processes.
 
     Raises:
-        UserError: one cannot.
+        UserError: a batch cannot be shared equally.
     """
     _, count = world()
     for name, size in batches.items():
@@ -194,7 +206,7 @@ def load_optimizers(optimizers: Mapping[str, torch.optim.Optimizer], state: Mapp
     """Load the states of optimisers by their names.
 
     Raises:
-        UserError: one is missing, as where another version of this package saved the state.
+        UserError: a state is missing, for example because another version of this package saved it.
     """
     for name, optimizer in optimizers.items():
         if name not in state:
@@ -203,7 +215,7 @@ def load_optimizers(optimizers: Mapping[str, torch.optim.Optimizer], state: Mapp
 
 
 def _resume(program: Program, run: Run | None) -> int | None:
-    """Open a run and load the state of a stopped one; the step to resume with, or None for a fresh run."""
+    """Open a run and load the state of a stopped one; return the step to resume at, or None for a fresh run."""
     if run is None:
         return None
     run.open()

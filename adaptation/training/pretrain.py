@@ -1,4 +1,4 @@
-"""Trains a regressor on a labelled source domain."""
+"""Training a regressor on a labelled source domain."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def pretrain(
     device: str = "cpu",
     progress: Report | None = None,
 ) -> nn.Module:
-    """Train, or resume a run that was stopped.
+    """Train a network on labelled crops, or resume a stopped run.
 
     Args:
         network: a `MeshNetwork`, trained in place.
-        samples: with labels.
+        samples: labelled crops.
         body: the body model of the labels.
-        settings: of the training.
-        run: where state and curves go.
-        device: where to compute.
-        progress: called with the number of steps done since the last call.
+        settings: settings of the training.
+        run: the run that keeps state and curves.
+        device: device to compute on.
+        progress: callback that is given the number of steps done since the last call.
 
     Returns:
         The network, in evaluation mode.
 
     Raises:
-        UserError: the set has no labels or those of another body, the batch cannot be shared, or the loss is not
-            finite.
+        UserError: the crops have no labels or labels of another body model, the batch cannot be shared equally by the
+            processes, or the loss is not finite.
     """
     check_share(batch=settings.batch)
     program = _Pretraining(network, samples, body, settings, device)
@@ -75,6 +75,7 @@ class _Pretraining(PlainProgram):
     def step(self, step: int) -> dict[str, Tensor]:
         settings = self._settings
         index = my_share(batch_of(step, settings.batch, len(self._samples), settings.seed))
+        # A seed per step, so that a resumed run draws what an uninterrupted one would have drawn.
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         images = self._samples.image_batch(index.numpy(), self._device)
         images, truth = augment(images, self._truth.select(index).to(self._device), settings, generator)
@@ -85,9 +86,19 @@ class _Pretraining(PlainProgram):
 def augment(
     images: Tensor, truth: Bodies, settings: PretrainSettings, generator: torch.Generator
 ) -> tuple[Tensor, Bodies]:
-    """Mirror some images, move and scale all, and change the gain of their colour channels."""
+    """Mirror some images, move and scale all, and change the gain of their colour channels.
+
+    Args:
+        images: (B, 3, S, S) RGB in [0, 1].
+        truth: the B labelled bodies.
+        settings: settings of the training.
+        generator: source of the random numbers.
+
+    Returns:
+        The images, and the bodies that they show.
+    """
     _, count = world()
-    # Drawn for the whole batch, so that any number of processes sees the same.
+    # Numbers are drawn for the batch of all processes, so that the result does not depend on how many there are.
     rank_slice = my_share(torch.arange(count * len(images)))
 
     def draw(*shape: int) -> Tensor:

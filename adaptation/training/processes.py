@@ -1,7 +1,7 @@
-"""Several processes that train one network, as torchrun starts them: the result is that of one process.
+"""Training one network in several processes that torchrun started, with the result of a single process.
 
-Every process takes its share of a batch that depends on seed and step alone, gradients are averaged, and
-batch norms take their statistics from the whole batch.
+Each process takes its share of a batch that depends only on seed and step. Gradients are averaged, and batch norms
+take their statistics from the whole batch.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def join(device: str) -> None:
-    """Join the other processes where torchrun started this one; alone, do nothing."""
+    """Join the other processes if torchrun started this one; otherwise do nothing."""
     if dist.is_available() and dist.is_torchelastic_launched() and not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
 
 
 def is_first() -> bool:
-    """Whether this process writes files: the only one, or rank 0."""
+    """Return whether this process writes files: it is the only one, or rank 0."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def world() -> tuple[int, int]:
-    """Rank and number of processes."""
+    """Return the rank of this process and the number of processes."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def my_share(index: Tensor) -> Tensor:
-    """The part of a global batch's indices (N,) that this process takes; N is divided by the number of processes."""
+    """Return this process's share of the indices (N,) of a batch; the number of processes divides N."""
     rank, count = world()
     return index.chunk(count)[rank]
 
 
 def gather(share: Tensor) -> Tensor:
-    """The shares (N, ...) of all processes after each other."""
+    """Return the concatenated shares (N, ...) of all processes, in the order of their ranks."""
     if not dist.is_initialized():
         return share
     parts = [torch.empty_like(share) for _ in range(dist.get_world_size())]
@@ -47,7 +47,11 @@ def gather(share: Tensor) -> Tensor:
 
 
 def batch_of(step: int, size: int, count: int, seed: int) -> Tensor:
-    """Indices (size,) into ``count`` samples for a step: epochs in an order that depends on seed and epoch alone."""
+    """Return the indices (size,) of a step's batch among ``count`` samples.
+
+    Batches run through epochs, each a permutation that depends only on seed and epoch, so that any step can be drawn
+    without the steps before it.
+    """
     first = step * size
     index = torch.arange(first, first + size)
     parts = []
@@ -58,10 +62,11 @@ def batch_of(step: int, size: int, count: int, seed: int) -> Tensor:
 
 
 def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
-    """Make gradients the mean over all processes."""
+    """Replace gradients by their mean over all processes."""
     _, count = world()
     if count == 1:
         return
+    # One flat tensor: a single exchange instead of one per parameter.
     grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     flat = torch.cat([grad.flatten() for grad in grads])
     dist.all_reduce(flat)
@@ -70,7 +75,7 @@ def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; its gradient is the sum of theirs."""
+    """The sum over all processes; its gradient is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -85,21 +90,28 @@ class _Sum(torch.autograd.Function):
         return total
 
 
+def _sum(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)  # type: ignore[no-untyped-call]  # torch does not annotate Function.apply
+    return total
+
+
 class SharedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose statistics are those of the batches of all processes; torch's own needs CUDA."""
+    """Batch norm with statistics over the batches of all processes; torch's own version needs CUDA."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """Normalise (B, C, H, W) per channel."""
         if not self.training or not dist.is_initialized():
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         count = x.numel() // x.shape[1] * dist.get_world_size()
-        mean = _Sum.apply(x.sum((0, 2, 3))) / count
+        mean = _sum(x.sum((0, 2, 3))) / count
         centred = x - mean[:, None, None]
-        variance = _Sum.apply(centred.square().sum((0, 2, 3))) / count
+        # From centred values: the mean of squares minus the squared mean would cancel.
+        variance = _sum(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             momentum = 0.1 if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, momentum)
+            # As torch does, the running variance is the unbiased one.
             self.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
             self.num_batches_tracked += 1
         scale = self.weight * (variance + self.eps).rsqrt()
@@ -107,8 +119,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 def share_norms(network: Network) -> Network:
-    """Turn the batch norms of a network, in place, into shared ones; keys and values stay."""
+    """Turn the batch norms of a network into shared ones, in place, and return the network."""
     for module in network.modules():
+        # Changing the class keeps state-dict keys, values and the optimisers' references.
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SharedBatchNorm2d
     return network

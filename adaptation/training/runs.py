@@ -1,4 +1,4 @@
-"""A training run on disk: settings, state, curves. Killed at any moment, it goes on as if it had not been."""
+"""A training run on disk: settings, state and curves. A run that was killed at any moment resumes exactly."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from adaptation.training.processes import is_first
 
 STATE = "state.pt"
 KINDS = ("adapt", "pretrain", "demo")
-"""Of runs: a folder is taken for one if its settings have one of these."""
+"""Kinds of runs. A folder holds a run if its settings have one of these names at the top level."""
 State = dict[str, Any]
 
 
 class Run:
     """A folder with settings.json, state.pt, and TensorBoard's events.
 
-    Nothing is written before `open`, so that whatever is wrong with the data can be said first.
+    Nothing is written before `open`, so that errors in the data are found before an old run is replaced.
 
     Args:
-        folder: made where it does not exist. A run with equal settings in it is resumed.
-        settings: everything that the result depends on, that of the training under one of `KINDS`.
-        overwrite: start anew whatever is there.
+        folder: folder of the run; created if missing. A run in it with equal settings is resumed.
+        settings: everything that the result depends on; the settings of the training are under one of `KINDS`.
+        overwrite: whether to start anew instead of resuming a run in the folder.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
@@ -46,25 +46,25 @@ class Run:
         self._curves: _Curves | None = None
 
     def open(self) -> None:
-        """Take the folder.
+        """Claim the folder and start the curves.
 
         Raises:
-            UserError: it holds something else, or a run with other settings; the message names them.
+            UserError: the folder holds something else, or a run with other settings; the message names the settings.
         """
-        if is_first():  # the others would find what it is just writing
+        if is_first():  # the other processes would find the folder half written
             claim(self.folder, self._settings, overwrite=self._overwrite)
         if dist.is_initialized():
             dist.barrier()
         self._curves = _Curves(self.folder) if is_first() else None
 
     def load(self, network: Mapping[str, Tensor]) -> State | None:
-        """The state of the last save, or None for a fresh run.
+        """Return the state of the last save, or None for a fresh run.
 
         Args:
-            network: weights of the network that is to continue, which the saved ones must fit.
+            network: weights of the network to resume; the saved weights must have the same names and shapes.
 
         Raises:
-            UserError: the file is damaged, or its ``network`` is another one than this.
+            UserError: the file is damaged, or its ``network`` is a different network.
         """
         path = self.folder / STATE
         if not path.exists():
@@ -76,10 +76,10 @@ class Run:
         return state
 
     def save(self, state: State) -> None:
-        """Replace the saved state; the old one stays until the new one is whole.
+        """Replace the saved state; the old one stays until the new one is complete.
 
         Raises:
-            UserError: it cannot be written, or its ``network`` is not finite; the old one stays.
+            UserError: the state cannot be written, or a weight of its ``network`` is not finite; the old one stays.
         """
         if not all(torch.isfinite(value).all() for value in state["network"].values()):
             raise UserError(f"the weights are not finite any more; {self.folder / STATE} keeps the last good ones")
@@ -88,22 +88,22 @@ class Run:
                 torch.save(state, file)
 
     def log(self, step: int, **values: float) -> None:
-        """Points on TensorBoard's curves."""
+        """Add points to TensorBoard's curves."""
         if self._curves:
             self._curves.add(step, values)
 
     def close(self) -> None:
-        """End the curves."""
+        """Close the file of the curves."""
         if self._curves:
             self._curves.close()
 
 
 @contextmanager
 def resumable(folder: Path) -> Iterator[None]:
-    """A block that runs in a folder.
+    """Turn Ctrl-C within a block into a message that says whether the run in a folder can be resumed.
 
     Raises:
-        Interrupted: at Ctrl-C.
+        Interrupted: Ctrl-C was pressed.
     """
     try:
         yield
@@ -114,14 +114,14 @@ def resumable(folder: Path) -> Iterator[None]:
 
 
 class _Curves:
-    """A file of TensorBoard's events. Torch's own writer has a thread, whose errors it prints."""
+    """A file of TensorBoard's events. Torch's own writer uses a thread, which only prints its errors."""
 
     def __init__(self, folder: Path) -> None:
-        # TensorBoard reads the files of a run in the order of their names.
+        # TensorBoard reads the files of a run in the order of their names, so the time comes first, zero-padded.
         name = f"events.out.tfevents.{time.time_ns() / 1e9:017.6f}.{socket.gethostname()}.{os.getpid()}"
         self._path = folder / name
         with writing(self._path):
-            self._file = self._path.open("wb", buffering=0)
+            self._file = self._path.open("wb", buffering=0)  # unbuffered, so that a killed run keeps its curves
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
@@ -137,16 +137,16 @@ class _Curves:
 
 
 def load_state(path: Path) -> State:
-    """Tensors and plain values of a file; nothing in it is executed.
+    """Read the tensors and plain values of a state file; nothing in it is executed.
 
     Raises:
-        UserError: missing or damaged.
+        UserError: the file is missing or damaged.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
-    except Exception as error:  # torch.load has no common error of its own
+    except Exception as error:  # torch.load raises many kinds of error
         raise UserError(f"{path} cannot be read ({reason(error)}); --overwrite starts anew") from None
     if not isinstance(state, dict) or not isinstance(state.get("network"), dict):
         raise UserError(f"{path} does not hold the state of a run; --overwrite starts anew")
@@ -154,7 +154,12 @@ def load_state(path: Path) -> State:
 
 
 def claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make a folder that of a run with these settings, of which there is one named in `KINDS`.
+    """Create a folder for a run with these settings, or accept one whose run has equal settings.
+
+    Args:
+        folder: folder of the run.
+        settings: settings of the run, with one of `KINDS` among their names.
+        overwrite: whether to empty the folder if it holds a run.
 
     Raises:
         UserError: as `Run.open`.
@@ -166,6 +171,7 @@ def claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None
             raise UserError(f"{folder} is a file; --out must name a folder")
         if folder.exists() and any(folder.iterdir()):
             old = _settings(marker)
+            # Only a folder that certainly holds a run is ever emptied.
             if not any(isinstance(old.get(kind), dict) for kind in KINDS):
                 raise UserError(f"{folder} does not hold a run of topo-adapt; choose another folder")
             if overwrite:
@@ -177,13 +183,13 @@ def claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None
                 )
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{partial_prefix(folder / STATE)}*"):
-            left.unlink()  # by a process that was killed while it saved
+            left.unlink()  # partial file of a process that was killed while it saved
     with whole_file(marker) as file:
         file.write((text + "\n").encode())
 
 
 def _settings(marker: Path) -> dict[str, Any]:
-    """What a run in a folder was made with; nothing where that cannot be read."""
+    """Settings of the run in a folder; empty if they cannot be read."""
     try:
         old = json.loads(marker.read_bytes())
     except (OSError, ValueError):
@@ -192,7 +198,7 @@ def _settings(marker: Path) -> dict[str, Any]:
 
 
 def _empty(folder: Path) -> None:
-    """Remove what is in a folder; it may be the present one, or a link, and stays."""
+    """Remove the contents of a folder. The folder stays: it may be the current one, or a link."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -201,6 +207,7 @@ def _empty(folder: Path) -> None:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], within: str = "") -> list[str]:
+    """Dotted names of the settings that differ."""
     names = []
     for name in sorted({*old, *new}):
         first, second = old.get(name), new.get(name)

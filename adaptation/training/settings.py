@@ -10,22 +10,23 @@ from adaptation.regressors.modes import Precision
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """How a source regressor is trained.
+    """Settings of the training of a source regressor.
 
     Attributes:
-        steps: of Adam, with cosine decay to zero after a linear rise.
+        steps: Adam steps; the rate decays to zero along a cosine after a linear rise.
         batch: images per step, over all processes.
-        rate: learning rate at its highest.
+        rate: highest learning rate.
         rise: steps of the rise.
-        largest_gradient: norm that gradients are cut to; the camera's scale may start near zero, where they explode.
-        weights: of the losses.
+        largest_gradient: norm that gradients are clipped to; they explode where the camera's scale starts near zero.
+        weights: weights of the losses.
         flip: share of images that are mirrored.
-        zoom: images are enlarged or shrunk by up to this,
-        move: and moved by up to this share of their side.
-        channel_noise: colour channels are multiplied by 1 +- this, as in SPIN.
-        precision: of convolutions and matrix products. bfloat16 takes about half the time on processors that have it.
-        seed: of everything random.
-        save_every: steps between saves.
+        zoom: largest relative change of an image's size.
+        move: largest shift of an image, as a share of its side.
+        channel_noise: largest relative change of a colour channel's gain, as in SPIN.
+        precision: precision of convolutions and matrix products. bfloat16 takes about half the time on processors that
+            support it.
+        seed: seed of all random numbers.
+        save_every: steps between two saves.
     """
 
     steps: int = 4000
@@ -45,21 +46,22 @@ class PretrainSettings:
 
 @dataclass(frozen=True)
 class PriorSettings:
-    """How the prior is trained.
+    """Settings of the training of the latent pose prior.
 
     Attributes:
-        steps: of Adam, with cosine decay to zero.
+        steps: Adam steps, with cosine decay of the rate to zero.
         batch: poses per step.
         rate: learning rate.
         hidden: units of the hidden layers.
-        position_weight: of joint positions, per metre squared, beside squared rotation differences.
-        spread_weight: of the distance from the batch's phi to uniform noise, `sliced_wasserstein`. The judge alone
-            leaves gaps between the phi of usual poses: after 6,000 steps the Gaussian energy of random phi is 664
-            without this term and 90 with it, that of held-out poses 45.
-        directions: on which phi are projected for it.
-        latent_weight: of the encoder's part in fooling the judge of phi.
-        pose_weight: of the decoder's part in fooling the judge of poses.
-        seed: of everything random.
+        position_weight: weight of squared joint position errors, per metre squared, relative to squared rotation
+            differences.
+        spread_weight: weight of the distance from the batch's phi to uniform noise, `sliced_wasserstein`. The judge
+            alone leaves gaps between the phi of usual poses: after 6,000 steps the Gaussian energy of random phi is
+            664 without this term and 90 with it; that of held-out poses is 45.
+        directions: number of directions that phi are projected on for that distance.
+        latent_weight: weight of the encoder's loss against the judge of phi.
+        pose_weight: weight of the decoder's loss against the judge of poses.
+        seed: seed of all random numbers.
     """
 
     steps: int = 12000
@@ -76,14 +78,14 @@ class PriorSettings:
 
 @dataclass(frozen=True)
 class UapSettings:
-    """How it is crafted.
+    """Settings of a universal adversarial perturbation.
 
     Attributes:
         strength: largest change of a pixel, in 255ths.
-        steps: of Adam.
+        steps: Adam steps.
         batch: images per step.
-        rate: learning rate in 255ths, 0.1 in GD-UAP's code.
-        seed: of everything random.
+        rate: learning rate in 255ths; 0.1 in GD-UAP's code.
+        seed: seed of all random numbers.
     """
 
     strength: float = 8.0

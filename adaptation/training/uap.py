@@ -1,8 +1,7 @@
-"""A universal adversarial perturbation: one small picture that, added to any image, misleads a network.
+"""Universal adversarial perturbations: one small image that misleads a network when it is added to any input.
 
-GD-UAP (Mopuri et al., TPAMI 2019) in its form for regression: the perturbation is driven to make the
-activations of every convolution as large as it can, whatever the task. Craft it on another network
-than the one it is tried on.
+GD-UAP (Mopuri et al., TPAMI 2019) in its form for regression: the perturbation maximises the activations of all
+convolutions, independently of the task. Craft it on a network other than the one it is tested on.
 """
 
 from __future__ import annotations
@@ -24,7 +23,17 @@ from adaptation.training.settings import UapSettings
 def craft(
     network: nn.Module, samples: Samples, settings: UapSettings, *, device: str = "cpu", progress: Report | None = None
 ) -> Tensor:
-    """Craft a perturbation (3, S, S) in the units of images in [0, 1].
+    """Craft a perturbation.
+
+    Args:
+        network: any network on crops (B, 3, S, S); its weights are frozen.
+        samples: crops of S x S pixels.
+        settings: settings of the perturbation.
+        device: device to compute on.
+        progress: callback that is given the number of steps done since the last call.
+
+    Returns:
+        (3, S, S), to be added to images in [0, 1].
 
     Raises:
         UserError: the network has no convolutions.
@@ -38,7 +47,7 @@ def craft(
 
 
 class _Crafting(PlainProgram):
-    """Drives the mean squared activation of every convolution up, by one perturbation for all images."""
+    """Maximises the mean squared activations of all convolutions by one perturbation for all images."""
 
     def __init__(self, network: nn.Module, samples: Samples, settings: UapSettings, device: str) -> None:
         self.network, self._samples, self._settings, self._device = network, samples, settings, device
@@ -49,7 +58,7 @@ class _Crafting(PlainProgram):
             if isinstance(module, nn.Conv2d)
         ]
         if not self._hooks:
-            raise UserError("this network has no convolutions, which the perturbation is crafted on")
+            raise UserError("this network has no convolutions, which the perturbation acts on")
         self._limit = settings.strength / 255
         generator = torch.Generator().manual_seed(settings.seed)
         self._before = self._limit * (2 * torch.rand(3, samples.size, samples.size, generator=generator) - 1)
@@ -60,6 +69,7 @@ class _Crafting(PlainProgram):
         self._activations.clear()
         index = batch_of(step, self._settings.batch, len(self._samples), self._settings.seed)
         self.network((self._samples.image_batch(index.numpy(), self._device) + self.delta).clamp(0, 1))
+        # The sum of the logarithms of the layers' root mean square activations.
         return {"delta": -torch.stack(self._activations).log().sum() / 2}
 
     @torch.no_grad()
@@ -68,29 +78,37 @@ class _Crafting(PlainProgram):
         self.delta.clamp_(-self._limit, self._limit)
         if step % 100 < 99:
             return
-        # Where nearly all of it is at the limit it no longer moves: GD-UAP halves it then.
+        # A perturbation that is mostly at the limit no longer changes. GD-UAP then halves it.
         saturated = float((self.delta.abs() >= self._limit).float().mean())
         if saturated > 0.5 and float((self.delta.cpu() - self._before).abs().mean()) < 1e-5:
             self.delta.mul_(0.5)
         self._before = self.delta.detach().cpu().clone()
 
     def close(self) -> None:
-        """Take the hooks off the network."""
+        """Remove the hooks from the network."""
         for hook in self._hooks:
             hook.remove()
 
 
 def save_perturbation(path: Path, delta: Tensor) -> None:
-    """Write it as npy, (3, S, S) float32."""
+    """Write a perturbation (3, S, S) as npy, float32."""
     with whole_file(path) as file:
         np.save(file, delta.numpy())
 
 
 def load_perturbation(path: Path, size: int, strength: float) -> Tensor:
-    """Read one, scaled so that its largest value is ``strength`` 255ths.
+    """Read a perturbation, scaled so that its largest absolute value is ``strength`` 255ths.
+
+    Args:
+        path: npy file of a perturbation.
+        size: side of the crops in pixels.
+        strength: largest change of a pixel, in 255ths.
+
+    Returns:
+        (3, size, size), to be added to images in [0, 1].
 
     Raises:
-        UserError: missing, or of another size.
+        UserError: the file is missing or no perturbation of this size.
     """
     try:
         delta = np.load(path, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Mirrored, enlarged and moved images, for training."""
+"""Mirroring, scaling and moving images, to augment training data."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from torch import Tensor
 
 
 def warp(images: Tensor, flip: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
-    """Mirror, move and scale images; the crop being [-1, 1]^2, a point p comes to zoom (+-p + shift).
+    """Mirror, move and scale images: in crop coordinates [-1, 1], a point p moves to zoom * (+-p + shift).
 
     Args:
         images: (B, 3, S, S).
-        flip: (B,) whether to mirror left and right.
+        flip: (B,) bool, whether to mirror left and right.
         zoom: (B,) factors.
-        shift: (B, 2) x and y.
+        shift: (B, 2) x and y in crop coordinates.
 
     Returns:
-        (B, 3, S, S); beyond an edge its pixels go on.
+        (B, 3, S, S); pixels from outside an image repeat its border.
     """
+    # grid_sample needs the inverse map, from output to input coordinates.
     sign = torch.where(flip, -1.0, 1.0)
     inverse = images.new_zeros(len(images), 2, 3)
     inverse[:, 0, 0], inverse[:, 1, 1] = sign / zoom, 1 / zoom
