@@ -17,9 +17,7 @@ from adaptation.losses.bones import bone_distance
 from adaptation.losses.pixel_points import pixel_points
 from adaptation.losses.settings import LOSSES, LossSettings
 from adaptation.support.batches import Batch
-from topokernels import s2d, skeleton, topology_loss
-from topokernels.mask_chamfer import mask_chamfer
-from topokernels.topology_loss import TargetTopology, target_topology
+from topokernels import TargetTopology, mask_chamfer, s2d, skeleton, target_topology, topology_loss
 
 RIDGE_POINTS = 192
 
