@@ -1,4 +1,4 @@
-"""Crops of a real recording as a set to adapt to: the masks that were found, and no labels."""
+"""Crops of a recording as a crop set to adapt to, with the masks that were found and without labels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from adaptation.support.errors import UserError
 
 
 def samples_of_crops(crops: Sequence[Crop]) -> Samples:
-    """A set of crops; all kinds of mask are the one that was found, and clips are tracks.
+    """Return crops as a crop set. All kinds of mask are the one that was found, and each track is a clip.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no crops.
     """
     if not crops:
         raise UserError("no crop to make a set of")
