@@ -1,6 +1,6 @@
 """The ``topo-adapt`` command: one file per command in `adaptation.commands`.
 
-Their modules import torch only once they run, so that ``--help`` is quick.
+The modules of the commands import torch only when a command runs, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command; bad input ends in one line and exit code 2, Ctrl-C in one line and 130."""
+    """Run the command line. Bad input ends with one line and exit code 2, Ctrl-C with one line and exit code 130."""
     try:
         app()
     except UserError as error:

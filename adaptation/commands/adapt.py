@@ -51,15 +51,15 @@ def adapt(
         str,
         typer.Option(
             "--loss",
-            help="What the target teaches: silhouettes by b1, b2, b3 or ours; keypoints by a1, a2 (with fits) or weak "
-            "(with ours); or labels.",
+            help="What to learn from: silhouettes (b1, b2, b3 or ours), keypoints (a1; a2, with fits; weak, with ours) "
+            "or labels.",
         ),
     ] = LossSettings.name,
     plain_sums: Annotated[
-        bool, typer.Option("--plain-sums", help="Losses as the paper prints them: L_S + L_T, not divided by areas.")
+        bool, typer.Option("--plain-sums", help="Use the losses as in the paper: L_S + L_T, not divided by areas.")
     ] = False,
     mask_kind: Annotated[
-        str, typer.Option("--mask-kind", help="Masks of a folder of crops: truth, subtracted or degraded.")
+        str, typer.Option("--mask-kind", help="Which masks of a folder of crops: truth, subtracted or degraded.")
     ] = AdaptSettings.masks,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. Default: the preset's.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate. Default: the preset's.")] = None,
@@ -81,8 +81,8 @@ def adapt(
     pose_prior: Annotated[
         str | None, typer.Option("--prior", help="Pose prior: gaussian, latent, or a file. Default: the preset's.")
     ] = None,
-    source: Annotated[Path | None, typer.Option("--source", help="Labelled source crops that are replayed.")] = None,
-    test: Annotated[Path | None, typer.Option("--test", help="Labelled crops to measure on.")] = None,
+    source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops for replay.")] = None,
+    test: Annotated[Path | None, typer.Option("--test", help="Folder of labelled crops to measure errors on.")] = None,
     masks: MaskFolder = None,
     body: BodyFile = None,
     size: Annotated[
@@ -97,7 +97,7 @@ def adapt(
     seed: Seed = AdaptSettings.seed,
     overwrite: Overwrite = False,
 ) -> None:
-    """Adapt a regressor to a camera from silhouettes alone, or from 2D keypoints to compare with."""
+    """Adapt a regressor to a camera from silhouettes alone, or, for comparison, from 2D keypoints or labels."""
     from adaptation.adapting.teacher import TEACHINGS
     from adaptation.data.samples import MASK_KINDS, is_crop_set
     from adaptation.training.runs import resumable
@@ -144,22 +144,23 @@ def adapt(
 
 @dataclass(frozen=True)
 class AdaptJob:
-    """What is adapted to what, and where the result goes.
+    """An adaptation: its inputs, settings and outputs.
 
     Attributes:
-        model: the regressor, as `adaptation.regressors.files.load_network` takes it.
+        model: the regressor, as for `adaptation.regressors.files.load_network`.
         target: folder of crops, or a recording.
-        out: folder of the run. It gets the weights in the format of the model and, for a recording, ``bodies``.
-        settings: of the adaptation, for crops of ``made_for`` pixels; they are rescaled to the target's size.
-        made_for: side of the crops in pixels.
-        teacher: whether there is a mean teacher; "auto" leaves it to `adaptation.adapting.teacher.choose_teacher`.
-        options: how people of a recording are found and shown; with the device.
-        source: labelled crops that are replayed.
-        test: labelled crops to measure on.
+        out: folder of the run. The weights are written into it in the format of the model; for a recording also
+            ``bodies``.
+        settings: settings of the adaptation for crops of ``made_for`` pixels; they are rescaled to the target's size.
+        made_for: side in pixels of the crops that the settings are for.
+        teacher: whether to use a mean teacher; "auto" lets `adaptation.adapting.teacher.choose_teacher` decide.
+        options: settings of finding and showing the people of a recording; includes the device.
+        source: folder of labelled source crops for replay.
+        test: folder of labelled crops to measure errors on.
         masks: folder of given masks of a recording.
-        body: file of the body model.
-        overwrite: start anew.
-        command: how to get this result again.
+        body: file of the body model; None uses the free body.
+        overwrite: whether to start anew instead of resuming a run.
+        command: command that reproduces the result.
     """
 
     model: str
@@ -178,7 +179,7 @@ class AdaptJob:
 
 
 def adapt_network(job: AdaptJob) -> None:
-    """Adapt a regressor to a set of crops or to a recording, and report before and after."""
+    """Adapt a regressor to a crop set or to a recording, and report the results before and after."""
     import copy
 
     from rich.console import Console
@@ -197,7 +198,7 @@ def adapt_network(job: AdaptJob) -> None:
     join(device)
     pose_prior(job.settings.fit.prior)  # first: an unusable prior should fail early
     loaded = load_network(job.model)
-    before = copy.deepcopy(loaded.network)
+    before = copy.deepcopy(loaded.network)  # training changes the network in place
     body = Body.load(job.body) if job.body else Body.free()
     source, test = _labelled(job.source, body, "--source"), _labelled(job.test, body, "--test")
     samples, recording = _target(job, before, body)
@@ -216,10 +217,10 @@ def adapt_network(job: AdaptJob) -> None:
 
 
 def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
-    """Labelled crops of an option, where it is given.
+    """The labelled crops of an option, or None if it is not given.
 
     Raises:
-        UserError: they have no labels, or those of another body model.
+        UserError: the crops have no labels, or labels of another body model.
     """
     from adaptation.data.samples import Samples
 
@@ -236,7 +237,7 @@ def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
 
 
 def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tuple[Frames, FitOutcome] | None]:
-    """The crops to adapt to; of a recording also its frames, and what the network predicts for its people."""
+    """The crops to adapt to, and for a recording its frames and the network's predictions for its people."""
     from adaptation.data.samples import Samples, is_crop_set
     from adaptation.recording.crops import samples_of_crops
     from adaptation.recording.mask_files import open_masks
@@ -253,7 +254,7 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
 
 
 def _with_teacher(job: AdaptJob, network: nn.Module, samples: Samples, body: Body, console: Console) -> AdaptSettings:
-    """The settings at the size of the crops, with a teacher where there is to be one."""
+    """The settings at the size of the crops, with a teacher if one is to be used."""
     from adaptation.adapting.teacher import TEACHES_WITHIN, choose_teacher, taught
     from adaptation.training.processes import is_first
 
@@ -291,7 +292,7 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
 def _write_bodies(
     job: AdaptJob, recording: tuple[Frames, FitOutcome], body: Body, before: nn.Module, after: nn.Module
 ) -> None:
-    """The results of a recording, before and after."""
+    """Write the bodies of a recording before and after adaptation."""
     from rich.console import Console
 
     from adaptation.recording.pipeline import make_fitter
@@ -316,7 +317,7 @@ def _report(
     body: Body,
     networks: tuple[nn.Module, nn.Module],
 ) -> None:
-    """Errors where there are labels, and the report."""
+    """Measure errors if there are labels, and write the report."""
     import json
 
     from rich.console import Console
@@ -351,7 +352,7 @@ def _report(
 def _measure(
     job: AdaptJob, samples: Samples, body: Body, networks: tuple[nn.Module, nn.Module]
 ) -> tuple[Scores, Scores]:
-    """Errors before and after, printed and written."""
+    """Measure, print and write the errors before and after."""
     import json
 
     from rich.console import Console

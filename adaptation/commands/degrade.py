@@ -1,4 +1,4 @@
-"""``topo-adapt degrade``: write crops as a worse camera would see them."""
+"""``topo-adapt degrade``: write crops as a worse camera would record them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def degrade(
     out: Out,
     shift: Annotated[str, typer.Option("--shift", help=f"One of {', '.join(SHIFTS)}.")],
     delta: Annotated[
-        Path | None, typer.Option("--delta", help="Perturbation file for uap, made by `topo-adapt uap`.")
+        Path | None, typer.Option("--delta", help="Perturbation file for uap, written by `topo-adapt uap`.")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write crops as a worse camera would see them."""
+    """Write crops as a worse camera would record them."""
     import json
 
     from adaptation.data.samples import Samples

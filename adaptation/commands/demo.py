@@ -1,4 +1,4 @@
-"""``topo-adapt demo``: a camera gets worse, and a regressor adapts to it from silhouettes alone."""
+"""``topo-adapt demo``: adapt a regressor to a worse camera from silhouettes alone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TEST = 240  # crops to measure on
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder of the demonstration; one that was stopped is resumed.")
-    ] = Path("out/demo"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the demonstration; a stopped one is resumed.")] = Path(
+        "out/demo"
+    ),
     shift: Annotated[
-        str, typer.Option("--shift", help="What the camera does to the crops: lr-96, lr-52, lr-32 or night.")
+        str, typer.Option("--shift", help="Domain shift of the camera: lr-96, lr-52, lr-32 or night.")
     ] = "lr-32",
     count: Annotated[int, typer.Option("--count", min=24, help="Number of crops to adapt to.")] = 960,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = 200,
@@ -31,7 +31,7 @@ def demo(
     workers: Workers = 2,
     overwrite: Overwrite = False,
 ) -> None:
-    """Adapt the shipped regressor to a worse camera from silhouettes alone, and measure it before and after."""
+    """Adapt the package's regressor to a worse camera from silhouettes alone, and measure errors before and after."""
     from adaptation.training.runs import claim, resumable
 
     kind = choice("--precision", precision, PRECISIONS)
@@ -60,14 +60,14 @@ def demo(
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What the demonstration does.
+    """Settings of the demonstration.
 
     Attributes:
-        shift: what the target's camera does to crops.
-        count: number of target crops; as many source crops are replayed.
+        shift: domain shift of the target's camera.
+        count: number of target crops, and of source crops for replay.
         steps: training steps of the adaptation.
-        precision: of the network's convolutions and matrix products.
-        workers: processes that film.
+        precision: precision of the network's convolutions and matrix products.
+        workers: processes that render the crops.
     """
 
     shift: str
@@ -78,13 +78,13 @@ class DemoSettings:
 
 
 def _film(out: Path, name: str, split: Split, count: int, settings: DemoSettings, *, shifted: bool) -> Path:
-    """Film crops of the source family, as its own camera sees them or as the target's does."""
+    """Film crops of the source family, unchanged or as the target's camera records them."""
     from adaptation.support.progress import Progress
     from adaptation.synthetic.domains import make_domain
     from adaptation.synthetic.shifted import shift_by_name, shift_samples
 
     folder = out / f"{name}-{split}"
-    if (folder / "domain.json").exists():  # written last
+    if (folder / "domain.json").exists():  # written last, so the set is complete
         return folder
     filmed = DomainSettings("source", split, count, preset("small").size)
     with Progress().task(f"Filming people: {name}, {split}", filmed.filmed) as update:

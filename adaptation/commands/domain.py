@@ -15,10 +15,12 @@ def domain(
     out: Out,
     family: Annotated[
         str,
-        typer.Option("--family", help="source; style: another appearance; site: style before one camera per --seed."),
+        typer.Option(
+            "--family", help="source; style, a different appearance; or site, the style with one camera per --seed."
+        ),
     ] = DomainSettings.family,
     split: Annotated[
-        str, typer.Option("--split", help="train, adapt or test; no person is in two of them.")
+        str, typer.Option("--split", help="train, adapt or test; no person is in two splits.")
     ] = DomainSettings.split,
     count: Annotated[
         int, typer.Option("--count", min=1, help="Number of crops, rounded up to clips of 12.")
@@ -38,6 +40,7 @@ def domain(
     from adaptation.support.progress import Progress
     from adaptation.synthetic.domains import make_domain
 
+    # The split is checked by make_domain.
     settings = DomainSettings(family, split, count, size, seed)  # type: ignore[arg-type]
     with result_folder(out, overwrite=overwrite) as folder:
         with Progress().task("Filming", settings.filmed) as update:

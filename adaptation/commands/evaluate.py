@@ -24,7 +24,7 @@ def evaluate(
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure a regressor on labelled crops: MPJPE, PA-MPJPE and IoU, also joint by joint."""
+    """Measure a regressor on labelled crops: MPJPE, PA-MPJPE and IoU, overall and joint by joint."""
     import json
 
     from rich.console import Console

@@ -47,14 +47,14 @@ def fit(
         int, typer.Option("--size", min=32, max=1024, help="Side of the crops in pixels.")
     ] = FitOptions.size,
     min_height: Annotated[
-        int, typer.Option("--min-height", min=8, help="Least height of a person in pixels.")
+        int, typer.Option("--min-height", min=8, help="Smallest height of a person in pixels.")
     ] = TrackSettings.min_height,
     renderer: Renderer = FitOptions.renderer,
     device: Device = FitOptions.device,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit a body to everyone who moves in a recording.
+    """Fit a body to each person who moves in a recording.
 
     Writes an npz per person, overlays and a report.
     """

@@ -1,4 +1,4 @@
-"""``topo-adapt keypoints``: give crops 2D keypoints."""
+"""``topo-adapt keypoints``: add 2D keypoints to crops."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def keypoints(
     crops: Crops,
     openpose: Annotated[
-        Path | None, typer.Option("--from", help="Folder of OpenPose's JSON files, one per crop, in their order.")
+        Path | None, typer.Option("--from", help="Folder of OpenPose's JSON files, one per crop, in the crops' order.")
     ] = None,
-    simulate: Annotated[bool, typer.Option("--simulate", help="Make them from the labels, with noise.")] = False,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Make keypoints from the labels, with noise.")] = False,
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Write the crops as PNG into this folder, for a detector.")
     ] = None,
@@ -32,7 +32,7 @@ def keypoints(
     body: BodyFile = None,
     seed: Seed = 0,
 ) -> None:
-    """Give crops 2D keypoints: a detector's, or stand-ins made from the labels."""
+    """Add 2D keypoints to crops: those of a detector, or simulated ones made from the labels."""
     import torch
 
     from adaptation.bodies.body import Body
@@ -68,7 +68,7 @@ def _write_pictures(samples: Samples, out: Path) -> None:
 
     with result_folder(out, overwrite=False) as folder:
         for number, image in enumerate(samples.images):
-            # Not imwrite, which says nothing when the disk is full.
+            # cv2.imwrite does not report a full disk.
             _, data = cv2.imencode(".png", cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
             (folder / f"{number:06d}.png").write_bytes(data.tobytes())
     Console().print(f"{len(samples)} pictures in {out}", highlight=False)

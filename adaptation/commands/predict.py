@@ -1,4 +1,4 @@
-"""``topo-adapt predict``: the bodies that a regressor predicts for the people of a recording."""
+"""``topo-adapt predict``: predict bodies for the people of a recording with a regressor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def predict(
     device: Device = FitOptions.device,
     overwrite: Overwrite = False,
 ) -> None:
-    """Predict a body for everyone who moves in a recording; writes the files of `fit`."""
+    """Predict a body for each person who moves in a recording; writes the same files as `fit`."""
     from rich.console import Console
 
     from adaptation.bodies.body import Body
@@ -54,6 +54,6 @@ def predict(
         given = open_masks(masks, frames) if masks else None
         used = Mirrored(network) if mirror else network
         outcome = predict_recording(frames, shape, options, used, Progress(), given)
-        heading = Heading("Bodies as predicted", frames.path.name, command_line())
+        heading = Heading("Predicted bodies", frames.path.name, command_line())
         write_results(folder, frames, shape.cpu(), outcome, options, heading)
     summarise(Console(), out, outcome)

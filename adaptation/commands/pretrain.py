@@ -30,7 +30,7 @@ def pretrain(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. Default: the preset's.")] = None,
     pose_prior: Annotated[
         str | None,
-        typer.Option("--prior", help="Predict the latent of this pose prior, not rotations: latent, or a file."),
+        typer.Option("--prior", help="Predict the latent of this pose prior (latent, or a file), not rotations."),
     ] = None,
     imagenet: Annotated[
         Path | None, typer.Option("--imagenet", help="File of ImageNet weights that the ResNet starts from.")

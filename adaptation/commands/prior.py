@@ -14,7 +14,7 @@ from adaptation.training.settings import PriorSettings
 def prior(
     out: FileOut,
     poses: Annotated[
-        Path | None, typer.Option("--poses", help="npz of poses, as AMASS has them. Default: sampled poses.")
+        Path | None, typer.Option("--poses", help="npz file of poses in AMASS's format. Default: sampled poses.")
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = PriorSettings.steps,
     seed: Seed = PriorSettings.seed,
@@ -44,7 +44,7 @@ def prior(
     trained.save(out, {"settings": json.dumps(asdict(settings)), "figures": json.dumps(asdict(figures))})
     Console().print(
         f"{out}: reconstruction {figures.degrees:.1f} degrees, {figures.millimetres:.1f} mm; Gaussian energy "
-        f"{figures.data_energy:.0f} of poses, {figures.between_energy:.0f} half way between two, "
-        f"{figures.random_energy:.0f} of random phi",
+        f"{figures.data_energy:.0f} for poses, {figures.between_energy:.0f} halfway between two, "
+        f"{figures.random_energy:.0f} for random phi",
         highlight=False,
     )

@@ -1,1 +1,1 @@
-"""Errors of predicted bodies: metrics, and the scores of a regressor."""
+"""Evaluation of predicted bodies: metrics, and the scores of a regressor."""

@@ -1,4 +1,4 @@
-"""Errors of a regressor on a labelled domain: overall, and joint by joint."""
+"""Scores of a regressor on labelled crops: overall, and joint by joint."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
 
 PROTOCOL = (
-    "14 joints as in LSP, taken from the body's 24, its head joint for the top of the head; MPJPE with the pelvises "
-    "put together, PA-MPJPE after a similarity without reflection; means over images, millimetres"
+    "the 14 joints of LSP, taken from SMPL's, with its head joint instead of the top of the head; MPJPE with the "
+    "pelvises aligned, PA-MPJPE after a similarity transform without reflection; means over images, millimetres"
 )
 
 
@@ -31,8 +31,8 @@ class Scores:
     Attributes:
         mpjpe: (N,) millimetres.
         pa_mpjpe: (N,) millimetres.
-        iou: (N,) of the predicted silhouette with the exact mask.
-        joints: (N, J) millimetres, pelvises aligned.
+        iou: (N,) intersection over union of the predicted silhouette and the exact mask, in [0, 1].
+        joints: (N, J) error of each joint with the pelvises aligned, millimetres.
     """
 
     mpjpe: npt.NDArray[np.float32]
@@ -41,11 +41,11 @@ class Scores:
     joints: npt.NDArray[np.float32]
 
     def summary(self) -> dict[str, float]:
-        """Means."""
+        """Return the means over images, by name."""
         return {name: float(getattr(self, name).mean()) for name in ("mpjpe", "pa_mpjpe", "iou")}
 
     def write(self, folder: Path) -> None:
-        """scores.json with the means and the protocol, images.csv and joints.csv."""
+        """Write scores.json with the means and the protocol, images.csv and joints.csv into a folder."""
         text = {"protocol": PROTOCOL, "images": len(self.mpjpe), **self.summary()}
         (folder / "scores.json").write_text(json.dumps(text, indent=2) + "\n")
         with (folder / "images.csv").open("w", newline="") as file:
@@ -66,13 +66,13 @@ def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = 
 
     Args:
         network: a `MeshNetwork`.
-        samples: with labels and exact masks.
+        samples: N crops with labels and exact masks.
         body: the body model of the network and of the labels.
-        device: where to compute.
-        batch: crops at a time.
+        device: device to compute on.
+        batch: crops that are predicted together.
 
     Raises:
-        UserError: the set has no labels, or they belong to another body model.
+        UserError: the crops have no labels, or the labels belong to another body model.
     """
     truth = samples.bodies(body)
     network, body = network.to(device).eval(), body.to(device)

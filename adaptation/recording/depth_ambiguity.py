@@ -1,9 +1,9 @@
-"""Choose one body per frame over a track: what one silhouette leaves open, the sequence often tells.
+"""Choosing one body per frame of a track: the sequence often resolves what a single silhouette leaves open.
 
-Under weak perspective a silhouette does not change when the body is reflected in depth: left becomes right and front
-becomes back. Every fit therefore stands for two bodies. The reflection of an upright person seen from above is one seen
-from below, and cameras look down; people mostly walk the way they face, and move smoothly. The cheapest path through
-the candidates of a track is found by dynamic programming (Viterbi).
+Under weak perspective, a silhouette does not change when the body is reflected in depth: left becomes right and front
+becomes back. Each fit therefore represents two bodies. Three cues decide between them: the reflection of an upright
+person seen from above is seen from below, but cameras look down; people mostly walk in the direction they face; and
+they move smoothly. Dynamic programming (Viterbi) finds the cheapest path through the candidates of a track.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Array = NDArray[np.float64]
 
 
 def reflect_in_depth(pose: Tensor) -> Tensor:
-    """The pose whose body is the depth reflection of another's, for a left-right symmetric body.
+    """Return the pose whose body is the depth reflection of a pose's body, for left-right symmetric bodies.
 
-    Reflecting z is reflecting x, which swaps left and right, followed by half a turn about y.
+    A reflection of z is a reflection of x, which exchanges left and right, followed by half a turn about y.
 
     Args:
-        pose: (B, J, 3) axis-angle.
+        pose: (B, J, 3) axis-angle, radians.
 
     Returns:
-        (B, J, 3); silhouettes under weak perspective are the same.
+        (B, J, 3) axis-angle; both poses have the same silhouette under weak perspective.
     """
     mirrored = mirror_pose(pose)
     half_turn = roma.rotvec_to_rotmat(mirrored.new_tensor([0.0, torch.pi, 0.0]))
@@ -45,18 +45,18 @@ def choose(
     velocity: Array,
     settings: TemporalSettings | None = None,
 ) -> NDArray[np.int64]:
-    """The cheapest sequence of candidates.
+    """Find the cheapest sequence of C candidates per frame.
 
     Args:
-        frames: (N,) ascending.
-        costs: (N, K) of each candidate by itself.
-        joints: (N, K, J, 3) root-centred joints in camera axes, metres.
-        facing: (N, K, 2) unit direction the body faces, x right and z forward.
-        velocity: (N, 2) of the person in the image, x right and y down, body heights per frame.
-        settings: weights.
+        frames: (N,) frame numbers, ascending.
+        costs: (N, C) cost of each candidate by itself.
+        joints: (N, C, J, 3) root-centred joints in camera axes, metres.
+        facing: (N, C, 2) unit directions that the bodies face, x right and z forward.
+        velocity: (N, 2) velocity of the person in the image, x right and y down, body heights per frame.
+        settings: costs of a sequence.
 
     Returns:
-        (N,) index of the candidate per frame.
+        (N,) index of the candidate of each frame.
     """
     settings = settings or TemporalSettings()
     count, options = costs.shape
@@ -64,8 +64,9 @@ def choose(
     best = node[0]
     came_from = np.zeros((count, options), dtype=np.int64)
     for i in range(1, count):
+        # Motion counts less the more frames are missing in between.
         weight = settings.motion * max(0.0, 1 - (frames[i] - frames[i - 1] - 1) / settings.gap)
-        moved = np.linalg.norm(joints[i - 1][:, None] - joints[i][None], axis=-1).mean(-1)  # (K, K)
+        moved = np.linalg.norm(joints[i - 1][:, None] - joints[i][None], axis=-1).mean(-1)  # (C, C)
         through = best[:, None] + weight * moved
         came_from[i] = through.argmin(0)
         best = through.min(0) + node[i]
@@ -77,17 +78,18 @@ def choose(
 
 
 def seen_pitch(orientation: Tensor) -> Tensor:
-    """Pitch that upright bodies with global orientations (..., 3) are seen at, (...) radians.
+    """Return the pitch (...) in radians at which upright bodies with global orientations (..., 3) are seen.
 
-    Positive where the camera looks down, negative where it looks up; a depth reflection changes the sign.
+    It is positive if the camera looks down and negative if it looks up; a depth reflection changes the sign.
     """
     up = roma.rotvec_to_rotmat(orientation)[..., :, 1]
     return torch.atan2(-up[..., 2], -up[..., 1])
 
 
 def _heading_cost(facing: Array, velocity: Array, settings: TemporalSettings) -> Array:
+    # Direction of travel on the ground, x right and z forward, from the motion in the image.
     travel = np.stack([velocity[:, 0], -settings.ground_slope * velocity[:, 1]], axis=1)
     speed = np.linalg.norm(travel, axis=1)
     direction = travel / np.maximum(speed, 1e-9)[:, None]
-    against = (1 - (facing * direction[:, None]).sum(-1)) / 2  # (N, K) in [0, 1]
+    against = (1 - (facing * direction[:, None]).sum(-1)) / 2  # (N, C) in [0, 1]
     return settings.heading * np.minimum(1.0, speed / settings.full_speed)[:, None] * against

@@ -1,4 +1,4 @@
-"""Everything that decides what is fitted to a recording. Nothing here imports torch, so that ``--help`` is quick."""
+"""Settings of the fits of a recording. Nothing here imports torch, so that ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from adaptation.bodies.renderer import BackendName
     from adaptation.recording.background import Method
 
-SIZE = 112  # of crops, in pixels, that the recipe of fits was made for
+SIZE = 112  # side in pixels of the crops that `recording_settings` was chosen on
 
 
 @dataclass(frozen=True)
 class TemporalSettings:
-    """Costs of a sequence, in the unit of the candidates' own cost.
+    """Costs in the choice of one body per frame of a track, in the unit of the candidates' own costs.
 
     Attributes:
-        motion: per metre of mean joint movement between neighbouring frames, root-centred.
-        pitch: per radian between the pitch a body is seen at and the camera's.
-        heading: of facing against the direction of travel, at full speed.
-        full_speed: travel in body heights per frame at which the direction counts in full.
-        gap: frames after which a neighbour says nothing any more about the pose.
-        ground_slope: image pixels of travel in depth that one pixel down stands for: the camera
-            looks down, so moving down in the image is coming closer.
+        motion: cost per metre of mean movement of root-centred joints between neighbouring frames.
+        pitch: cost per radian between the pitch that a body is seen at and the camera's pitch.
+        heading: cost of facing against the direction of travel, at ``full_speed``.
+        full_speed: speed in body heights per frame from which the heading has its full cost.
+        gap: number of frames after which a neighbour no longer constrains the pose.
+        ground_slope: travel in depth, in image pixels, that one pixel of travel down the image corresponds to: the
+            camera looks down, so people who move down in the image come closer.
     """
 
     motion: float = 1.0
@@ -40,21 +40,21 @@ class TemporalSettings:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Everything that decides a result, dumped beside it.
+    """All settings that a result depends on; they are written alongside it.
 
     Attributes:
-        every: one frame in this many is fitted, where none are asked for by number.
-        frames: frames to fit; None for one in ``every``.
-        method: of background subtraction.
+        every: one frame in this many is fitted, unless ``frames`` are given.
+        frames: numbers of the frames to fit; None fits one frame in ``every``.
+        method: method of background subtraction.
         size: side of the crops in pixels.
-        margin: space around a person, as a fraction of the longer side of their box, on each side.
+        margin: space on each side of a person, as a fraction of the longer side of their box.
         sigma: softness of the rendered outline, pixels squared.
-        renderer: what draws bodies, "topokernels", or "pytorch3d" where it is installed.
+        renderer: renderer of the bodies: "topokernels", or "pytorch3d" if it is installed.
         device: "cpu", "cuda" or "cuda:N".
-        tracks: what counts as a person.
-        fit: losses and optimiser.
-        starts: starting poses.
-        temporal: choice between the two bodies behind each silhouette.
+        tracks: settings of detection and tracking.
+        fit: losses and optimiser of the fits.
+        starts: starting poses of the fits.
+        temporal: costs in the choice between the two bodies that explain each silhouette.
     """
 
     every: int = 10
@@ -72,20 +72,21 @@ class FitOptions:
 
 
 def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSettings:
-    """The recipe for recordings: people in clothes, seen by background subtraction, from unknown poses.
+    """Return the fit settings for recordings: clothed people, masks of background subtraction, unknown poses.
 
-    Pixels count beside L_S and L_T, since masks are wider than the body, and bones; pull counts more than push, since
-    masks lose parts more often than they gain some. Shape and pose are held less tightly than in fits to exact masks.
-    Baselines stay what they are in the paper.
+    Squared pixel differences are added to L_S and L_T because masks are wider than the body, and L_B is added too. The
+    pull has more weight than the push because masks lose parts more often than they gain some. Shape and pose are held
+    less tightly than in fits to exact masks. The baselines stay as in the paper.
 
     Args:
-        loss: which.
-        steps: of a fit.
+        loss: name of the silhouette loss.
+        steps: Adam steps of a fit.
         size: side of the crops in pixels.
     """
     ours = LossSettings(pixel_weight=3.0, bone_weight=2.0, pull_weight=3.0)
     usual = ours if loss == "ours" else LossSettings(name=loss)
     sized = at_size(usual, size / SIZE)
+    # The weight of the skeletons changes with the crop's size, and its start with it.
     start = FitSettings().topology_start * sized.topology_weight / usual.topology_weight
     return FitSettings(
         loss=sized,

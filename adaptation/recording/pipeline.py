@@ -1,4 +1,4 @@
-"""From a static-camera recording to fitted bodies: what `topo-adapt fit` runs, step by step."""
+"""From a recording of a static camera to fitted bodies: the steps of `topo-adapt fit`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from adaptation.support.progress import Progress
 
 @dataclass(frozen=True)
 class FittedPerson:
-    """A track with its crops and what was fitted to them, in the same order."""
+    """A track with its crops and the bodies that were fitted to them, in the same order."""
 
     track: Track
     crops: list[Crop]
@@ -40,7 +40,13 @@ class FittedPerson:
 
 @dataclass(frozen=True)
 class FitOutcome:
-    """All people fitted, what was left out and why, and what is wrong with the recording, if anything."""
+    """The fits of a recording.
+
+    Attributes:
+        people: people with at least one fitted frame.
+        notes: masks that were not used, and why.
+        warning: a problem with the recording; empty if there is none.
+    """
 
     people: list[FittedPerson]
     notes: list[str]
@@ -53,8 +59,8 @@ class FoundPeople:
 
     Attributes:
         tracks: one per person.
-        crops: of each, in order.
-        notes: what is not used, and why.
+        crops: crops of each track, in the order of its frames.
+        notes: masks that are not used, and why.
     """
 
     tracks: list[Track]
@@ -70,15 +76,15 @@ def fit_recording(
     Args:
         frames: the recording.
         body: body model on the CPU; it is moved to the device.
-        options: everything else.
+        options: all settings.
         progress: progress bars.
-        masks: masks made elsewhere, used instead of background subtraction.
+        masks: given masks, used instead of background subtraction.
 
     Returns:
         People with at least one fitted frame.
 
     Raises:
-        UserError: no moving person, no usable mask in the requested frames, or frames that do not exist.
+        UserError: no person moves, no mask in the requested frames is usable, or a frame does not exist.
     """
     fitter = make_fitter(body, options)  # first: an unusable device should fail early
     found = find_crops(frames, options, progress, masks)
@@ -86,7 +92,7 @@ def fit_recording(
     with progress.task("Fitting bodies", len(everything)) as update:
         best = fit_from_starts(fitter, stack_masks(everything, options.device), options.starts, progress=update.by)
 
-    # One camera: it sees everybody at one pitch, whichever of the two signs a fit has.
+    # One static camera has one pitch for all people. Fits have either sign of it, so the median is of magnitudes.
     camera_pitch = seen_pitch(best.fitted.pose[:, 0]).abs().median().item()
     people, first = [], 0
     for track, crops in zip(found.tracks, found.crops, strict=True):
@@ -101,7 +107,7 @@ def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: M
     """Find the people of a recording and cut them out of the requested frames; arguments as for `fit_recording`.
 
     Raises:
-        UserError: as `fit_recording`.
+        UserError: as for `fit_recording`.
     """
     if options.frames is not None:
         check_frames(options.frames, frames)
@@ -114,7 +120,7 @@ def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: M
 
 
 def make_fitter(body: Body, options: FitOptions) -> SilhouetteFitter:
-    """Body, prior and renderer on the device, ready to fit."""
+    """Return a fitter with body, prior and renderer on the device of the options."""
     device = usable_device(options.device)
     prior = pose_prior(options.fit.prior, device)
     return SilhouetteFitter(body.to(device), prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
@@ -123,28 +129,32 @@ def make_fitter(body: Body, options: FitOptions) -> SilhouetteFitter:
 def choose_detections(
     tracks: Sequence[Track], options: FitOptions
 ) -> tuple[list[tuple[Track, list[Detection]]], list[str]]:
-    """The usable detections of the frames asked for, per track, and a note for each that is not usable."""
-    wanted = None if options.frames is None else set(options.frames)
+    """Return the usable detections of each track in the requested frames, and a note for each unusable one.
 
-    def asked_for(frame: int) -> bool:
-        return frame % options.every == 0 if wanted is None else frame in wanted
+    Raises:
+        UserError: no detection in the requested frames is usable.
+    """
+    requested = None if options.frames is None else set(options.frames)
+
+    def is_requested(frame: int) -> bool:
+        return frame % options.every == 0 if requested is None else frame in requested
 
     chosen: list[tuple[Track, list[Detection]]] = []
     notes = []
     for track in tracks:
-        asked = [detection for detection in track.detections if asked_for(detection.frame)]
-        usable = [detection for detection in asked if detection.quality.usable]
+        candidates = [detection for detection in track.detections if is_requested(detection.frame)]
+        usable = [detection for detection in candidates if detection.quality.usable]
         notes += [
             f"person {track.number}, frame {detection.frame}: not fitted, {detection.quality.note}"
-            for detection in asked
+            for detection in candidates
             if not detection.quality.usable
         ]
         if usable:
             chosen.append((track, usable))
     if not chosen:
-        asked_text = f"one frame in {options.every}" if wanted is None else "the frames asked for"
+        searched = f"one frame in {options.every}" if requested is None else "the frames asked for"
         detail = f" ({notes[0]})" if notes else ""
-        raise UserError(f"no usable mask of a person in {asked_text}{detail}; ask for other frames")
+        raise UserError(f"no usable mask of a person in {searched}{detail}; ask for other frames")
     return chosen, notes
 
 
@@ -154,7 +164,8 @@ def cut_crops(
     options: FitOptions,
     progress: Callable[[int], None],
 ) -> list[list[Crop]]:
-    """Crops per person, reading the recording once in rising order."""
+    """Cut the crops of each person, reading the frames once in ascending order."""
+    # By frame: a video is decoded forwards, so reading per person would decode it once for each.
     by_frame: dict[int, list[tuple[int, Track, Detection]]] = {}
     for person, (track, detections) in enumerate(chosen):
         for detection in detections:
@@ -169,7 +180,7 @@ def cut_crops(
 
 
 def stack_masks(crops: Sequence[Crop], device: str) -> Tensor:
-    """(B, 1, S, S) float32."""
+    """Return the masks of crops as (B, 1, S, S) float32 of 0 and 1."""
     return torch.from_numpy(np.stack([crop.mask for crop in crops]))[:, None].to(device)
 
 
@@ -181,7 +192,16 @@ def resolve(
     camera_pitch: float,
     settings: TemporalSettings,
 ) -> PersonResult:
-    """Choose between each fit and its depth reflection over the track, and collect the result."""
+    """Choose between each fit and its depth reflection along the track, and collect the result.
+
+    Args:
+        fitter: fitter with the body.
+        track: the track.
+        crops: its N crops, in order.
+        best: their N fits.
+        camera_pitch: pitch of the camera in radians, positive looks down.
+        settings: costs of the sequence.
+    """
     options = [best.fitted.pose, reflect_in_depth(best.fitted.pose)]
     starts = [best.start.pose, reflect_in_depth(best.start.pose)]
     with torch.no_grad():
@@ -191,7 +211,7 @@ def resolve(
     picked = choose(
         frame,
         costs=settings.pitch * (pitch - camera_pitch).abs().double().cpu().numpy(),
-        joints=(joints - joints[:, :, :1]).double().cpu().numpy(),
+        joints=(joints - joints[:, :, :1]).double().cpu().numpy(),  # root-centred
         facing=np.stack([facing_direction(pose[:, 0]) for pose in options], axis=1),
         velocity=velocity_of(track, frame),
         settings=settings,
@@ -206,15 +226,23 @@ def resolve(
 
 
 def facing_direction(orientation: Tensor) -> NDArray[np.float64]:
-    """Unit directions (N, 2), x right and z forward, that bodies with global orientations (N, 3) face."""
+    """Return the unit directions (N, 2), x right and z forward, that bodies with global orientations (N, 3) face."""
     forward = roma.rotvec_to_rotmat(orientation.double())[:, :, 2].cpu().numpy()[:, [0, 2]]
     return forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
 
 
 def velocity_of(track: Track, frames: NDArray[np.int64], reach: int = 6) -> NDArray[np.float64]:
-    """Image velocity (N, 2) of a track at some of its frames, in body heights per frame.
+    """Return the image velocity of a track at some of its frames, in body heights per frame.
 
-    A straight line through the positions up to ``reach`` frames away; 0 where there is only one.
+    It is the slope of a straight line through the positions up to ``reach`` frames away; 0 if there is only one.
+
+    Args:
+        track: the track.
+        frames: (N,) frame numbers.
+        reach: frames on each side.
+
+    Returns:
+        (N, 2) x right and y down.
     """
     times = np.array([detection.frame for detection in track.detections], dtype=float)
     boxes = np.array([detection.bbox for detection in track.detections], dtype=float)

@@ -1,4 +1,4 @@
-"""What regressors predict for the people of a recording, as the results that fitting gives."""
+"""Predictions of a regressor for the people of a recording, in the form of the results of fits."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def predict_recording(
     Args:
         frames: the recording.
         body: body model of the network; it is moved to the device.
-        options: everything else; fits have no part in it.
+        options: all settings; those of fits have no effect.
         network: a `MeshNetwork`.
         progress: progress bars.
-        masks: masks made elsewhere, used instead of background subtraction.
+        masks: given masks, used instead of background subtraction.
 
     Raises:
-        UserError: no moving person, no usable mask in the requested frames, or frames that do not exist.
+        UserError: no person moves, no mask in the requested frames is usable, or a frame does not exist.
     """
     fitter = make_fitter(body, options)  # first: an unusable device should fail early
     found = find_crops(frames, options, progress, masks)
@@ -55,7 +55,7 @@ def predict_recording(
 
 
 def predict_again(outcome: FitOutcome, fitter: SilhouetteFitter, *, before: nn.Module, after: nn.Module) -> FitOutcome:
-    """Predict the same crops with an adapted network; the start of each result is what the network before gave."""
+    """Predict the same crops with an adapted network; the starts of the results are the predictions of ``before``."""
     people = [
         replace(person, result=predict_person(person.crops, after, fitter, before=before)) for person in outcome.people
     ]
@@ -74,33 +74,40 @@ def predict_person(
     """Predict the bodies of one person.
 
     Args:
-        crops: of one track, in order.
+        crops: crops of one track, in order.
         after: the network whose bodies are the result.
-        fitter: with the body that is rendered, on the networks' device.
-        before: the network whose bodies are the starts that the result is compared with; ``after`` where None.
-        batch: crops at a time.
+        fitter: fitter with the body that is rendered, on the networks' device.
+        before: the network whose bodies are the starts, which the result is compared with; None uses ``after``.
+        batch: crops that are predicted together.
     """
-    seen = _see(crops, after, fitter, batch)
-    start = seen if before is None else _see(crops, before, fitter, batch)
-    joints = fitter.body.joints(seen.bodies.rotations, seen.bodies.betas)
-    best = BestFit(BodyVariables.of(start.bodies), BodyVariables.of(seen.bodies), start.judged, seen.judged)
+    predicted = _predict(crops, after, fitter, batch)
+    start = predicted if before is None else _predict(crops, before, fitter, batch)
+    joints = fitter.body.joints(predicted.bodies.rotations, predicted.bodies.betas)
+    best = BestFit(
+        start=BodyVariables.of(start.bodies),
+        fitted=BodyVariables.of(predicted.bodies),
+        before=start.evaluation,
+        after=predicted.evaluation,
+    )
     return person_result(crops, best, joints)
 
 
 @dataclass(frozen=True)
-class _Seen(Batch):
+class _Predicted(Batch):
+    """Predicted bodies, and how well they match the masks of the crops."""
+
     bodies: Bodies
-    judged: Evaluation
+    evaluation: Evaluation
 
 
-def _see(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, batch: int) -> _Seen:
+def _predict(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, batch: int) -> _Predicted:
     device = fitter.body.faces.device
     network = network.to(device).eval()
-    seen = []
+    parts = []
     for first in range(0, len(crops), batch):
         part = crops[first : first + batch]
         images = torch.from_numpy(np.stack([crop.image for crop in part])).permute(0, 3, 1, 2).float() / 255
         masks = torch.from_numpy(np.stack([crop.mask for crop in part]))[:, None]
         bodies = network(images.to(device)).bodies
-        seen.append(_Seen(bodies, fitter.evaluate(bodies, fitter.target(masks.to(device)))))
-    return _Seen.cat(seen)
+        parts.append(_Predicted(bodies, fitter.evaluate(bodies, fitter.target(masks.to(device)))))
+    return _Predicted.cat(parts)

@@ -1,4 +1,4 @@
-"""What fitting gives for one person: typed arrays, and the npz file they are kept in."""
+"""The result of fitting one person: typed arrays, and their npz file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from adaptation.support.files import whole_file
 
 Array = NDArray[np.float32]
 
-# Shape of each array behind its leading N.
+# Shape of each array after its leading N.
 _SHAPES: dict[str, tuple[int, ...]] = {
     "frame": (),
     "box": (4,),
@@ -45,23 +45,23 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class PersonResult:
-    """One person in N frames. All float32 but ``frame``; SMPL's joint order.
+    """One person in N frames. All arrays but ``frame`` are float32; joints are in SMPL's order.
 
     Attributes:
-        frame: (N,) int64, 0-based in decode order.
-        box: (N, 4) x y w h of the square crop in frame pixels.
-        pose: (N, 24, 3) axis-angle, joint 0 is the global orientation in camera axes.
+        frame: (N,) int64 frame numbers, from 0 in decoding order.
+        box: (N, 4) x, y, w, h of the square crop in frame pixels.
+        pose: (N, 24, 3) axis-angle in radians; joint 0 is the global orientation in camera axes.
         betas: (N, 10) shape coefficients.
-        camera: (N, 3) weak perspective (s, tx, ty) of the crop.
-        joints3d: (N, 24, 3) metres, camera axes, origin where the body model has it.
-        joints2d: (N, 24, 2) frame pixels.
-        iou_before: (N,) of the silhouette and the mask at the starting pose.
-        iou_after: (N,) after the fit.
-        loss_before: (N,) L_T at the starting pose: mean pixels of the crop between the two skeletons.
-        loss_after: (N,) after the fit.
-        start_pose: (N, 24, 3) the starting pose of the fit that was kept.
-        start_betas: (N, 10).
-        start_camera: (N, 3).
+        camera: (N, 3) weak-perspective camera (s, tx, ty) of the crop.
+        joints3d: (N, 24, 3) joints in camera axes, metres; the origin is the body model's.
+        joints2d: (N, 24, 2) projected joints in frame pixels.
+        iou_before: (N,) intersection over union of silhouette and mask at the starting pose.
+        iou_after: (N,) intersection over union after the fit.
+        loss_before: (N,) L_T at the starting pose: mean crop pixels between the two skeletons.
+        loss_after: (N,) L_T after the fit.
+        start_pose: (N, 24, 3) starting pose of the fit that was kept, axis-angle in radians.
+        start_betas: (N, 10) shape coefficients that it started from.
+        start_camera: (N, 3) weak-perspective camera that it started from.
     """
 
     frame: NDArray[np.int64]
@@ -90,24 +90,24 @@ class PersonResult:
         return len(self.frame)
 
     def bodies(self, index: Sequence[int]) -> Bodies:
-        """The bodies of some frames, by position in the result."""
+        """Return the bodies of some frames, by position in the result."""
         return _bodies(self.pose, self.betas, self.camera, index)
 
     def starts(self, index: Sequence[int]) -> Bodies:
-        """The bodies that their fits started from."""
+        """Return the bodies that the fits of some frames started from, by position in the result."""
         return _bodies(self.start_pose, self.start_betas, self.start_camera, index)
 
     def save(self, path: Path) -> None:
-        """Write an npz of plain arrays; the file appears whole or not at all."""
+        """Write an npz of plain arrays; the file is complete, or not there at all."""
         with whole_file(path) as file:
             np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> PersonResult:
-        """Read such a file.
+        """Read a file that `save` wrote.
 
         Raises:
-            UserError: missing, not an npz, or without the arrays of this class.
+            UserError: the file is missing, is no npz, or lacks an array of this class.
         """
         try:
             with np.load(path, allow_pickle=False) as data:
@@ -128,8 +128,8 @@ def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> Perso
 
     Args:
         crops: N crops of one track, in order.
-        best: the body of each crop, and the start that it is compared with.
-        joints: (N, J, 3) joints of the bodies, metres in camera axes.
+        best: the N fitted bodies, and the starts that they are compared with.
+        joints: (N, J, 3) joints of the fitted bodies in camera axes, metres.
     """
     box = torch.tensor([crop.box for crop in crops], dtype=joints.dtype, device=joints.device)
     size = len(crops[0].mask)

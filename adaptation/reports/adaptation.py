@@ -1,8 +1,8 @@
-"""The report of an adaptation: one HTML file that shows what it changed, with labels and without."""
+"""The report of an adaptation: one HTML file that shows its effect, with and without labels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,19 @@ from adaptation.support.versions import versions
 Array = npt.NDArray[np.float32]
 
 GALLERY = 12
-_MOST = 1000  # crops that are looked at, evenly spread
+"""Crops in the gallery."""
+_MOST = 1000  # most crops that are predicted, evenly spread over the set
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a network says about N crops, and how well it explains their masks.
+    """A network's predictions for N crops, and how well they match the masks.
 
     Attributes:
-        bodies: N of them, on the CPU.
-        iou: (N,) of silhouette and mask.
+        bodies: N predicted bodies, on the CPU.
+        iou: (N,) intersection over union of silhouette and mask, in [0, 1].
         topology: (N,) L_T, mean pixels between the skeletons.
-        pa_mpjpe: (N,) millimetres, or None where there are no labels.
+        pa_mpjpe: (N,) millimetres; None without labels.
     """
 
     bodies: Bodies
@@ -51,17 +52,17 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class GalleryRow:
-    """One crop. Pictures are RGB uint8 (S, S, 3).
+    """One crop of the gallery. Pictures are RGB uint8 (S, S, 3).
 
     Attributes:
-        crop: its number in the set.
+        crop: index of the crop in the set.
         image: the crop.
-        mask: as a picture.
-        body_before: over the crop, with the mask's outline.
-        body_after: the same after the adaptation.
-        body_turned: the body after, from its side, on plain ground.
-        iou: before and after.
-        pa_mpjpe: before and after, or None where there are no labels.
+        mask: picture of the mask.
+        body_before: the body before adaptation over the crop, with the mask's outline.
+        body_after: the body after adaptation over the crop, with the mask's outline.
+        body_turned: the body after adaptation, seen from its side, on a plain background.
+        iou: intersection over union before and after.
+        pa_mpjpe: PA-MPJPE before and after, millimetres; None without labels.
     """
 
     crop: int
@@ -76,7 +77,14 @@ class GalleryRow:
 
 @dataclass(frozen=True)
 class JointError:
-    """Mean error of a joint, millimetres, before and after, and whether it is one of the protocol's 14."""
+    """Mean error of a joint.
+
+    Attributes:
+        name: name of the joint.
+        before: error before adaptation, millimetres.
+        after: error after adaptation, millimetres.
+        in_protocol: whether the joint is one of the protocol's 14.
+    """
 
     name: str
     before: float
@@ -86,23 +94,23 @@ class JointError:
 
 @dataclass(frozen=True, eq=False)
 class AdaptationReport:
-    """Everything the page shows.
+    """The contents of the page.
 
     Attributes:
         title: heading of the page.
-        source: a line under it.
+        source: line under the heading.
         summary: label and value of the figures at the top.
-        judged_on: what the looks of the curve are at: crops set aside, or those learnt from where there is one clip.
-        curve: step, iou and topology of the looks.
-        kept: position in the curve of the look whose weights were kept.
-        tables: agreement, and errors where there are labels.
-        before: what the source model says about the target.
-        after: what the adapted one says.
-        gallery: some crops.
-        joints: errors joint by joint, empty without labels.
-        settings: names and values.
-        command: how to get this result again.
-        versions: name and version of what was used.
+        judged_on: crops that progress was measured on: held-out crops, or the training crops if there is one clip.
+        curve: step, iou and topology of the checks.
+        kept: position in the curve of the check whose weights were kept.
+        tables: agreement with the masks, and errors if there are labels.
+        before: predictions of the source model for the target.
+        after: predictions of the adapted model.
+        gallery: pictures of some crops.
+        joints: errors joint by joint; empty without labels.
+        settings: names and values of the settings.
+        command: command that reproduces the result.
+        versions: names and versions of the packages used.
     """
 
     title: str
@@ -123,20 +131,20 @@ class AdaptationReport:
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """An adaptation that has ended.
+    """A finished adaptation.
 
     Attributes:
         target: name of the target.
         model: name of the network that was adapted.
-        samples: the target's crops.
-        settings: of the adaptation.
-        before: the network before it.
-        after: the network after it.
+        samples: crops of the target.
+        settings: settings of the adaptation.
+        before: the network before adaptation.
+        after: the network after adaptation.
         curve: step, iou and topology of the checks on held-out crops.
-        scores: errors before and after, or None where nothing is labelled.
-        measured: name of the set that they were measured on.
+        scores: errors before and after; None without labels.
+        measured: name of the crop set that the errors were measured on.
         described: everything that the result depends on.
-        command: how to get this result again.
+        command: command that reproduces the result.
     """
 
     target: str
@@ -153,11 +161,11 @@ class Adapted:
 
 
 def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> AdaptationReport:
-    """Run both networks on the target and make the pictures.
+    """Run both networks on the target and make the pictures of the report.
 
     Args:
         adapted: the adaptation.
-        fitter: with the body that is drawn, on the networks' device.
+        fitter: fitter with the body that is drawn, on the device to compute on.
     """
     samples, masks, scores = adapted.samples, adapted.settings.masks, adapted.scores
     usable = np.flatnonzero([bool(_mask(samples, i, masks).any()) for i in range(len(samples))])
@@ -194,7 +202,7 @@ def _mask(samples: Samples, crop: int, masks: MaskKind) -> npt.NDArray[np.uint8]
 
 
 def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
-    """Write a report as one HTML file; it appears whole or not at all. Its folder must exist."""
+    """Write a report as one HTML file, which is complete or not there at all. Its folder must exist."""
     share = np.arange(101)
     sorted_iou = [np.percentile(seen.iou, share) for seen in (report.before, report.after)]
     low = min(float(values.min()) for values in (*sorted_iou, report.curve["iou"]))
@@ -218,7 +226,16 @@ def see(
     masks: MaskKind,
     batch: int = 64,
 ) -> Seen:
-    """What a network predicts for the crops of an index (N,)."""
+    """Predict bodies for the crops of an index (N,), and compare them with masks and labels.
+
+    Args:
+        network: a `MeshNetwork`.
+        samples: crops with masks.
+        index: (N,) crops to predict.
+        fitter: fitter with the body model, on the device to compute on.
+        masks: kind of mask to compare with.
+        batch: crops that are predicted together.
+    """
     device = fitter.body.faces.device
     network = network.to(device).eval()
     truth = samples.bodies(fitter.body) if samples.labelled else None
@@ -241,7 +258,7 @@ def see(
 
 
 def _evidence(adapt: AdaptSettings) -> str:
-    """What the network learnt from."""
+    """Text for what the network learnt from."""
     if adapt.supervised:
         return "labels"
     masks = f"{adapt.masks} masks" + (f" by the loss {adapt.loss.name}" if adapt.keypoints != "a2" else " in fits")
@@ -263,24 +280,26 @@ def _summary(
 
     figures = [
         ("mean IoU with the masks", change(before.iou.mean(), after.iou.mean(), ".3f")),
-        (f"the same on {judged_on}", change(curve["iou"][0], curve["iou"][kept], ".3f")),
+        (f"mean IoU on {judged_on}", change(curve["iou"][0], curve["iou"][kept], ".3f")),
     ]
     if scores is not None:
+        start, end = (each.summary() for each in scores)
         for label, name in (("PA-MPJPE, mm", "pa_mpjpe"), ("MPJPE, mm", "mpjpe")):
-            figures.append((label, change(*(each.summary()[name] for each in scores), ".1f")))
-    figures.append(("steps kept of those made", f"{curve['step'][kept]:,.0f} of {curve['step'][-1]:,.0f}"))
+            figures.append((label, change(start[name], end[name], ".1f")))
+    figures.append(("step whose weights were kept", f"{curve['step'][kept]:,.0f} of {curve['step'][-1]:,.0f}"))
     return figures
 
 
 def _agreement_table(before: Seen, after: Seen) -> ReportTable:
-    rows = []
-    for name, digits, measure in (
+    measures: tuple[tuple[str, int, Callable[[Seen], Any]], ...] = (
         ("IoU, mean", 3, lambda seen: seen.iou.mean()),
         ("IoU, median", 3, lambda seen: np.median(seen.iou)),
         ("IoU, worst tenth below", 3, lambda seen: np.percentile(seen.iou, 10)),
         ("L_T, mean pixels", 2, lambda seen: seen.topology.mean()),
         ("L_T, median pixels", 2, lambda seen: np.median(seen.topology)),
-    ):
+    )
+    rows = []
+    for name, digits, measure in measures:
         values = [float(measure(seen)) for seen in (before, after)]
         rows.append([name, *(f"{v:.{digits}f}" for v in values), f"{values[1] - values[0]:+.{digits}f}"])
     rose = float((after.iou > before.iou).mean())
@@ -288,9 +307,9 @@ def _agreement_table(before: Seen, after: Seen) -> ReportTable:
         title="Silhouettes, without labels",
         columns=["", "before", "after", "change"],
         rows=rows,
-        note=f"Over {len(before.iou):,} crops of the target, those that were learnt from among them; the IoU rose on "
-        f"{rose:.0%}. L_T is the mean distance between the skeletons of mask and body. Bodies can agree with masks in "
-        "wrong poses.",
+        note=f"{len(before.iou):,} crops of the target, including those used for training; the IoU rose on {rose:.0%} "
+        "of them. L_T is the mean distance between the skeletons of mask and body. Bodies in wrong poses can match "
+        "masks, too.",
     )
 
 
@@ -304,7 +323,7 @@ def _error_table(before: Scores, after: Scores, measured: str) -> ReportTable:
             ("IoU, exact masks", "iou", 3),
         )
     ]
-    note = f"On {len(before.mpjpe):,} labelled crops of {measured}. {PROTOCOL[0].upper()}{PROTOCOL[1:]}."
+    note = f"{len(before.mpjpe):,} labelled crops of {measured}. {PROTOCOL[0].upper()}{PROTOCOL[1:]}."
     return ReportTable("Against the labels", ["", "before", "after", "change"], rows, note)
 
 
@@ -319,7 +338,7 @@ def _joint_errors(before: Scores, after: Scores) -> list[JointError]:
 def _gallery(
     samples: Samples, index: npt.NDArray[np.int64], masks: MaskKind, before: Seen, after: Seen, body: Body
 ) -> list[GalleryRow]:
-    """Crops from the one whose IoU fell most to the one whose rose most, evenly spread in that order."""
+    """Pictures of crops, evenly spread from the one whose IoU fell most to the one whose IoU rose most."""
     order = np.argsort(after.iou - before.iou, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(GALLERY, len(order))).round().astype(int)].tolist()
     return gallery_rows(samples, index, chosen, masks, before, after, body)
@@ -334,16 +353,16 @@ def gallery_rows(
     after: Seen,
     body: Body,
 ) -> list[GalleryRow]:
-    """Pictures of some crops.
+    """Make the pictures of some crops.
 
     Args:
-        samples: of the crops.
-        index: (N,) those that were seen.
-        chosen: places in the index.
-        masks: which are shown.
-        before: what was seen with the model as it came,
-        after: and with the adapted one.
-        body: that is drawn.
+        samples: the crop set.
+        index: (N,) indices of the crops that were predicted.
+        chosen: positions in ``index`` of the crops to show.
+        masks: kind of mask to show.
+        before: predictions for the N crops before adaptation.
+        after: predictions for the N crops after adaptation.
+        body: the body model that is drawn, on the CPU.
     """
     zoom = TILE / samples.size
     places = torch.tensor(chosen)
@@ -383,6 +402,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, 
 
 
 def _round_range(values: Array) -> tuple[float, float]:
-    """Multiples of a twentieth around some values."""
+    """The range of some values, extended to multiples of a twentieth and at least that wide."""
     low, high = np.floor(20 * values.min()) / 20, np.ceil(20 * values.max()) / 20
     return float(low), float(max(high, low + 0.05))

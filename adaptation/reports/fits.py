@@ -1,6 +1,6 @@
-"""The report of a run: one HTML file that shows, with pictures, what was fitted and how well.
+"""The report of fits: one HTML file that shows the fitted bodies and how well they match the masks.
 
-Every picture is embedded, styles are inline, and nothing is fetched from anywhere.
+All pictures are embedded, styles are inline, and nothing is loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from adaptation.support.drawing import AFTER, BACKDROP, BEFORE, PALETTE, Image
 from adaptation.support.versions import versions
 from topokernels import d2t, s2d
 
-TILE = 224  # pixels of an embedded picture of a body; shown smaller
+TILE = 224  # side in pixels of an embedded picture of a body; pages show it smaller, which sharp screens need
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +35,17 @@ class ReportRow:
     Attributes:
         frame: number of the frame.
         input: the crop.
-        mask: as a picture.
-        distance: the mask's distance map as a picture.
-        skeleton: the mask's skeleton as a picture.
+        mask: picture of the mask.
+        distance: picture of the mask's distance map.
+        skeleton: picture of the mask's skeleton.
         body_before: the starting pose over the crop.
         body_after: the fitted pose over the crop.
-        body_turned: the fitted body seen from its side, on plain ground.
-        iou_before: of silhouette and mask.
-        iou_after: after the fit.
-        loss_before: L_T, mean pixels between the skeletons.
-        loss_after: after the fit.
-        note: anything worth saying about the frame; may be empty.
+        body_turned: the fitted body seen from its side, on a plain background.
+        iou_before: intersection over union of silhouette and mask at the start.
+        iou_after: intersection over union after the fit.
+        loss_before: L_T at the start, mean pixels between the skeletons.
+        loss_after: L_T after the fit.
+        note: remark on the frame; may be empty.
     """
 
     frame: int
@@ -65,12 +65,12 @@ class ReportRow:
 
 @dataclass(frozen=True, eq=False)
 class ReportPerson:
-    """One person: all numbers, and pictures of some frames.
+    """One person: the results of all frames, and pictures of some.
 
     Attributes:
         track: number of the track.
-        result: every frame that was fitted.
-        rows: the frames shown.
+        result: results of all fitted frames.
+        rows: pictures of the frames shown.
     """
 
     track: int
@@ -84,8 +84,8 @@ class ReportTable:
 
     Attributes:
         title: heading.
-        columns: heads of the columns; the first column names the rows.
-        rows: cells, one more row each.
+        columns: headings of the columns; the first column names the rows.
+        rows: the cells of each row.
         note: what the numbers are, and how they were measured.
     """
 
@@ -97,12 +97,12 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class Heading:
-    """What a report says beside the results themselves.
+    """Texts and tables of a report, in addition to the results themselves.
 
     Attributes:
         title: heading of the page.
-        source: what was processed.
-        command: how to get this result again.
+        source: name of what was processed.
+        command: command that reproduces the result.
         tables: measured results.
         notes: rejected frames and other remarks.
     """
@@ -116,16 +116,16 @@ class Heading:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything the page shows.
+    """The contents of the page.
 
     Attributes:
         heading: texts and tables.
         summary: label and value of the figures at the top.
-        overview: a frame with the fitted bodies drawn in, shown at the top, or None.
-        overview_input: the same frame without them, shown next to it, or None.
-        overview_caption: a line under the pictures.
-        people: one section each.
-        versions: name and version of what was used.
+        overview: a frame with the fitted bodies, shown at the top, or None.
+        overview_input: the same frame without the bodies, shown next to it, or None.
+        overview_caption: caption of the two pictures.
+        people: the people; each has a section.
+        versions: names and versions of the packages used.
     """
 
     heading: Heading
@@ -146,15 +146,15 @@ def build_report(
     rows_per_person: int = 6,
     max_rows: int = 150,
 ) -> Report:
-    """Make the pictures of a report from what the pipeline has.
+    """Make the pictures of a report from the results of a recording.
 
     Args:
         heading: texts and tables.
-        body: the model the results were fitted with, on the CPU.
-        people: results, each with the crops it was fitted to (found by their frame numbers).
-        frame_image: returns the RGB frame of a number, for the overview; without it there is none.
+        body: the body model of the results, on the CPU.
+        people: results, each with the crops that it was fitted to; they are matched by frame number.
+        frame_image: returns the RGB frame of a number, for the overview; None leaves the overview out.
         rows_per_person: frames shown of each person, evenly spread over the person's frames.
-        max_rows: frames shown of all people together; with many people each has fewer, at least one.
+        max_rows: frames shown of all people together; with many people, each has fewer, but at least one.
 
     Returns:
         The report, ready for :func:`write_report`.
@@ -184,7 +184,7 @@ def build_report(
 
 
 def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
-    """The figures at the top of a report: medians over every frame of every person."""
+    """Return the figures at the top of a report: medians over all frames of all people."""
     if not results:
         return [("people", "0"), ("frames fitted", "0")]
 
@@ -203,7 +203,7 @@ def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
 
 
 def choose_frame(results: Sequence[PersonResult]) -> int:
-    """The frame with the most people in it; among equals, the one whose worst fit is best.
+    """Return the number of the frame with the most people; of several, the one whose worst fit is best.
 
     Raises:
         ValueError: there is no frame.
@@ -223,14 +223,14 @@ def draw_overview(
     *,
     min_width: int = 1280,
 ) -> Image:
-    """Draw every fitted body of a frame into the frame, with the number of its track.
+    """Draw all fitted bodies of a frame into the frame, with the numbers of their tracks.
 
     Args:
-        image: (H, W, 3) uint8.
-        frame: its number.
-        body: the model of the results.
-        people: number of the track and result.
-        min_width: the frame is enlarged to at least this width, which keeps small bodies sharp.
+        image: (H, W, 3) uint8 RGB frame.
+        frame: number of the frame.
+        body: the body model of the results, on the CPU.
+        people: track number and result of each person.
+        min_width: width in pixels that smaller frames are enlarged to, which keeps small bodies sharp.
 
     Returns:
         (H', W', 3), of the frame's proportions.
@@ -255,11 +255,11 @@ def draw_overview(
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write a report as one HTML file; it appears whole or not at all.
+    """Write a report as one HTML file, which is complete or not there at all.
 
     Args:
-        path: the file; its folder must exist.
-        report: what to show.
+        path: path of the file; its folder must exist.
+        report: contents of the page.
     """
     write_page(path, "report.html.j2", report=report, median=lambda values: float(np.median(values)))
 
@@ -307,20 +307,21 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
 
 @torch.no_grad()
 def body_pixels(body: Body, bodies: Bodies, size: float) -> Tensor:
-    """Vertices (N, V, 3) of N bodies in pixels of crops of a size, with depth in pixels."""
+    """Return the vertices (N, V, 3) of N bodies in crop pixels, depth included, for crops of a size."""
     vertices = body(bodies.rotations, bodies.betas).vertices
     depth = vertices[..., 2:] * bodies.camera.scale[:, None] * (size / 2)
-    # Crops may have a fractional size in frame pixels; cameras know whole ones.
+    # Draws into frames, too, where a crop's side is a fractional number of pixels: project into crop coordinates plus
+    # 1 and scale.
     return torch.cat([project(vertices, bodies.camera, 2) * (size / 2), depth], dim=-1)
 
 
 def draw_over(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:
-    """A body (V, 3) over an image, with the outline of a mask of the same part of the scene."""
+    """Draw a body (V, 3) in pixels over an image, with the outline of a mask of the same part of the scene."""
     return overlay.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
 
 
 def draw_turned(pixels: Tensor, body: Body) -> Image:
-    """The body from its side: turned by a quarter about the vertical, on plain ground."""
+    """Draw a body (V, 3) in pixels from its side: a quarter turn about the vertical, on a plain background."""
     ground = np.empty((TILE, TILE, 3), np.uint8)
     ground[:] = BACKDROP
     x, y, z = pixels.unbind(-1)
@@ -330,7 +331,7 @@ def draw_turned(pixels: Tensor, body: Body) -> Image:
 
 
 def _label(image: Image, text: str, centre: tuple[float, float], color: overlay.Color) -> Image:
-    """A small plate with a text."""
+    """Draw a small plate with a text, in place."""
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)
     x = int(np.clip(round(centre[0] - width / 2), 8, max(8, image.shape[1] - width - 8)))
     y = int(np.clip(round(centre[1]), height + 9, image.shape[0] - 11))

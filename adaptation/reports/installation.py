@@ -1,4 +1,4 @@
-"""What ``topo-adapt doctor`` shows: versions, devices, compiled libraries, renderers and body models."""
+"""The output of ``topo-adapt doctor``: versions, devices, compiled libraries, renderers and body models."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from adaptation.support.versions import versions
 
 
 def body_files() -> Iterator[tuple[str, str]]:
-    """Body models that can be used, and what is wrong with those that cannot."""
+    """Yield the names of body models with their sizes, or with the reason why a file cannot be used."""
     free = Body.free()
-    yield "free body (shipped, CC0)", _describe(free)
+    yield "free body (in the package, CC0)", _describe(free)
     folder = os.environ.get("SMPL_MODELS")
     if not folder:
-        yield "SMPL", "set SMPL_MODELS to the folder of licensed model files to have them checked here"
+        yield "SMPL", "to check licensed model files here, set SMPL_MODELS to their folder"
         return
     files = [file for file in sorted(Path(folder).rglob("*")) if file.suffix in (".pkl", ".npz")]
     if not files:
@@ -38,12 +38,12 @@ def body_files() -> Iterator[tuple[str, str]]:
 
 
 def _describe(body: Body) -> str:
-    """Size of a body model, and the name that labels refer to it by."""
+    """Size of a body model, and its name in labels."""
     return f"{body.vertex_count} vertices, {len(body.faces)} faces, named {body.name!r} in labels"
 
 
 def renderers() -> Iterator[tuple[str, str]]:
-    """Renderers, and why those that cannot be used cannot."""
+    """Yield the names of renderers with "ready", or with the reason why a renderer cannot be used."""
     for name in BACKENDS:
         try:
             make_renderer(name)
@@ -53,7 +53,7 @@ def renderers() -> Iterator[tuple[str, str]]:
 
 
 def examine(console: Console) -> None:
-    """Print everything."""
+    """Print versions, operators, devices, renderers and body models."""
     build = topokernels.build_info()
     _print(console, "Versions", versions())
     _print(
@@ -90,6 +90,6 @@ def _print(console: Console, title: str, rows: list[tuple[str, str]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(Text(name), Text(value))  # paths may hold what would be markup
+        table.add_row(Text(name), Text(value))  # as plain text: paths may contain Rich's markup
     console.print(table)
     console.print()

@@ -1,6 +1,6 @@
-"""Pages of the reports: one HTML file each that needs nothing else.
+"""Pages of the reports: self-contained HTML files.
 
-Every picture is embedded, styles are inline, and nothing is fetched from anywhere.
+All pictures are embedded, styles are inline, and nothing is loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from adaptation.support.files import whole_file
 
 
 def write_page(path: Path, template: str, **values: object) -> None:
-    """Write a page as one HTML file; it appears whole or not at all.
+    """Write a page as one HTML file, which is complete or not there at all.
 
     Args:
-        path: the file; its folder must exist.
+        path: path of the file; its folder must exist.
         template: name of a file in ``templates``.
-        values: what it shows; all are escaped.
+        values: variables of the template; all are escaped.
     """
     environment = Environment(
         loader=PackageLoader("adaptation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -33,19 +33,25 @@ def write_page(path: Path, template: str, **values: object) -> None:
     environment.globals.update(before=_css(BEFORE), after=_css(AFTER), backdrop=_css(BACKDROP), curve=curve, top=top)
     html = environment.get_template(template).render(**values)
     with whole_file(path) as file:
-        file.write(html.encode(errors="backslashreplace"))  # of file names that are not UTF-8
+        # File names that are not UTF-8 hold surrogates, which cannot be encoded.
+        file.write(html.encode(errors="backslashreplace"))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A polyline for SVG: runs of consecutive frames, and a dot per frame where there are few."""
+    """A polyline for SVG.
+
+    Attributes:
+        paths: points of each run of consecutive frames, as SVG writes them.
+        dots: a point per frame; empty if there are many.
+    """
 
     paths: list[str]
     dots: list[tuple[float, float]]
 
 
 def curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width: float, height: float) -> Curve:
-    """Values over frames in a box of width x height, y down."""
+    """Return the curve of values over frames in a box of width x height, y down; values run from low to high."""
     span = max(int(frames[-1] - frames[0]), 1)
     x = (frames - frames[0]) / span * width if len(frames) > 1 else np.full(1, width / 2)
     y = height * (1 - np.clip((values - low) / max(high - low, 1e-9), 0, 1))
@@ -59,7 +65,7 @@ def curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width
 
 
 def top(*series: np.ndarray) -> float:
-    """A round number that is not below any value."""
+    """Return a round number that is no less than any of the values."""
     highest = max(float(values.max()) for values in series)
     unit = 10.0 ** np.floor(np.log10(max(highest, 1e-3)))
     return float(unit * next(step for step in (1, 2, 4, 6, 8, 10) if step * unit >= highest * (1 - 1e-9)))

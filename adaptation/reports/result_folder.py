@@ -1,4 +1,4 @@
-"""The folder of results of a recording: an npz per person, overlays, the report, and the settings."""
+"""The result folder of a recording: an npz per person, overlays, the report, and the settings."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def write_results(
     """Write the results of a recording.
 
     Args:
-        folder: must exist.
+        folder: existing folder to write into.
         frames: the recording.
         body: body model of the results, on the CPU.
         outcome: people with their results.
-        options: that they were made with.
-        heading: of the report; the notes of the outcome are added to its own.
+        options: settings that the results were made with.
+        heading: heading of the report; the notes of the outcome are added to its own.
     """
     people = outcome.people
     for person in people:
@@ -42,7 +42,7 @@ def write_results(
     for number in sorted({int(frame) for person in people for frame in person.result.frame}):
         shown = [(track, result) for track, result in numbered if number in result.frame]
         picture = draw_overview(frames.frame(number), number, body, shown)
-        # Not imwrite, which says nothing when the disk is full.
+        # cv2.imwrite does not report a full disk.
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         (overlays / f"frame_{number:06d}.jpg").write_bytes(data.tobytes())
 
@@ -55,7 +55,7 @@ def write_results(
 
 
 def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float | None = None) -> None:
-    """One line per person, what is wrong with the recording, and where to look."""
+    """Print a line per person, the warning about the recording, totals, and the path of the report."""
     for person in outcome.people:
         result = person.result
         console.print(

@@ -14,11 +14,11 @@ from adaptation.support.errors import UserError
 Name = TypeVar("Name", bound=str)
 
 BodyFile = Annotated[
-    Path | None, typer.Option("--body", help="Body model: SMPL .pkl or .npz. Default: the free body that ships.")
+    Path | None, typer.Option("--body", help="Body model: SMPL .pkl or .npz. Default: the free body of the package.")
 ]
-Crops = Annotated[Path, typer.Argument(help="Folder of crops, as `topo-adapt domain` makes them.")]
+Crops = Annotated[Path, typer.Argument(help="Folder of crops, as written by `topo-adapt domain`.")]
 CropSize = Annotated[
-    int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the model takes, pixels.")
+    int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the model expects, pixels.")
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
 Every = Annotated[int, typer.Option("--every", min=1, help="Use one frame in this many of a recording.")]
@@ -33,20 +33,20 @@ MaskFolder = Annotated[
     Path | None, typer.Option("--masks", help="Folder of PNG masks, 0 and 255, instead of background subtraction.")
 ]
 Mirror = Annotated[
-    bool, typer.Option("--mirror", help="Predict on mirror images too and average both: takes twice the time.")
+    bool, typer.Option("--mirror", help="Also predict on mirror images and average both; takes twice the time.")
 ]
 Model = Annotated[
     str,
     typer.Option(
         "--model",
         help="Regressor: a file of weights with SPIN's keys (.safetensors, .pt), package.module:function, "
-        "or small, which ships.",
+        "or small, which comes with the package.",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; it must not exist, or be empty.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="float32, or bfloat16: half the time on processors that have it.")
+    str, typer.Option("--precision", help="float32, or bfloat16, which takes half the time on processors with it.")
 ]
 PresetOption = Annotated[
     str, typer.Option("--preset", help="Sizes and settings: tiny (seconds), small (two CPU cores) or paper (GPU).")
@@ -64,11 +64,17 @@ Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that r
 
 
 def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
-    """Return the value of an option, which must be one of those allowed.
+    """Return the value of an option if it is one of those allowed.
+
+    Args:
+        option: name of the option, for the error message.
+        value: value that the user gave.
+        allowed: allowed values.
 
     Raises:
-        UserError: it is not.
+        UserError: the value is not allowed.
     """
+    # A loop instead of `in`, so that the result has the type of the names.
     for name in allowed:
         if value == name:
             return name
@@ -76,5 +82,5 @@ def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
 
 
 def command_line() -> str:
-    """The command that runs, to be shown with its results."""
+    """Return the command line that is running, to be shown with its results."""
     return shlex.join(["topo-adapt", *sys.argv[1:]])

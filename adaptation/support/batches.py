@@ -13,59 +13,61 @@ Self = TypeVar("Self", bound="Batch")
 
 
 class Batch:
-    """Mixin for frozen dataclasses of N things.
+    """Mixin for frozen dataclasses that hold N entries.
 
-    Every field is a tensor (N, ...), another batch of N, a named tuple of such tensors, or None where
-    the batch does not have it.
+    Each field is a tensor (N, ...), another batch of N entries, a named tuple of such tensors, or None if
+    the batch lacks the part.
     """
 
     def __len__(self) -> int:
-        """N."""
+        """N, the number of entries."""
         first = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
         return len(first)
 
     def select(self: Self, index: Tensor | slice) -> Self:
-        """The entries of an index (M,), a mask (N,) or a slice."""
+        """Return the entries of an index (M,), a mask (N,) or a slice."""
         return _map(lambda value: value[index], self)
 
     def repeat_interleave(self: Self, times: int) -> Self:
-        """Each entry ``times`` times in a row."""
+        """Return a batch that repeats each entry ``times`` times in a row."""
         return _map(lambda value: value.repeat_interleave(times, dim=0), self)
 
     def to(self: Self, device: str | torch.device) -> Self:
-        """The batch on another device."""
+        """Return the batch on another device."""
         return _map(lambda value: value.to(device), self)
 
     def detach(self: Self) -> Self:
-        """The batch without its graph."""
+        """Return the batch detached from the graph."""
         return _map(Tensor.detach, self)
 
     def mean_with(self: Self, other: Self) -> Self:
-        """The means of corresponding numbers of two batches."""
+        """Return the means of corresponding numbers of two batches."""
         return _map(lambda first, second: (first + second) / 2, self, other)
 
     def finite(self) -> bool:
-        """Whether every number is finite."""
+        """Return whether all numbers are finite."""
         return all(bool(torch.isfinite(value).all()) for value in _tensors(self))
 
     @classmethod
     def cat(cls: type[Self], parts: Sequence[Self]) -> Self:
-        """One batch from several, in their order."""
+        """Concatenate batches, in their order."""
         return _map(lambda *values: torch.cat(values), *parts)
 
 
 def _map(function: Callable[..., Tensor], first: Any, *others: Any) -> Any:
-    """Apply a function to corresponding tensors of equally built values."""
+    """Apply a function to corresponding tensors of values with the same structure."""
     if isinstance(first, Tensor):
         return function(first, *others)
     if first is None:
         return None
     if isinstance(first, tuple):
+        # Named tuples take their fields as separate arguments, unlike plain tuples.
         return type(first)(*(_map(function, *values) for values in zip(first, *others, strict=True)))
     if not is_dataclass(first):
         raise TypeError(f"a batch holds tensors and batches, got {type(first).__name__}")
     names = [field.name for field in fields(first)]
-    return type(first)(**{name: _map(function, *(getattr(v, name) for v in (first, *others))) for name in names})  # type: ignore[operator]
+    kind: Any = type(first)
+    return kind(**{name: _map(function, *(getattr(v, name) for v in (first, *others))) for name in names})
 
 
 def _tensors(value: Any) -> list[Tensor]:

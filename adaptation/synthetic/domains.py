@@ -6,6 +6,7 @@ Equal settings give equal sets, until `FILMS` is raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,8 +25,8 @@ from adaptation.synthetic.settings import FRAMES, MARGIN, SPLITS, DomainSettings
 FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE, "site": SITE}
 
 FILMS = 2
-"""Raised whenever equal settings give other masks than before; 2 distinguishes dark clothes from shadows."""
-_HEIGHT = 1.6  # of the frames, in sides of the crop
+"""Version, raised when equal settings no longer give equal masks. 2 distinguishes dark clothes from shadows."""
+_HEIGHT = 1.6  # height of the frames, in sides of the crop
 
 
 def make_domain(
@@ -34,19 +35,19 @@ def make_domain(
     """Film clips of a family and cut out the people.
 
     Args:
-        settings: what to film.
-        workers: processes; the result is the same for any number.
-        progress: called with the number of crops done since the last call.
+        settings: settings of the crop set.
+        workers: number of processes; the result does not depend on it.
+        progress: callback that is given the number of crops done since the last call.
 
     Raises:
-        UserError: unknown family or split, or sizes that make no sense.
+        UserError: the family or split is unknown, or a size is too small.
     """
     if settings.family not in FAMILIES:
         raise UserError(f"domain must be one of {', '.join(FAMILIES)}, got {settings.family!r}")
     if settings.split not in SPLITS:
         raise UserError(f"split must be one of {', '.join(SPLITS)}, got {settings.split!r}")
     if settings.count < 1 or settings.size < 32:
-        raise UserError(f"wanted at least 1 crop of 32 pixels, got {settings.count} of {settings.size}")
+        raise UserError(f"expected at least 1 crop of 32 pixels, got {settings.count} of {settings.size}")
     parts = []
     jobs = [(settings, number) for number in range(settings.clips)]
     films: Iterable[Samples]
@@ -59,14 +60,16 @@ def make_domain(
         if progress:
             progress(FRAMES)
     made = ("images", "masks", "clip", "pose", "betas", "camera")
-    return Samples(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in made})
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in made}
+    return Samples(**arrays)
 
 
+# Per process: workers build the body and its clothes once for all of their clips.
 _BODY: dict[str, tuple[Body, Dresser]] = {}
 
 
 def _film(job: tuple[DomainSettings, int]) -> Samples:
-    """One clip, cut into crops. Its random numbers depend on the settings and its number alone."""
+    """One clip, cut into crops. Its random numbers depend only on the settings and the number of the clip."""
     settings, number = job
     if not _BODY:
         body = Body.free()
@@ -75,6 +78,7 @@ def _film(job: tuple[DomainSettings, int]) -> Samples:
     family = list(FAMILIES).index(settings.family)
     rng = np.random.default_rng([settings.seed, family, SPLITS.index(settings.split), number])
     looks = FAMILIES[settings.family]
+    # A generator without split and clip number gives all clips of a site the same camera.
     camera = np.random.default_rng([settings.seed, family]) if looks.one_camera else rng
     clip = sample_clip(looks, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
     return _cut(clip, number, settings.size, rng)
@@ -87,7 +91,7 @@ def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Sample
     for t in range(FRAMES):
         ys, xs = np.nonzero(clip.truth[t])
         width, height = xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()
-        # Boxes of detectors are not exact.
+        # Jitter in size and position, because a detector's boxes are not exact.
         side = (1 + 2 * MARGIN) * max(width, height) * rng.uniform(0.93, 1.07)
         left = (xs.min() + xs.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
         top = (ys.min() + ys.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
@@ -96,6 +100,7 @@ def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Sample
         for kind, source in enumerate((clip.truth[t], clip.subtracted[t])):
             masks[t, kind] = resample(source.astype(np.float32), left, top, side, size) >= 0.5
         masks[t, 2] = degraded(masks[t, 0] > 0, rng)
+        # From the frame's projection (pixels per metre, position of the origin) to the crop's (s, tx, ty).
         scale, x, y = clip.projection[t].tolist()
         s = 2 * scale / side
         camera[t] = s, (2 * (x - left) / side - 1) / s, (2 * (y - top) / side - 1) / s

@@ -1,4 +1,4 @@
-"""Keypoints made from labels: a stand-in for a detector, where none is at hand."""
+"""Simulated keypoints, made from labels in place of a detector's."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def simulated_keypoints(
 ) -> Floats:
     """Make keypoints from the labels of a crop set.
 
-    The body's own joints, at the 13 places that OpenPose finds, are moved by Gaussian noise and dropped at random.
-    That is kinder than a real detector, whose errors grow with the shift of the domain, swap left and right, and
-    come together: results with these keypoints are better than a detector's would be.
+    The body's own joints that OpenPose finds, 13 of them, are moved by Gaussian noise and dropped at random. This is
+    kinder than a real detector, whose errors grow with the domain shift, swap left and right, and are correlated:
+    results with these keypoints are better than results with a detector's would be.
 
     Args:
-        samples: with labels.
+        samples: N labelled crops.
         body: the body model of the labels.
-        noise_pixels: standard deviation in x and in y.
-        missing: share of the joints that are not found.
-        generator: for noise and gaps.
+        noise_pixels: standard deviation of the noise in x and in y, crop pixels.
+        missing: share of the joints that are not found, in [0, 1].
+        generator: source of the random numbers.
 
     Returns:
         (N, J, 3) x and y in crop pixels, and confidence 0 or 1.
 
     Raises:
-        UserError: the set has no labels, or they belong to another body model.
+        UserError: the crops have no labels, or the labels belong to another body model.
     """
     bodies = samples.bodies(body)
     places = project(body.joints(bodies.rotations, bodies.betas), bodies.camera, samples.size)

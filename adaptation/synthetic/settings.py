@@ -9,21 +9,21 @@ from typing import Literal, get_args
 Split = Literal["train", "adapt", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHIFTS = ("lr-96", "lr-52", "lr-32", "uap-4", "uap-8", "uap-16", "night")
-"""Domain shifts by name: widths in pixels of a low resolution, strengths in 255ths of a perturbation, and darkness."""
-MARGIN = 0.2  # around the person, as a fraction of the longer side, as in adaptation.recording.crops
-FRAMES = 12  # per clip: enough for the median of the empty scene
+"""Domain shifts by name: low resolutions (width in pixels), perturbations (strength in 255ths), and darkness."""
+MARGIN = 0.2  # space around a person, as a fraction of the longer side, as in adaptation.recording.crops
+FRAMES = 12  # frames per clip: enough for a median to show the empty scene
 
 
 @dataclass(frozen=True)
 class DomainSettings:
-    """What a set is made of.
+    """Settings of a synthetic crop set.
 
     Attributes:
-        family: of looks, "source", "style", or "site", which is "style" before one camera.
-        split: "train", "adapt" or "test"; no two share a person, a pose or, but for "site", a scene.
-        count: crops, rounded up to whole clips of 12.
+        family: family of appearances: "source", "style", or "site", which is "style" with a single camera.
+        split: "train", "adapt" or "test". No two splits share a person or a pose, nor a scene except in "site".
+        count: number of crops, rounded up to whole clips of 12.
         size: side of the crops in pixels.
-        seed: of everything random.
+        seed: seed of all random numbers.
     """
 
     family: str = "source"
@@ -34,10 +34,10 @@ class DomainSettings:
 
     @property
     def clips(self) -> int:
-        """How many clips are filmed."""
+        """Number of clips that are filmed."""
         return math.ceil(self.count / FRAMES)
 
     @property
     def filmed(self) -> int:
-        """How many crops are filmed: whole clips."""
+        """Number of crops that are filmed: those of whole clips."""
         return self.clips * FRAMES

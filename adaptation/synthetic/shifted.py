@@ -1,4 +1,4 @@
-"""Crop sets as a worse camera would see them: the domain shifts of the paper's experiments, by name."""
+"""Crop sets as a worse camera would record them: the domain shifts of the paper's experiments, by name."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from adaptation.synthetic.shifts import low_resolution, night, perturbed
 from adaptation.training.uap import load_perturbation
 
 Shift = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-"""Changes images (B, 3, S, S) with masks (B, 1, S, S)."""
+"""Changes images (B, 3, S, S) in [0, 1], given masks (B, 1, S, S) and a generator."""
 
 
 def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
-    """Return a shift.
+    """Return a domain shift by name.
 
     Args:
         name: one of `SHIFTS`.
@@ -29,7 +29,7 @@ def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
         delta: file of a universal perturbation, for uap-4, uap-8 and uap-16.
 
     Raises:
-        UserError: the name is unknown, or the perturbation is missing, not needed, or of another size.
+        UserError: the name is unknown; or the perturbation is missing, not used by the shift, or of another size.
     """
     kind, _, number = name.partition("-")
     if name not in SHIFTS:
@@ -37,19 +37,22 @@ def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
     if delta is not None and kind != "uap":
         raise UserError(f"--delta is for uap-4, uap-8 and uap-16, not for {name}")
     if kind == "lr":
-        # The paper's widths are those of 224-pixel crops.
+        # The paper's widths are for crops of 224 pixels.
         width = max(1, round(int(number) * size / 224))
         return lambda images, _masks, _generator: low_resolution(images, width)
     if kind == "uap":
         if delta is None:
-            raise UserError(f"{name} needs --delta, a perturbation made by `topo-adapt uap`")
+            raise UserError(f"{name} needs --delta, a perturbation written by `topo-adapt uap`")
         scaled = load_perturbation(delta, size, float(number))
         return lambda images, _masks, _generator: perturbed(images, scaled)
     return lambda images, masks, generator: night(images, masks, generator)
 
 
 def shift_samples(samples: Samples, change: Shift) -> Samples:
-    """Shift all images of a set; masks and labels stay, keypoints are dropped: they were found in other images."""
+    """Shift all images of a crop set.
+
+    Masks and labels stay. Keypoints are dropped, because a detector would find others in the shifted images.
+    """
     generator = torch.Generator().manual_seed(0)
     images = np.empty_like(samples.images)
     for index in torch.arange(len(samples)).split(256):
