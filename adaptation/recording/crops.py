@@ -105,10 +105,10 @@ def resample(
 
 
 def samples_of_crops(crops: Sequence[Crop]) -> Samples:
-    """A set of crops; all kinds of mask are the one that was found, and clips are tracks.
+    """Return crops as a crop set. All kinds of mask are the one that was found, and each track is a clip.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no crops.
     """
     if not crops:
         raise UserError("no crop to make a set of")
