@@ -16,14 +16,13 @@ from adaptation.adapting.presets import preset
 from adaptation.adapting.settings import AdaptSettings, with_loss
 from adaptation.adapting.teacher import choose_teacher, taught, taught_if_near
 from adaptation.bodies.body import Body
-from adaptation.commands.training_programs import SHIFTS
-from adaptation.data.samples import Domain
+from adaptation.data.samples import Samples
 from adaptation.evaluation.scores import Scores, evaluate
 from adaptation.losses.settings import LOSS_NAMES, at_size
 from adaptation.regressors.files import load_network
 from adaptation.support.workers import side_by_side
-from adaptation.synthetic.settings import Split
-from adaptation.training.runs import STATE
+from adaptation.synthetic.settings import SHIFTS, Split
+from adaptation.training.runs import STATE, Run
 from evidence.materials import Materials, Say, nothing
 
 OTHER = ", other choice"
@@ -223,24 +222,25 @@ def _keypoints(cell: Cell, materials: Materials, say: Say) -> Path:
 def _run(cell: Cell, materials: Materials) -> str:
     body, quiet = Body.free(), nothing
     network = load_network(str(materials.source_model(quiet))).network
-    test = Domain.load(materials.target(cell.target, "test", quiet, seed=cell.seed))
+    test = Samples.load(materials.target(cell.target, "test", quiet, seed=cell.seed))
     settings, begun, resumed, apart = settings_of(cell, materials), time.time(), False, None
     if cell.adapts:
         split: Split = "test" if cell.method.endswith(", here") else "adapt"
-        target = Domain.load(materials.target(cell.target, split, quiet, seed=cell.seed))
+        target = Samples.load(materials.target(cell.target, split, quiet, seed=cell.seed))
         if settings.keypoints:
             target = replace(target, keypoints=np.load(_keypoints(cell, materials, quiet)))
-        source = Domain.load(materials.domain("source", "train", quiet))
+        source = Samples.load(materials.domain("source", "train", quiet))
         _, apart = choose_teacher(settings, network, target, body, materials.device)
         settings = settings if apart is None else decide(cell, settings, apart)
-        run = materials.folder / "runs" / cell.name
-        resumed = (run / STATE).exists()
+        folder = materials.folder / "runs" / cell.name
+        resumed = (folder / STATE).exists()
+        run = Run(folder, {"adapt": asdict(settings)})
         network = adapt(network, target, body, settings, run, source=source, device=materials.device)
     seconds = time.time() - begun
     scores = evaluate(network, test, body, device=materials.device)
     result = {
         **asdict(cell),
-        **{name: _by_clip(getattr(scores, name), test.clip) for name in ("mpjpe", "pa_mpjpe", "iou")},
+        **{name: _by_clip(getattr(scores, name), test.sequences) for name in ("mpjpe", "pa_mpjpe", "iou")},
         "seconds": None if resumed else round(seconds, 1),  # of a run that went on, the first part is not known
         "settings": asdict(settings) if cell.adapts else None,
         "apart": apart and round(apart, 1),  # millimetres between two looks, by which a teacher is chosen
