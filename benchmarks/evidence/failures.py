@@ -21,6 +21,7 @@ from adaptation.support.drawing import AFTER, BEFORE, PALETTE, enlarge
 from adaptation.training.runs import STATE, load_state
 from evidence.cells import Cell
 from evidence.materials import Materials, Say
+from evidence.methods import OURS
 from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
 
 Array = npt.NDArray[np.float32]
@@ -107,7 +108,7 @@ class FailureCell:
     @property
     def adaptation(self) -> Cell:
         """The run whose failures are counted."""
-        return Cell(self.target, "ours", 0)
+        return Cell(self.target, OURS, 0)
 
 
 def failure_grid() -> list[FailureCell]:

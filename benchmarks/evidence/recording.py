@@ -30,6 +30,7 @@ from adaptation.synthetic.settings import MARGIN
 from adaptation.training.runs import Run
 from evidence.cells import Cell, settings_of
 from evidence.materials import Materials, Say
+from evidence.methods import OURS
 from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
 
 _MODEL = "small"
@@ -108,7 +109,7 @@ def _folder(video: Path, materials: Materials) -> Path:
 
 
 def _settings(video: Path, materials: Materials) -> AdaptSettings:
-    return settings_of(Cell(video.stem, "ours", 0), materials)
+    return settings_of(Cell(video.stem, OURS, 0), materials)
 
 
 def _crops(video: Path, folder: Path, say: Say) -> Samples:

@@ -19,6 +19,7 @@ from evidence.detector import (
     train_detector,
 )
 from evidence.materials import QUICK, Materials
+from evidence.methods import A1, A1_NORMS, A2_NORMS
 from safetensors.torch import load_file, save_file
 
 from adaptation.bodies.body import Body
@@ -161,7 +162,7 @@ def test_keypoints_are_made_once_and_adapted_to(source: Samples, trained: Keypoi
         source.save(tmp_path / "data" / name, {})
     trained.save(tmp_path / "detector.safetensors")
     materials, said = Materials(tmp_path, replace(QUICK, pretrain_steps=1, adapt_steps=4), "float32", 1), []
-    cells = [Cell("style", method, 0) for method in ("a1", "a1, norms", "a2, norms")]
+    cells = [Cell("style", method, 0) for method in (A1, A1_NORMS, A2_NORMS)]
     assert [settings_of(cell, materials).every for cell in cells] == [0, 0, 4]
     run_adaptations(cells, materials, jobs=1, say=said.append)
     assert [line for line in said if "detecting" in line] == [

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evidence.cells import METHODS, OTHER, Cell, decide, run_adaptations, settings_of
+from evidence import methods
+from evidence.cells import Cell, decide, run_adaptations, settings_of
 from evidence.document import write_document
 from evidence.failures import TITLES
 from evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
 from evidence.known import load_record, take_over
 from evidence.materials import FULL, Materials, Scale
+from evidence.methods import METHODS
 from evidence.program import main
 from evidence.statistics import differ, estimate, paired
 
@@ -169,7 +171,7 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
     materials = Materials(tmp_path, TINY, "float32", 1)
 
     def settings(method: str) -> AdaptSettings:
-        return settings_of(Cell("style", method, 0), materials)
+        return settings_of(Cell("style", METHODS[method], 0), materials)
 
     assert settings("ours") == replace(preset("small").adapt, steps=1)  # what users get
     assert settings("b2").loss.name == "b2" and settings("ours").loss.name == "ours"
@@ -187,10 +189,10 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
 
 
 def test_the_other_choice_of_a_teacher_is_the_other(tmp_path: Path) -> None:
-    cells = [Cell("style", method, 0) for method in METHODS if method.endswith(OTHER)]
+    cells = [Cell("style", method, 0) for method in methods.ALL if method.flips_teacher]
     assert cells
     for cell in cells:
-        usual = replace(cell, method=cell.method.removesuffix(OTHER))
+        usual = replace(cell, method=replace(cell.method, flips_teacher=False))
         settings = settings_of(cell, Materials(tmp_path, TINY, "float32", 1))
         assert settings == settings_of(usual, Materials(tmp_path, TINY, "float32", 1))
         assert decide(usual, settings, 30.0) == decide(cell, settings, 60.0) == taught(settings)
@@ -201,7 +203,7 @@ def test_the_recipe_is_scaled_to_network_and_crops(tmp_path: Path) -> None:
     small, full = (Materials(tmp_path, scale, "float32", 1) for scale in (Scale(), FULL))
 
     def settings(materials: Materials, method: str) -> AdaptSettings:
-        return settings_of(Cell("style", method, 0), materials)
+        return settings_of(Cell("style", METHODS[method], 0), materials)
 
     ours, scaled = (settings(materials, "ours") for materials in (small, full))
     ratio = 224 / 96
@@ -215,7 +217,7 @@ def test_the_recipe_is_scaled_to_network_and_crops(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["style", "site", "uap-16"])
 def test_a_grid_runs_once(tmp_path: Path, target: str) -> None:
     materials, said = Materials(tmp_path, TINY, "float32", 1), []
-    cells = [Cell(target, method, 0) for method in ("source-only", "ours")]
+    cells = [Cell(target, method, 0) for method in (methods.SOURCE_ONLY, methods.OURS)]
     assert not any(materials.has_run(cell.name) for cell in cells)
     run_adaptations(cells, materials, jobs=1, say=said.append)
     rows = [materials.result(cell.name) for cell in cells]
@@ -230,7 +232,10 @@ def test_a_grid_runs_once(tmp_path: Path, target: str) -> None:
 
 def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) -> None:
     first, second = (Materials(tmp_path / name, TINY, "float32", 1) for name in ("first", "second"))
-    cells, fit = [Cell("style", method, 0) for method in ("source-only", "norms", "ours")], FitCell("medium", "ours")
+    cells, fit = (
+        [Cell("style", each, 0) for each in (methods.SOURCE_ONLY, methods.NORMS, methods.OURS)],
+        FitCell("medium", "ours"),
+    )
     for cell in cells[1:]:
         first.keep(cell.name, {"settings": asdict(settings_of(cell, first)), "commit": "abc"})
     first.keep(cells[0].name, {"settings": None, "commit": "abc"})
@@ -250,7 +255,7 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     assert take_over({**record, "failures": [failed]}, cells[:2], [], other) == 1  # not of a run that is not known
     rows[2] |= {"settings": asdict(taught(settings_of(cells[2], first))), "apart": 40.0}  # what was chosen, and why
     third = Materials(tmp_path / "chosen", TINY, "float32", 1)
-    assert take_over(record, [*cells, Cell("style", "ours, other choice", 0)], [], third) == 2
+    assert take_over(record, [*cells, Cell("style", methods.OURS_FLIPPED, 0)], [], third) == 2
     assert third.result(cells[2].name)["settings"]["teacher_weight"] == 2
     for name, value in {"test": 99, "detector_steps": 99, "preset": "paper"}.items():
         record["materials"] = {**scale, name: value}
