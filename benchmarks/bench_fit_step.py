@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,16 +21,19 @@ from common import HEAD, Row, command_line, compare, show, title, write
 from timing import Call
 from torch import Tensor
 
+from adaptation.bodies.camera import WeakPerspective
 from adaptation.bodies.poses import perturb
 from adaptation.bodies.renderer import Renderer, make_renderer
-from adaptation.fitting.fitter import Fitter, FitVariables
-from adaptation.fitting.variables import BodyParameters
+from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.silhouette_fitter import SilhouetteFitter
+from adaptation.fitting.variables import BodyVariables
 from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_loss
 from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.support.errors import UserError
 from topokernels import reference
 
-WEIGHTS = {"topology_weight": 0.5, "prior_weight": 0.01}
+# Constant weights: a CUDA graph replays one step, with the weights that it was captured with.
+SETTINGS = FitSettings(topology_start=0.5, prior_start=0.01, prior_end=0.01)
 PEER = "PyTorch3D + stacked conv"
 
 
@@ -41,51 +43,52 @@ class Scene:
     Args:
         fitter: body, prior, renderer and settings.
         count: number of images.
-        size: side of the images in pixels.
+        size: side of the images, pixels.
     """
 
-    def __init__(self, fitter: Fitter, count: int, size: int) -> None:
+    def __init__(self, fitter: SilhouetteFitter, count: int, size: int) -> None:
         device = str(fitter.body.faces.device)
         truth = people(count, device)
         with torch.no_grad():
-            masks = fitter.silhouette(truth, size)
+            masks = fitter.posed(truth, size).silhouette
         self.fitter, self.size = fitter, size
         self.target = fitter.target(masks)
         pose = perturb(truth.pose.cpu(), (10, 30), torch.Generator().manual_seed(1)).to(device)
-        self.start = BodyParameters(pose, truth.betas, truth.camera)
-        self.variables = FitVariables(self.start, fitter.settings)
+        self.fit = fitter.fitter(self.target, BodyVariables(pose, truth.betas, truth.camera))
+        self.stage = self.fit.stages[0]
+        self.optimizer = self.fit.optimizer(self.stage)
 
     def objective(self) -> Tensor:
-        """The objective that the step descends."""
-        return self.fitter.objective(self.variables.bodies(), self.target, **WEIGHTS).sum()
+        """The sum over images that a step descends, a scalar."""
+        return self.fit.objective(self.stage, 0).sum()
 
     def step(self) -> None:
-        """The whole step."""
-        self.variables.optimizer.zero_grad()
+        """Take one whole step."""
+        self.optimizer.zero_grad()
         self.objective().backward()
-        self.variables.optimizer.step()
+        self.optimizer.step()
 
 
 class StackedScene(Scene):
-    """The same step with the losses made of stacked convolutions, differentiated by autograd."""
+    """The same step with losses made of stacked convolutions, differentiated by autograd."""
 
     def objective(self) -> Tensor:
-        """The objective that the step descends."""
-        bodies, target, settings = self.variables.bodies(), self.target, self.fitter.settings
-        silhouette = self.fitter.silhouette(bodies, self.size)
-        loss = stacked_loss(silhouette, target, settings.loss.iterations)
-        prior = WEIGHTS["prior_weight"] * self.fitter.prior.energy(bodies.pose)
-        return (loss + prior + settings.shape_weight * bodies.betas.square().sum(1)).sum()
+        """The sum over images that a step descends, a scalar."""
+        posed, settings = self.fit.variables.posed(), self.fitter.settings
+        loss = stacked_loss(posed.silhouette, self.target, settings)
+        prior = settings.prior_end * self.fitter.prior.energy(posed.pose)
+        return (loss + prior + settings.shape_weight * posed.bodies.betas.square().sum(1)).sum()
 
 
-def stacked_loss(silhouette: Tensor, target: SilhouetteTarget, iterations: int) -> Tensor:
-    """L_S + L_T per image as in `adaptation.losses.silhouettes`, without the gain on gradients."""
+def stacked_loss(silhouette: Tensor, target: SilhouetteTarget, settings: FitSettings) -> Tensor:
+    """L_S + L_T per image, (B,), as in `adaptation.losses.silhouettes` but without the gain on gradients."""
+    iterations, weight_of_skeletons = settings.loss.iterations, settings.loss.topology_weight
     skeleton = reference.d2t(reference.s2d(silhouette, iterations=iterations), silhouette)
     fixed = target.topology
-    total = 0
+    total = torch.zeros_like(target.area)
     for mask, other, distance, weight in (
         (silhouette, target.mask, target.distance, 1 / target.area),
-        (skeleton, fixed.skeleton, fixed.skeleton_distance, WEIGHTS["topology_weight"] / target.length),
+        (skeleton, fixed.skeleton, fixed.skeleton_distance, weight_of_skeletons / target.length),
     ):
         pull, push = reference.chamfer(mask, other, reference.s2d(1 - mask, iterations=iterations), distance)
         total = total + (pull + push).flatten() * weight
@@ -93,22 +96,27 @@ def stacked_loss(silhouette: Tensor, target: SilhouetteTarget, iterations: int) 
 
 
 def parts(scene: Scene) -> dict[str, Call]:
-    """The parts of a step in order."""
-    fitter, target, size, variables = scene.fitter, scene.target, scene.size, scene.variables
-    loss = replace(fitter.settings.loss, topology_weight=WEIGHTS["topology_weight"])
+    """The parts of a step, in their order."""
+    renderer, faces, settings = scene.fitter.scene.renderer, scene.fitter.body.faces, scene.fitter.settings
+    variables = scene.fit.variables
     with torch.no_grad():
-        bodies = variables.bodies()
-        vertices = fitter.body(bodies.pose, bodies.betas).vertices
-    posed, camera = vertices.requires_grad_(), bodies.camera.requires_grad_()
-    mask = fitter.draw(posed, camera, size).detach().requires_grad_()
+        start = variables.posed()
+        vertices, camera = start.output.vertices, start.bodies.camera.weak().parameters
+    # Each part is measured with gradients to its own inputs alone.
+    vertices, camera = vertices.requires_grad_(), camera.requires_grad_()
+
+    def render() -> Tensor:
+        return renderer.silhouette(vertices, faces, WeakPerspective(camera), scene.size)
+
+    mask = render().detach().requires_grad_()
     whole = scene.objective()
-    leaves = [leaf for group in variables.optimizer.param_groups for leaf in group["params"]]
+    leaves = list(variables.leaves.values())
     return {
-        "body": lambda: fitter.body(*(getattr(variables.bodies(), name) for name in ("pose", "betas"))),
-        "render": lambda: fitter.draw(posed, camera, size),
-        "topology": lambda: silhouette_loss(mask, target, loss),
+        "body": lambda: variables.posed().output,
+        "render": render,
+        "topology": lambda: silhouette_loss(mask, scene.target, settings.loss),
         "all backward": lambda: torch.autograd.grad(whole, leaves, retain_graph=True),
-        "optimiser": variables.optimizer.step,
+        "optimiser": scene.optimizer.step,
     }
 
 
@@ -121,7 +129,7 @@ def captured(scene: Scene) -> Call:
             scene.step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    scene.variables.optimizer.zero_grad()
+    scene.optimizer.zero_grad()
     with torch.cuda.graph(graph):
         scene.step()
     return graph.replay
@@ -147,7 +155,7 @@ def rows_of(faces: int, count: int, size: int, peer: Renderer | None, args: argp
         iterations = scene.fitter.settings.loss.iterations
         return Row(part, direction, shape, iterations, "float32", args.device, baseline, *numbers, threads=args.threads)
 
-    scene = Scene(Fitter(body, prior, make_renderer()), count, size)
+    scene = Scene(SilhouetteFitter(body, prior, make_renderer(), SETTINGS), count, size)
     scene.step()
     for name, call in parts(scene).items():
         yield row(name, "the whole step", call, scene.step)
@@ -156,7 +164,7 @@ def rows_of(faces: int, count: int, size: int, peer: Renderer | None, args: argp
         step = captured(scene)
         yield row("step", "without a graph", step, Scene(scene.fitter, count, size).step)
     if peer is not None and count <= args.peer_batch:
-        yield row("step", PEER, step, StackedScene(Fitter(body, prior, peer), count, size).step)
+        yield row("step", PEER, step, StackedScene(SilhouetteFitter(body, prior, peer, SETTINGS), count, size).step)
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from adaptation.bodies.body import Body
-from adaptation.bodies.camera import fit_camera_to_bbox, project
+from adaptation.bodies.camera import WeakPerspective, fit_camera_to_bbox, project
 from adaptation.bodies.poses import sample_poses
 from adaptation.bodies.smpl_file import SmplArrays, load_smpl
-from adaptation.fitting.variables import BodyParameters
+from adaptation.fitting.variables import BodyVariables
 
 LOW, SMPL_SIZED, FULL = 2454, 13776, 27420
 FACES = (LOW, SMPL_SIZED, FULL)
@@ -30,15 +30,15 @@ def body_of(faces: int) -> Body:
     return Body(_with_centres(arrays, (SMPL_SIZED - len(arrays.f)) // 2))
 
 
-def people(count: int, device: str) -> BodyParameters:
-    """Walking and standing people, each four fifths of the image tall."""
+def people(count: int, device: str) -> BodyVariables:
+    """Walking and standing people, each as tall as four fifths of the image."""
     poses = sample_poses(count, torch.Generator().manual_seed(0), ["walking", "standing"])
     betas = torch.zeros(count, 10)
     with torch.no_grad():
         vertices = Body.free()(poses, betas).vertices
-    camera = fit_camera_to_bbox(vertices, torch.tensor([[0.1, 0.1, 0.9, 0.9]]), 1)
+    camera = fit_camera_to_bbox(vertices, torch.tensor([[0.1, 0.1, 0.9, 0.9]]), 1).parameters
     camera[:, 0] = 1.6 / (vertices[..., 1].amax(1) - vertices[..., 1].amin(1))
-    return BodyParameters(poses.to(device), betas.to(device), camera.to(device))
+    return BodyVariables(poses, betas, WeakPerspective(camera)).to(device)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from adaptation.bodies.body import Body
-from adaptation.data.samples import Domain
+from adaptation.data.samples import Samples
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import make_fitter
 from adaptation.regressors.files import load_network
@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
 
     (test,) = args.results.glob("*-test")
-    domain, body = Domain.load(test), Body.free()
+    domain, body = Samples.load(test), Body.free()
     fitter, every = make_fitter(body, FitOptions(size=domain.size)), np.arange(len(domain))
     networks = (load_network(name).network for name in ("small", str(args.results / "run" / "adapted.safetensors")))
     before, after = (see(network, domain, every, fitter, "subtracted") for network in networks)

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from adaptation.bodies.body import Body
-from adaptation.commands.fit_programs import options
+from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import cut_crops
 from adaptation.recording.results import PersonResult
 from adaptation.recording.tracking import find_people
 from adaptation.recording.video import open_frames
-from adaptation.reports.fits import build_report
+from adaptation.reports.fits import Heading, build_report
 from adaptation.support.drawing import BACKDROP
 
 FRAME = 45
@@ -32,8 +32,8 @@ def main() -> None:
     frames = open_frames(args.results / "clip" / "frames")
     track = find_people(frames)[0]
     detections = [d for d in track.detections if d.frame == FRAME]
-    crops = cut_crops(frames, [(track, detections)], options(loss="ours", steps=1), lambda _: None)
-    report = build_report(title="", source="", body=Body.free(), people=[(result, crops[0])])
+    crops = cut_crops(frames, [(track, detections)], FitOptions(), lambda _: None)
+    report = build_report(Heading("", ""), Body.free(), [(result, crops[0])])
     row = report.people[0].rows[0]
     tiles = [row.input, row.mask, row.distance, row.skeleton, row.body_before, row.body_after]
 

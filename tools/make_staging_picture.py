@@ -10,9 +10,9 @@ import torch
 from evidence.pictures import SheetRow, write_sheet
 
 from adaptation.adapting.staging import Stage
-from adaptation.commands.training_programs import shift_by_name, shift_domain
 from adaptation.synthetic.domains import make_domain
 from adaptation.synthetic.settings import DomainSettings
+from adaptation.synthetic.shifted import shift_by_name, shift_samples
 
 SIZE, ACROSS, CLIP = 96, 8, 12
 
@@ -28,7 +28,7 @@ def main() -> None:
         for family, split in (("source", "train"), ("source", "adapt"), ("style", "adapt"))
     )
     targets = {"style": style}
-    targets |= {name: shift_domain(others, shift_by_name(name, SIZE, None)) for name in ("lr-32", "night")}
+    targets |= {name: shift_samples(others, shift_by_name(name, SIZE, None)) for name in ("lr-32", "night")}
     index = CLIP * torch.arange(ACROSS) + torch.arange(ACROSS)
     rows = [SheetRow("source", tiles(source.image_batch(index.numpy())))]
     for name, target in targets.items():

@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from adaptation.data.keypoints import KEYPOINT_JOINTS
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES
-from adaptation.data.samples import Domain
+from adaptation.bodies.body import Body
+from adaptation.bodies.joint_sets import OPENPOSE, OPENPOSE_JOINTS, SMPL
+from adaptation.data.samples import Samples
 from adaptation.regressors.base import IMAGE_MEAN, IMAGE_STD
 from adaptation.regressors.heatmaps import heatmap_loss, heatmap_shares
 from adaptation.regressors.modes import Precision
@@ -46,7 +46,7 @@ _FORMAT = "keypoint detector of evidence"
 _BLOCKS = (1, 2, 2, 1)
 _AROUND = 2  # cells on each side of the highest that belong to its peak
 # Where the mirrored joint is among the 13.
-_MIRRORED = [KEYPOINT_JOINTS.index(FLIP_PERMUTATION[joint]) for joint in KEYPOINT_JOINTS]
+_MIRRORED = list(OPENPOSE.flip)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class DetectorQuality:
 
 
 class KeypointDetector(ResNet):
-    """Heatmaps of the 13 joints `KEYPOINT_JOINTS`.
+    """Heatmaps of the 13 joints `OPENPOSE_JOINTS`.
 
     Args:
         width: of the ResNet.
@@ -117,7 +117,7 @@ class KeypointDetector(ResNet):
     def __init__(self, width: int = 16, channels: int = 48) -> None:
         super().__init__(_BLOCKS, width)
         self.pyramid = FeaturePyramid(self.channels, channels)
-        self.maps = nn.Conv2d(channels, len(KEYPOINT_JOINTS), 1)
+        self.maps = nn.Conv2d(channels, len(OPENPOSE_JOINTS), 1)
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -158,7 +158,7 @@ class KeypointDetector(ResNet):
         return network.eval()
 
 
-def train_detector(domain: Domain, settings: DetectorSettings, device: str = "cpu") -> KeypointDetector:
+def train_detector(domain: Samples, settings: DetectorSettings, device: str = "cpu") -> KeypointDetector:
     """Train a detector on labelled crops; where their joints are is projected from the labels.
 
     Args:
@@ -172,7 +172,9 @@ def train_detector(domain: Domain, settings: DetectorSettings, device: str = "cp
     Raises:
         UserError: the domain has no labels, or the loss is not finite.
     """
-    places = torch.from_numpy(simulated_keypoints(domain, 0.0, 0.0, torch.Generator()))[:, list(KEYPOINT_JOINTS), :2]
+    places = torch.from_numpy(simulated_keypoints(domain, Body.free(), 0.0, 0.0, torch.Generator()))[
+        :, list(OPENPOSE_JOINTS), :2
+    ]
     torch.manual_seed(settings.seed)
     network = KeypointDetector(settings.width, settings.channels).to(device).train()
     channels_last(network)
@@ -196,7 +198,7 @@ def train_detector(domain: Domain, settings: DetectorSettings, device: str = "cp
 
 
 @torch.no_grad()
-def follow_norms(network: KeypointDetector, domain: Domain, device: str = "cpu") -> KeypointDetector:
+def follow_norms(network: KeypointDetector, domain: Samples, device: str = "cpu") -> KeypointDetector:
     """A copy, on a device, whose batch norms have the statistics of a domain's images (AdaBN): no labels are needed."""
     network = copy.deepcopy(network).to(device)
     for module in network.modules():
@@ -213,7 +215,7 @@ def follow_norms(network: KeypointDetector, domain: Domain, device: str = "cpu")
 @torch.no_grad()
 def detect(
     network: KeypointDetector,
-    domain: Domain,
+    domain: Samples,
     *,
     least: float = 0.3,
     precision: Precision = "float32",
@@ -232,19 +234,19 @@ def detect(
         (N, 24, 3) x and y in crop pixels, whose centres lie at +0.5, and confidence in [0, 1]; all are 0 where a joint
         was not found, or is none of the 13.
     """
-    network, joints = network.to(device), list(KEYPOINT_JOINTS)
+    network, joints = network.to(device), list(OPENPOSE_JOINTS)
     found = []
     for index in torch.arange(len(domain)).split(64):
         batch = domain.image_batch(index.numpy(), device)
         heat = heatmap_shares(run_in(precision, network, batch))
         heat = (heat + heatmap_shares(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
-        keypoints = batch.new_zeros(len(batch), len(JOINT_NAMES), 3)
+        keypoints = batch.new_zeros(len(batch), len(SMPL), 3)
         keypoints[:, joints] = read_peaks(heat)
         found.append(torch.where(keypoints[..., 2:] < least, 0, keypoints))
     return torch.cat(found).cpu().numpy()
 
 
-def detector_quality(domain: Domain) -> DetectorQuality:
+def detector_quality(domain: Samples) -> DetectorQuality:
     """How far the keypoints of a domain are from its labels.
 
     Raises:
@@ -252,8 +254,8 @@ def detector_quality(domain: Domain) -> DetectorQuality:
     """
     if domain.keypoints is None:
         raise UserError("this set of crops has no keypoints")
-    joints = list(KEYPOINT_JOINTS)
-    truth = simulated_keypoints(domain, 0.0, 0.0, torch.Generator())[:, joints, :2]
+    joints = list(OPENPOSE_JOINTS)
+    truth = simulated_keypoints(domain, Body.free(), 0.0, 0.0, torch.Generator())[:, joints, :2]
     keypoints = domain.keypoints[:, joints]
     away = np.linalg.norm(keypoints[..., :2] - truth, axis=-1) / domain.size
     found = keypoints[..., 2] > 0

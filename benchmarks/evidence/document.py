@@ -12,8 +12,9 @@ import numpy as np
 from adaptation.adapting.presets import preset
 from adaptation.adapting.teacher import TEACHES_WITHIN
 from adaptation.evaluation.scores import PROTOCOL
-from evidence.cells import HOME, METHODS, SHIFT_METHODS
+from evidence.cells import HOME, SHIFT_METHODS
 from evidence.fits import CONDITIONS
+from evidence.methods import LABELS, OURS, OURS_FLIPPED, OURS_POOR_MASKS, SOURCE_ONLY
 from evidence.plots import plot_adaptations
 from evidence.statistics import differ
 from evidence.tables import (
@@ -38,7 +39,6 @@ from evidence.tables import (
 Record = dict[str, Any]
 Row = dict[str, Any]
 
-START = "source-only"
 _PLACES = {"style": "on people of another look", "site": "where they pass before one camera"}
 COMMAND = "python benchmarks/run_evidence.py --work DIR"
 
@@ -67,7 +67,7 @@ def write_document(record_path: Path, path: Path) -> None:
 
 def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
     """Three sentences: how much it helps, how near that is to labels and to the paper, and what the losses add."""
-    gaps = {target: (gap, f"{gap:.0f} %") for target in grid.targets if (gap := grid.gap(target, "ours")) is not None}
+    gaps = {target: (gap, f"{gap:.0f} %") for target in grid.targets if (gap := grid.gap(target, OURS)) is not None}
     sentences = [
         f"Adapting a regressor to a target known by silhouettes alone changes its PA-MPJPE by {_changes(grid)}.",
         f"That is {_ends(gaps)} of what labels of the same crops gain{_bar(grid)}." if gaps else "",
@@ -83,12 +83,12 @@ def _ends(found: Mapping[str, tuple[float, str]]) -> str:
 
 
 def _changes(grid: Adaptations) -> str:
-    found = {target: change for target in grid.targets if (change := grid.change(target, "ours")) is not None}
+    found = {target: change for target in grid.targets if (change := grid.change(target, OURS)) is not None}
     parts = []
     for target, text in _PLACES.items():
         if target in found:
-            seeds = grid.shared(target, START, "ours")
-            before, after = (grid.mean(target, method, seeds=seeds) for method in (START, "ours"))
+            seeds = grid.shared(target, SOURCE_ONLY, OURS)
+            before, after = (grid.mean(target, method, seeds=seeds) for method in (SOURCE_ONLY, OURS))
             parts.append(f"{found.pop(target):+.0f} % {text} ({before:.0f} to {after:.0f} mm)")
     if found:
         shifts = f"{len(found)} shifts" if len(found) > 1 else "a shift"
@@ -99,7 +99,7 @@ def _changes(grid: Adaptations) -> str:
 
 def _bar(grid: Adaptations) -> str:
     wanted, _ = PAPER["style"]
-    change, labels = grid.change("style", "ours"), grid.change("style", "labels")
+    change, labels = grid.change("style", OURS), grid.change("style", LABELS)
     if change is None or labels is None:
         return ""
     if change <= -wanted:
@@ -214,7 +214,7 @@ def _losses(grid: Adaptations) -> list[str]:
 
 
 def _teacher(grid: Adaptations) -> list[str]:
-    if "ours, other choice" not in grid.methods:
+    if OURS_FLIPPED not in grid.methods:
         return []
     return [
         "## Where a teacher helps",
@@ -230,14 +230,14 @@ def _teacher(grid: Adaptations) -> list[str]:
 
 
 def _poor(grid: Adaptations, shifts: Sequence[str]) -> str:
-    known = any(grid.of(target, "ours, poor masks") for target in shifts)
+    known = any(grid.of(target, OURS_POOR_MASKS) for target in shifts)
     return "; poor masks say what worse ones do" if known else ""
 
 
 def _cameras(grid: Adaptations) -> str:
     """What ours changes before each camera."""
-    seeds = sorted(grid.shared("site", START, "ours") or ())
-    changes = ", ".join(f"{grid.change('site', 'ours', seeds={seed}):+.0f} %" for seed in seeds)
+    seeds = sorted(grid.shared("site", SOURCE_ONLY, OURS) or ())
+    changes = ", ".join(f"{grid.change('site', OURS, seeds={seed}):+.0f} %" for seed in seeds)
     return f" (ours: {changes})" if changes else ""
 
 
@@ -245,7 +245,7 @@ def _home(grid: Adaptations) -> str:
     home, flat = (grid.mean(HOME.target, HOME.method, measure) for measure in ("pa_mpjpe", "mpjpe"))
     if home is None or flat is None:
         return ""
-    away = grid.mean("style", START)
+    away = grid.mean("style", SOURCE_ONLY)
     further = f", {100 * (away - home) / away:.0f} % less than here" if away else ""
     return (
         f"At home, on people and places of the source that it has not seen, the source model has {home:.1f} mm"
@@ -272,7 +272,7 @@ def _commits(rows: Sequence[Row]) -> str:
 
 
 def _recipe(record: Record, grid: Adaptations) -> list[str]:
-    rows = [row["settings"] for row in grid.rows if row["method"] == "ours" and "earlier" not in row]
+    rows = [row["settings"] for row in grid.rows if row["method"] == OURS.name and "earlier" not in row]
     if not rows:
         return []
     if record["materials"]["preset"] != "small":
@@ -353,8 +353,8 @@ def _recordings(record: Record) -> list[str]:
 
 
 def _methods(grid: Adaptations) -> str:
-    lines = ["## Methods", "", *(f"- **{name}**: {METHODS[name]}." for name in grid.methods)]
-    if "ours, other choice" in grid.methods:
+    lines = ["## Methods", "", *(f"- **{method.name}**: {method.text}." for method in grid.methods)]
+    if OURS_FLIPPED in grid.methods:
         lines += [
             "",
             "Where a teacher is chosen, every method that replays the source has it, but for keypoints and labels.",

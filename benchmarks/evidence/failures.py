@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES, Body
 from adaptation.bodies.camera import project
 from adaptation.bodies.joint_sets import LSP_JOINTS
+from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.renderer import exact_silhouette
-from adaptation.data.samples import MASK_KINDS, Domain
+from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.evaluation.metrics import silhouette_iou, similarity_align
-from adaptation.fitting.variables import BodyParameters
-from adaptation.losses.supervision import truth_of
 from adaptation.regressors.files import load_network
 from adaptation.support.drawing import AFTER, BEFORE, PALETTE, enlarge
 from adaptation.training.runs import STATE, load_state
 from evidence.cells import Cell
 from evidence.materials import Materials, Say
+from evidence.methods import OURS
 from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
 
 Array = npt.NDArray[np.float32]
@@ -108,7 +108,7 @@ class FailureCell:
     @property
     def adaptation(self) -> Cell:
         """The run whose failures are counted."""
-        return Cell(self.target, "ours", 0)
+        return Cell(self.target, OURS, 0)
 
 
 def failure_grid() -> list[FailureCell]:
@@ -121,7 +121,7 @@ def run_failures(cells: list[FailureCell], materials: Materials, say: Say) -> No
     for cell in cells:
         if materials.has_run(cell.name) or not materials.has_run(cell.adaptation.name):
             continue
-        body, domain = Body.free(), Domain.load(materials.target(cell.target, "test", say))
+        body, domain = Body.free(), Samples.load(materials.target(cell.target, "test", say))
         before, after = (predict(network, domain) for network in networks_of(materials, cell.adaptation, say))
         counts = [find_failures(bodies, domain, body).counts() for bodies in (before, after)]
         rows = _rows(before, after, domain, body)
@@ -145,17 +145,16 @@ def networks_of(materials: Materials, cell: Cell, say: Say) -> tuple[nn.Module, 
 
 
 @torch.no_grad()
-def predict(network: nn.Module, domain: Domain, batch: int = 64) -> BodyParameters:
+def predict(network: nn.Module, domain: Samples, batch: int = 64) -> Bodies:
     """What a network says about all images of a domain, with rotation matrices for the pose."""
     parts = []
     for index in torch.arange(len(domain)).split(batch):
-        said = network(domain.image_batch(index.numpy()))
-        parts.append(BodyParameters(said.rotations, said.betas, said.camera))
-    return BodyParameters.cat(parts)
+        parts.append(network(domain.image_batch(index.numpy())).bodies)
+    return Bodies.cat(parts)
 
 
 @torch.no_grad()
-def find_failures(predicted: BodyParameters, domain: Domain, body: Body, batch: int = 64) -> Failures:
+def find_failures(predicted: Bodies, domain: Samples, body: Body, batch: int = 64) -> Failures:
     """Compare bodies with the labels of a domain.
 
     Args:
@@ -167,7 +166,7 @@ def find_failures(predicted: BodyParameters, domain: Domain, body: Body, batch: 
     Raises:
         UserError: the domain has no labels.
     """
-    truth = _truth(domain)
+    truth = domain.bodies(body)
     parts = []
     for index in torch.arange(len(domain)).split(batch):
         seen, wanted = predicted.select(index), truth.select(index)
@@ -178,13 +177,13 @@ def find_failures(predicted: BodyParameters, domain: Domain, body: Body, batch: 
     return Failures(*(torch.cat(column).numpy() for column in zip(*parts, strict=True)))
 
 
-def _compare(seen: BodyParameters, wanted: BodyParameters, body: Body, size: int) -> tuple[Tensor, ...]:
+def _compare(seen: Bodies, wanted: Bodies, body: Body, size: int) -> tuple[Tensor, ...]:
     """The first five of `Failures`."""
-    posed = body(wanted.pose, wanted.betas)
-    joints, true = body.joints(seen.pose, seen.betas), posed.joints
+    posed = body(wanted.rotations, wanted.betas)
+    joints, true = body.joints(seen.rotations, seen.betas), posed.joints
     flat, true_flat = project(joints, seen.camera, size), project(true, wanted.camera, size)
     extent = (true_flat.amax(1) - true_flat.amin(1)).amax(1)
-    turn = _turn(seen.pose[:, 0], wanted.pose[:, 0])
+    turn = _turn(seen.rotations[:, 0], wanted.rotations[:, 0])
     wrong_way = turn > TURNED
     swapped = [_swap(flat, true_flat, extent, limbs).where(~wrong_way, torch.nan) for limbs in (_LEGS, _ARMS)]
     near = (flat - true_flat).norm(dim=-1) < AGREES * size
@@ -248,23 +247,19 @@ def _largest(amount: Tensor, shows: Tensor) -> Tensor:
     return torch.where(shows, amount, 0.0).amax(1).where(shows.any(1), torch.nan)
 
 
-def _truth(domain: Domain) -> BodyParameters:
-    truth = truth_of(domain)
-    return BodyParameters(truth.rotations, truth.betas, truth.camera)
-
-
-def _rows(before: BodyParameters, after: BodyParameters, domain: Domain, body: Body) -> list[SheetRow]:
+def _rows(before: Bodies, after: Bodies, domain: Samples, body: Body) -> list[SheetRow]:
     """The worst cases of each kind after an adaptation, a row each.
 
     The crop, the mask found in it, and the bodies before, after and in truth, over the exact mask and from their side.
     """
+    truth = domain.bodies(body)
     found = [find_failures(bodies, domain, body) for bodies in (before, after)]
     counts = [each.counts() for each in found]
     columns = ["crop", "mask found", "before", "from its side", "after", "from its side", "truth", "from its side"]
     rows: list[SheetRow] = []
     for kind, title in TITLES.items():
         numbers = [each[kind] for each in counts]
-        cases = _worst(getattr(found[1], kind), domain.clip)
+        cases = _worst(getattr(found[1], kind), domain.sequences)
         for place, case in enumerate(cases):
             lines = [f"{when}: {n} of {m}" for when, (n, m) in zip(("before", "after"), numbers, strict=True)]
             if kind == "poor_mask":
@@ -274,7 +269,7 @@ def _rows(before: BodyParameters, after: BodyParameters, domain: Domain, body: B
                 mask_tile(domain.masks[case, MASK_KINDS.index("subtracted")], _WHOLE),
             ]
             ground = mask_tile(domain.masks[case, MASK_KINDS.index("truth")], _WHOLE)
-            for bodies, color in ((before, BEFORE), (after, AFTER), (_truth(domain), PALETTE[1])):
+            for bodies, color in ((before, BEFORE), (after, AFTER), (truth, PALETTE[1])):
                 pixels = pixels_of(bodies.select(slice(case, case + 1)), body, _WHOLE)[0]
                 tiles += [body_tile(ground, pixels, body, color), side_tile(pixels, body, color, _WHOLE)]
             label = "\n".join([title, *lines]) if place == 0 else ""

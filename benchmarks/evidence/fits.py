@@ -16,19 +16,20 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 import torch.nn.functional as F
-from adaptation.fitting.point_chamfer import PointFitter
 from torch import Tensor
 
 from adaptation.bodies.body import JOINT_NAMES, Body
-from adaptation.bodies.camera import fit_camera_to_bbox, project
+from adaptation.bodies.camera import Camera, WeakPerspective, fit_camera_to_bbox, project
 from adaptation.bodies.joint_sets import LSP_JOINTS
 from adaptation.bodies.poses import KINDS, Kind, facing, perturb, sample_poses
 from adaptation.bodies.renderer import exact_silhouette, make_renderer
-from adaptation.data.samples import Domain, MaskKind
+from adaptation.data.samples import MaskKind, Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
-from adaptation.fitting.fitter import Fitter
+from adaptation.fitting.posed import PosedBodies
 from adaptation.fitting.settings import FitSettings
-from adaptation.fitting.variables import BodyParameters
+from adaptation.fitting.silhouette_fitter import SilhouetteFitter, point_set_data, silhouette_data
+from adaptation.fitting.terms import SilhouetteTerm, SkeletonTerm, Term
+from adaptation.fitting.variables import BodyVariables
 from adaptation.losses.settings import LossSettings
 from adaptation.losses.silhouettes import SilhouetteTarget
 from adaptation.priors.base import PosePrior
@@ -152,8 +153,8 @@ def fit_grid() -> list[FitCell]:
 class Pairs:
     """What a cell fits: N bodies, where fits start, and masks (N, 1, S, S)."""
 
-    truth: BodyParameters
-    start: BodyParameters
+    truth: BodyVariables
+    start: BodyVariables
     masks: Tensor
     kinds: list[Kind | None]
 
@@ -213,52 +214,55 @@ def make_pairs(condition: Condition, body: Body, materials: Materials) -> Pairs:
     betas = torch.randn(count, 10, generator=generator).clamp(-2, 2) * (not condition.same_build)
     with torch.no_grad():
         vertices = body(pose, betas).vertices
-        truth = BodyParameters(pose, betas, _framing_camera(vertices, condition.cut))
+        truth = BodyVariables(pose, betas, _framing_camera(vertices, condition.cut))
         start = wrong_starts(truth, condition.degrees, SIZE, generator)
         masks = _masks(condition.masks, vertices, truth.camera, body, generator)
     return Pairs(truth, start, masks, list(kinds))
 
 
 def _filmed(condition: Condition, count: int, generator: torch.Generator, materials: Materials) -> Pairs:
-    domain = Domain.load(materials.domain("style", "test", nothing))
-    assert domain.pose is not None and domain.betas is not None and domain.camera is not None
+    domain = Samples.load(materials.domain("style", "test", nothing))
+    assert (
+        domain.masks is not None and domain.pose is not None and domain.betas is not None and domain.camera is not None
+    )
     assert condition.filmed is not None
     whole = [i for i in range(len(domain)) if domain.masks[i].any(axis=(1, 2)).all()]
     index = np.array(whole)[np.linspace(0, len(whole) - 1, min(count, len(whole))).round().astype(int)]
-    known = (torch.from_numpy(array[index]) for array in (domain.pose, domain.betas, domain.camera))
-    truth = BodyParameters(*known)
+    pose, betas, camera = (torch.from_numpy(array[index]) for array in (domain.pose, domain.betas, domain.camera))
+    truth = BodyVariables(pose, betas, WeakPerspective(camera))
     start = wrong_starts(truth, condition.degrees, domain.size, generator)
     return Pairs(truth, start, domain.mask_batch(index, condition.filmed), [None] * len(index))
 
 
-def _framing_camera(vertices: Tensor, cut: float) -> Tensor:
-    """Cameras (N, 3) that show bodies from head to foot, or without a share of their height."""
+def _framing_camera(vertices: Tensor, cut: float) -> WeakPerspective:
+    """Cameras that show bodies from head to foot, or without a share of their height."""
     box = torch.tensor([0.1, 0.1, 0.9, 0.9]) * SIZE
-    camera = fit_camera_to_bbox(vertices, box.expand(len(vertices), 4), SIZE)
+    shift = fit_camera_to_bbox(vertices, box.expand(len(vertices), 4), SIZE).parameters[:, 1:]
     extent = vertices[..., :2].amax(1) - vertices[..., :2].amin(1)
     # Boxes are square and people are not: the longer side decides.
     scale = 1.6 / extent.amax(1, keepdim=True)
     if cut:
         # The feet go from where they are to below the lower edge.
-        low = scale[:, 0] * (vertices[..., 1].amax(1) + camera[:, 2])
-        camera[:, 2] += (1 - low) / scale[:, 0] + cut * extent[:, 1]
-    return torch.cat([scale, camera[:, 1:]], dim=1)
+        low = scale[:, 0] * (vertices[..., 1].amax(1) + shift[:, 1])
+        shift[:, 1] += (1 - low) / scale[:, 0] + cut * extent[:, 1]
+    return WeakPerspective(torch.cat([scale, shift], dim=1))
 
 
 def wrong_starts(
-    truth: BodyParameters, degrees: tuple[float, float], size: int, generator: torch.Generator
-) -> BodyParameters:
+    truth: BodyVariables, degrees: tuple[float, float], size: int, generator: torch.Generator
+) -> BodyVariables:
     """Wrong pose and orientation, mean shape, a camera off by about 4 % and 3 pixels of 112."""
     count = len(truth)
     pose = perturb(truth.pose, degrees, generator)
     pose[:, 0] = pose[:, 0] + torch.randn(count, 3, generator=generator) * 0.1
     noise = torch.randn(count, 3, generator=generator)
-    scale = truth.camera[:, :1] * (1 + 0.04 * noise[:, :1])
-    shift = truth.camera[:, 1:] + noise[:, 1:] * 3 * (2 / SIZE) / scale
-    return BodyParameters(pose, torch.zeros(count, 10), torch.cat([scale, shift], dim=1))
+    camera = truth.camera.weak().parameters
+    scale = camera[:, :1] * (1 + 0.04 * noise[:, :1])
+    shift = camera[:, 1:] + noise[:, 1:] * 3 * (2 / SIZE) / scale
+    return BodyVariables(pose, torch.zeros(count, 10), WeakPerspective(torch.cat([scale, shift], dim=1)))
 
 
-def _masks(kind: MaskMaker, vertices: Tensor, camera: Tensor, body: Body, generator: torch.Generator) -> Tensor:
+def _masks(kind: MaskMaker, vertices: Tensor, camera: Camera, body: Body, generator: torch.Generator) -> Tensor:
     if kind == "clothes":
         vertices = vertices + 0.03 * _clothed(body)[:, None] * _normals(vertices, body.faces)
     masks = exact_silhouette(vertices, body.faces, camera, SIZE)
@@ -299,7 +303,7 @@ def _posts(masks: Tensor, generator: torch.Generator) -> Tensor:
 # ---- fits ----
 
 
-def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyParameters:
+def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyVariables:
     """The fitted bodies of a cell."""
     condition = CONDITIONS[cell.condition]
     if condition.prior != "other kinds":
@@ -311,38 +315,43 @@ def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyParame
         fitter = _fitter(cell, body, GaussianPosePrior.default(without=kind), steps)
         parts.append(fitter.fit(fitter.target(pairs.masks[index]), pairs.start.select(index)))
         order.append(index)
-    return BodyParameters.cat(parts).select(torch.cat(order).argsort())
+    return BodyVariables.cat(parts).select(torch.cat(order).argsort())
 
 
-def _fitter(cell: FitCell, body: Body, prior: PosePrior, steps: int) -> Fitter:
+def _fitter(cell: FitCell, body: Body, prior: PosePrior, steps: int) -> SilhouetteFitter:
     settings = FitSettings(loss={**LOSSES, **BACKWARDS}[cell.loss], steps=steps)
     if cell.loss == "b1" or cell.loss in BACKWARDS:
         # Gradients of b1's size are weaker than those of distances; under their prior they would do worse.
         settings = replace(settings, prior_start=0.02, prior_end=0.0005)
     if CONDITIONS[cell.condition].prior == "none":
         settings = replace(settings, prior_start=0.0, prior_end=0.0)
-    kind = PointFitter if cell.loss == "points" else _EqualGradients if cell.loss in BACKWARDS else Fitter
-    return kind(body, prior, make_renderer(), settings)
+    data = silhouette_data
+    if cell.loss == "points":
+        data = point_set_data
+    elif cell.loss in BACKWARDS:
+        data = equal_gradient_data
+    return SilhouetteFitter(body, prior, make_renderer(), settings, data)
 
 
-class _EqualGradients(Fitter):
-    """Scales the gradient of each silhouette to twice that of b1: backwards differ in direction alone.
+def equal_gradient_data(target: SilhouetteTarget, settings: LossSettings) -> dict[str, Term]:
+    """The terms of `silhouette_data`, with gradients scaled to one size: backwards differ in direction alone."""
+    return {"data": _EqualGradients(target, settings), "skeletons": SkeletonTerm(target, settings)}
+
+
+class _EqualGradients(SilhouetteTerm):
+    """Scales the gradient that reaches each silhouette to twice that of b1.
 
     Twice, since half of what comes through a distance map falls on the side of the outline that does not answer.
     """
 
-    def objective(
-        self, parameters: BodyParameters, target: SilhouetteTarget, *, topology_weight: float, prior_weight: float
-    ) -> Tensor:
-        self._goal = target
-        return super().objective(parameters, target, topology_weight=topology_weight, prior_weight=prior_weight)
-
-    def draw(self, vertices: Tensor, camera: Tensor, size: int) -> Tensor:
-        silhouette = super().draw(vertices, camera, size)
+    def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
+        """Per body, (B,)."""
+        silhouette = posed.silhouette
         if silhouette.requires_grad:
-            wanted = 4 * (silhouette.detach() - self._goal.mask).abs().sum((1, 2, 3)) / self._goal.area
+            wanted = 4 * (silhouette.detach() - self.target.mask).abs().sum((1, 2, 3)) / self.target.area
+            # All terms share this tensor, so that the hook sees the sum of their gradients.
             silhouette.register_hook(lambda grad: _scaled(grad, wanted))  # type: ignore[no-untyped-call]
-        return silhouette
+        return super().__call__(posed, weight)
 
 
 def _scaled(grad: Tensor, wanted: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""Cells of an earlier record that need not run again."""
+"""Cells of an earlier record, which need not run again."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ Row = dict[str, Any]
 
 
 def load_record(path: Path) -> Record:
-    """A record as this program writes it.
+    """Load a record that this program wrote.
 
     Raises:
-        UserError: missing, damaged, or something else.
+        UserError: the file is missing, damaged, or something else.
     """
     try:
         record: Record = json.loads(path.read_bytes())
@@ -37,36 +38,65 @@ def load_record(path: Path) -> Record:
 
 
 def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], materials: Materials) -> int:
-    """Keep the rows that today's settings would give again, where they have not run yet; their number."""
-    then, count = record["materials"], 0
+    """Store the earlier results that today's settings would give again, for cells that have not run yet.
+
+    Args:
+        record: an earlier record.
+        adaptations: cells of the adaptation grid that may be taken over.
+        fits: cells of the fitting grid that may be taken over.
+        materials: where results are stored.
+
+    Returns:
+        Number of results that were taken over.
+    """
+    then = record["materials"]
     if any(then.get(name) != value for name, value in asdict(materials.scale).items()):
         return 0
+    filmed_alike = then.get("films", 1) == FILMS
     rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part]}
+    count = 0
     for cell in [*adaptations, *fits]:
         row = rows.get(cell.name)
         if row is None or materials.has_run(cell.name):
             continue
-        if isinstance(cell, FitCell):
-            masked, same = CONDITIONS[cell.condition].filmed == "subtracted", True
-        else:
-            masked = cell.adapts  # the source model is measured on exact masks
-            today = settings_of(cell, materials) if cell.adapts else None
-            if today and (apart := row.get("apart")) is not None:
-                today = decide(cell, today, apart)  # as it was chosen then, from the same crops
-            same = _plain(row["settings"]) == _plain(today and asdict(today))
-        if same and (then.get("films", 1) == FILMS or not masked):
+        if _same_settings(cell, row, materials) and (filmed_alike or not _sees_filmed_masks(cell)):
             materials.keep(cell.name, row)
             count += 1
+    return count + _take_over_failures(record, rows, materials)
+
+
+def _sees_filmed_masks(cell: Cell | FitCell) -> bool:
+    """Whether a result depends on masks from background subtraction, which another version of the films changes."""
+    if isinstance(cell, FitCell):
+        return CONDITIONS[cell.condition].filmed == "subtracted"
+    return cell.method.adapts  # the source model is measured on exact masks
+
+
+def _same_settings(cell: Cell | FitCell, row: Row, materials: Materials) -> bool:
+    if isinstance(cell, FitCell):
+        return True
+    if not cell.method.adapts:
+        return row["settings"] is None
+    today = settings_of(cell, materials)
+    if (apart := row.get("apart")) is not None:
+        # The same crops give the same distance, and so the same choice of a teacher.
+        today = decide(cell, today, apart)
+    return _plain(row["settings"]) == _plain(asdict(today))
+
+
+def _take_over_failures(record: Record, rows: Mapping[str, Row], materials: Materials) -> int:
+    count = 0
     for row in record.get("failures", []):
         failures = FailureCell(row["target"])
         run = failures.adaptation.name
+        # Failures belong to one run, so they are only taken over together with its result.
         known = materials.has_run(run) and materials.result(run) == rows.get(run)
-        if known and not materials.has_run(failures.name):  # they are of that very run
+        if known and not materials.has_run(failures.name):
             materials.keep(failures.name, row)
             count += 1
     return count
 
 
 def _plain(settings: Row | None) -> Row | None:
-    """As JSON gives settings back, less what decides on time and not on results."""
+    """Return settings as JSON gives them back, without the precision, which decides about time and not results."""
     return settings and {**json.loads(json.dumps(settings)), "precision": None}

@@ -14,16 +14,17 @@ import torch
 
 from adaptation.adapting.presets import PresetName, preset
 from adaptation.bodies.body import Body
-from adaptation.commands.training_programs import SHIFTS, shift_by_name, shift_domain
-from adaptation.data.samples import Domain
+from adaptation.data.samples import Samples
 from adaptation.regressors.files import SHIPPED, LoadedNetwork, load_network
 from adaptation.regressors.hmr import Regressor
 from adaptation.regressors.modes import Precision
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
 from adaptation.synthetic.domains import FAMILIES, FILMS, make_domain
-from adaptation.synthetic.settings import DomainSettings, Split
+from adaptation.synthetic.settings import SHIFTS, DomainSettings, Split
+from adaptation.synthetic.shifted import shift_by_name, shift_samples
 from adaptation.training.pretrain import pretrain
+from adaptation.training.runs import Run
 from adaptation.training.settings import UapSettings
 from adaptation.training.uap import craft, save_perturbation
 from evidence.detector import (
@@ -137,9 +138,9 @@ class Materials:
         path = self.folder / "data" / f"{name}-{split}"
         if not (path / "domain.json").exists():
             delta = self._perturbation(say) if name.startswith("uap") else None
-            source = Domain.load(self.domain("source", split, say))
+            source = Samples.load(self.domain("source", split, say))
             say(f"shifting the source to {name}, {split}")
-            shifted = shift_domain(source, shift_by_name(name, source.size, delta))
+            shifted = shift_samples(source, shift_by_name(name, source.size, delta))
             shifted.save(path, {"source": "source", "split": split, "shift": name})
         return path
 
@@ -147,7 +148,7 @@ class Materials:
         """The keypoint detector, trained on the source alone."""
         path = self.folder / "detector.safetensors"
         if not path.exists():
-            domain = Domain.load(self.domain("source", "train", say))
+            domain = Samples.load(self.domain("source", "train", say))
             say(f"training the keypoint detector, {self.scale.detector_steps} steps")
             settings = DetectorSettings(steps=self.scale.detector_steps, precision=self.precision)
             train_detector(domain, settings, self.device).save(path)
@@ -163,7 +164,7 @@ class Materials:
         """
         path = self.folder / "keypoints" / f"{name}{'-norms' if norms else ''}.npy"
         if not path.exists():
-            domain = Domain.load(self.target(name, "adapt", say))
+            domain = Samples.load(self.target(name, "adapt", say))
             network = KeypointDetector.load(self.detector(say))
             say(f"detecting keypoints in {path.stem}")
             network = follow_norms(network, domain, self.device) if norms else network
@@ -188,7 +189,7 @@ class Materials:
             network = load_network(str(model)).network
             say("crafting a universal perturbation on another network")
             settings = UapSettings(strength=16, steps=self.scale.uap_steps)
-            source = Domain.load(self.domain("source", "train", say))
+            source = Samples.load(self.domain("source", "train", say))
             save_perturbation(path, craft(network, source, settings, device=self.device))
         return path
 
@@ -196,13 +197,14 @@ class Materials:
         folder = self.folder / name
         path = folder / "model.safetensors"
         if not path.exists():
-            domain = Domain.load(self.domain("source", "train", say))
+            domain = Samples.load(self.domain("source", "train", say))
             say(f"training the {name} network, {steps} steps")
             size = preset(self.scale.preset)
             torch.manual_seed(seed)
             network = Regressor(size.blocks, size.width, size.hidden, heatmaps=size.heatmaps)
             settings = replace(size.pretrain, steps=steps, seed=seed, precision=self.precision)
-            pretrain(network, domain, Body.free(), settings, folder, device=self.device)
+            run = Run(folder, {"pretrain": asdict(settings)})
+            pretrain(network, domain, Body.free(), settings, run, device=self.device)
             LoadedNetwork(network, ".safetensors", {}, None).save(path)
         return path
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import project
-from adaptation.fitting.variables import BodyParameters
+from adaptation.bodies.parameters import Bodies
 from adaptation.support.drawing import Color, Image, draw_body
 from adaptation.support.files import whole_file
 
@@ -39,10 +39,10 @@ class SheetRow:
 
 
 @torch.no_grad()
-def pixels_of(bodies: BodyParameters, body: Body, size: int) -> Tensor:
+def pixels_of(bodies: Bodies, body: Body, size: int) -> Tensor:
     """Vertices (B, V, 3) in pixels of crops shown at a size, with depth in pixels, 0 at the pelvis."""
-    posed = body(bodies.pose, bodies.betas)
-    depth = (posed.vertices - posed.joints[:, :1])[..., 2:] * bodies.camera[:, None, :1] * (size / 2)
+    posed = body(bodies.rotations, bodies.betas)
+    depth = (posed.vertices - posed.joints[:, :1])[..., 2:] * bodies.camera.scale[:, None] * (size / 2)
     return torch.cat([project(posed.vertices, bodies.camera, size), depth], dim=-1)
 
 

@@ -1,4 +1,4 @@
-"""The plot of docs/evidence.md."""
+"""The bar chart of docs/evidence.md."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from evidence.methods import A1_NORMS, A2_NORMS, B1, B2, B3, LABELS, NORMS, OURS, REPLAY, SOURCE_ONLY
 from evidence.statistics import estimate
 from evidence.tables import Adaptations
 
-SHOWN = ("source-only", "norms", "replay", "a1, norms", "a2, norms", "b1", "b2", "b3", "ours", "labels")
+SHOWN = (SOURCE_ONLY, NORMS, REPLAY, A1_NORMS, A2_NORMS, B1, B2, B3, OURS, LABELS)
 
 
 def plot_adaptations(grid: Adaptations, path: Path) -> None:
@@ -19,12 +20,13 @@ def plot_adaptations(grid: Adaptations, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    methods = [name for name in SHOWN if name in grid.methods]
+    methods = [method for method in SHOWN if method in grid.methods]
     figure, axes = plt.subplots(figsize=(2.2 + 1.5 * max(len(grid.targets), 2), 4), constrained_layout=True)
-    colors = dict(zip(methods, plt.get_cmap("viridis")(np.linspace(0.0, 0.92, max(len(methods), 1))), strict=True))
+    shades = plt.get_cmap("viridis")(np.linspace(0.0, 0.92, max(len(methods), 1)))
+    colors = dict(zip(methods, shades, strict=True))
     bars, width = {}, 0.84 / max(len(methods), 1)
     for place, target in enumerate(grid.targets):
-        run = [name for name in methods if grid.of(target, name)]
+        run = [method for method in methods if grid.of(target, method)]
         for number, method in enumerate(run):
             clips = grid.clips(target, method)
             assert clips is not None
@@ -40,6 +42,7 @@ def plot_adaptations(grid: Adaptations, path: Path) -> None:
     axes.set_xticks(range(len(grid.targets)), grid.targets)
     axes.set_ylabel("PA-MPJPE, mm (less is better)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend([bars[name] for name in methods], methods, frameon=False, fontsize=8, ncols=3)
+    names = [method.name for method in methods]
+    axes.legend([bars[method] for method in methods], names, frameon=False, fontsize=8, ncols=3)
     figure.savefig(path, dpi=130)
     plt.close(figure)

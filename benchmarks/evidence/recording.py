@@ -17,18 +17,20 @@ from adaptation.adapting.presets import preset
 from adaptation.adapting.settings import AdaptSettings
 from adaptation.adapting.teacher import choose_teacher
 from adaptation.bodies.body import Body
-from adaptation.commands.training_programs import find_crops
-from adaptation.data.samples import MASK_KINDS, Domain
-from adaptation.recording.crops import domain_of_crops
+from adaptation.data.samples import MASK_KINDS, Samples
+from adaptation.recording.crop_samples import samples_of_crops
 from adaptation.recording.options import FitOptions
-from adaptation.recording.pipeline import make_fitter
+from adaptation.recording.pipeline import find_crops, make_fitter
 from adaptation.recording.video import open_frames
 from adaptation.regressors.files import load_network
 from adaptation.reports.adaptation import Seen, see
 from adaptation.support.drawing import AFTER, BEFORE
-from adaptation.synthetic.domains import MARGIN
+from adaptation.support.progress import Progress
+from adaptation.synthetic.settings import MARGIN
+from adaptation.training.runs import Run
 from evidence.cells import Cell, settings_of
 from evidence.materials import Materials, Say
+from evidence.methods import OURS
 from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of, side_tile, write_sheet
 
 _MODEL = "small"
@@ -78,12 +80,13 @@ def run_recording(video: Path, materials: Materials, say: Say) -> None:
     if materials.has_run(name):
         return
     folder, body = _folder(video, materials), Body.free()
-    domain = _crops(video, folder, body, say)
-    source = Domain.load(materials.domain("source", "train", say))
+    domain = _crops(video, folder, say)
+    source = Samples.load(materials.domain("source", "train", say))
     network, begun = load_network(_MODEL).network, time.time()
     settings, _ = choose_teacher(_settings(video, materials), network, domain, body)
     say(f"adapting to {len(domain)} crops of {video.name}")
-    adapt(network, domain, body, settings, folder / "run", source=source, describe={"video": video.name})
+    run = Run(folder / "run", {"adapt": asdict(settings), "video": video.name})
+    adapt(network, domain, body, settings, run, source=source)
     seconds = time.time() - begun
     looks = _looks(domain, body, settings, network)
     # Not a pixel of the footage is in the picture: it can be shown where the footage may not.
@@ -106,21 +109,21 @@ def _folder(video: Path, materials: Materials) -> Path:
 
 
 def _settings(video: Path, materials: Materials) -> AdaptSettings:
-    return settings_of(Cell(video.stem, "ours", 0), materials)
+    return settings_of(Cell(video.stem, OURS, 0), materials)
 
 
-def _crops(video: Path, folder: Path, body: Body, say: Say) -> Domain:
+def _crops(video: Path, folder: Path, say: Say) -> Samples:
     """The people of a recording, found once."""
     path = folder / "crops"
     if not (path / "domain.json").exists():
         say(f"finding people in {video.name}")
-        outcome = find_crops(open_frames(video), body, _OPTIONS, load_network(_MODEL).network, masks=None)
-        found = domain_of_crops([crop for person in outcome.people for crop in person.crops])
+        people = find_crops(open_frames(video), _OPTIONS, Progress()).crops
+        found = samples_of_crops([crop for crops in people for crop in crops])
         found.save(path, {"video": video.name, "every": _OPTIONS.every, "size": _OPTIONS.size})
-    return Domain.load(path)
+    return Samples.load(path)
 
 
-def _looks(domain: Domain, body: Body, settings: AdaptSettings, adapted: nn.Module) -> Looks:
+def _looks(domain: Samples, body: Body, settings: AdaptSettings, adapted: nn.Module) -> Looks:
     training, judging = (part.numpy() for part in split_by_clip(domain, settings.hold_out, settings.seed))
     crops = np.union1d(training, judging)
     fitter = make_fitter(body, _OPTIONS)
@@ -130,7 +133,7 @@ def _looks(domain: Domain, body: Body, settings: AdaptSettings, adapted: nn.Modu
     return Looks(crops, ~np.isin(crops, training), before, after)
 
 
-def _rows(looks: Looks, domain: Domain, body: Body) -> list[SheetRow]:
+def _rows(looks: Looks, domain: Samples, body: Body) -> list[SheetRow]:
     shown = _choose(looks.aside)
     size = _WHOLE
     grounds = [mask_tile(domain.masks[crop, MASK_KINDS.index("subtracted")], size) for crop in looks.crops[shown]]

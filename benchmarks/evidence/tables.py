@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from evidence.cells import METHODS
+from evidence import methods
 from evidence.failures import TITLES
 from evidence.fits import BACKWARDS, CONDITIONS, LOSS_TEXTS, LOSSES
 from evidence.materials import TARGETS
+from evidence.methods import LABELS, OURS, OURS_FLIPPED, SOURCE_ONLY, Method
 from evidence.statistics import Estimate, Numbers, differ, estimate, paired
 
 Row = dict[str, Any]
@@ -30,57 +31,59 @@ class Adaptations:
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
         self.targets = [name for name in TARGETS if any(row["target"] == name for row in rows)]
-        self.methods = [name for name in METHODS if any(row["method"] == name for row in rows)]
+        self.methods = [method for method in methods.ALL if any(row["method"] == method.name for row in rows)]
 
-    def of(self, target: str, method: str) -> list[Row]:
+    def of(self, target: str, method: Method) -> list[Row]:
         """The seeds of a cell; none where it was not run."""
-        rows = [row for row in self.rows if row["target"] == target and row["method"] == method]
+        rows = [row for row in self.rows if row["target"] == target and row["method"] == method.name]
         return sorted(rows, key=lambda row: int(row["seed"]))
 
     def clips(
-        self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
+        self, target: str, method: Method, measure: str = "pa_mpjpe", seeds: set[int] | None = None
     ) -> Numbers | None:
         """Means of the test set's N clips with each of S seeds, or those given, (S, N); None where there is none."""
         rows = [row for row in self.of(target, method) if seeds is None or row["seed"] in seeds]
         return np.array([row[measure] for row in rows]) if rows else None
 
-    def mean(self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None) -> float | None:
+    def mean(
+        self, target: str, method: Method, measure: str = "pa_mpjpe", seeds: set[int] | None = None
+    ) -> float | None:
         """Over clips and seeds."""
         clips = self.clips(target, method, measure, seeds)
         return None if clips is None else float(clips.mean())
 
-    def shared(self, target: str, *methods: str) -> set[int] | None:
+    def shared(self, target: str, *compared: Method) -> set[int] | None:
         """Seeds that methods are compared on: of "site", whose seeds are cameras, those that all of them have seen."""
         if target != "site":
             return None
-        return self._common(target, methods)
+        return self._common(target, compared)
 
-    def _common(self, target: str, methods: Sequence[str]) -> set[int]:
+    def _common(self, target: str, compared: Sequence[Method]) -> set[int]:
         """Seeds that all of these methods have run with."""
-        return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in methods))
+        return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in compared))
 
     def change(
-        self, target: str, method: str, measure: str = "pa_mpjpe", seeds: set[int] | None = None
+        self, target: str, method: Method, measure: str = "pa_mpjpe", seeds: set[int] | None = None
     ) -> float | None:
         """Percent of the source model's error, with all seeds or those given."""
-        seeds = seeds or self.shared(target, "source-only", method)
-        before, after = (self.mean(target, name, measure, seeds) for name in ("source-only", method))
+        seeds = seeds or self.shared(target, SOURCE_ONLY, method)
+        before, after = (self.mean(target, each, measure, seeds) for each in (SOURCE_ONLY, method))
         return None if before is None or after is None else 100 * (after - before) / before
 
-    def gap(self, target: str, method: str) -> float | None:
+    def gap(self, target: str, method: Method) -> float | None:
         """Percent of what labels gain; None where labels gain nothing."""
-        names = ("source-only", method, "labels")
-        seeds = self.shared(target, *names)
-        before, after, best = (self.mean(target, name, seeds=seeds) for name in names)
+        compared = (SOURCE_ONLY, method, LABELS)
+        seeds = self.shared(target, *compared)
+        before, after, best = (self.mean(target, each, seeds=seeds) for each in compared)
         if before is None or after is None or best is None or best >= before:
             return None
         return 100 * (before - after) / (before - best)
 
-    def against(self, target: str, method: str, other: str) -> Estimate | None:
+    def against(self, target: str, method: Method, other: Method) -> Estimate | None:
         """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
-        seeded = [name for name in (method, other) if target == "site" or name != "source-only"]
+        seeded = [each for each in (method, other) if target == "site" or each.adapts]
         seeds = self._common(target, seeded)
-        first, second = (self.clips(target, name, seeds=seeds if name in seeded else None) for name in (method, other))
+        first, second = (self.clips(target, each, seeds=seeds if each in seeded else None) for each in (method, other))
         return None if first is None or second is None else paired(first, second)
 
 
@@ -94,12 +97,12 @@ def method_table(grid: Adaptations, target: str) -> str:
         rows = grid.of(target, method)
         if not rows:
             continue
-        start = method == "source-only"
+        start = not method.adapts
         lines.append(
-            f"| {method} | {_mean(grid, target, method)} "
+            f"| {method.name} | {_mean(grid, target, method)} "
             f"| {'' if start else _percent(grid.change(target, method))} "
             f"| {'' if start else _share(grid.gap(target, method))} "
-            f"| {'' if method == 'ours' else _difference(grid.against(target, method, 'ours'))} "
+            f"| {'' if method == OURS else _difference(grid.against(target, method, OURS))} "
             f"| {grid.mean(target, method, 'mpjpe'):.1f} "
             f"| {'' if start else _percent(grid.change(target, method, 'mpjpe'))} "
             f"| {grid.mean(target, method, 'iou'):.3f} | {_minutes([row['seconds'] for row in rows])} |"
@@ -107,16 +110,16 @@ def method_table(grid: Adaptations, target: str) -> str:
     return "\n".join(lines)
 
 
-def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str]) -> str:
+def shift_table(grid: Adaptations, targets: Sequence[str], shown: Sequence[Method]) -> str:
     """PA-MPJPE and MPJPE of the most important methods on every target."""
     lines = [f"| method | {' | '.join(targets)} |", f"|---|{'---:|' * len(targets)}"]
-    for method in (name for name in methods if name in grid.methods):
+    for method in (each for each in shown if each in grid.methods):
         cells = []
         for target in targets:
             flat = grid.mean(target, method, "mpjpe")
             cells.append("" if flat is None else f"{_mean(grid, target, method)} / {flat:.0f}")
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    changes = [[grid.change(target, "ours", measure) for measure in ("pa_mpjpe", "mpjpe")] for target in targets]
+        lines.append(f"| {method.name} | {' | '.join(cells)} |")
+    changes = [[grid.change(target, OURS, measure) for measure in ("pa_mpjpe", "mpjpe")] for target in targets]
     lines.append(f"| ours, change | {' | '.join(' / '.join(filter(None, map(_percent, pair))) for pair in changes)} |")
     if any(map(_paper, targets)):
         lines.append(f"| paper, change | {' | '.join(map(_paper, targets))} |")
@@ -124,12 +127,12 @@ def shift_table(grid: Adaptations, targets: Sequence[str], methods: Sequence[str
 
 
 COMPARISONS = {
-    "no source: both losses": ("ours, no replay", "norms"),
-    "no source: L_S, not pixels": ("b2, no replay", "b1, no replay"),
-    "no source: L_T beside L_S": ("ours, no replay", "b2, no replay"),
-    "with source: both losses": ("ours", "replay"),
-    "with source: L_S, not pixels": ("b2", "b1"),
-    "with source: L_T beside L_S": ("ours", "b2"),
+    "no source: both losses": (methods.OURS_ALONE, methods.NORMS),
+    "no source: L_S, not pixels": (methods.B2_ALONE, methods.B1_ALONE),
+    "no source: L_T beside L_S": (methods.OURS_ALONE, methods.B2_ALONE),
+    "with source: both losses": (OURS, methods.REPLAY),
+    "with source: L_S, not pixels": (methods.B2, methods.B1),
+    "with source: L_T beside L_S": (OURS, methods.B2),
 }
 """What is added, by a method to another."""
 
@@ -155,11 +158,11 @@ def teacher_table(grid: Adaptations) -> str:
         "|---|---:|---:|---:|---:|---|",
     ]
     for target in grid.targets:
-        rows = {row["seed"]: row for row in grid.of(target, "ours") if row.get("apart")}
-        both = rows.keys() & {row["seed"] for row in grid.of(target, "ours, other choice")}
+        rows = {row["seed"]: row for row in grid.of(target, OURS) if row.get("apart")}
+        both = rows.keys() & {row["seed"] for row in grid.of(target, OURS_FLIPPED)}
         for chosen in (True, False):
             seeds = {seed for seed in both if (rows[seed]["settings"]["teacher_weight"] > 0) == chosen}
-            ours, theirs = (grid.clips(target, name, seeds=seeds) for name in ("ours", "ours, other choice"))
+            ours, theirs = (grid.clips(target, each, seeds=seeds) for each in (OURS, OURS_FLIPPED))
             if ours is None or theirs is None:
                 continue
             without, taught = (theirs, ours) if chosen else (ours, theirs)
@@ -288,7 +291,7 @@ def fit_legend() -> str:
     return "\n".join([*conditions, "", *losses])
 
 
-def _mean(grid: Adaptations, target: str, method: str) -> str:
+def _mean(grid: Adaptations, target: str, method: Method) -> str:
     """PA-MPJPE with its interval, and its standard deviation over seeds; nothing where it was not run."""
     clips = grid.clips(target, method)
     return "" if clips is None else str(estimate(clips))

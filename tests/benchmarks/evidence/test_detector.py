@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from adaptation.data.keypoints import KEYPOINT_JOINTS
 from evidence.cells import Cell, run_adaptations, settings_of
 from evidence.detector import (
     DetectorSettings,
@@ -20,19 +19,21 @@ from evidence.detector import (
     train_detector,
 )
 from evidence.materials import QUICK, Materials
+from evidence.methods import A1, A1_NORMS, A2_NORMS
 from safetensors.torch import load_file, save_file
 
-from adaptation.bodies.body import FLIP_PERMUTATION
-from adaptation.data.samples import Domain
+from adaptation.bodies.body import Body
+from adaptation.bodies.joint_sets import OPENPOSE, OPENPOSE_JOINTS, SMPL
+from adaptation.data.samples import Samples
 from adaptation.support.errors import UserError
 from adaptation.synthetic.keypoints import simulated_keypoints
 
 SMALL = DetectorSettings(width=8, channels=16, steps=140, batch=24, rate=4e-3, rise=10, coarsest=0.8)
-JOINTS = list(KEYPOINT_JOINTS)
+JOINTS = list(OPENPOSE_JOINTS)
 
 
 @pytest.fixture(scope="module")
-def trained(source: Domain) -> KeypointDetector:
+def trained(source: Samples) -> KeypointDetector:
     return train_detector(source, SMALL)
 
 
@@ -44,7 +45,7 @@ def gaussians(places: torch.Tensor, side: int, spread: float) -> torch.Tensor:
     return heat / heat.sum((1, 2), keepdim=True)
 
 
-def test_it_learns_where_the_joints_of_a_few_crops_are(source: Domain, trained: KeypointDetector) -> None:
+def test_it_learns_where_the_joints_of_a_few_crops_are(source: Samples, trained: KeypointDetector) -> None:
     quality = detector_quality(replace(source, keypoints=detect(trained, source)))
     assert quality.found > 0.8
     assert quality.median_pixels < 3.5
@@ -52,16 +53,16 @@ def test_it_learns_where_the_joints_of_a_few_crops_are(source: Domain, trained: 
     assert blind.found == 1 and blind.median_pixels > 10  # what it learned from
 
 
-def test_a_mirrored_image_has_the_same_joints_on_the_other_side(source: Domain, trained: KeypointDetector) -> None:
+def test_a_mirrored_image_has_the_same_joints_on_the_other_side(source: Samples, trained: KeypointDetector) -> None:
     found = detect(trained, source)
-    mirrored = detect(trained, replace(source, images=source.images[:, :, ::-1].copy()))[:, list(FLIP_PERMUTATION)]
+    mirrored = detect(trained, replace(source, images=source.images[:, :, ::-1].copy()))[:, list(SMPL.flip)]
     np.testing.assert_allclose(mirrored[..., 2], found[..., 2], atol=1e-5)
     expected = np.where(found[..., 2] > 0, source.size - found[..., 0], 0)
     np.testing.assert_allclose(mirrored[..., 0], expected, atol=1e-3)
     np.testing.assert_allclose(mirrored[..., 1], found[..., 1], atol=1e-3)
 
 
-def test_only_the_13_joints_are_found(source: Domain, trained: KeypointDetector) -> None:
+def test_only_the_13_joints_are_found(source: Samples, trained: KeypointDetector) -> None:
     everything, sure = detect(trained, source, least=0.0), detect(trained, source, least=0.9)
     assert everything.shape == (24, 24, 3) and everything.dtype == np.float32
     assert (everything[:, JOINTS, 2] > 0).all() and (everything[..., 2] <= 1 + 1e-6).all()
@@ -90,7 +91,7 @@ def test_joints_move_with_the_image() -> None:
         images = torch.nn.functional.interpolate(images, size=96, mode="bilinear")
         images, moved = augment(images, places, settings, torch.Generator().manual_seed(5))
         names = torch.arange(13)
-        mirror = torch.tensor([KEYPOINT_JOINTS.index(FLIP_PERMUTATION[k]) for k in KEYPOINT_JOINTS])
+        mirror = torch.tensor(OPENPOSE.flip)
         centres = torch.arange(96) + 0.5
         weight = images[:, 0] / images[:, 0].sum((1, 2), keepdim=True)
         seen = torch.stack([(weight.sum(1) * centres).sum(1), (weight.sum(2) * centres).sum(1)], dim=1)
@@ -100,7 +101,7 @@ def test_joints_move_with_the_image() -> None:
     assert not torch.equal(moved, places)
 
 
-def test_a_file_gives_the_same_detector_back(source: Domain, trained: KeypointDetector, tmp_path: Path) -> None:
+def test_a_file_gives_the_same_detector_back(source: Samples, trained: KeypointDetector, tmp_path: Path) -> None:
     trained.save(tmp_path / "detector.safetensors")
     loaded = KeypointDetector.load(tmp_path / "detector.safetensors")
     assert np.array_equal(detect(loaded, source), detect(trained, source))
@@ -125,8 +126,8 @@ def test_bad_files_are_named(trained: KeypointDetector, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_quality_counts_what_was_found(source: Domain) -> None:
-    keypoints = simulated_keypoints(source, 0.0, 0.0, torch.Generator())
+def test_quality_counts_what_was_found(source: Samples) -> None:
+    keypoints = simulated_keypoints(source, Body.free(), 0.0, 0.0, torch.Generator())
     keypoints[..., 0] += 1.0
     keypoints[:12, JOINTS, 1] += 6.0
     keypoints[:, JOINTS[0]] = 0
@@ -138,7 +139,7 @@ def test_quality_counts_what_was_found(source: Domain) -> None:
         detector_quality(source)
 
 
-def test_the_detector_is_trained_once_on_the_source(source: Domain, tmp_path: Path) -> None:
+def test_the_detector_is_trained_once_on_the_source(source: Samples, tmp_path: Path) -> None:
     source.save(tmp_path / "data" / "source-train", {})
     materials, said = Materials(tmp_path, replace(QUICK, detector_steps=1), "float32", 1), []
     weights = KeypointDetector.load(materials.detector(said.append)).state_dict()
@@ -147,7 +148,7 @@ def test_the_detector_is_trained_once_on_the_source(source: Domain, tmp_path: Pa
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
-def test_norms_that_follow_undo_a_change_of_light(source: Domain, trained: KeypointDetector) -> None:
+def test_norms_that_follow_undo_a_change_of_light(source: Samples, trained: KeypointDetector) -> None:
     dim = replace(source, images=(source.images // 4 + 120).astype(np.uint8))
     before = {name: value.clone() for name, value in trained.state_dict().items()}
     followed = follow_norms(trained, dim)
@@ -156,12 +157,12 @@ def test_norms_that_follow_undo_a_change_of_light(source: Domain, trained: Keypo
     assert better.pck > plain.pck + 0.05  # .10 to .15; training rounds differently on every kind of processor
 
 
-def test_keypoints_are_made_once_and_adapted_to(source: Domain, trained: KeypointDetector, tmp_path: Path) -> None:
+def test_keypoints_are_made_once_and_adapted_to(source: Samples, trained: KeypointDetector, tmp_path: Path) -> None:
     for name in ("source-train", "style-adapt", "style-test"):
         source.save(tmp_path / "data" / name, {})
     trained.save(tmp_path / "detector.safetensors")
     materials, said = Materials(tmp_path, replace(QUICK, pretrain_steps=1, adapt_steps=4), "float32", 1), []
-    cells = [Cell("style", method, 0) for method in ("a1", "a1, norms", "a2, norms")]
+    cells = [Cell("style", method, 0) for method in (A1, A1_NORMS, A2_NORMS)]
     assert [settings_of(cell, materials).every for cell in cells] == [0, 0, 4]
     run_adaptations(cells, materials, jobs=1, say=said.append)
     assert [line for line in said if "detecting" in line] == [

@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import subprocess
@@ -10,17 +9,15 @@ from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from evidence.cells import METHODS, OTHER, Cell, decide, run_adaptations, settings_of
-from evidence.document import write_document
-from evidence.failures import TITLES
+from evidence import methods
+from evidence.cells import Cell, decide, run_adaptations, settings_of
 from evidence.fits import CONDITIONS, FitCell, fit_pairs, make_pairs, run_fits
 from evidence.known import load_record, take_over
 from evidence.materials import FULL, Materials, Scale
+from evidence.methods import METHODS
 from evidence.program import main
-from evidence.statistics import differ, estimate, paired
 
 from adaptation.adapting.presets import preset
 from adaptation.adapting.settings import AdaptSettings
@@ -38,138 +35,11 @@ TINY = Scale(
 )
 
 
-def record_of(errors: dict[str, tuple[float, float]], target: str = "style", seeds: int = 1) -> dict[str, object]:
-    def cell(method: str, seed: int) -> dict[str, object]:
-        pa, mp = errors[method]
-        return {
-            "cell": f"adapt/{target}/{method}/{seed}", "target": target, "method": method, "seed": seed,
-            "seconds": 90.0, "commit": "abc", "settings": asdict(preset("small").adapt), "iou": [0.5, 0.5],
-            "pa_mpjpe": [pa + seed - 2, pa + seed + 2], "mpjpe": [mp, mp],
-        }  # fmt: skip
-
-    scale = {
-        "pretrain_steps": 7, "train": 24, "adapt": 12, "test": 36,
-        "preset": "small", "precision": "float32", "device": "cpu",
-    }  # fmt: skip
-    machine = {"processor": "x", "gpu": None, "python": "3.11", "torch": "2.13"}
-    cells = [cell(m, s) for m in errors for s in range(seeds)]
-    return {
-        "machine": machine,
-        "materials": scale,
-        "adaptations": cells,
-        "detector": {},
-        "fits": [],
-        "failures": [],
-        "recordings": [],
-    }
-
-
-def written(record: dict[str, object], folder: Path) -> str:
-    (folder / "evidence.json").write_text(json.dumps(record))
-    write_document(folder / "evidence.json", folder / "evidence.md")
-    return (folder / "evidence.md").read_text()
-
-
-def test_the_document_says_what_the_record_says(tmp_path: Path) -> None:
-    errors = {
-        "source-only": (200.0, 400.0),
-        "norms": (170.0, 330.0),
-        "replay": (140.0, 310.0),
-        "b2": (130.0, 310.0),
-        "ours": (120.0, 300.0),
-        "b2, no replay": (140.0, 310.0),
-        "ours, no replay": (135.0, 310.0),
-        "labels": (100.0, 200.0),
-    }
-    text = written(record_of(errors), tmp_path)
-    assert "changes its PA-MPJPE by -40 % on people of another look (200 to 120 mm)." in text
-    assert "That is 80 % (`style`) of what labels of the same crops gain; the paper's 29 % on another" in text
-    assert (
-        "Without the source's data, losses on silhouettes change what batch norms alone give by -35.0 ± 0.0 mm "
-        "(`style`) (L_T beside L_S: -5.0 ± 0.0 mm (`style`)); beside its people in the target's look they change what "
-        "those alone give by -20.0 ± 0.0 mm (`style`) (L_T beside L_S: -10.0 ± 0.0 mm (`style`))." in text
-    )
-    assert "| ours | 120.0 ± 3.9 | -40.0 % | 80 % |  | 300.0 | -25.0 % | 0.500 | 1.5 |" in text
-    assert "| b2 | 130.0 ± 3.9 | -35.0 % | 70 % | +10.0 ± 0.0 |" in text
-    assert "| no source: L_T beside L_S | -5.0 ± 0.0 |" in text
-    assert "| cap of distances | 12 pixels |" in text
-    assert (tmp_path / "pictures" / "evidence.png").stat().st_size > 1000
-
-
-def test_a_site_has_a_table_of_its_own(tmp_path: Path) -> None:
-    look = record_of({"source-only": (200.0, 400.0), "ours": (190.0, 300.0), "labels": (180.0, 200.0)})
-    site = record_of({"source-only": (200.0, 400.0), "ours": (100.0, 300.0)}, "site", seeds=2)
-    text = written({**look, "adaptations": [*look["adaptations"], *site["adaptations"]]}, tmp_path)  # type: ignore[misc]
-    assert "by -5 % on people of another look (200 to 190 mm) and by -50 % where they pass before one camera" in text
-    assert "are not reached, nor by labels (-10 %)." in text
-    assert "Each seed is another camera (ours: -50 %, -50 %); changes" in text
-    assert text.index("## Another site") < text.index("| ours | 100.5 ± ")
-    assert "## Shifts of the image" not in text
-
-
-def test_what_is_missed_is_said(tmp_path: Path) -> None:
-    errors = {"source-only": (200.0, 400.0), "ours": (190.0, 300.0), "labels": (180.0, 200.0)}
-    assert "are not reached, nor by labels (-10 %)" in written(record_of(errors), tmp_path)
-
-
-def test_times_that_are_not_known_are_left_out(tmp_path: Path) -> None:
-    record = record_of({"source-only": (200.0, 400.0), "ours": (120.0, 300.0)}, seeds=2)
-    record["adaptations"][2]["seconds"] = None  # type: ignore[index]
-    assert "| 0.500 | 1.5 |" in next(line for line in written(record, tmp_path).splitlines() if "| ours |" in line)
-    record["adaptations"][3]["seconds"] = None  # type: ignore[index]
-    assert "| 0.500 |  |" in next(line for line in written(record, tmp_path).splitlines() if "| ours |" in line)
-
-
-def test_seeds_are_averaged_and_their_spread_is_shown(tmp_path: Path) -> None:
-    text = written(record_of({"source-only": (200.0, 400.0)}, seeds=3), tmp_path)
-    assert "| source-only | 201.0 ± 3.9 (1.0) |" in text
-
-
-def test_shifts_share_a_table_with_the_papers_figures(tmp_path: Path) -> None:
-    text = written(record_of({"source-only": (200.0, 400.0), "ours": (120.0, 300.0)}, target="lr-32"), tmp_path)
-    assert "| ours | 120.0 ± 3.9 / 300 |" in text
-    assert "| ours, change | -40.0 % / -25.0 % |\n| paper, change | -10.5 % / -25 % |" in text
-
-
-def test_fits_are_compared_in_pairs(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    ours = 60 + 10 * rng.standard_normal(40)
-    losses = {"b1": ours + 8 + rng.standard_normal(40), "b2": ours[::-1], "ours": ours}
-    record = record_of({"source-only": (200.0, 400.0)})
-    record["fits"] = [
-        {"cell": f"fit/medium/{loss}", "condition": "medium", "loss": loss, "pairs": 40, "start": 140.0,
-         "pa_mpjpe": errors.tolist(), "mpjpe": 90.0, "converged": 0.5, "iou": 0.8, "seconds": 4.0, "commit": "abc"}
-        for loss, errors in losses.items()
-    ]  # fmt: skip
-    text = written(record, tmp_path)
-    row = next(line for line in text.splitlines() if line.startswith("| medium | 140 |"))
-    assert f"{losses['b1'].mean():.1f} ± {1.96 * losses['b1'].std(ddof=1) / 40**0.5:.1f} \\*" in row
-    assert row.count("\\*") == 1  # b2 has the same distribution
-    assert "| medium | 50 % / 0.80 |" in text
-
-
-def test_failures_and_recordings_have_their_tables(tmp_path: Path) -> None:
-    record = record_of({"source-only": (200.0, 400.0)})
-    counts = {kind: [3, 9] for kind in TITLES}
-    record["failures"] = [
-        {"cell": "failures/style", "target": "style", "images": 9, "picture": True, "commit": "abc",
-         "before": counts, "after": {**counts, "legs_swapped": [1, 8]}}
-    ]  # fmt: skip
-    every = {"crops": 12, "iou_before": 0.5, "iou_after": 0.625, "rose": 0.9}
-    record["recordings"] = [
-        {"cell": "recording/hall", "video": "hall.avi", "tracks": 3, "all": every, "aside": None, "seconds": 90.0,
-         "settings": {"steps": 40, "precision": "float32"}, "commit": "abc"}
-    ]  # fmt: skip
-    text = written(record, tmp_path)
-    assert "| legs swapped | 3 of 9 | 1 of 8 |" in text and "(pictures/failures-style.jpg)" in text
-    assert "| all | 12 | 0.500 | 0.625 | 90 % |" in text and "set aside |" not in text
-
-
 def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
     materials = Materials(tmp_path, TINY, "float32", 1)
 
     def settings(method: str) -> AdaptSettings:
-        return settings_of(Cell("style", method, 0), materials)
+        return settings_of(Cell("style", METHODS[method], 0), materials)
 
     assert settings("ours") == replace(preset("small").adapt, steps=1)  # what users get
     assert settings("b2").loss.name == "b2" and settings("ours").loss.name == "ours"
@@ -187,10 +57,10 @@ def test_methods_differ_in_what_they_are_named_for(tmp_path: Path) -> None:
 
 
 def test_the_other_choice_of_a_teacher_is_the_other(tmp_path: Path) -> None:
-    cells = [Cell("style", method, 0) for method in METHODS if method.endswith(OTHER)]
+    cells = [Cell("style", method, 0) for method in methods.ALL if method.flips_teacher]
     assert cells
     for cell in cells:
-        usual = replace(cell, method=cell.method.removesuffix(OTHER))
+        usual = replace(cell, method=replace(cell.method, flips_teacher=False))
         settings = settings_of(cell, Materials(tmp_path, TINY, "float32", 1))
         assert settings == settings_of(usual, Materials(tmp_path, TINY, "float32", 1))
         assert decide(usual, settings, 30.0) == decide(cell, settings, 60.0) == taught(settings)
@@ -201,7 +71,7 @@ def test_the_recipe_is_scaled_to_network_and_crops(tmp_path: Path) -> None:
     small, full = (Materials(tmp_path, scale, "float32", 1) for scale in (Scale(), FULL))
 
     def settings(materials: Materials, method: str) -> AdaptSettings:
-        return settings_of(Cell("style", method, 0), materials)
+        return settings_of(Cell("style", METHODS[method], 0), materials)
 
     ours, scaled = (settings(materials, "ours") for materials in (small, full))
     ratio = 224 / 96
@@ -215,7 +85,7 @@ def test_the_recipe_is_scaled_to_network_and_crops(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["style", "site", "uap-16"])
 def test_a_grid_runs_once(tmp_path: Path, target: str) -> None:
     materials, said = Materials(tmp_path, TINY, "float32", 1), []
-    cells = [Cell(target, method, 0) for method in ("source-only", "ours")]
+    cells = [Cell(target, method, 0) for method in (methods.SOURCE_ONLY, methods.OURS)]
     assert not any(materials.has_run(cell.name) for cell in cells)
     run_adaptations(cells, materials, jobs=1, say=said.append)
     rows = [materials.result(cell.name) for cell in cells]
@@ -230,7 +100,10 @@ def test_a_grid_runs_once(tmp_path: Path, target: str) -> None:
 
 def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) -> None:
     first, second = (Materials(tmp_path / name, TINY, "float32", 1) for name in ("first", "second"))
-    cells, fit = [Cell("style", method, 0) for method in ("source-only", "norms", "ours")], FitCell("medium", "ours")
+    cells, fit = (
+        [Cell("style", each, 0) for each in (methods.SOURCE_ONLY, methods.NORMS, methods.OURS)],
+        FitCell("medium", "ours"),
+    )
     for cell in cells[1:]:
         first.keep(cell.name, {"settings": asdict(settings_of(cell, first)), "commit": "abc"})
     first.keep(cells[0].name, {"settings": None, "commit": "abc"})
@@ -250,7 +123,7 @@ def test_known_cells_are_taken_over_where_settings_are_todays(tmp_path: Path) ->
     assert take_over({**record, "failures": [failed]}, cells[:2], [], other) == 1  # not of a run that is not known
     rows[2] |= {"settings": asdict(taught(settings_of(cells[2], first))), "apart": 40.0}  # what was chosen, and why
     third = Materials(tmp_path / "chosen", TINY, "float32", 1)
-    assert take_over(record, [*cells, Cell("style", "ours, other choice", 0)], [], third) == 2
+    assert take_over(record, [*cells, Cell("style", methods.OURS_FLIPPED, 0)], [], third) == 2
     assert third.result(cells[2].name)["settings"]["teacher_weight"] == 2
     for name, value in {"test": 99, "detector_steps": 99, "preset": "paper"}.items():
         record["materials"] = {**scale, name: value}
@@ -266,38 +139,10 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
         load_record(tmp_path / "known.json")
 
 
-def test_what_seeds_change_stands_beside_every_difference(tmp_path: Path) -> None:
-    record = record_of({"norms": (70.0, 150.0), "ours, no replay": (64.0, 140.0)}, seeds=2)
-    rows = record["adaptations"]
-    rows[3]["pa_mpjpe"] = [61.0, 65.0]  # type: ignore[index]
-    assert "| no source: both losses | -7.0 ± 0.0 (1.4) |" in written(record, tmp_path)
-
-
 def test_a_recording_alone_is_gathered(tmp_path: Path) -> None:
     Materials(tmp_path, Scale(), "float32", 1).keep("recording/cam", {"video": "cam.avi"})
     main(work=tmp_path, gather=True, out=tmp_path / "evidence.json")
     assert load_record(tmp_path / "evidence.json")["recordings"][0]["video"] == "cam.avi"
-
-
-def test_what_a_teacher_changes_stands_beside_what_is_known_before(tmp_path: Path) -> None:
-    near = record_of({"ours": (60.0, 120.0), "ours, other choice": (64.0, 130.0)})["adaptations"]
-    far = record_of({"ours": (98.0, 190.0), "ours, other choice": (120.0, 210.0)}, target="lr-32")["adaptations"]
-    alone = record_of({"ours": (80.0, 150.0)}, target="night")["adaptations"]
-    for rows, apart in ((near, 34.0), (far, 73.0), (alone, 55.0)):
-        rows[0]["apart"] = apart  # type: ignore[index]
-    near[0]["settings"]["teacher_weight"] = 2.0  # type: ignore[index]
-    text = written({**record_of({}), "adaptations": [*near, *far, *alone]}, tmp_path)  # type: ignore[misc]
-    assert "| style | 34 | 64.0 ± 3.9 | 60.0 ± 3.9 | -4.0 ± 0.0 | a teacher |" in text
-    assert "| lr-32 | 73 | 98.0 ± 3.9 | 120.0 ± 3.9 | +22.0 ± 0.0 | none |" in text
-    assert "| night | 55" not in text
-    sites = [
-        {**row, "target": "site", "seed": seed, "apart": 40.0 + 6 * seed}
-        for seed, rows in enumerate((near, far))
-        for row in rows
-    ]
-    text = written({**record_of({}), "adaptations": sites}, tmp_path)
-    assert "| site, camera 0 | 40 | 64.0 ± 3.9 | 60.0 ± 3.9 | -4.0 ± 0.0 | a teacher |" in text
-    assert "| site, camera 1 | 46 | 98.0 ± 3.9 | 120.0 ± 3.9 | +22.0 ± 0.0 | none |" in text
 
 
 def test_cells_of_fits_run_once(tmp_path: Path) -> None:
@@ -341,15 +186,6 @@ def test_a_fit_under_any_prior_comes_nearer_to_the_mask(tmp_path: Path) -> None:
         assert silhouette_iou(ended, pairs.masks).mean() > silhouette_iou(begun, pairs.masks).mean() + 0.1
 
 
-def test_intervals_and_chance() -> None:
-    values = np.arange(10.0)
-    assert str(estimate(values)) == "4.5 ± 1.9"
-    assert str(estimate(values[:1])) == "0.0"
-    assert paired(values + 1, values).mean == 1.0
-    assert differ(values, values) == 1.0
-    assert differ(values + 1, values) < 0.01
-
-
 def _sleep(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
@@ -385,8 +221,8 @@ def test_workers_do_not_outlive_the_grid() -> None:
     ("options", "message"),
     [
         (("--only", "adapt/moon/*"), "no cell is named like 'adapt/moon/*'"),
-        (("--preset", "paper", "--quick"), "--quick is of the preset small"),
-        (("--preset", "paper", "--video", "hall.avi"), "--video is of the preset small"),
+        (("--preset", "paper", "--quick"), "--quick needs --preset small"),
+        (("--preset", "paper", "--video", "hall.avi"), "--video needs --preset small"),
     ],
 )
 def test_wrong_options_end_in_one_line(tmp_path: Path, options: tuple[str, ...], message: str) -> None:

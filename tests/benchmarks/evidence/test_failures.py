@@ -18,9 +18,10 @@ from networks import tiny_network
 from torch import Tensor
 
 from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES, Body
+from adaptation.bodies.camera import WeakPerspective
+from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.poses import facing, standing, walking
-from adaptation.data.samples import MASK_KINDS, Domain
-from adaptation.fitting.variables import BodyParameters
+from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.regressors.files import LoadedNetwork
 from adaptation.support.errors import UserError
 from adaptation.synthetic.domains import make_domain
@@ -42,11 +43,11 @@ def posed(pose: Tensor, yaw: float = 0.0) -> Tensor:
     return turned
 
 
-def domain_of(pose: Tensor) -> Domain:
+def domain_of(pose: Tensor) -> Samples:
     """One labelled crop."""
     mask = np.zeros((1, len(MASK_KINDS), SIZE, SIZE), np.uint8)
     mask[..., 20:80, 40:60] = 1
-    return Domain(
+    return Samples(
         images=np.zeros((1, SIZE, SIZE, 3), np.uint8),
         masks=mask,
         clip=np.zeros(1, np.int64),
@@ -58,7 +59,9 @@ def domain_of(pose: Tensor) -> Domain:
 
 def failures(said: Tensor, true: Tensor, body: Body, camera: tuple[float, float, float] = CAMERA) -> Failures:
     rotations = roma.rotvec_to_rotmat(said[None])
-    return find_failures(BodyParameters(rotations, torch.zeros(1, 10), torch.tensor([camera])), domain_of(true), body)
+    return find_failures(
+        Bodies(rotations, torch.zeros(1, 10), WeakPerspective(torch.tensor([camera]))), domain_of(true), body
+    )
 
 
 def names(found: Failures) -> set[str]:
@@ -84,13 +87,13 @@ def test_the_truth_is_no_failure(yaw: int, body: Body) -> None:
     assert names(failures(posed(STRIDE, yaw), posed(STRIDE, yaw), body)) == set()
 
 
-def test_failures_of_a_network_s_own_predictions_are_none(target: Domain, body: Body) -> None:
+def test_failures_of_a_network_s_own_predictions_are_none(target: Samples, body: Body) -> None:
     said = predict(tiny_network().eval(), target)
     own = replace(
         target,
-        pose=roma.rotmat_to_rotvec(said.pose).numpy(),
+        pose=said.axis_angle().numpy(),
         betas=said.betas.numpy(),
-        camera=said.camera.numpy(),
+        camera=said.camera.weak().parameters.numpy(),
         masks=target.masks[:, [0, 0, 0]],
     )
     counts = find_failures(said, own, body, batch=7).counts()
@@ -155,21 +158,21 @@ def test_a_hidden_arm(body: Body) -> None:
 
 def test_a_mask_that_misses_a_part(body: Body) -> None:
     pose = posed(STRIDE)
-    said = BodyParameters(roma.rotvec_to_rotmat(pose[None]), torch.zeros(1, 10), torch.tensor([CAMERA]))
+    said = Bodies(roma.rotvec_to_rotmat(pose[None]), torch.zeros(1, 10), WeakPerspective(torch.tensor([CAMERA])))
     for rows, share in ((10, 0), (15, 0.25)):  # of 60
         domain = domain_of(pose)
         domain.masks[0, MASK_KINDS.index("subtracted"), 20 : 20 + rows] = 0
         assert find_failures(said, domain, body).poor_mask[0] == pytest.approx(share)
 
 
-def test_labels_are_needed(target: Domain, body: Body) -> None:
+def test_labels_are_needed(target: Samples, body: Body) -> None:
     said = predict(tiny_network().eval(), target)
     with pytest.raises(UserError, match="no labels"):
         find_failures(said, replace(target, pose=None), body)
 
 
 @pytest.fixture
-def materials(source: Domain, target: Domain, tmp_path: Path) -> Materials:
+def materials(source: Samples, target: Samples, tmp_path: Path) -> Materials:
     """Small sets of crops, and a network where the source model lies."""
     for domain, name in ((source, "source-train"), (target, "style-test")):
         domain.save(tmp_path / "data" / name, {})
@@ -190,7 +193,7 @@ def test_failures_are_counted_where_an_adaptation_has_run(materials: Materials, 
     materials.keep(cell.adaptation.name, {})
     run_failures([cell], materials, said.append)
     record = materials.result(cell.name)
-    test = Domain.load(materials.folder / "data" / "style-test")
+    test = Samples.load(materials.folder / "data" / "style-test")
     assert record["images"] == 24 and record["before"].keys() == {kind.name for kind in fields(Failures)}
     counts = find_failures(predict(adapted, test), test, body).counts()
     assert record["after"] == {kind: list(numbers) for kind, numbers in counts.items()} != record["before"]
