@@ -14,7 +14,7 @@ import topokernels
 
 if TYPE_CHECKING:
     from adaptation.bodies.body import Body
-    from adaptation.data.samples import Domain
+    from adaptation.data.samples import Samples
     from adaptation.priors.gaussian import GaussianPosePrior
     from adaptation.synthetic.hall import SyntheticClip
 
@@ -82,7 +82,7 @@ def recording_folder(recording: SyntheticClip, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def source() -> Domain:
+def source() -> Samples:
     """Two labelled clips of 48 pixels, of the source's look."""
     from adaptation.synthetic.domains import make_domain
     from adaptation.synthetic.settings import DomainSettings
@@ -91,7 +91,7 @@ def source() -> Domain:
 
 
 @pytest.fixture(scope="session")
-def target() -> Domain:
+def target() -> Samples:
     """Two clips of another look."""
     from adaptation.synthetic.domains import make_domain
     from adaptation.synthetic.settings import DomainSettings

@@ -116,18 +116,19 @@ def train(program: Program, schedule: Schedule, run: Run | None = None, progress
     Raises:
         UserError: a loss or a weight is not finite; the last saved state is unchanged.
     """
-    start = resumed = _resume(program, run)
-    if progress and start:
-        progress(start)
-    for step in range(start or 0, schedule.steps + 1):
-        # A resumed run has already been checked and saved at this step: a second check would count twice.
+    resumed, proceed = _resume(program, run)
+    if progress and resumed:
+        progress(resumed)
+    for step in range(resumed or 0, schedule.steps + 1):
+        # A run that was over when it was saved stays over.
+        if not proceed:
+            break
+        # A resumed run was checked and saved at the very step that it resumes with.
         if step != resumed and _due(step, schedule):
             proceed = program.check(step, run)
             if run is not None:
-                run.save({**program.state(), "step": step})
-            if not proceed:
-                break
-        if step == schedule.steps:  # one more iteration than steps, for the last check
+                run.save({**program.state(), "step": step, "proceed": proceed})
+        if step == schedule.steps or not proceed:
             break
         for optimizer in program.optimizers.values():
             for group in optimizer.param_groups:
@@ -214,16 +215,20 @@ def load_optimizers(optimizers: Mapping[str, torch.optim.Optimizer], state: Mapp
         optimizer.load_state_dict(state[name])
 
 
-def _resume(program: Program, run: Run | None) -> int | None:
-    """Open a run and load the state of a stopped one; return the step to resume at, or None for a fresh run."""
+def _resume(program: Program, run: Run | None) -> tuple[int | None, bool]:
+    """Open a run and load the state of a stopped one.
+
+    Returns:
+        The step to resume with, None for a fresh run, and whether there is more to do.
+    """
     if run is None:
-        return None
+        return None, True
     run.open()
     state = run.load(program.state()["network"])
     if state is None:
-        return None
+        return None, True
     program.restore(state)
-    return int(state["step"])
+    return int(state["step"]), bool(state.get("proceed", True))
 
 
 def _due(step: int, schedule: Schedule) -> bool:

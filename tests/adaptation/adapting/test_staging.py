@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from adaptation.adapting.staging import Stage, camera_blur, erase, recolour, stage
-from adaptation.data.samples import Domain
+from adaptation.data.samples import Samples
 from adaptation.support.errors import UserError
 from adaptation.synthetic.shifts import low_resolution, night
 
 
-def crops(domain: Domain) -> tuple[Tensor, Tensor]:
+def crops(domain: Samples) -> tuple[Tensor, Tensor]:
     every = slice(0, len(domain))
     return domain.image_batch(every), domain.mask_batch(every)
 
@@ -36,7 +36,7 @@ def test_what_is_erased_is_filled_from_around() -> None:
     assert torch.isfinite(whole).all()
 
 
-def test_colours_become_those_of_the_other(source: Domain, target: Domain) -> None:
+def test_colours_become_those_of_the_other(source: Samples, target: Samples) -> None:
     people, masks = crops(source)
     scenes, scene_masks = crops(target)
     before, _ = moments(people, masks)
@@ -47,13 +47,13 @@ def test_colours_become_those_of_the_other(source: Domain, target: Domain) -> No
     assert (before - wanted_mean).abs().max() > 0.1
 
 
-def test_colours_stay_where_they_are_the_same_already(source: Domain) -> None:
+def test_colours_stay_where_they_are_the_same_already(source: Samples) -> None:
     people, masks = crops(source)
     same = recolour(people, masks, people, masks)
     torch.testing.assert_close(same * masks, people * masks, atol=2e-2, rtol=0)
 
 
-def test_people_of_a_grey_camera_are_grey(source: Domain, target: Domain) -> None:
+def test_people_of_a_grey_camera_are_grey(source: Samples, target: Samples) -> None:
     people, masks = crops(source)
     scenes, scene_masks = crops(target)
     generator = torch.Generator().manual_seed(0)
@@ -63,7 +63,7 @@ def test_people_of_a_grey_camera_are_grey(source: Domain, target: Domain) -> Non
     assert spread.max() < 0.05
 
 
-def test_blur_is_that_of_the_camera(source: Domain) -> None:
+def test_blur_is_that_of_the_camera(source: Samples) -> None:
     images, _ = crops(source)
     sharp = camera_blur(images, images)
     torch.testing.assert_close(sharp, torch.ones_like(sharp))
@@ -72,7 +72,7 @@ def test_blur_is_that_of_the_camera(source: Domain) -> None:
     assert blurred[0, 0] == 1 and blurred[0, 13:24].max() < 0.2 < blurred[0, 3]
 
 
-def test_a_person_stands_in_the_place_of_another(source: Domain, target: Domain) -> None:
+def test_a_person_stands_in_the_place_of_another(source: Samples, target: Samples) -> None:
     people, masks = crops(source)
     scenes, scene_masks = crops(target)
     staged = stage(people, masks, scenes, scene_masks, torch.ones(48, 48))
@@ -87,7 +87,7 @@ def test_a_person_stands_in_the_place_of_another(source: Domain, target: Domain)
     assert (mean - wanted).abs().mean() < 0.05
 
 
-def test_people_without_a_mask_stay_where_they_are(source: Domain, target: Domain) -> None:
+def test_people_without_a_mask_stay_where_they_are(source: Samples, target: Samples) -> None:
     masks = source.masks.copy()
     masks[3] = 0
     stage_ = Stage.of(replace(source, masks=masks), target, "subtracted")
@@ -96,7 +96,7 @@ def test_people_without_a_mask_stay_where_they_are(source: Domain, target: Domai
     assert torch.equal(shown[1], images[1]) and (shown[0] - images[0]).abs().max() > 0.2
 
 
-def test_crops_of_another_size_are_refused(source: Domain, target: Domain) -> None:
+def test_crops_of_another_size_are_refused(source: Samples, target: Samples) -> None:
     small = replace(target, images=target.images[:, ::2, ::2], masks=target.masks[:, :, ::2, ::2])
     with pytest.raises(UserError, match="of 48 pixels, the target's of 24"):
         Stage.of(source, small, "subtracted")

@@ -7,19 +7,20 @@ import pytest
 import torch
 
 from adaptation.bodies.body import Body
+from adaptation.bodies.camera import WeakPerspective
 from adaptation.bodies.poses import facing, walking
 from adaptation.bodies.renderer import exact_silhouette, make_renderer
 from adaptation.support.errors import UserError
 from topokernels.reference import straight_through
 
 
-def walker(body: Body) -> tuple[torch.Tensor, torch.Tensor]:
+def walker(body: Body) -> tuple[torch.Tensor, WeakPerspective]:
     """Vertices (1, V, 3) of a body that walks to the right, and its camera."""
     pose = walking(0.1)[None]
     pose[:, 0] = facing(1.0, pitch=0.2)
     with torch.no_grad():
         vertices = body(pose, torch.zeros(1, 10)).vertices
-    return vertices, torch.tensor([[0.9, 0.05, 0.3]])
+    return vertices, WeakPerspective(torch.tensor([[0.9, 0.05, 0.3]]))
 
 
 def covered(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -42,7 +43,7 @@ def test_exact_silhouette_is_point_in_triangle(free_body: Body) -> None:
     assert drawn.shape == (1, 1, size, size) and drawn.dtype == torch.float32
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
 
-    scale, shift = camera[0, 0].double(), camera[0, 1:].double()
+    scale, shift = camera.parameters[0, 0].double(), camera.parameters[0, 1:].double()
     pixels = ((scale * (vertices[0, :, :2].double() + shift) + 1) * size / 2).numpy()
     centres = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2) + 0.5
     wanted = covered(centres, pixels[free_body.faces.numpy()]).reshape(size, size)
@@ -52,7 +53,7 @@ def test_exact_silhouette_is_point_in_triangle(free_body: Body) -> None:
 
 def test_body_outside_of_the_crop_draws_nothing(free_body: Body) -> None:
     vertices, camera = walker(free_body)
-    away = camera + torch.tensor([0.0, 50.0, 0.0])
+    away = WeakPerspective(camera.parameters + torch.tensor([0.0, 50.0, 0.0]))
     assert not exact_silhouette(vertices, free_body.faces, away, 16).any()
     assert not make_renderer().coverage(vertices, free_body.faces, away, 16).any()
 
@@ -94,16 +95,17 @@ def test_straight_through_gradient_is_what_a_small_motion_does(free_body: Body, 
     )[parameter]
 
     def seen(moved: torch.Tensor) -> torch.Tensor:
-        exact = exact_silhouette(vertices, faces, moved.detach(), size)
+        exact = exact_silhouette(vertices, faces, WeakPerspective(moved.detach()), size)
         if not moved.requires_grad:
             return (weight * exact).sum()
-        soft = make_renderer(sigma=sigma).coverage(vertices, faces, moved, size)
+        soft = make_renderer(sigma=sigma).coverage(vertices, faces, WeakPerspective(moved), size)
         return (weight * straight_through(exact, soft)).sum()
 
     step = torch.zeros(1, 3)
     step[0, parameter] = pixels * 2 / size
-    difference = (seen(camera + step) - seen(camera - step)) / (2 * step.sum())
-    (gradient,) = torch.autograd.grad(seen(variable := camera.clone().requires_grad_()), variable)
+    given = camera.parameters
+    difference = (seen(given + step) - seen(given - step)) / (2 * step.sum())
+    (gradient,) = torch.autograd.grad(seen(variable := given.clone().requires_grad_()), variable)
     # The losses put a gain on it.
     assert 0.4 < gradient[0, parameter] / difference < 2.5
 
@@ -127,7 +129,7 @@ def test_exact_silhouette_has_no_cracks_and_is_where_rasterize_finds_a_face() ->
     first = torch.tensor([5 * y + x for y in range(4) for x in range(4)])
     faces = torch.cat([first[:, None] + torch.tensor(corner) for corner in ([0, 1, 6], [0, 6, 5])])
     vertices = torch.cat([corners / 4 - 1, torch.ones(25, 1)], dim=1)[None]
-    camera = torch.tensor([[1.0, 0.0, 0.0]])
+    camera = WeakPerspective(torch.tensor([[1.0, 0.0, 0.0]]))
     drawn = exact_silhouette(vertices, faces, camera, 8)
     assert drawn[0, 0, :5, :5].all() and drawn.sum() == 25
     nearest, _, _ = make_renderer().rasterize(vertices, faces, camera, 8)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adaptation.bodies.body import Body
-from adaptation.bodies.camera import project
+from adaptation.bodies.camera import WeakPerspective, project
 from adaptation.bodies.poses import sample_poses
 from adaptation.bodies.renderer import Renderer, make_renderer
 
@@ -31,29 +31,33 @@ ENOUGH = 400  # faces per pixel: none is dropped in these pictures
 
 
 @pytest.fixture(scope="module")
-def bodies(free_body: Body) -> tuple[Tensor, Tensor]:
+def bodies(free_body: Body) -> tuple[Tensor, WeakPerspective]:
     """Vertices (2, V, 3) and cameras (2, 3) of bodies that are nowhere symmetric."""
     poses = sample_poses(2, torch.Generator().manual_seed(3), ["walking", "reaching"])
     with torch.no_grad():
         vertices = free_body(poses, torch.zeros(2, 10)).vertices
-    return vertices, torch.tensor([[0.85, 0.1, 0.3], [0.7, -0.2, 0.35]])
+    return vertices, WeakPerspective(torch.tensor([[0.85, 0.1, 0.3], [0.7, -0.2, 0.35]]))
 
 
-def large_faces(vertices: Tensor, faces: Tensor, camera: Tensor, size: int) -> Tensor:
+def large_faces(vertices: Tensor, faces: Tensor, camera: WeakPerspective, size: int) -> Tensor:
     """The faces whose doubled area is above 1e-8 in normalised coordinates: PyTorch3D leaves out all others."""
     a, b, c = (project(vertices, camera, size)[:, faces] * (2 / size)).unbind(2)
     doubled = (b - a)[..., 0] * (c - a)[..., 1] - (b - a)[..., 1] * (c - a)[..., 0]
     return faces[(doubled.abs() > 1.01e-8).all(0)]
 
 
-def gradients(renderer: Renderer, vertices: Tensor, faces: Tensor, camera: Tensor, weight: Tensor) -> list[Tensor]:
-    inputs = [vertices.clone().requires_grad_(), camera.clone().requires_grad_()]
-    picture = renderer.coverage(inputs[0], faces, inputs[1], weight.shape[-1])
+def gradients(
+    renderer: Renderer, vertices: Tensor, faces: Tensor, camera: WeakPerspective, weight: Tensor
+) -> list[Tensor]:
+    inputs = [vertices.clone().requires_grad_(), camera.parameters.clone().requires_grad_()]
+    picture = renderer.coverage(inputs[0], faces, WeakPerspective(inputs[1]), weight.shape[-1])
     return list(torch.autograd.grad((weight * picture).sum(), inputs))
 
 
 @pytest.mark.parametrize(("size", "sigma"), [(96, 0.1), (64, 1.25), (61, 0.5)])
-def test_coverage_and_gradients_agree(free_body: Body, bodies: tuple[Tensor, Tensor], size: int, sigma: float) -> None:
+def test_coverage_and_gradients_agree(
+    free_body: Body, bodies: tuple[Tensor, WeakPerspective], size: int, sigma: float
+) -> None:
     vertices, camera = bodies
     faces = large_faces(vertices, free_body.faces, camera, size)
     assert len(faces) > 0.98 * len(free_body.faces)
@@ -70,7 +74,7 @@ def test_coverage_and_gradients_agree(free_body: Body, bodies: tuple[Tensor, Ten
         assert 0.999 < a.norm() / b.norm() < 1.001
 
 
-def test_whole_body_has_the_same_mask(free_body: Body, bodies: tuple[Tensor, Tensor]) -> None:
+def test_whole_body_has_the_same_mask(free_body: Body, bodies: tuple[Tensor, WeakPerspective]) -> None:
     vertices, camera = bodies
     size = 128
     ours, theirs = make_renderer("topokernels", sigma=0.1), make_renderer("pytorch3d", sigma=0.1)
@@ -83,10 +87,10 @@ def test_whole_body_has_the_same_mask(free_body: Body, bodies: tuple[Tensor, Ten
         assert a.any() and (a != b).float().mean() <= 1e-3
 
 
-def test_camera_is_pytorch3ds_own(free_body: Body, bodies: tuple[Tensor, Tensor]) -> None:
+def test_camera_is_pytorch3ds_own(free_body: Body, bodies: tuple[Tensor, WeakPerspective]) -> None:
     vertices, camera = bodies
     size, faces = 64, free_body.faces
-    scale, shift = camera[:, :1], camera[:, 1:]
+    scale, shift = camera.scale, camera.parameters[:, 1:]
     cameras = OrthographicCameras(
         focal_length=scale.expand(-1, 2),
         principal_point=-scale * shift,  # x left, y up
@@ -102,7 +106,7 @@ def test_camera_is_pytorch3ds_own(free_body: Body, bodies: tuple[Tensor, Tensor]
     torch.testing.assert_close(drawn[:, 0], wanted, atol=2e-3, rtol=0)
 
 
-def test_nearest_face_and_depth_agree_but_for_ties(free_body: Body, bodies: tuple[Tensor, Tensor]) -> None:
+def test_nearest_face_and_depth_agree_but_for_ties(free_body: Body, bodies: tuple[Tensor, WeakPerspective]) -> None:
     vertices, camera = bodies
     size = 128
     faces = large_faces(vertices, free_body.faces, camera, size)

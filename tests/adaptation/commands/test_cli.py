@@ -13,13 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from command_line import ENVIRONMENT, one_line, tree
 
 from adaptation import cli
 from adaptation.recording.video import open_frames
 
 QUICK = ("--frames", "20", "--steps", "2", "--size", "48", "--threads", "1")
 HERE = Path(__file__).parent  # not the source folder, which would hide the installed package
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 Refused = Callable[..., str]
 
@@ -27,16 +27,6 @@ Refused = Callable[..., str]
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "adaptation.cli", *map(str, arguments)]
     return subprocess.run(command, env=ENVIRONMENT, cwd=HERE, capture_output=True, text=True, timeout=120, check=False)
-
-
-def tree(folder: Path) -> dict[Path, bytes | None]:
-    return {p: p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
-
-
-def one_line(error: str) -> str:
-    line = error.strip()
-    assert line.startswith("topo-adapt: ") and "\n" not in line, error
-    return line.removeprefix("topo-adapt: ")
 
 
 @pytest.fixture
@@ -291,12 +281,12 @@ INTERRUPTED = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from adaptation import cli
-from adaptation.fitting import fitter as fitting
-fit = fitting.Fitter.fit
+from adaptation.fitting.silhouette_fitter import SilhouetteFitter
+fit = SilhouetteFitter.fit
 def announced(*arguments, **named):
     print("fitting", flush=True)
     return fit(*arguments, **named)
-fitting.Fitter.fit = announced
+SilhouetteFitter.fit = announced
 cli.main()
 """
 

@@ -79,7 +79,7 @@ def test_losses_do_not_depend_on_the_size_of_the_person():
 def test_selection_and_repetition():
     masks = torch.cat([disc(x, 24, 9) for x in (18, 24, 30)])
     target = SilhouetteTarget.of(masks)
-    assert torch.equal(target.repeat(2).mask, masks.repeat_interleave(2, dim=0))
+    assert torch.equal(target.repeat_interleave(2).mask, masks.repeat_interleave(2, dim=0))
     assert torch.equal(target.select(torch.tensor([2])).topology.skeleton, target.topology.skeleton[2:])
 
 

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-
 import pytest
 import torch
 
 from adaptation.bodies.body import mirror_pose
 from adaptation.bodies.poses import perturb, sample_poses, standing, walking
-from adaptation.fitting.schedule import geometric
 from adaptation.priors.gaussian import GaussianPosePrior
 
 
@@ -78,17 +74,3 @@ def test_mean_pose_has_no_energy() -> None:
     prior = GaussianPosePrior.default()
     assert prior.mean_pose().shape == (24, 3)
     assert prior.energy(prior.mean_pose()[None]).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_geometric() -> None:
-    values = [geometric(0.2, 0.001, step, 150) for step in range(150)]
-    assert values[0] == pytest.approx(0.2)
-    assert values[-1] == pytest.approx(0.001)
-    ratios = [b / a for a, b in pairwise(values)]
-    assert max(ratios) - min(ratios) < 1e-9
-    assert geometric(0.05, 1.0, 500, 120) == 1.0
-    assert geometric(0.3, 0.1, 0, 1) == 0.1
-    assert geometric(0.0, 0.0, 3, 10) == 0.0
-    assert math.isclose(geometric(1.0, 4.0, 1, 3), 2.0)
-    with pytest.raises(ValueError, match="positive"):
-        geometric(0.0, 1.0, 0, 10)

@@ -12,9 +12,9 @@ from adaptation.bodies.camera import fit_camera_to_bbox, mask_bounds
 from adaptation.bodies.poses import facing, perturb, sample_poses, walking
 from adaptation.bodies.renderer import make_renderer
 from adaptation.bodies.rotations import angle_between, rotvec_to_matrix
-from adaptation.fitting.fitter import Fitter
 from adaptation.fitting.settings import FitSettings
-from adaptation.fitting.variables import BodyParameters
+from adaptation.fitting.silhouette_fitter import SilhouetteFitter
+from adaptation.fitting.variables import BodyVariables
 from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.priors.latent import LatentPosePrior
 from adaptation.priors.named import pose_prior
@@ -77,16 +77,16 @@ def test_gradients_are_finite(latent: LatentPosePrior, poses: Tensor) -> None:
 
 
 def test_a_fit_with_the_latent_prior(free_body: Body, latent: LatentPosePrior) -> None:
-    fitter = Fitter(free_body, latent, make_renderer(), FitSettings(steps=30))
+    fitter = SilhouetteFitter(free_body, latent, make_renderer(), FitSettings(steps=30))
     pose = walking(torch.tensor([0.1, 0.6]))
     pose[:, 0] = facing(torch.tensor([1.0, -0.5]), pitch=0.17)
     bounds = torch.tensor([[0.2, 0.12, 0.8, 0.88]]).repeat(2, 1) * SIZE
     betas = torch.zeros(2, 10)
     camera = fit_camera_to_bbox(free_body(pose, betas).vertices, bounds, SIZE)
-    masks = fitter.silhouette(BodyParameters(pose, betas, camera), SIZE)
+    masks = fitter.posed(BodyVariables(pose, betas, camera), SIZE).silhouette
     wrong = perturb(pose, (20, 40), torch.Generator().manual_seed(0))
     camera = fit_camera_to_bbox(free_body(wrong, betas).vertices, mask_bounds(masks), SIZE)
-    start, target = BodyParameters(wrong, betas, camera), fitter.target(masks)
+    start, target = BodyVariables(wrong, betas, camera), fitter.target(masks)
     before, after = (fitter.evaluate(each, target) for each in (start, fitter.fit(target, start)))
     assert (after.loss < 0.7 * before.loss).all() and (after.iou > before.iou + 0.15).all()
     assert (after.prior < 0.5 * before.prior).all()

@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from adaptation.bodies.body import Body
-from adaptation.bodies.camera import crop_to_frame, project
+from adaptation.bodies.camera import WeakPerspective, crop_to_frame, project
 from adaptation.bodies.poses import facing
 from adaptation.evaluation.metrics import silhouette_iou
-from adaptation.fitting.fitter import BodyParameters, FitSettings
-from adaptation.fitting.starts import StartSettings
-from adaptation.recording.detections import Detection, MaskQuality, PackedMask
-from adaptation.recording.mask_files import open_masks
+from adaptation.fitting.settings import FitSettings, StartSettings
+from adaptation.fitting.variables import BodyVariables
+from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import (
     FitOptions,
     FitOutcome,
@@ -106,14 +105,13 @@ def test_numbers_of_a_result_belong_together(outcome: FitOutcome, free_body: Bod
         )
         joints = free_body(pose, betas).joints
         np.testing.assert_allclose(joints.numpy(), result.joints3d, atol=1e-5)
-        placed = crop_to_frame(project(joints, camera, OPTIONS.size), box, OPTIONS.size)
+        placed = crop_to_frame(project(joints, WeakPerspective(camera), OPTIONS.size), box, OPTIONS.size)
         np.testing.assert_allclose(placed.numpy(), result.joints2d, atol=1e-2)
         masks = torch.from_numpy(np.stack([crop.mask for crop in person.crops]))[:, None]
         for prefix, iou in (("", result.iou_after), ("start_", result.iou_before)):
-            bodies = BodyParameters(
-                *(torch.from_numpy(getattr(result, prefix + name)) for name in ("pose", "betas", "camera"))
-            )
-            seen = silhouette_iou(fitter.silhouette(bodies, OPTIONS.size), masks)
+            numbers = [torch.from_numpy(getattr(result, prefix + name)) for name in ("pose", "betas", "camera")]
+            bodies = BodyVariables(*numbers[:2], WeakPerspective(numbers[2]))
+            seen = silhouette_iou(fitter.posed(bodies, OPTIONS.size).silhouette, masks)
             # A body that was reflected in depth has the same silhouette, but for its asymmetries.
             np.testing.assert_allclose(seen.numpy(), iou, atol=0.04)
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from adaptation.bodies.body import Body
-from adaptation.bodies.camera import project
+from adaptation.bodies.camera import WeakPerspective, project
 from adaptation.recording.crops import Crop
 from adaptation.recording.detections import MaskQuality
 from adaptation.recording.results import PersonResult
 from adaptation.reports import page
-from adaptation.reports.fits import Report, ReportTable, build_report, choose_frame, write_report
+from adaptation.reports.fits import Heading, Report, ReportTable, build_report, choose_frame, write_report
 from adaptation.support.errors import UserError
 from topokernels import m2s
 
@@ -36,7 +36,7 @@ def person(body: Body, track: int, frames: list[int], seed: int = 0) -> tuple[Pe
     camera = np.tile(np.array([0.9, 0.0, 0.0], np.float32), (count, 1))
     with torch.no_grad():
         posed = body(torch.from_numpy(pose), torch.from_numpy(betas))
-        pixels = project(posed.vertices, torch.from_numpy(camera), SIZE)
+        pixels = project(posed.vertices, WeakPerspective(torch.from_numpy(camera)), SIZE)
         masks = m2s(pixels, body.faces, SIZE, sigma=0.01)[:, 0].numpy()
     box = np.tile(np.array([10, 20, 96, 96], np.float32), (count, 1))
     result = PersonResult(
@@ -64,17 +64,14 @@ def body() -> Body:
 
 @pytest.fixture(scope="module")
 def report(body: Body) -> Report:
-    return build_report(
-        title=NASTY,
-        source=NASTY,
-        body=body,
-        people=[person(body, 1, list(range(0, 80, 10))), person(body, 7, [20, 30, 200], seed=1)],
-        frame_image=lambda number: np.full((160, 200, 3), number, np.uint8),
-        tables=[ReportTable("Errors", ("", NASTY), [("Person 1", NASTY)], NASTY)],
-        notes=[NASTY],
-        command=NASTY,
-        versions=[("torch", NASTY)],
+    table = ReportTable("Errors", ("", NASTY), [("Person 1", NASTY)], NASTY)
+    built = build_report(
+        Heading(title=NASTY, source=NASTY, command=NASTY, tables=[table], notes=[NASTY]),
+        body,
+        [person(body, 1, list(range(0, 80, 10))), person(body, 7, [20, 30, 200], seed=1)],
+        lambda number: np.full((160, 200, 3), number, np.uint8),
     )
+    return replace(built, versions=[("torch", NASTY)])
 
 
 class Page(HTMLParser):
@@ -152,9 +149,9 @@ def test_rows_are_spread_and_counted(html: str, report: Report, body: Body) -> N
     assert f"{row.iou_after:.3f}" in html and f"{row.loss_before:.2f}" in html
 
     many = [person(body, track, list(range(5))) for track in range(1, 5)]
-    few = build_report(title="t", source="s", body=body, people=many, max_rows=8)
+    few = build_report(Heading("t", "s"), body, many, max_rows=8)
     assert [len(one.rows) for one in few.people] == [2, 2, 2, 2]
-    seven = build_report(title="t", source="s", body=body, people=[person(body, 1, list(range(7)))], max_rows=6)
+    seven = build_report(Heading("t", "s"), body, [person(body, 1, list(range(7)))], max_rows=6)
     assert len({row.frame for row in seven.people[0].rows}) == 6
 
 
@@ -189,10 +186,10 @@ def test_axes_end_at_round_numbers(highest: float, top: float) -> None:
 
 
 def test_an_empty_report_and_a_single_frame(tmp_path: Path, report: Report, body: Body) -> None:
-    empty = build_report(title="t", source="s", body=body, people=[])
+    empty = build_report(Heading("t", "s"), body, [])
     write_report(tmp_path / "empty.html", empty)
     assert "frames fitted" in (tmp_path / "empty.html").read_text("utf-8")
-    one = build_report(title="t", source="s", body=body, people=[person(body, 3, [5])])
+    one = build_report(Heading("t", "s"), body, [person(body, 3, [5])])
     write_report(tmp_path / "one.html", one)
     assert "all 1 bodies shown" not in (tmp_path / "one.html").read_text("utf-8")
 

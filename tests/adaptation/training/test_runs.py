@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,30 +18,45 @@ from adaptation.training.runs import Run, load_state, resumable
 SETTINGS = {"adapt": {"steps": 4, "rate": 0.1}, "model": "small"}
 
 
+def opened(folder: Path, settings: Mapping[str, object] = SETTINGS, *, overwrite: bool = False) -> Run:
+    run = Run(folder, settings, overwrite=overwrite)
+    run.open()
+    return run
+
+
 def state_of(network: nn.Module, step: int) -> dict[str, object]:
     return {"network": network.state_dict(), "step": step}
 
 
 def test_states_come_back(tmp_path: Path) -> None:
     network = nn.Linear(3, 2)
-    run = Run(tmp_path / "run", SETTINGS)
-    assert run.load(network) is None
+    run = opened(tmp_path / "run", SETTINGS)
+    assert run.load(network.state_dict()) is None
     run.save(state_of(network, 7))
-    state = Run(tmp_path / "run", SETTINGS).load(network)
+    state = opened(tmp_path / "run", SETTINGS).load(network.state_dict())
     assert state is not None and state["step"] == 7 and torch.equal(state["network"]["bias"], network.bias)
     with pytest.raises(UserError, match=r"state\.pt is of another network"):
-        run.load(nn.Linear(3, 3))
+        run.load(nn.Linear(3, 3).state_dict())
     torch.save([1, 2], tmp_path / "run" / "state.pt")
     with pytest.raises(UserError, match="does not hold the state of a run"):
-        run.load(network)
+        run.load(network.state_dict())
     (tmp_path / "run" / "state.pt").write_bytes(b"")
     with pytest.raises(UserError, match=r"state\.pt cannot be read \(.+\); --overwrite starts anew"):
-        run.load(network)
+        run.load(network.state_dict())
+
+
+def test_nothing_is_written_before_a_run_is_opened(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", SETTINGS)
+    run.log(0, loss=1.0)
+    run.close()
+    assert not list(tmp_path.iterdir())
+    run.open()
+    assert (tmp_path / "run" / "settings.json").exists()
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     network = nn.Linear(3, 2)
-    run = Run(tmp_path / "run", SETTINGS)
+    run = opened(tmp_path / "run", SETTINGS)
     run.save(state_of(network, 1))
     nn.init.constant_(network.bias, float("nan"))
     with pytest.raises(UserError, match=r"not finite any more; .*state\.pt keeps the last good ones"):
@@ -78,7 +94,7 @@ class FullDisk:
 @pytest.mark.parametrize("buffers", [False, True])
 def test_a_full_disk_keeps_the_last_state(buffers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, fdopen = nn.Linear(300, 200), os.fdopen
-    run = Run(tmp_path / "run", SETTINGS)
+    run = opened(tmp_path / "run", SETTINGS)
     run.save(state_of(network, 1))
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr("adaptation.support.files.os.fdopen", lambda *arguments: FullDisk(fdopen(*arguments), buffers))
@@ -97,17 +113,17 @@ def test_other_errors_pass_through(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    Run(tmp_path / "run", SETTINGS).save(state_of(nn.Linear(1, 1), 1))
+    opened(tmp_path / "run", SETTINGS).save(state_of(nn.Linear(1, 1), 1))
     left = tmp_path / "run" / f"{partial_prefix(Path('state.pt'))}x7"
     left.write_bytes(b"half")
-    Run(tmp_path / "run", SETTINGS)
+    opened(tmp_path / "run", SETTINGS)
     assert not left.exists() and (tmp_path / "run" / "state.pt").exists()
 
 
 def test_other_settings_are_named(tmp_path: Path) -> None:
-    Run(tmp_path / "run", SETTINGS)
+    opened(tmp_path / "run", SETTINGS)
     with pytest.raises(UserError, match=r"a run with other settings \(adapt\.rate, model\); choose"):
-        Run(tmp_path / "run", {"adapt": {"steps": 4, "rate": 0.2}, "model": "spin.pt"})
+        opened(tmp_path / "run", {"adapt": {"steps": 4, "rate": 0.2}, "model": "spin.pt"})
 
 
 @pytest.mark.parametrize("settings", ['{"family": "style", "count": 12}', "[]", "{", "\x80"])
@@ -117,23 +133,23 @@ def test_only_runs_are_overwritten(settings: str, tmp_path: Path) -> None:
     (tmp_path / "images.npy").touch()
     for overwrite in (False, True):
         with pytest.raises(UserError, match="does not hold a run of topo-adapt; choose another folder"):
-            Run(tmp_path, SETTINGS, overwrite=overwrite)
+            opened(tmp_path, SETTINGS, overwrite=overwrite)
     assert (tmp_path / "images.npy").exists()
 
 
 def test_the_present_folder_and_links_are_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Run(tmp_path / "run", SETTINGS).save(state_of(nn.Linear(1, 1), 1))
+    opened(tmp_path / "run", SETTINGS).save(state_of(nn.Linear(1, 1), 1))
     (tmp_path / "link").symlink_to(tmp_path / "run")
-    Run(tmp_path / "link", SETTINGS, overwrite=True).save(state_of(nn.Linear(1, 1), 2))
+    opened(tmp_path / "link", SETTINGS, overwrite=True).save(state_of(nn.Linear(1, 1), 2))
     assert load_state(tmp_path / "run" / "state.pt")["step"] == 2
     monkeypatch.chdir(tmp_path / "run")
-    Run(Path(), SETTINGS, overwrite=True)
+    opened(Path(), SETTINGS, overwrite=True)
     assert (tmp_path / "run" / "settings.json").exists() and not (tmp_path / "run" / "state.pt").exists()
 
 
 def test_curves_are_tensorboards(tmp_path: Path) -> None:
     for first in (0, 3):  # a run, and the same one gone on with
-        run = Run(tmp_path / "run", SETTINGS)
+        run = opened(tmp_path / "run", SETTINGS)
         for step in range(first, first + 3):
             run.log(step, loss=1 / (1 + step), iou=0.5)
         run.close()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from adaptation.commands.doctor import examine
+from adaptation.reports.installation import examine
 from adaptation.support.versions import versions
 
 

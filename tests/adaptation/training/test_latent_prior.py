@@ -7,6 +7,7 @@ import roma
 import torch
 from torch import Tensor
 
+from adaptation.bodies.body import Body
 from adaptation.bodies.poses import sample_poses
 from adaptation.priors.latent import LATENT, LatentPosePrior
 from adaptation.training.latent_prior import measure_prior, sliced_wasserstein, train_prior
@@ -21,8 +22,8 @@ def poses() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def trained(poses: Tensor) -> LatentPosePrior:
-    return train_prior(poses[:500], TINY)
+def trained(poses: Tensor, body: Body) -> LatentPosePrior:
+    return train_prior(poses[:500], TINY, body)
 
 
 def uniformity(prior: LatentPosePrior, poses: Tensor) -> float:
@@ -50,32 +51,32 @@ def test_gradient_spreads_points() -> None:
     assert (-gradient * points).sum() > 0  # downhill is outwards
 
 
-def test_training_spreads_phi_over_the_cube(poses: Tensor, trained: LatentPosePrior) -> None:
-    without = train_prior(poses[:500], replace(TINY, spread_weight=0.0))
+def test_training_spreads_phi_over_the_cube(poses: Tensor, trained: LatentPosePrior, body: Body) -> None:
+    without = train_prior(poses[:500], replace(TINY, spread_weight=0.0), body)
     assert uniformity(trained, poses[500:]) < 0.8 * uniformity(without, poses[500:])
 
 
-def test_training_learns_poses(poses: Tensor, trained: LatentPosePrior) -> None:
-    untrained = train_prior(poses[:500], replace(TINY, steps=1))
-    before, after = (measure_prior(prior, poses[:500], poses[500:]) for prior in (untrained, trained))
+def test_training_learns_poses(poses: Tensor, trained: LatentPosePrior, body: Body) -> None:
+    untrained = train_prior(poses[:500], replace(TINY, steps=1), body)
+    before, after = (measure_prior(prior, poses[:500], poses[500:], body) for prior in (untrained, trained))
     assert after.degrees < 0.7 * before.degrees and after.millimetres < 0.7 * before.millimetres
     assert after.data_energy == before.data_energy
 
 
-def test_training_is_repeatable(poses: Tensor) -> None:
+def test_training_is_repeatable(poses: Tensor, body: Body) -> None:
     short = replace(TINY, steps=3)
-    again = [train_prior(poses[:500], short).state_dict() for _ in range(2)]
+    again = [train_prior(poses[:500], short, body).state_dict() for _ in range(2)]
     assert all(torch.equal(again[0][name], again[1][name]) for name in again[0])
 
 
-def test_figures_of_a_prior_that_says_one_pose(poses: Tensor) -> None:
+def test_figures_of_a_prior_that_says_one_pose(poses: Tensor, body: Body) -> None:
     """Whose decoder gives the mean pose whatever phi: as usual as can be, and wrong about all others."""
     prior = LatentPosePrior(8)
     with torch.no_grad():
         for parameter in prior.decoder[-1].parameters():
             parameter.zero_()
         prior.linear.weight.zero_()
-    figures = measure_prior(prior.frozen(), poses[:500], poses[500:])
+    figures = measure_prior(prior.frozen(), poses[:500], poses[500:], body)
     assert figures.random_energy == pytest.approx(figures.between_energy, rel=1e-5)
     spread = poses[500:, 1:].norm(dim=2).square().mean().sqrt().rad2deg()
     assert figures.degrees == pytest.approx(spread.item(), rel=1e-3)

@@ -2,16 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from adaptation.fitting.point_chamfer import PointFitter
 from scipy.spatial import cKDTree
 
-from adaptation.bodies.body import Body
-from adaptation.bodies.renderer import exact_silhouette, make_renderer
-from adaptation.fitting.fitter import Fitter
-from adaptation.fitting.settings import FitSettings
-from adaptation.fitting.variables import BodyParameters
 from adaptation.losses.point_sets import mask_points, point_chamfer
-from adaptation.priors.gaussian import GaussianPosePrior
 from adaptation.support.errors import UserError
 
 
@@ -44,18 +37,3 @@ def test_gradient() -> None:
     assert point_chamfer(a, a.detach()).abs().max() == 0
     (grad,) = torch.autograd.grad(point_chamfer(a, a.detach()).sum(), a)
     assert not grad.any()  # and finite, where points coincide
-
-
-def test_fits_move_a_body_onto_its_mask(body: Body) -> None:
-    prior = GaussianPosePrior.default()
-    pose = prior.mean_pose()[None].clone()
-    pose[:, 0, 0] = torch.pi  # upright: y points down in images
-    camera = torch.tensor([[0.9, 0.0, 0.2]])
-    truth = BodyParameters(pose, torch.zeros(1, 10), camera)
-    mask = exact_silhouette(body(truth.pose, truth.betas).vertices, body.faces, camera, 64)
-    fitter = PointFitter(body, prior, make_renderer(), FitSettings(steps=60))
-    goal = fitter.target(mask)
-    start = BodyParameters(pose, torch.zeros(1, 10), camera + torch.tensor([[0.0, 0.15, -0.1]]))
-    before, after = (fitter.evaluate(each, goal) for each in (start, fitter.fit(goal, start)))
-    assert after.loss < 0.5 * before.loss and after.iou > before.iou + 0.2
-    assert Fitter(body, prior, make_renderer()).evaluate(start, goal).loss != before.loss

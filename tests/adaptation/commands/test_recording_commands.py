@@ -1,0 +1,48 @@
+"""Regressors on recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from command_line import Command, adapting, one_line
+
+from adaptation.synthetic.hall import ClipSettings, render_clip, write_clip
+
+
+def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
+    write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
+    model, options = work / "run" / "model.safetensors", ("--size", 48, "--every", 3)
+    predict = ["predict", tmp_path / "frames", "--model", "small", *options]
+    code, output, errors = command(*predict, "--out", tmp_path / "p")
+    assert code == 0 and "2 people" in output, errors
+    assert command(*predict, "--out", tmp_path / "twice", "--mirror")[0] == 0
+    once, twice = (np.load(tmp_path / name / "person_01.npz")["camera"] for name in ("p", "twice"))
+    assert once.shape == twice.shape and not np.array_equal(once, twice)
+    arguments = [
+        "adapt",
+        tmp_path / "frames",
+        "--model",
+        model,
+        "--out",
+        tmp_path / "out",
+        "--preset",
+        "tiny",
+        *options,
+    ]
+    code, output, errors = command(*arguments)
+    assert code == 0 and "2 people" in output, errors
+    assert (tmp_path / "out" / "bodies" / "person_02.npz").exists()
+    html = (tmp_path / "out" / "report" / "index.html").read_text("utf-8")
+    assert "Silhouettes, without labels" in html and "Joint by joint" not in html
+    code, _, errors = command(*arguments, "--loss", "a1", "--overwrite")
+    assert code == 2 and "the target has no 2D keypoints" in errors
+
+
+def test_a_run_goes_on_with_its_own_settings_alone(command: Command, work: Path, tmp_path: Path) -> None:
+    write_clip(render_clip(ClipSettings(frames=24, height=120)), tmp_path / "clip")
+    arguments = adapting(work, tmp_path / "out")
+    arguments[1] = tmp_path / "clip" / "frames"
+    assert command(*arguments, "--size", 48, "--every", 12)[0] == 0
+    code, _, errors = command(*arguments, "--size", 48, "--every", 6)
+    assert code == 2 and "other settings (recording.crops.every)" in one_line(errors)
