@@ -1,4 +1,4 @@
-"""The report of an adaptation: one HTML file that shows its effect, with and without labels."""
+"""Report of an adaptation: one HTML file that compares the network before and after, with and without labels."""
 
 from __future__ import annotations
 
@@ -28,20 +28,19 @@ from adaptation.support.versions import versions
 
 Array = npt.NDArray[np.float32]
 
-GALLERY = 12
-"""Crops in the gallery."""
-_MOST = 1000  # most crops that are predicted, evenly spread over the set
+GALLERY = 12  # crops shown with pictures
+_MOST = 1000  # crops that both networks are run on, evenly spread over the set, to bound the time of a report
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A network's predictions for N crops, and how well they match the masks.
+    """Predictions of a network for N crops, and how well they agree with the masks.
 
     Attributes:
         bodies: N predicted bodies, on the CPU.
-        iou: (N,) intersection over union of silhouette and mask, in [0, 1].
-        topology: (N,) L_T, mean pixels between the skeletons.
-        pa_mpjpe: (N,) millimetres; None without labels.
+        iou: (N,) IoU of predicted silhouette and mask.
+        topology: (N,) L_T: mean distance between the skeletons of silhouette and mask, pixels of the crop.
+        pa_mpjpe: (N,) PA-MPJPE, millimetres, or None without labels.
     """
 
     bodies: Bodies
@@ -57,12 +56,12 @@ class GalleryRow:
     Attributes:
         crop: index of the crop in the set.
         image: the crop.
-        mask: picture of the mask.
-        body_before: the body before adaptation over the crop, with the mask's outline.
-        body_after: the body after adaptation over the crop, with the mask's outline.
-        body_turned: the body after adaptation, seen from its side, on a plain background.
-        iou: intersection over union before and after.
-        pa_mpjpe: PA-MPJPE before and after, millimetres; None without labels.
+        mask: the mask as a picture.
+        body_before: the body predicted before the adaptation, drawn over the crop with the mask's outline.
+        body_after: the body predicted after the adaptation, drawn likewise.
+        body_turned: the body after the adaptation, seen from its side, on a plain background.
+        iou: IoU before and after.
+        pa_mpjpe: PA-MPJPE before and after, millimetres, or None without labels.
     """
 
     crop: int
@@ -77,14 +76,7 @@ class GalleryRow:
 
 @dataclass(frozen=True)
 class JointError:
-    """Mean error of a joint.
-
-    Attributes:
-        name: name of the joint.
-        before: error before adaptation, millimetres.
-        after: error after adaptation, millimetres.
-        in_protocol: whether the joint is one of the protocol's 14.
-    """
+    """Mean error of one joint before and after, millimetres, and whether it is among the protocol's 14 joints."""
 
     name: str
     before: float
@@ -94,23 +86,24 @@ class JointError:
 
 @dataclass(frozen=True, eq=False)
 class AdaptationReport:
-    """The contents of the page.
+    """Contents of the page.
 
     Attributes:
         title: heading of the page.
-        source: line under the heading.
-        summary: label and value of the figures at the top.
-        judged_on: crops that progress was measured on: held-out crops, or the training crops if there is one clip.
-        curve: step, iou and topology of the checks.
-        kept: position in the curve of the check whose weights were kept.
-        tables: agreement with the masks, and errors if there are labels.
-        before: predictions of the source model for the target.
-        after: predictions of the adapted model.
-        gallery: pictures of some crops.
-        joints: errors joint by joint; empty without labels.
-        settings: names and values of the settings.
-        command: command that reproduces the result.
-        versions: names and versions of the packages used.
+        source: line under the heading: network, crops and supervision.
+        summary: label and value of each figure at the top.
+        judged_on: crops that the curve is measured on: "held-out crops", or "training crops" if the target is a
+            single sequence, which cannot be split.
+        curve: "step", "iou" and "topology" of each progress check.
+        kept: index in the curve of the check whose weights were kept.
+        tables: agreement with the masks and, with labels, errors.
+        before: predictions of the source network for the target.
+        after: predictions of the adapted network.
+        gallery: crops shown with pictures.
+        joints: error of each joint, empty without labels.
+        settings: name and value of each setting.
+        command: command line that reproduces the result.
+        versions: name and version of each package that was used.
     """
 
     title: str
@@ -136,15 +129,15 @@ class Adapted:
     Attributes:
         target: name of the target.
         model: name of the network that was adapted.
-        samples: crops of the target.
+        samples: the target's crops.
         settings: settings of the adaptation.
-        before: the network before adaptation.
-        after: the network after adaptation.
-        curve: step, iou and topology of the checks on held-out crops.
-        scores: errors before and after; None without labels.
-        measured: name of the crop set that the errors were measured on.
-        described: everything that the result depends on.
-        command: command that reproduces the result.
+        before: the network before the adaptation.
+        after: the network after the adaptation.
+        curve: "step", "iou" and "topology" of each progress check.
+        scores: errors before and after, or None without labels.
+        measured: name of the set that ``scores`` were measured on.
+        described: settings and inputs that the result depends on, nested by name.
+        command: command line that reproduces the result.
     """
 
     target: str
@@ -163,11 +156,17 @@ class Adapted:
 def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> AdaptationReport:
     """Run both networks on the target and make the pictures of the report.
 
+    At most 1000 crops are used, evenly spread over those whose mask is not empty.
+
     Args:
         adapted: the adaptation.
-        fitter: fitter with the body that is drawn, on the device to compute on.
+        fitter: measures agreement with masks; its body model is drawn, and its device runs the networks.
+
+    Returns:
+        The report, ready for `write_adaptation_report`.
     """
     samples, masks, scores = adapted.samples, adapted.settings.masks, adapted.scores
+    # An empty mask shows no person that a prediction could agree with.
     usable = np.flatnonzero([bool(_mask(samples, i, masks).any()) for i in range(len(samples))])
     index = usable[np.linspace(0, len(usable) - 1, min(_MOST, len(usable))).round().astype(np.int64)]
     before, after = (see(network, samples, index, fitter, masks) for network in (adapted.before, adapted.after))
@@ -180,7 +179,7 @@ def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> Adapt
     return AdaptationReport(
         title=f"Adaptation to {adapted.target}",
         source=f"{adapted.model} on {len(samples):,} crops of {samples.size} pixels, "
-        f"from {_evidence(adapted.settings)}",
+        f"from {_supervision(adapted.settings)}",
         summary=_summary(before, after, judged_on, points, kept, scores),
         judged_on=judged_on,
         curve=points,
@@ -197,12 +196,20 @@ def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> Adapt
 
 
 def _mask(samples: Samples, crop: int, masks: MaskKind) -> npt.NDArray[np.uint8]:
-    assert samples.masks is not None  # an adaptation needs them
+    assert samples.masks is not None  # the adaptation refuses targets without masks
     return np.asarray(samples.masks[crop, MASK_KINDS.index(masks)])
 
 
 def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
-    """Write a report as one HTML file, which is complete or not there at all. Its folder must exist."""
+    """Write a report as one HTML file. A write that fails leaves no partial file.
+
+    Args:
+        path: the file; its folder must exist.
+        report: the report.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     share = np.arange(101)
     sorted_iou = [np.percentile(seen.iou, share) for seen in (report.before, report.after)]
     low = min(float(values.min()) for values in (*sorted_iou, report.curve["iou"]))
@@ -226,15 +233,15 @@ def see(
     masks: MaskKind,
     batch: int = 64,
 ) -> Seen:
-    """Predict bodies for the crops of an index (N,), and compare them with masks and labels.
+    """Run a network on some crops and measure its predictions.
 
     Args:
-        network: a `MeshNetwork`.
+        network: a `MeshNetwork`; it is moved to the fitter's device and set to evaluation mode.
         samples: crops with masks.
-        index: (N,) crops to predict.
-        fitter: fitter with the body model, on the device to compute on.
+        index: (N,) indices of the crops.
+        fitter: measures agreement with masks.
         masks: kind of mask to compare with.
-        batch: crops that are predicted together.
+        batch: crops at a time.
     """
     device = fitter.body.faces.device
     network = network.to(device).eval()
@@ -257,11 +264,11 @@ def see(
     )
 
 
-def _evidence(adapt: AdaptSettings) -> str:
-    """Text for what the network learnt from."""
+def _supervision(adapt: AdaptSettings) -> str:
+    """What the network was trained on, for the line under the heading."""
     if adapt.supervised:
         return "labels"
-    masks = f"{adapt.masks} masks" + (f" by the loss {adapt.loss.name}" if adapt.keypoints != "a2" else " in fits")
+    masks = f"{adapt.masks} masks" + (f" with the loss {adapt.loss.name}" if adapt.keypoints != "a2" else " in fits")
     return {None: masks, "a1": "2D keypoints", "a2": f"2D keypoints, and {masks}", "weak": f"2D keypoints and {masks}"}[
         adapt.keypoints
     ]
@@ -280,23 +287,24 @@ def _summary(
 
     figures = [
         ("mean IoU with the masks", change(before.iou.mean(), after.iou.mean(), ".3f")),
-        (f"mean IoU on {judged_on}", change(curve["iou"][0], curve["iou"][kept], ".3f")),
+        (f"mean IoU, {judged_on}", change(curve["iou"][0], curve["iou"][kept], ".3f")),
     ]
     if scores is not None:
         start, end = (each.summary() for each in scores)
         for label, name in (("PA-MPJPE, mm", "pa_mpjpe"), ("MPJPE, mm", "mpjpe")):
-            figures.append((label, change(start[name], end[name], ".1f")))
-    figures.append(("step whose weights were kept", f"{curve['step'][kept]:,.0f} of {curve['step'][-1]:,.0f}"))
+            start, end = (each.summary()[name] for each in scores)
+            figures.append((label, change(start, end, ".1f")))
+    figures.append(("weights kept from step", f"{curve['step'][kept]:,.0f} of {curve['step'][-1]:,.0f}"))
     return figures
 
 
 def _agreement_table(before: Seen, after: Seen) -> ReportTable:
-    measures: tuple[tuple[str, int, Callable[[Seen], Any]], ...] = (
+    measures: tuple[tuple[str, int, Callable[[Seen], np.floating[Any]]], ...] = (
         ("IoU, mean", 3, lambda seen: seen.iou.mean()),
         ("IoU, median", 3, lambda seen: np.median(seen.iou)),
-        ("IoU, worst tenth below", 3, lambda seen: np.percentile(seen.iou, 10)),
-        ("L_T, mean pixels", 2, lambda seen: seen.topology.mean()),
-        ("L_T, median pixels", 2, lambda seen: np.median(seen.topology)),
+        ("IoU, 10th percentile", 3, lambda seen: np.percentile(seen.iou, 10)),
+        ("L_T, mean, pixels", 2, lambda seen: seen.topology.mean()),
+        ("L_T, median, pixels", 2, lambda seen: np.median(seen.topology)),
     )
     rows = []
     for name, digits, measure in measures:
@@ -307,9 +315,9 @@ def _agreement_table(before: Seen, after: Seen) -> ReportTable:
         title="Silhouettes, without labels",
         columns=["", "before", "after", "change"],
         rows=rows,
-        note=f"{len(before.iou):,} crops of the target, including those used for training; the IoU rose on {rose:.0%} "
-        "of them. L_T is the mean distance between the skeletons of mask and body. Bodies in wrong poses can match "
-        "masks, too.",
+        note=f"Over {len(before.iou):,} crops of the target, training crops included; the IoU rose on {rose:.0%} of "
+        "them. L_T is the mean distance between the skeletons of mask and body. A body in a wrong pose can still agree "
+        "with the mask.",
     )
 
 
@@ -338,7 +346,7 @@ def _joint_errors(before: Scores, after: Scores) -> list[JointError]:
 def _gallery(
     samples: Samples, index: npt.NDArray[np.int64], masks: MaskKind, before: Seen, after: Seen, body: Body
 ) -> list[GalleryRow]:
-    """Pictures of crops, evenly spread from the one whose IoU fell most to the one whose IoU rose most."""
+    """Crops ordered by the change of their IoU and taken evenly from that order, so that failures are shown, too."""
     order = np.argsort(after.iou - before.iou, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(GALLERY, len(order))).round().astype(int)].tolist()
     return gallery_rows(samples, index, chosen, masks, before, after, body)
@@ -357,12 +365,12 @@ def gallery_rows(
 
     Args:
         samples: the crop set.
-        index: (N,) indices of the crops that were predicted.
+        index: (N,) crops that both networks were run on.
         chosen: positions in ``index`` of the crops to show.
         masks: kind of mask to show.
-        before: predictions for the N crops before adaptation.
-        after: predictions for the N crops after adaptation.
-        body: the body model that is drawn, on the CPU.
+        before: predictions of the source network for the N crops.
+        after: predictions of the adapted network for the N crops.
+        body: body model to draw, on the CPU.
     """
     zoom = TILE / samples.size
     places = torch.tensor(chosen)
@@ -391,7 +399,7 @@ def gallery_rows(
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, str]]:
-    """Nested settings as dotted names and values."""
+    """Return nested settings as pairs of dotted name and value."""
     pairs: list[tuple[str, str]] = []
     for name, value in settings.items():
         if isinstance(value, Mapping):
@@ -402,6 +410,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, 
 
 
 def _round_range(values: Array) -> tuple[float, float]:
-    """The range of some values, extended to multiples of a twentieth and at least that wide."""
+    """Return the range of some values, widened to multiples of 0.05, for the axis of a plot."""
     low, high = np.floor(20 * values.min()) / 20, np.ceil(20 * values.max()) / 20
-    return float(low), float(max(high, low + 0.05))
+    return float(low), float(max(high, low + 0.05))  # never an empty range, which a plot would divide by

@@ -1,6 +1,6 @@
-"""The report of fits: one HTML file that shows the fitted bodies and how well they match the masks.
+"""Report of fitted or predicted bodies: one HTML file that shows each person with pictures and agreement.
 
-All pictures are embedded, styles are inline, and nothing is loaded from elsewhere.
+Pictures are embedded, styles are inline, and the page loads nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -25,27 +25,31 @@ from adaptation.support.drawing import AFTER, BACKDROP, BEFORE, PALETTE, Image
 from adaptation.support.versions import versions
 from topokernels import d2t, s2d
 
-TILE = 224  # side in pixels of an embedded picture of a body; pages show it smaller, which sharp screens need
+FITTED = (
+    "Bodies were fitted to the masks alone; the colours of the images were not used. Before: the starting pose. "
+    "After: the fitted pose."
+)
+TILE = 224  # side of embedded pictures of bodies, pixels; the page shows them smaller, sharp on dense screens
 
 
 @dataclass(frozen=True, eq=False)
 class ReportRow:
-    """One frame of a person. Pictures are RGB uint8 (S, S, 3), of any size.
+    """One frame of a person. Pictures are RGB uint8 (S, S, 3); their sizes may differ.
 
     Attributes:
         frame: number of the frame.
         input: the crop.
-        mask: picture of the mask.
-        distance: picture of the mask's distance map.
-        skeleton: picture of the mask's skeleton.
+        mask: the mask as a picture.
+        distance: the mask's distance map as a picture.
+        skeleton: the mask's skeleton as a picture.
         body_before: the starting pose over the crop.
         body_after: the fitted pose over the crop.
         body_turned: the fitted body seen from its side, on a plain background.
-        iou_before: intersection over union of silhouette and mask at the start.
-        iou_after: intersection over union after the fit.
-        loss_before: L_T at the start, mean pixels between the skeletons.
+        iou_before: IoU of silhouette and mask at the starting pose.
+        iou_after: IoU after the fit.
+        loss_before: L_T at the starting pose: mean distance between the skeletons, pixels of the crop.
         loss_after: L_T after the fit.
-        note: remark on the frame; may be empty.
+        note: remark on the quality of the mask; may be empty.
     """
 
     frame: int
@@ -65,12 +69,12 @@ class ReportRow:
 
 @dataclass(frozen=True, eq=False)
 class ReportPerson:
-    """One person: the results of all frames, and pictures of some.
+    """One person: numbers of all frames, pictures of some.
 
     Attributes:
         track: number of the track.
         result: results of all fitted frames.
-        rows: pictures of the frames shown.
+        rows: frames shown with pictures.
     """
 
     track: int
@@ -80,12 +84,12 @@ class ReportPerson:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table of results, such as errors against known poses.
+    """A table of results, such as errors against the ground truth.
 
     Attributes:
-        title: heading.
-        columns: headings of the columns; the first column names the rows.
-        rows: the cells of each row.
+        title: heading of the table.
+        columns: column headings; the first column names the rows.
+        rows: cells of each row.
         note: what the numbers are, and how they were measured.
     """
 
@@ -97,14 +101,15 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class Heading:
-    """Texts and tables of a report, in addition to the results themselves.
+    """Texts and tables that accompany the results in a report.
 
     Attributes:
         title: heading of the page.
-        source: name of what was processed.
-        command: command that reproduces the result.
+        source: line under the heading: what was processed.
+        command: command line that reproduces the result.
         tables: measured results.
         notes: rejected frames and other remarks.
+        method: what "before" and "after" are, above the people; `FITTED` for fits.
     """
 
     title: str
@@ -112,20 +117,21 @@ class Heading:
     command: str = ""
     tables: Sequence[ReportTable] = ()
     notes: Sequence[str] = ()
+    method: str = FITTED
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The contents of the page.
+    """Contents of the page.
 
     Attributes:
         heading: texts and tables.
-        summary: label and value of the figures at the top.
-        overview: a frame with the fitted bodies, shown at the top, or None.
-        overview_input: the same frame without the bodies, shown next to it, or None.
-        overview_caption: caption of the two pictures.
-        people: the people; each has a section.
-        versions: names and versions of the packages used.
+        summary: label and value of each figure at the top.
+        overview: a frame with the fitted bodies drawn in, (H', W', 3) uint8 RGB, shown at the top, or None.
+        overview_input: the same frame without bodies, (H, W, 3) uint8 RGB, shown next to it, or None.
+        overview_caption: line under the two pictures.
+        people: people, in one section each.
+        versions: name and version of each package that was used.
     """
 
     heading: Heading
@@ -146,18 +152,19 @@ def build_report(
     rows_per_person: int = 6,
     max_rows: int = 150,
 ) -> Report:
-    """Make the pictures of a report from the results of a recording.
+    """Make the pictures of a report from the results of the pipeline.
 
     Args:
         heading: texts and tables.
-        body: the body model of the results, on the CPU.
-        people: results, each with the crops that it was fitted to; they are matched by frame number.
-        frame_image: returns the RGB frame of a number, for the overview; None leaves the overview out.
+        body: body model of the results, on the CPU.
+        people: each person's result with the crops it was fitted to, matched by frame number.
+        frame_image: function that returns the RGB frame of a number, for the overview; without it there is no overview.
         rows_per_person: frames shown of each person, evenly spread over the person's frames.
-        max_rows: frames shown of all people together; with many people, each has fewer, but at least one.
+        max_rows: limit on the frames shown of all people together, which bounds the size of the file; with many
+            people each gets fewer rows, but at least one.
 
     Returns:
-        The report, ready for :func:`write_report`.
+        The report, ready for `write_report`.
     """
     fitted = [(result, crops) for result, crops in people if len(result)]
     share = max(1, min(rows_per_person, max_rows // max(len(fitted), 1)))
@@ -171,7 +178,7 @@ def build_report(
         overview_input = frame_image(number)
         tracked = [(crops[0].track, result) for result, crops in fitted]
         overview = draw_overview(overview_input, number, body, tracked)
-        caption = f"Frame {number}, and the bodies fitted to it with the numbers of their tracks."
+        caption = f"Frame {number} and its bodies, labelled with their track numbers."
     return Report(
         heading=heading,
         summary=summarise([result for result, _ in fitted]),
@@ -184,7 +191,7 @@ def build_report(
 
 
 def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
-    """Return the figures at the top of a report: medians over all frames of all people."""
+    """Return label and value of the figures at the top of a report: medians over all frames of all people."""
     if not results:
         return [("people", "0"), ("frames fitted", "0")]
 
@@ -198,15 +205,15 @@ def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
             f"{median('loss_before'):.1f} → {median('loss_after'):.1f} px",
         ),
         ("people", f"{len(results)}"),
-        ("bodies fitted", f"{sum(len(result) for result in results):,}"),
+        ("bodies", f"{sum(len(result) for result in results):,}"),
     ]
 
 
 def choose_frame(results: Sequence[PersonResult]) -> int:
-    """Return the number of the frame with the most people; of several, the one whose worst fit is best.
+    """Return the number of the frame with the most people; among equals, the one whose worst IoU is highest.
 
     Raises:
-        ValueError: there is no frame.
+        ValueError: no person has a frame.
     """
     seen: dict[int, list[float]] = {}
     for result in results:
@@ -223,17 +230,17 @@ def draw_overview(
     *,
     min_width: int = 1280,
 ) -> Image:
-    """Draw all fitted bodies of a frame into the frame, with the numbers of their tracks.
+    """Draw all fitted bodies of a frame into it, each with its track number.
 
     Args:
         image: (H, W, 3) uint8 RGB frame.
         frame: number of the frame.
-        body: the body model of the results, on the CPU.
+        body: body model of the results, on the CPU.
         people: track number and result of each person.
-        min_width: width in pixels that smaller frames are enlarged to, which keeps small bodies sharp.
+        min_width: least width of the picture, pixels; smaller frames are enlarged, which keeps small bodies sharp.
 
     Returns:
-        (H', W', 3), of the frame's proportions.
+        (H', W', 3) uint8 RGB picture with the frame's proportions.
     """
     scale = max(1.0, min_width / image.shape[1])
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
@@ -245,7 +252,7 @@ def draw_overview(
             pixels = body_pixels(body, result.bodies([index]), float(box[2]))[0]
             pixels[:, :2] += torch.as_tensor(box[:2])
             shown.append((float(pixels[:, 1].max()), order, track, pixels * scale))
-    # Whoever stands lower in the image is nearer to the camera, and drawn last.
+    # Painter's algorithm: feet lower in the image are nearer to the camera, since people stand on one floor.
     for _, order, track, pixels in sorted(shown, key=lambda person: person[0]):
         color = PALETTE[order % len(PALETTE)]
         drawn = overlay.draw_body(drawn, pixels, body.faces, color=color, samples=2)
@@ -255,23 +262,27 @@ def draw_overview(
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write a report as one HTML file, which is complete or not there at all.
+    """Write a report as one HTML file. A write that fails leaves no partial file.
 
     Args:
-        path: path of the file; its folder must exist.
-        report: contents of the page.
+        path: the file; its folder must exist.
+        report: the report.
+
+    Raises:
+        UserError: the file cannot be written.
     """
     write_page(path, "report.html.j2", report=report, median=lambda values: float(np.median(values)))
 
 
 @torch.no_grad()
 def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -> list[ReportRow]:
-    """Pictures of ``count`` frames, evenly spread."""
+    """Make the pictures of at most ``count`` frames, evenly spread."""
     by_frame = {crop.frame: crop for crop in crops}
     known = [index for index, frame in enumerate(result.frame.tolist()) if frame in by_frame]
     if not known:
         return []
     count = min(count, len(known))
+    # The middles of ``count`` equal parts, not the ends, where people enter and leave the view.
     chosen = [known[(2 * number + 1) * len(known) // (2 * count)] for number in range(count)]
     shown = [by_frame[int(result.frame[index])] for index in chosen]
     size = shown[0].mask.shape[0]
@@ -307,21 +318,42 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
 
 @torch.no_grad()
 def body_pixels(body: Body, bodies: Bodies, size: float) -> Tensor:
-    """Return the vertices (N, V, 3) of N bodies in crop pixels, depth included, for crops of a size."""
+    """Return the vertices of N bodies, (N, V, 3), in pixels of a crop: x, y and depth.
+
+    Args:
+        body: body model, on the bodies' device.
+        bodies: N bodies with cameras of the crop.
+        size: side of the crop, pixels; need not be whole.
+    """
     vertices = body(bodies.rotations, bodies.betas).vertices
     depth = vertices[..., 2:] * bodies.camera.scale[:, None] * (size / 2)
-    # Draws into frames, too, where a crop's side is a fractional number of pixels: project into crop coordinates plus
-    # 1 and scale.
+    # A crop's side in frame pixels may be fractional, but cameras take whole sizes: project to 2 pixels and rescale.
     return torch.cat([project(vertices, bodies.camera, 2) * (size / 2), depth], dim=-1)
 
 
 def draw_over(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:
-    """Draw a body (V, 3) in pixels over an image, with the outline of a mask of the same part of the scene."""
+    """Draw a body over a crop, with the outline of a mask.
+
+    Args:
+        image: (S, S, 3) uint8 RGB crop.
+        pixels: (V, 3) vertices in pixels of ``image``, with depth.
+        body: body model, for its faces.
+        color: RGB colour of the body.
+        mask: mask of the same crop; its side may differ from the image's.
+    """
     return overlay.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
 
 
 def draw_turned(pixels: Tensor, body: Body) -> Image:
-    """Draw a body (V, 3) in pixels from its side: a quarter turn about the vertical, on a plain background."""
+    """Draw a body seen from its side, turned by 90 degrees about the vertical, on a plain background.
+
+    Args:
+        pixels: (V, 3) vertices in pixels of a picture of side `TILE`, with depth.
+        body: body model, for its faces.
+
+    Returns:
+        (TILE, TILE, 3) uint8 RGB picture.
+    """
     ground = np.empty((TILE, TILE, 3), np.uint8)
     ground[:] = BACKDROP
     x, y, z = pixels.unbind(-1)
@@ -331,7 +363,7 @@ def draw_turned(pixels: Tensor, body: Body) -> Image:
 
 
 def _label(image: Image, text: str, centre: tuple[float, float], color: overlay.Color) -> Image:
-    """Draw a small plate with a text, in place."""
+    """Draw a text on a dark plate, moved into the image where it would leave it."""
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)
     x = int(np.clip(round(centre[0] - width / 2), 8, max(8, image.shape[1] - width - 8)))
     y = int(np.clip(round(centre[1]), height + 9, image.shape[0] - 11))

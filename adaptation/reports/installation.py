@@ -1,4 +1,4 @@
-"""The output of ``topo-adapt doctor``: versions, devices, compiled libraries, renderers and body models."""
+"""Report of ``topo-adapt doctor``: versions, compiled operators, devices, renderers and body models."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from adaptation.support.versions import versions
 
 
 def body_files() -> Iterator[tuple[str, str]]:
-    """Yield the names of body models with their sizes, or with the reason why a file cannot be used."""
+    """Yield name and description of each body model, or the error of one that cannot be used."""
     free = Body.free()
     yield "free body (in the package, CC0)", _describe(free)
     folder = os.environ.get("SMPL_MODELS")
     if not folder:
-        yield "SMPL", "to check licensed model files here, set SMPL_MODELS to their folder"
+        yield "SMPL", "not checked: set SMPL_MODELS to the folder of the licensed model files"
         return
     files = [file for file in sorted(Path(folder).rglob("*")) if file.suffix in (".pkl", ".npz")]
     if not files:
@@ -38,12 +38,12 @@ def body_files() -> Iterator[tuple[str, str]]:
 
 
 def _describe(body: Body) -> str:
-    """Size of a body model, and its name in labels."""
-    return f"{body.vertex_count} vertices, {len(body.faces)} faces, named {body.name!r} in labels"
+    """Return the size of a body model, and the name by which labels refer to it."""
+    return f"{body.vertex_count} vertices, {len(body.faces)} faces, called {body.name!r} in labels"
 
 
 def renderers() -> Iterator[tuple[str, str]]:
-    """Yield the names of renderers with "ready", or with the reason why a renderer cannot be used."""
+    """Yield name and state of each renderer: "ready", or the reason why it cannot be used."""
     for name in BACKENDS:
         try:
             make_renderer(name)
@@ -53,7 +53,11 @@ def renderers() -> Iterator[tuple[str, str]]:
 
 
 def examine(console: Console) -> None:
-    """Print versions, operators, devices, renderers and body models."""
+    """Print the report.
+
+    Args:
+        console: console to print to.
+    """
     build = topokernels.build_info()
     _print(console, "Versions", versions())
     _print(
@@ -71,7 +75,7 @@ def examine(console: Console) -> None:
         properties = torch.cuda.get_device_properties(index)
         devices.append((f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
     if len(devices) == 1:
-        devices.append(("cuda", "none" if torch.version.cuda else "this torch was built without CUDA"))
+        devices.append(("cuda", "none found" if torch.version.cuda else "this PyTorch was built without CUDA"))
     _print(console, "Devices", devices)
     _print(console, "Renderers", list(renderers()))
     _print(console, "Bodies", list(body_files()))
@@ -90,6 +94,6 @@ def _print(console: Console, title: str, rows: list[tuple[str, str]]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(Text(name), Text(value))  # as plain text: paths may contain Rich's markup
+        table.add_row(Text(name), Text(value))  # Text, since a path may contain what Rich would take for markup
     console.print(table)
     console.print()

@@ -1,6 +1,6 @@
-"""Pages of the reports: self-contained HTML files.
+"""HTML pages of the reports, each one self-contained file.
 
-All pictures are embedded, styles are inline, and nothing is loaded from elsewhere.
+Pictures are embedded, styles are inline, and the page loads nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from adaptation.support.files import whole_file
 
 
 def write_page(path: Path, template: str, **values: object) -> None:
-    """Write a page as one HTML file, which is complete or not there at all.
+    """Write a page as one HTML file. A write that fails leaves no partial file.
 
     Args:
         path: path of the file; its folder must exist.
         template: name of a file in ``templates``.
         values: variables of the template; all are escaped.
+
+    Raises:
+        UserError: the file cannot be written.
     """
     environment = Environment(
         loader=PackageLoader("adaptation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -33,17 +36,16 @@ def write_page(path: Path, template: str, **values: object) -> None:
     environment.globals.update(before=_css(BEFORE), after=_css(AFTER), backdrop=_css(BACKDROP), curve=curve, top=top)
     html = environment.get_template(template).render(**values)
     with whole_file(path) as file:
-        # File names that are not UTF-8 hold surrogates, which cannot be encoded.
-        file.write(html.encode(errors="backslashreplace"))
+        file.write(html.encode(errors="backslashreplace"))  # file names need not be UTF-8
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A polyline for SVG.
+    """A line for SVG, in the units of its box.
 
     Attributes:
-        paths: points of each run of consecutive frames, as SVG writes them.
-        dots: a point per frame; empty if there are many.
+        paths: points of each run of consecutive frames, as "x,y x,y ...".
+        dots: (x, y) of each frame, or empty with more than 60 frames.
     """
 
     paths: list[str]
@@ -51,12 +53,21 @@ class Curve:
 
 
 def curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width: float, height: float) -> Curve:
-    """Return the curve of values over frames in a box of width x height, y down; values run from low to high."""
+    """Return the line of values over frames, in a box with y pointing down.
+
+    Args:
+        frames: (N,) ascending frame numbers or steps.
+        values: (N,) values; those outside ``low`` to ``high`` are clipped.
+        low: value at the lower edge of the box.
+        high: value at the upper edge of the box.
+        width: width of the box.
+        height: height of the box.
+    """
     span = max(int(frames[-1] - frames[0]), 1)
     x = (frames - frames[0]) / span * width if len(frames) > 1 else np.full(1, width / 2)
     y = height * (1 - np.clip((values - low) / max(high - low, 1e-9), 0, 1))
     points = [(round(float(a), 1), round(float(b), 1)) for a, b in zip(x, y, strict=True)]
-    # A gap in the track is not bridged by a line.
+    # Break the line at a gap of the track; a line across it would suggest values that were never measured.
     step = np.diff(frames)
     usual = float(np.median(step)) if len(step) else 1.0
     runs = np.split(np.arange(len(frames)), np.flatnonzero(step > 3 * usual) + 1)
@@ -65,9 +76,10 @@ def curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width
 
 
 def top(*series: np.ndarray) -> float:
-    """Return a round number that is no less than any of the values."""
+    """Return a round number not below any value, for the upper end of an axis."""
     highest = max(float(values.max()) for values in series)
-    unit = 10.0 ** np.floor(np.log10(max(highest, 1e-3)))
+    unit = 10.0 ** np.floor(np.log10(max(highest, 1e-3)))  # an all-zero series has no logarithm
+    # The tolerance keeps a value such as 0.6 from being rounded up for its last bit.
     return float(unit * next(step for step in (1, 2, 4, 6, 8, 10) if step * unit >= highest * (1 - 1e-9)))
 
 
@@ -80,12 +92,13 @@ def _png(image: Image) -> str:
 
 
 def _jpeg(image: Image) -> str:
+    # Full chroma resolution keeps the edges of coloured bodies sharp.
     chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return _embed(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 88, *chroma])
 
 
 def _embed(image: Image, suffix: str, options: list[int]) -> str:
-    """An image as a data URI."""
+    """Return an image as a data URI."""
     _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     kind = "png" if suffix == ".png" else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

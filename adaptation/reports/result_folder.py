@@ -1,4 +1,4 @@
-"""The result folder of a recording: an npz per person, overlays, the report, and the settings."""
+"""Result folder of a recording: an npz per person, overlays, the report and the settings."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def write_results(
     """Write the results of a recording.
 
     Args:
-        folder: existing folder to write into.
+        folder: existing folder to write to.
         frames: the recording.
         body: body model of the results, on the CPU.
         outcome: people with their results.
-        options: settings that the results were made with.
-        heading: heading of the report; the notes of the outcome are added to its own.
+        options: options of the fit or prediction; they are stored with the results.
+        heading: heading of the report; the notes and the warning of the outcome are added to its notes.
     """
     people = outcome.people
     for person in people:
@@ -42,7 +42,7 @@ def write_results(
     for number in sorted({int(frame) for person in people for frame in person.result.frame}):
         shown = [(track, result) for track, result in numbered if number in result.frame]
         picture = draw_overview(frames.frame(number), number, body, shown)
-        # cv2.imwrite does not report a full disk.
+        # Not cv2.imwrite, which reports no error when the disk is full.
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         (overlays / f"frame_{number:06d}.jpg").write_bytes(data.tobytes())
 
@@ -55,7 +55,14 @@ def write_results(
 
 
 def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float | None = None) -> None:
-    """Print a line per person, the warning about the recording, totals, and the path of the report."""
+    """Print one line per person, the recording's warning, the totals and the path of the report.
+
+    Args:
+        console: console to print to.
+        out: result folder.
+        outcome: people with their results.
+        seconds: elapsed time, printed if given.
+    """
     for person in outcome.people:
         result = person.result
         console.print(
