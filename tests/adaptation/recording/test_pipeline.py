@@ -14,9 +14,10 @@ from adaptation.bodies.poses import facing
 from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.fitting.settings import FitSettings, StartSettings
 from adaptation.fitting.variables import BodyVariables
+from adaptation.recording.detections import Detection, MaskQuality, PackedMask
+from adaptation.recording.mask_files import open_masks
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import (
-    FitOptions,
     FitOutcome,
     choose_detections,
     facing_direction,
