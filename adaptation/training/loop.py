@@ -24,13 +24,11 @@ Report = Callable[[int], None]
 
 
 class Program(Protocol):
-    """What is trained, and on which losses.
+    """What is trained, and on which losses."""
 
-    Attributes:
-        optimizers: the optimisers, by the name of the loss that each minimises.
-    """
-
-    optimizers: Mapping[str, torch.optim.Optimizer]
+    @property
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """The optimisers, by the name of the loss that each minimises."""
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Compute the losses of a step, scalars by the name of their optimiser; one without a loss makes no step."""
