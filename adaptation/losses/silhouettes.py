@@ -22,6 +22,7 @@ from topokernels.mask_chamfer import mask_chamfer
 from topokernels.topology_loss import TargetTopology, target_topology
 
 RIDGE_POINTS = 192
+"""Points that the skeleton of a mask is sampled at for L_B."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def skeleton_distance(
     """
     kind = LOSSES[settings.name].skeletons
     if kind is None:
-        return torch.zeros_like(target.area)
+        return torch.zeros_like(target.area)  # without a graph: b1 and b2 pay nothing for it
     if kind == "pixels":
         ridges = skeleton(silhouette, iterations=settings.iterations, backward=settings.backward)
         return _pixel_sum(_amplify(ridges, settings.gain), target.topology.skeleton)
