@@ -22,7 +22,7 @@ def samples_of_crops(crops: Sequence[Crop]) -> Samples:
     masks = np.stack([crop.mask for crop in crops]).astype(np.uint8)
     return Samples(
         images=np.stack([crop.image for crop in crops]),
-        masks=np.repeat(masks[:, None], len(MASK_KINDS), axis=1),
+        masks=np.repeat(masks[:, None], len(MASK_KINDS), axis=1),  # any --mask-kind then works on a recording
         clip=np.array([crop.track for crop in crops], np.int64),
         box=np.array([crop.box for crop in crops], np.float32),
     )
