@@ -205,6 +205,7 @@ def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
     """Write a report as one HTML file, which is complete or not there at all. Its folder must exist."""
     share = np.arange(101)
     sorted_iou = [np.percentile(seen.iou, share) for seen in (report.before, report.after)]
+    # The axis of IoU starts at a round number below all values.
     low = min(float(values.min()) for values in (*sorted_iou, report.curve["iou"]))
     write_page(
         path,
@@ -339,7 +340,7 @@ def _gallery(
     samples: Samples, index: npt.NDArray[np.int64], masks: MaskKind, before: Seen, after: Seen, body: Body
 ) -> list[GalleryRow]:
     """Pictures of crops, evenly spread from the one whose IoU fell most to the one whose IoU rose most."""
-    order = np.argsort(after.iou - before.iou, kind="stable")
+    order = np.argsort(after.iou - before.iou, kind="stable")  # stable: equal runs show equal crops
     chosen = order[np.linspace(0, len(order) - 1, min(GALLERY, len(order))).round().astype(int)].tolist()
     return gallery_rows(samples, index, chosen, masks, before, after, body)
 
@@ -402,6 +403,6 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, 
 
 
 def _round_range(values: Array) -> tuple[float, float]:
-    """The range of some values, extended to multiples of a twentieth and at least that wide."""
+    """Range of some values, extended to multiples of 0.05 and at least 0.05 wide."""
     low, high = np.floor(20 * values.min()) / 20, np.ceil(20 * values.max()) / 20
     return float(low), float(max(high, low + 0.05))

@@ -267,11 +267,13 @@ def write_report(path: Path, report: Report) -> None:
 @torch.no_grad()
 def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -> list[ReportRow]:
     """Pictures of ``count`` frames, evenly spread."""
+    # Only frames whose crops are given can be drawn.
     by_frame = {crop.frame: crop for crop in crops}
     known = [index for index, frame in enumerate(result.frame.tolist()) if frame in by_frame]
     if not known:
         return []
     count = min(count, len(known))
+    # The middles of `count` equal parts.
     chosen = [known[(2 * number + 1) * len(known) // (2 * count)] for number in range(count)]
     shown = [by_frame[int(result.frame[index])] for index in chosen]
     size = shown[0].mask.shape[0]
