@@ -110,6 +110,7 @@ class Adaptation:
     ) -> None:
         self.target, self.settings, self.device = target, settings, device
         self.training, held_out = split_by_clip(target, settings.hold_out, settings.seed)
+        # Background subtraction may have found no person in any crop.
         if len(self.training) == 0:
             raise UserError("no crop of the target has a mask to learn from")
         self.body = body.to(device)
@@ -120,6 +121,7 @@ class Adaptation:
         self.keypoints = keypoints_of(target, body) if settings.keypoints else None
         self.labels = target.bodies(body) if settings.supervised else None
         self.replay = None
+        # Replay measures the target's blur for staging, so it is set up only if it is used.
         if source is not None and settings.replay:
             self.replay = Replay(source, target, self.training, body, settings)
         data = point_set_data if settings.keypoints == "a2" else silhouette_data
@@ -127,10 +129,10 @@ class Adaptation:
         self.fitter = SilhouetteFitter(self.body, prior, make_renderer(), fit_settings(settings), data)
         self.fits = BestFits(len(target), self.fitter)
         names = ("all",) if settings.optimizers == "joint" else ("silhouette", "topology")
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam(parameters, settings.rate) for name in names
         }
-        self.averaged = copy.deepcopy(self.network)
+        self.averaged = copy.deepcopy(self.network)  # never trained itself, only averaged into
         self.judge = Judge(self.network, target, held_out, settings.masks)
 
     def step(self, step: int) -> dict[str, Tensor]:
@@ -142,7 +144,7 @@ class Adaptation:
 
     def after(self, step: int) -> None:
         """Update the average of the weights."""
-        self.network.eval()
+        self.network.eval()  # `set_norm` has put batch norms into training mode
         # At first the average spans only about a tenth of the steps, so that it soon forgets the source's weights.
         _average(self.averaged, self.network, min(self.settings.average, (step + 1) / (step + 10)))
 

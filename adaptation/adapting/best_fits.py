@@ -27,7 +27,7 @@ class BestFits:
         self._fitter = fitter
         self._sizes = [3 * fitter.body.joint_count, fitter.body.shape_count, 3]  # pose, betas, camera
         self._parameters = torch.zeros(count, sum(self._sizes))
-        self._loss = torch.full((count,), torch.inf)
+        self._loss = torch.full((count,), torch.inf)  # any first fit is better
 
     def improve(self, index: Tensor, target: SilhouetteTarget, predicted: Bodies, steps: int) -> Bodies:
         """Fit images from predictions, and return the better of these fits and those stored.

@@ -51,7 +51,7 @@ class Judge:
 
     def __init__(self, network: nn.Module, target: Samples, held_out: Tensor, masks: MaskKind) -> None:
         self._target, self._held_out, self._masks = target, held_out, masks
-        self._best_iou = -1.0
+        self._best_iou = -1.0  # below any IoU, so that the first check is always kept
         self.best: dict[str, Tensor] = copy.deepcopy(network.state_dict())
         self.waited = 0
         self.curve: dict[str, list[float]] = {"step": [], "iou": [], "topology": []}
@@ -128,7 +128,7 @@ def split_by_clip(samples: Samples, share: float, seed: int) -> tuple[Tensor, Te
         masks = np.asarray(samples.masks[i])
         if masks.max() > 1:
             raise UserError(f"masks must hold 0 and 1, got {masks.max()} in crop {i}")
-        usable[i] = masks.any(axis=(1, 2)).all()
+        usable[i] = masks.any(axis=(1, 2)).all()  # in all kinds of mask: the split depends on none
     clips = np.unique(samples.sequences)
     rng = np.random.default_rng(seed)
     aside = rng.permutation(clips)[: max(1, round(share * len(clips)))] if len(clips) > 1 else clips[:0]

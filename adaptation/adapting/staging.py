@@ -73,6 +73,7 @@ class Stage:
         scenes = self.target.image_batch(places.numpy(), device)
         scene_masks = self.target.mask_batch(places.numpy(), self.masks, device)
         shown = stage(images, masks, scenes, scene_masks, self.blur.to(device))
+        # A source crop with an empty mask has no person to paste; unchanged, it still fits its labels.
         return torch.where(masks.any(-1).any(-1)[..., None, None], shown, images)
 
 
@@ -173,7 +174,9 @@ def camera_blur(source: Tensor, target: Tensor) -> Tensor:
     """
     size = source.shape[-1]
     along = torch.fft.fftfreq(size)
+    # Radial frequency in cycles per crop. The corners beyond the highest axial frequency share the last ring.
     ring = (size * torch.hypot(along[:, None], along)).round().long().clamp(max=size // 2)
+    # The root, because spectra are powers. At most 1: a target that is sharper than the source is not imitated.
     factors = (_spectrum(target, ring) / _spectrum(source, ring).clamp(min=1e-9)).sqrt().clamp(max=1)
     factors[:3] = 1  # the lowest frequencies depend on the contents of the crops, not on sharpness
     return factors[ring]
@@ -182,7 +185,7 @@ def camera_blur(source: Tensor, target: Tensor) -> Tensor:
 def _spectrum(images: Tensor, ring: Tensor) -> Tensor:
     """Mean power of the images (N, 3, S, S) in each ring of frequencies."""
     grey = images.mean(1)
-    grey = grey - grey.mean((1, 2), keepdim=True)
+    grey = grey - grey.mean((1, 2), keepdim=True)  # brightness would leak into the other rings
     # The transform is periodic: without a window, the step between opposite borders would add high frequencies.
     window = torch.hann_window(grey.shape[-1])
     power = torch.fft.fft2(grey * window[:, None] * window).abs().square().mean(0)

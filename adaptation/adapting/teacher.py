@@ -89,6 +89,7 @@ def looks_apart(network: nn.Module, samples: Samples, body: Body, device: str = 
     follows = copy.deepcopy(network).to(device).eval()
     set_norm(follows, "target", keep=False)
     body = body.to(device)
+    # A fixed seed: the same crops decide whenever a run is resumed.
     index = np.random.default_rng(0).permutation(len(samples))[:_MEASURED]
     parts = np.array_split(index, math.ceil(len(index) / _BATCH))
     distances = []

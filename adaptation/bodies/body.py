@@ -55,7 +55,8 @@ class Body(torch.nn.Module):
             equal models have equal names.
 
     Attributes:
-        name: as above. Labels store it, because shape coefficients have no meaning for another body model.
+        name: name of the space of its shape coefficients. Labels store it, because shape coefficients have no
+            meaning for another body model.
         joint_set: names and order of its J joints.
         tree: parent of each joint, -1 for the root.
         faces: (F, 3) int64 vertex indices, wound counter-clockwise seen from outside.
@@ -81,6 +82,8 @@ class Body(torch.nn.Module):
         self._levels = _levels(self.tree)
 
         def buffer(name: str, values: np.ndarray | None) -> None:
+            # In float32, like networks and fits; `.double()` still works. Not persistent, so that no state dict holds a
+            # licensed model.
             tensor = None if values is None else torch.from_numpy(np.array(values, np.float32))
             self.register_buffer(name, tensor, persistent=False)
 
@@ -178,16 +181,19 @@ class Body(torch.nn.Module):
         # Rest vertices are flat, (B, 3 V), up to the skinning: shape and pose are one matrix product each.
         vertices = torch.addmm(self._template, betas, self._shape)
         if self._pose is not None:
+            # SMPL's pose blend shapes are linear in R - I of all joints but the root.
             bend = rotations[:, 1:] - torch.eye(3, dtype=pose.dtype, device=pose.device)
             vertices = torch.addmm(vertices, bend.flatten(1), self._pose)
 
         # Skinning moves rest vertices, so each joint's map first takes its rest position to the origin.
         shift = joints - (world @ rest_joints[..., None]).squeeze(-1)
+        # Maps are blended before they are applied: one product over the joints instead of J transformed meshes.
         transforms = torch.cat([world, shift[..., None]], dim=3).permute(0, 2, 3, 1)
         blended = transforms.reshape(batch, 12, self.joint_count) @ self._weights
         count = self.vertex_count
         maps, points = blended.view(batch, 3, 4, count), vertices.view(batch, 3, count)
         posed: Tensor = _Transform.apply(maps, points)  # type: ignore[no-untyped-call]
+        # (B, V, 3) in memory, too, as renderers expect.
         return BodyOutput(posed.transpose(1, 2).contiguous(), joints)
 
     def joints(self, pose: Tensor, betas: Tensor) -> Tensor:

@@ -107,6 +107,7 @@ class WeakPerspective(Batch):
 
     def mirrored(self) -> WeakPerspective:
         """Return the cameras of the mirrored crops."""
+        # u becomes -u, and so do X and tx.
         return WeakPerspective(self.parameters * self.parameters.new_tensor([1.0, -1.0, 1.0]))
 
 
@@ -152,7 +153,7 @@ class Perspective(Batch):
         """Return cameras that see the body's origin at this scale (B, 1) and offset (B, 2)."""
         # The intrinsics are known, so the body moves: the scale gives its depth.
         depth = self.focal.mean(dim=1, keepdim=True) / scale
-        across = (offset - self.centre) / self.focal * depth
+        across = (offset - self.centre) / self.focal * depth  # the inverse of `offset`
         return Perspective(self.focal, self.centre, torch.cat([across, depth], dim=1))
 
     def zoomed(self, zoom: Tensor, shift: Tensor) -> Perspective:
@@ -161,7 +162,7 @@ class Perspective(Batch):
 
     def project(self, points: Tensor, size: float) -> Tensor:
         """Project points (B, N, 3), metres, to crop pixels (B, N, 2)."""
-        seen = points + self.translation[:, None]
+        seen = points + self.translation[:, None]  # points are relative to the body's origin
         plane = self.focal[:, None] * seen[..., :2] / seen[..., 2:].clamp(min=_NEAREST) + self.centre[:, None]
         return (plane + 1) * (size / 2)
 
@@ -231,7 +232,7 @@ def mask_bounds(mask: Tensor) -> Tensor:
 
     left, right = span(on.any(dim=1), width)
     top, bottom = span(on.any(dim=2), height)
-    dtype = mask.dtype if mask.is_floating_point() else torch.get_default_dtype()
+    dtype = mask.dtype if mask.is_floating_point() else torch.get_default_dtype()  # masks may be bool or uint8
     return torch.stack([left, top, right, bottom], dim=1).to(dtype)
 
 

@@ -29,6 +29,7 @@ def rotvec_to_matrix(vectors: Tensor) -> Tensor:
     """
     angle = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     # With the quaternion (w, q) and K = [q]x: R = 1 + 2 w K + 2 K^2. sinc(x) is sin(pi x) / (pi x).
+    # sinc has no division by the angle, so zero needs no special case.
     q = vectors * (torch.sinc(angle / (2 * math.pi)) / 2)
     one = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
     cross = torch.linalg.cross(one.expand(*vectors.shape, 3), q[..., None, :], dim=-1)

@@ -206,7 +206,7 @@ def adapt_network(job: AdaptJob) -> None:
     run = Run(job.out, _describe(job, settings), overwrite=job.overwrite)
     with Progress().task("Adapting", settings.steps) as update:
         train(loaded.network, samples, body, settings, run, source=source, device=device, progress=update.by)
-    if not is_first():
+    if not is_first():  # of several processes, one writes and reports
         return
     weights = job.out / f"adapted{loaded.suffix}"
     loaded.save(weights)

@@ -37,6 +37,7 @@ def demo(
     kind = choice("--precision", precision, PRECISIONS)
     shift = choice("--shift", shift, tuple(name for name in SHIFTS if not name.startswith("uap")))
     settings = DemoSettings(shift, count, steps, kind, workers)
+    # Crops that an earlier, stopped demonstration filmed are only reused under equal settings.
     claim(out, {"demo": asdict(settings)}, overwrite=overwrite)
     small, run = preset("small"), out / "run"
     with resumable(run):

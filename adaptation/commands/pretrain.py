@@ -64,7 +64,7 @@ def pretrain(
     with resumable(out):
         samples = Samples.load(crops)
         model = Body.load(body) if body else Body.free()
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # for the initial weights
         decoder = LatentPosePrior.named(pose_prior) if pose_prior else None
         network = Regressor(chosen.blocks, chosen.width, chosen.hidden, decoder, chosen.heatmaps)
         if imagenet:

@@ -36,6 +36,7 @@ def prior(
     check_file(out)
     settings = PriorSettings(steps=steps, seed=seed)
     every = read_poses(poses) if poses else sample_poses(60000, torch.Generator().manual_seed(seed + 1))
+    # Files hold sequences of poses: with every 20th held out, both parts cover all of them.
     held_out, training = every[::20], every[torch.arange(len(every)) % 20 != 0]
     body = Body.free()
     with Progress().task("Training the prior", settings.steps) as update:

@@ -1,1 +1,1 @@
-"""Sets of crops with whatever is known about them, and the files they are read from."""
+"""Crop sets with their labels, and readers of files of keypoints and poses."""

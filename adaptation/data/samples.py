@@ -176,6 +176,7 @@ class Samples:
         """
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        # Images and masks are files of their own, because arrays within an npz cannot be memory-mapped.
         for name in ("images", "masks"):
             if getattr(self, name) is not None:
                 with whole_file(folder / f"{name}.npy") as file:
@@ -249,6 +250,7 @@ def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
         kind = _TYPES.get(name, np.float32)
         if array.dtype != kind:
             raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
+        # A nan in a label would only show as a loss that is not finite.
         if kind == np.float32 and not np.isfinite(array).all():
             raise UserError(f"{folder}: {name} has numbers that are not finite")
     # The first crop shows whether masks hold 0 and 255; checking all would read the whole file.

@@ -70,6 +70,7 @@ def similarity_align(source: Tensor, target: Tensor) -> Tensor:
     sign = torch.ones_like(s)
     sign[:, -1] = torch.where(torch.linalg.det(u @ vh) < 0, -1.0, 1.0)
     rotation = u @ (sign[..., None] * vh)
+    # Coincident source points have no extent: the guard turns 0 / 0 into 0.
     scale = (s * sign).sum(dim=1) / x.square().sum(dim=(1, 2)).clamp(min=torch.finfo(x.dtype).tiny)
     moved: Tensor = scale[:, None, None] * (x @ rotation.mT) + centre
     return moved.to(dtype)

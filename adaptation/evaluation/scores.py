@@ -19,7 +19,7 @@ from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
 
 PROTOCOL = (
-    "the 14 joints of LSP, taken from SMPL's, with its head joint instead of the top of the head; MPJPE with the "
+    "14 joints of LSP, taken from SMPL's, with its head joint instead of the top of the head; MPJPE with the "
     "pelvises aligned, PA-MPJPE after a similarity transform without reflection; means over images, millimetres"
 )
 

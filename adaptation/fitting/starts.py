@@ -68,7 +68,7 @@ def fit_from_starts(
         One fit per mask.
     """
     settings = settings or StartSettings()
-    per_batch = max(1, settings.batch // settings.kept)
+    per_batch = max(1, settings.batch // settings.kept)  # masks per chunk: each has several fits
     parts = []
     for chunk in masks.split(per_batch):
         parts.append(_fit_chunk(fitter, chunk, settings))

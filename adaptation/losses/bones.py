@@ -36,12 +36,13 @@ def bone_distance(joints: Tensor, tree: Sequence[int], points: Tensor, *, farthe
     with torch.no_grad():
         along = high - low
         # (B, P, bones): position on each bone, from 0 to 1, of its nearest point to each pixel.
-        squared = along.square().sum(2)[:, None].clamp(min=1e-6)
+        squared = along.square().sum(2)[:, None].clamp(min=1e-6)  # a bone along the line of sight has length 0
         place = ((points[:, :, None] - low[:, None]) * along[:, None]).sum(3).div(squared).clamp(0, 1)
         near = low[:, None] + place[..., None] * along[:, None]
         bone = (points[:, :, None] - near).square().sum(3).argmin(2, keepdim=True)
         share = place.gather(2, bone)
     ends = [end.gather(1, bone.expand(-1, -1, 2)) for end in (low, high)]
+    # The distance again, now with a graph: each end gets its share of the gradient.
     away = (torch.lerp(ends[0], ends[1], share) - points).square().sum(2)
     # The square root has an infinite slope at distance 0.
     distance = away.clamp(min=1e-6).sqrt().clamp(max=farthest)

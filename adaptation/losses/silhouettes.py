@@ -20,6 +20,7 @@ from adaptation.support.batches import Batch
 from topokernels import TargetTopology, mask_chamfer, s2d, skeleton, target_topology, topology_loss
 
 RIDGE_POINTS = 192
+"""Points that the skeleton of a mask is sampled at for L_B."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def skeleton_distance(
     """
     kind = LOSSES[settings.name].skeletons
     if kind is None:
-        return torch.zeros_like(target.area)
+        return torch.zeros_like(target.area)  # without a graph: b1 and b2 pay nothing for it
     if kind == "pixels":
         ridges = skeleton(silhouette, iterations=settings.iterations, backward=settings.backward)
         return _pixel_sum(_amplify(ridges, settings.gain), target.topology.skeleton)

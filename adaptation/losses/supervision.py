@@ -35,7 +35,7 @@ def supervision_loss(prediction: Prediction, truth: Bodies, body: Body, weights:
     known = body.joints(truth.rotations, truth.betas)
     # With a size of 2, crop pixels are crop coordinates plus 1, which cancels in the difference.
     keypoints = project(joints, predicted.camera, 2) - project(known, truth.camera, 2)
-    space = (joints - joints[:, :1]) - (known - known[:, :1])
+    space = (joints - joints[:, :1]) - (known - known[:, :1])  # pelvises aligned, as in SPIN
     # SPIN's guard: it keeps the camera's scale, and with it the depth, positive.
     guard = torch.exp(-10 * predicted.camera.scale[:, 0]).square()
     loss = (

@@ -61,7 +61,7 @@ def choose(
     settings = settings or TemporalSettings()
     count, options = costs.shape
     node = costs + _heading_cost(facing, velocity, settings)
-    best = node[0]
+    best = node[0]  # cost of the cheapest path to each candidate so far
     came_from = np.zeros((count, options), dtype=np.int64)
     for i in range(1, count):
         # Motion counts less the more frames are missing in between.
@@ -70,6 +70,7 @@ def choose(
         through = best[:, None] + weight * moved
         came_from[i] = through.argmin(0)
         best = through.min(0) + node[i]
+    # Follow the cheapest path back from its end.
     chosen = np.empty(count, dtype=np.int64)
     chosen[-1] = best.argmin()
     for i in range(count - 1, 0, -1):
@@ -89,6 +90,7 @@ def seen_pitch(orientation: Tensor) -> Tensor:
 def _heading_cost(facing: Array, velocity: Array, settings: TemporalSettings) -> Array:
     # Direction of travel on the ground, x right and z forward, from the motion in the image.
     travel = np.stack([velocity[:, 0], -settings.ground_slope * velocity[:, 1]], axis=1)
+    # A standing person may face any direction, so the cost grows with the speed.
     speed = np.linalg.norm(travel, axis=1)
     direction = travel / np.maximum(speed, 1e-9)[:, None]
     against = (1 - (facing * direction[:, None]).sum(-1)) / 2  # (N, C) in [0, 1]

@@ -88,6 +88,7 @@ def fit_recording(
     """
     fitter = make_fitter(body, options)  # first: an unusable device should fail early
     found = find_crops(frames, options, progress, masks)
+    # The crops of all people are fitted together: large batches use the device best.
     everything = [crop for person in found.crops for crop in person]
     with progress.task("Fitting bodies", len(everything)) as update:
         best = fit_from_starts(fitter, stack_masks(everything, options.device), options.starts, progress=update.by)

@@ -144,7 +144,7 @@ def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> Perso
         box=array(box),
         pose=array(best.fitted.pose),
         betas=array(best.fitted.betas),
-        camera=array(best.fitted.camera.weak().parameters),
+        camera=array(best.fitted.camera.weak().parameters),  # the file format has no other kind
         joints3d=array(joints),
         joints2d=array(joints2d),
         iou_before=array(best.before.iou),

@@ -82,6 +82,7 @@ def load_network(spec: str) -> LoadedNetwork:
     whole = _read(path)
     inner = next((key for key in _INNER if isinstance(whole.get(key), Mapping)), None)
     found = whole if inner is None else whole[inner]
+    # Checkpoints also hold optimisers, counters and names; only tensors are weights.
     weights = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
     prefix = _PARALLEL if weights and all(name.startswith(_PARALLEL) for name in weights) else ""
     weights = {name.removeprefix(prefix): value for name, value in weights.items()}
@@ -97,6 +98,7 @@ def load_imagenet(network: Regressor, path: Path) -> None:
     """
     weights = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
     own = {name: value for name, value in network.state_dict().items() if name.startswith(("conv1", "bn1", "layer"))}
+    # Checked by hand, because load_state_dict without `strict` ignores missing weights silently.
     wrong = [n for n, v in own.items() if n not in weights or weights[n].shape != v.shape]
     if wrong:
         raise UserError(f"{path} does not fit the network: {wrong[0]} and {len(wrong) - 1} more are missing or differ")
@@ -126,6 +128,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         numbers = weights["decpose.weight"].shape[0]
     except (KeyError, IndexError):
         raise UserError(f"{path} is not a regressor with SPIN's keys (conv1, layer1, ..., fc1, decpose)") from None
+    # Weights are named layer<stage>.<block>.…: the highest block of each stage gives its depth.
     blocks = [
         1 + max((int(m[1]) for name in weights if (m := re.match(rf"layer{stage}\.(\d+)\.", name))), default=-1)
         for stage in (1, 2, 3, 4)
@@ -137,6 +140,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         raise UserError(
             f"{path}: decpose must give {ROTATION_NUMBERS} numbers (rotations) or {LATENT + 6} (latent), got {numbers}"
         )
+    # A nan would only show as bodies that cannot be drawn.
     for name, value in weights.items():
         if not torch.isfinite(value).all():
             raise UserError(f"{path}: {name} holds numbers that are not finite")

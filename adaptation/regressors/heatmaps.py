@@ -18,6 +18,7 @@ def heatmap_loss(logits: Tensor, places: Tensor, spread: float) -> Tensor:
         (B, J); 0 where a joint lies outside the crop.
     """
     side = torch.tensor(logits.shape[:-3:-1], device=logits.device)  # W, H
+    # A Gaussian is a product over the axes: two lines of cells instead of a plane.
     across, down = (_gaussian(places[..., axis], int(side[axis]), spread) for axis in (0, 1))
     target = (down[..., :, None] * across[..., None, :]).flatten(2)
     own = logits.float().flatten(2).log_softmax(2)

@@ -65,6 +65,7 @@ class Regressor(ResNet):
         self.rounds = rounds
         numbers = ROTATION_NUMBERS if decoder is None else LATENT + 6
         self.joints = JointFinder(self.channels[1:]) if heatmaps else None
+        # The head sees the features and its own last estimate of pose, shape and camera.
         features = self.channels[-1] + (self.joints.features if self.joints else 0)
         self.fc1 = nn.Linear(features + numbers + SHAPE_DIRECTIONS + 3, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
@@ -78,6 +79,7 @@ class Regressor(ResNet):
         identity = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
         rest = identity.repeat(len(SMPL) - 1) if decoder is None else torch.zeros(LATENT)
         parts = (upright, rest) if decoder is None else (rest, upright)
+        # SPIN has these three in its state dict, so they are persistent; the normalisation is not.
         self.register_buffer("init_pose", torch.cat(parts)[None])
         self.register_buffer("init_shape", torch.zeros(1, SHAPE_DIRECTIONS))
         self.register_buffer("init_cam", torch.tensor([[0.9, 0.0, 0.0]]))
@@ -107,7 +109,7 @@ class Regressor(ResNet):
         if decoder is None:
             rotations = rot6d_to_matrix(pose.view(count, -1, 6))
             return Prediction(Bodies(rotations, betas, WeakPerspective(camera)), heatmaps=heatmaps)
-        latent = torch.tanh(pose[:, :LATENT])
+        latent = torch.tanh(pose[:, :LATENT])  # the range of the prior's encoder
         whole = rot6d_to_matrix(pose[:, None, LATENT:])
         rotations = torch.cat([whole, decoder(latent)], dim=1)
         return Prediction(Bodies(rotations, betas, WeakPerspective(camera)), latent, heatmaps)

@@ -212,6 +212,7 @@ def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
     """
     share = np.arange(101)
     sorted_iou = [np.percentile(seen.iou, share) for seen in (report.before, report.after)]
+    # The axis of IoU starts at a round number below all values.
     low = min(float(values.min()) for values in (*sorted_iou, report.curve["iou"]))
     write_page(
         path,

@@ -77,10 +77,10 @@ def _film(job: tuple[DomainSettings, int]) -> Samples:
     body, dresser = _BODY["free"]
     family = list(FAMILIES).index(settings.family)
     rng = np.random.default_rng([settings.seed, family, SPLITS.index(settings.split), number])
-    looks = FAMILIES[settings.family]
+    appearance = FAMILIES[settings.family]
     # A generator without split and clip number gives all clips of a site the same camera.
-    camera = np.random.default_rng([settings.seed, family]) if looks.one_camera else rng
-    clip = sample_clip(looks, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
+    camera = np.random.default_rng([settings.seed, family]) if appearance.one_camera else rng
+    clip = sample_clip(appearance, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
     return _cut(clip, number, settings.size, rng)
 
 
@@ -99,10 +99,10 @@ def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Sample
         images[t] = np.rint(cropped)
         for kind, source in enumerate((clip.truth[t], clip.subtracted[t])):
             masks[t, kind] = resample(source.astype(np.float32), left, top, side, size) >= 0.5
-        masks[t, 2] = degraded(masks[t, 0] > 0, rng)
+        masks[t, 2] = degraded(masks[t, 0] > 0, rng)  # at crop size: its faults are in crop pixels
         # From the frame's projection (pixels per metre, position of the origin) to the crop's (s, tx, ty).
         scale, x, y = clip.projection[t].tolist()
-        s = 2 * scale / side
+        s = 2 * scale / side  # half sides of the crop per metre
         camera[t] = s, (2 * (x - left) / side - 1) / s, (2 * (y - top) / side - 1) / s
     return Samples(
         images=images,

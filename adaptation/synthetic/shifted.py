@@ -53,7 +53,7 @@ def shift_samples(samples: Samples, change: Shift) -> Samples:
 
     Masks and labels stay. Keypoints are dropped, because a detector would find others in the shifted images.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)  # equal sets become equal shifted sets
     images = np.empty_like(samples.images)
     for index in torch.arange(len(samples)).split(256):
         part = index.numpy()

@@ -75,8 +75,10 @@ class _PriorTraining(PlainProgram):
         noise = 2 * torch.rand(settings.batch, LATENT) - 1
         phi = prior.encode(real)
         again, made = prior.decode(phi), prior.decode(noise)
+        # Reconstruction, in rotations and in the joint positions that they add up to along the limbs.
         loss = (again - real).square().sum((-2, -1)).mean()
         loss = loss + settings.position_weight * _position_error(self._body, again, real).square().sum(-1).mean()
+        # Phi like uniform noise, and decoded noise like poses.
         loss = loss + settings.spread_weight * sliced_wasserstein(phi, noise, settings.directions)
         loss = loss + settings.latent_weight * least_squares(judges.judge_latent(phi), 1.0)
         loss = loss + settings.pose_weight * least_squares(judges.judge_pose(made), 1.0)
@@ -115,7 +117,7 @@ def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor, bo
     real = roma.rotvec_to_rotmat(held_out[:, 1:])
     phi = prior.encode(real)
     again = prior.decode(phi)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)  # figures of two priors compare on the same noise
     noise = 2 * torch.rand(len(real), LATENT, generator=generator) - 1
 
     def energy(rotations: Tensor) -> float:
@@ -136,4 +138,5 @@ def _position_error(body: Body, first: Tensor, second: Tensor) -> Tensor:
     """Differences (B, J, 3) in metres between the joints that two sets of rotations (B, J - 1, 3, 3) give."""
     root = torch.eye(3).expand(len(first), 1, 3, 3)
     betas = body.mean_shape(len(first))
+    # Both have the same root, so differences are errors with the pelvis fixed.
     return body.joints(torch.cat([root, first], 1), betas) - body.joints(torch.cat([root, second], 1), betas)

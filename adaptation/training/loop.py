@@ -128,6 +128,7 @@ def train(program: Program, schedule: Schedule, run: Run | None = None, progress
                 run.save({**program.state(), "step": step, "proceed": proceed})
         if step == schedule.steps or not proceed:
             break
+        # The rate is a function of the step, so a resumed run needs no state of a scheduler.
         for optimizer in program.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate_at(step)
@@ -178,6 +179,7 @@ def descend(
         parameters = parameters_of(optimizers[name])
         for parameter, grad in zip(parameters, grads, strict=True):
             parameter.grad = grad
+        # Averaged before clipping, so that the norm is that of the whole batch.
         average_gradients(parameters)
         if largest_gradient is not None:
             nn.utils.clip_grad_norm_(parameters, largest_gradient)

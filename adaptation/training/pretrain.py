@@ -69,7 +69,7 @@ class _Pretraining(PlainProgram):
         self._body = body.to(device)
         self.network = share_norms(network.to(device).train())
         channels_last(self.network)
-        trained = [p for p in network.parameters() if p.requires_grad]
+        trained = [p for p in network.parameters() if p.requires_grad]  # a network may come with frozen parts
         self.optimizers = {"supervision": torch.optim.Adam(trained, settings.rate)}
 
     def step(self, step: int) -> dict[str, Tensor]:
@@ -107,8 +107,9 @@ def augment(
     flip = draw() < settings.flip
     noise = draw(3, 1, 1)
     zoom = 1 + settings.zoom * (2 * draw() - 1)
-    shift = 2 * settings.move * (2 * draw(2) - 1)
+    shift = 2 * settings.move * (2 * draw(2) - 1)  # a crop's side is 2 in crop coordinates
     images = warp(images, flip, zoom, shift)
     images = (images * (1 + settings.channel_noise * (2 * noise - 1))).clamp(0, 1)
+    # Mirrored first, then moved and scaled, in the order of `warp`.
     bodies = truth.mirrored().where(flip, truth)
     return images, replace(bodies, camera=bodies.camera.zoomed(zoom[:, None], shift))

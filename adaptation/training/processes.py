@@ -67,6 +67,7 @@ def average_gradients(parameters: list[torch.nn.Parameter]) -> None:
     if count == 1:
         return
     # One flat tensor: a single exchange instead of one per parameter.
+    # A parameter that got no gradient in this process may have one in another: all must exchange the same numbers.
     grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     flat = torch.cat([grad.flatten() for grad in grads])
     dist.all_reduce(flat)

@@ -167,6 +167,7 @@ def claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None
         UserError: as `Run.open`.
     """
     text = json.dumps(settings, indent=2, sort_keys=True, default=str)
+    # Settings are compared as JSON holds them: tuples have become lists, and paths strings.
     marker = folder / MARKER
     with writing(folder):
         if folder.exists() and not folder.is_dir():

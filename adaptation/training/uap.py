@@ -61,12 +61,13 @@ class _Crafting(PlainProgram):
             raise UserError("this network has no convolutions, which the perturbation acts on")
         self._limit = settings.strength / 255
         generator = torch.Generator().manual_seed(settings.seed)
+        # GD-UAP starts from uniform noise within the limit.
         self._before = self._limit * (2 * torch.rand(3, samples.size, samples.size, generator=generator) - 1)
         self.delta = self._before.to(device).requires_grad_()
         self.optimizers = {"delta": torch.optim.Adam([self.delta], settings.rate / 255)}
 
     def step(self, step: int) -> dict[str, Tensor]:
-        self._activations.clear()
+        self._activations.clear()  # the hooks fill it anew in the forward pass
         index = batch_of(step, self._settings.batch, len(self._samples), self._settings.seed)
         self.network((self._samples.image_batch(index.numpy(), self._device) + self.delta).clamp(0, 1))
         # The sum of the logarithms of the layers' root mean square activations.

@@ -24,6 +24,6 @@ def warp(images: Tensor, flip: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
     inverse = images.new_zeros(len(images), 2, 3)
     inverse[:, 0, 0], inverse[:, 1, 1] = sign / zoom, 1 / zoom
     inverse[:, :, 2] = -shift
-    inverse[:, 0, 2] *= sign
+    inverse[:, 0, 2] *= sign  # the shift follows the mirroring, so its inverse is mirrored
     grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
