@@ -13,7 +13,7 @@ from adaptation.data.samples import Samples
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import make_fitter
 from adaptation.regressors.files import load_network
-from adaptation.reports.adaptation import gallery_rows, see
+from adaptation.reports.adaptation_crops import gallery_rows, see
 
 TILE, GAP = 192, 16
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the test crops that have less error after the adaptation than the one shown

@@ -23,7 +23,7 @@ from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import find_crops, make_fitter
 from adaptation.recording.video import open_frames
 from adaptation.regressors.files import load_network
-from adaptation.reports.adaptation import Seen, see
+from adaptation.reports.adaptation_crops import Seen, see
 from adaptation.support.drawing import AFTER, BEFORE
 from adaptation.support.progress import Progress
 from adaptation.synthetic.settings import MARGIN

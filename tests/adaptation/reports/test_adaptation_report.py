@@ -19,13 +19,8 @@ from adaptation.evaluation.scores import evaluate
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.losses.settings import LossSettings
 from adaptation.priors.gaussian import GaussianPosePrior
-from adaptation.reports.adaptation import (
-    AdaptationReport,
-    Adapted,
-    build_adaptation_report,
-    see,
-    write_adaptation_report,
-)
+from adaptation.reports.adaptation import AdaptationReport, Adapted, build_adaptation_report, write_adaptation_report
+from adaptation.reports.adaptation_crops import see
 
 NASTY = '<script>alert("x")</script> & <b>"'
 CURVE = {"step": [0, 50, 100], "iou": [0.412, 0.617, 0.533], "topology": [5.0, 3.25, 4.0]}
