@@ -108,6 +108,7 @@ def see(
 
 
 def mask_of(samples: Samples, crop: int, masks: MaskKind) -> npt.NDArray[np.uint8]:
+    """Return the mask (S, S) of a crop, uint8 of 0 and 1."""
     assert samples.masks is not None  # the adaptation refuses targets without masks
     return np.asarray(samples.masks[crop, MASK_KINDS.index(masks)])
 
@@ -156,7 +157,7 @@ def gallery_rows(
             GalleryRow(
                 crop=crop,
                 image=image,
-                mask=overlay.picturemask_of(mask),
+                mask=overlay.picture_mask(mask),
                 body_before=draw_over(image, pixels[0][row], body, BEFORE, mask),
                 body_after=draw_over(image, pixels[1][row], body, AFTER, mask),
                 body_turned=draw_turned(pixels[1][row], body),
