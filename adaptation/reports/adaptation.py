@@ -23,7 +23,6 @@ from adaptation.support.versions import versions
 
 Array = npt.NDArray[np.float32]
 
-GALLERY = 12  # crops shown with pictures
 _MOST = 1000  # crops that both networks are run on, evenly spread over the set, to bound the time of a report
 
 

@@ -22,7 +22,6 @@ from adaptation.support.drawing import AFTER, BEFORE, Image
 Array = npt.NDArray[np.float32]
 
 GALLERY = 12  # crops shown with pictures
-_MOST = 1000  # crops that both networks are run on, evenly spread over the set, to bound the time of a report
 
 
 @dataclass(frozen=True, eq=False)
