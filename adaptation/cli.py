@@ -1,6 +1,6 @@
-"""The ``topo-adapt`` command: one file per command in `adaptation.commands`.
+"""The ``topo-adapt`` command line. Each command has its own file in `adaptation.commands`.
 
-The modules of the commands import torch only when a command runs, so that ``--help`` is quick.
+Commands import torch inside their functions only, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line. Bad input ends with one line and exit code 2, Ctrl-C with one line and exit code 130."""
+    """Run the command line. Bad input prints one line and exits with code 2, Ctrl-C with code 130."""
     try:
         app()
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print(f"topo-adapt: {error}", style="red", markup=False, highlight=False)
         sys.exit(error.code)
     except SystemExit as stop:
-        if stop.code == 130:  # how Typer reports Ctrl-C
+        if stop.code == 130:  # Typer turns Ctrl-C into this exit code
             Console(stderr=True).print("topo-adapt: interrupted, nothing was written", style="red")
         raise
 

@@ -1,1 +1,1 @@
-"""The commands of ``topo-adapt``, one file each."""
+"""Commands of ``topo-adapt``, one file each: signature, help texts and program."""

@@ -1,4 +1,4 @@
-"""``topo-adapt adapt``: adapt a regressor to a camera."""
+"""``topo-adapt adapt``: adapt a regressor to a recording or to a folder of crops."""
 
 from __future__ import annotations
 
@@ -44,60 +44,73 @@ if TYPE_CHECKING:
 
 def adapt(
     model: Model,
-    target: Annotated[Path, typer.Argument(help="Recording of a static camera, or folder of crops.")],
+    target: Annotated[
+        Path, typer.Argument(help="Recording of a static camera (video or folder of frames), or folder of crops.")
+    ],
     out: RunOut,
     preset_name: PresetOption = "small",
     loss: Annotated[
         str,
         typer.Option(
             "--loss",
-            help="What to learn from: silhouettes (b1, b2, b3 or ours), keypoints (a1; a2, with fits; weak, with ours) "
-            "or labels.",
+            help="Objective on the target. Silhouettes: b1, b2, b3 or ours. 2D keypoints: a1, a2 (a1 and fits) or weak "
+            "(keypoints and ours). Upper bound: labels.",
         ),
     ] = LossSettings.name,
     plain_sums: Annotated[
-        bool, typer.Option("--plain-sums", help="Use the losses as in the paper: L_S + L_T, not divided by areas.")
+        bool,
+        typer.Option("--plain-sums", help="Use the losses as printed in the paper: L_S + L_T, not divided by areas."),
     ] = False,
     mask_kind: Annotated[
-        str, typer.Option("--mask-kind", help="Which masks of a folder of crops: truth, subtracted or degraded.")
+        str, typer.Option("--mask-kind", help="Kind of masks in a folder of crops: truth, subtracted or degraded.")
     ] = AdaptSettings.masks,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. Default: the preset's.")] = None,
     rate: Annotated[float | None, typer.Option("--rate", min=0, help="Learning rate. Default: the preset's.")] = None,
     fits_every: Annotated[
         int | None,
-        typer.Option("--fits-every", min=0, help="K: one step in K learns from fits; 0: none. Default: the preset's."),
+        typer.Option(
+            "--fits-every", min=0, help="K: every K-th step trains on fits; 0: no step does. Default: the preset's."
+        ),
     ] = None,
     teacher: Annotated[
         str,
-        typer.Option("--teacher", help="Mean teacher: yes, no, or auto (with --source, if the model is good enough)."),
+        typer.Option(
+            "--teacher", help="Mean teacher: yes, no, or auto (only with --source and a model that is good enough)."
+        ),
     ] = "auto",
-    layers: Annotated[
-        str, typer.Option("--layers", help="Layers that train: all, head or norm.")
-    ] = AdaptSettings.layers,
+    layers: Annotated[str, typer.Option("--layers", help="Layers to train: all, head or norm.")] = AdaptSettings.layers,
     norm: Annotated[
-        str | None, typer.Option("--norm", help="Batch norm statistics: target or frozen. Default: the preset's.")
+        str | None,
+        typer.Option("--norm", help="Batch norm statistics: target, or frozen (the source's). Default: the preset's."),
     ] = None,
     precision: PrecisionOption = AdaptSettings.precision,
     pose_prior: Annotated[
         str | None, typer.Option("--prior", help="Pose prior: gaussian, latent, or a file. Default: the preset's.")
     ] = None,
-    source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops for replay.")] = None,
+    source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops to replay.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Folder of labelled crops to measure errors on.")] = None,
     masks: MaskFolder = None,
     body: BodyFile = None,
     size: Annotated[
         int | None,
-        typer.Option("--size", min=32, max=1024, help=f"For a recording: side of the crops. Default: {CROP_SIZE}."),
+        typer.Option(
+            "--size", min=32, max=1024, help=f"For a recording: side of the crops, pixels. Default: {CROP_SIZE}."
+        ),
     ] = None,
     every: Annotated[
         int | None,
-        typer.Option("--every", min=1, help=f"For a recording: one frame in this many. Default: {FitOptions.every}."),
+        typer.Option(
+            "--every", min=1, help=f"For a recording: use one frame in this many. Default: {FitOptions.every}."
+        ),
     ] = None,
     device: Device = "cpu",
     seed: Seed = AdaptSettings.seed,
     overwrite: Overwrite = False,
 ) -> None:
-    """Adapt a regressor to a camera from silhouettes alone, or, for comparison, from 2D keypoints or labels."""
+    """Adapt a regressor to a camera from silhouettes.
+
+    Other objectives, on 2D keypoints or labels, serve for comparison.
+    """
     from adaptation.adapting.teacher import TEACHINGS
     from adaptation.data.samples import MASK_KINDS, is_crop_set
     from adaptation.training.runs import resumable
@@ -144,23 +157,24 @@ def adapt(
 
 @dataclass(frozen=True)
 class AdaptJob:
-    """An adaptation: its inputs, settings and outputs.
+    """Inputs of an adaptation, its settings, and the folder of its results.
 
     Attributes:
-        model: the regressor, as for `adaptation.regressors.files.load_network`.
+        model: regressor, in any form that `adaptation.regressors.files.load_network` accepts.
         target: folder of crops, or a recording.
-        out: folder of the run. The weights are written into it in the format of the model; for a recording also
-            ``bodies``.
-        settings: settings of the adaptation for crops of ``made_for`` pixels; they are rescaled to the target's size.
-        made_for: side in pixels of the crops that the settings are for.
-        teacher: whether to use a mean teacher; "auto" lets `adaptation.adapting.teacher.choose_teacher` decide.
-        options: settings of finding and showing the people of a recording; includes the device.
-        source: folder of labelled source crops for replay.
+        out: folder of the run. The adapted weights are written to it in the format of ``model`` and, for a
+            recording, the bodies to its subfolder ``bodies``.
+        settings: settings for crops of ``made_for`` pixels; they are rescaled to the size of the target's crops.
+        made_for: side, in pixels, of the crops that ``settings`` were chosen for.
+        teacher: whether to use a mean teacher; "auto" leaves the choice to
+            `adaptation.adapting.teacher.choose_teacher`.
+        options: how people of a recording are found and drawn, and the device.
+        source: folder of labelled crops to replay.
         test: folder of labelled crops to measure errors on.
-        masks: folder of given masks of a recording.
-        body: file of the body model; None uses the free body.
-        overwrite: whether to start anew instead of resuming a run.
-        command: command that reproduces the result.
+        masks: folder of masks of a recording, used instead of background subtraction.
+        body: file of the body model; None for the free body.
+        overwrite: whether to replace an earlier run in ``out`` instead of resuming it.
+        command: command line that reproduces the result.
     """
 
     model: str
@@ -179,7 +193,14 @@ class AdaptJob:
 
 
 def adapt_network(job: AdaptJob) -> None:
-    """Adapt a regressor to a crop set or to a recording, and report the results before and after."""
+    """Adapt a regressor to a folder of crops or to a recording, and write the weights and a report.
+
+    Args:
+        job: inputs, settings and output folder.
+
+    Raises:
+        UserError: an input is missing or unusable, inputs do not fit together, or ``out`` holds another run.
+    """
     import copy
 
     from rich.console import Console
@@ -196,7 +217,7 @@ def adapt_network(job: AdaptJob) -> None:
     console, device = Console(), job.options.device
     usable_device(device)
     join(device)
-    pose_prior(job.settings.fit.prior)  # first: an unusable prior should fail early
+    pose_prior(job.settings.fit.prior)  # before people are searched for: an unusable prior should fail early
     loaded = load_network(job.model)
     before = copy.deepcopy(loaded.network)  # training changes the network in place
     body = Body.load(job.body) if job.body else Body.free()
@@ -206,7 +227,7 @@ def adapt_network(job: AdaptJob) -> None:
     run = Run(job.out, _describe(job, settings), overwrite=job.overwrite)
     with Progress().task("Adapting", settings.steps) as update:
         train(loaded.network, samples, body, settings, run, source=source, device=device, progress=update.by)
-    if not is_first():  # of several processes, one writes and reports
+    if not is_first():  # all processes hold the same weights; one writes them
         return
     weights = job.out / f"adapted{loaded.suffix}"
     loaded.save(weights)
@@ -217,7 +238,7 @@ def adapt_network(job: AdaptJob) -> None:
 
 
 def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
-    """The labelled crops of an option, or None if it is not given.
+    """Load the labelled crops of an option, or return None where it is not given.
 
     Raises:
         UserError: the crops have no labels, or labels of another body model.
@@ -237,7 +258,7 @@ def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
 
 
 def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tuple[Frames, FitOutcome] | None]:
-    """The crops to adapt to, and for a recording its frames and the network's predictions for its people."""
+    """Load the crops to adapt to; for a recording, also return its frames and the network's predictions."""
     from adaptation.data.samples import Samples, is_crop_set
     from adaptation.recording.crops import samples_of_crops
     from adaptation.recording.mask_files import open_masks
@@ -254,7 +275,7 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
 
 
 def _with_teacher(job: AdaptJob, network: nn.Module, samples: Samples, body: Body, console: Console) -> AdaptSettings:
-    """The settings at the size of the crops, with a teacher if one is to be used."""
+    """Scale the settings to the size of the crops, and add the mean teacher where it is used."""
     from adaptation.adapting.teacher import TEACHES_WITHIN, choose_teacher, taught
     from adaptation.training.processes import is_first
 
@@ -275,7 +296,7 @@ def _with_teacher(job: AdaptJob, network: nn.Module, samples: Samples, body: Bod
 
 
 def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
-    """Everything that the result depends on."""
+    """Return all settings and inputs that the result depends on; a run resumes only if they are equal."""
     from adaptation.data.samples import is_crop_set
 
     recording = None if is_crop_set(job.target) else {"masks": str(job.masks), "crops": asdict(job.options)}
@@ -292,7 +313,7 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
 def _write_bodies(
     job: AdaptJob, recording: tuple[Frames, FitOutcome], body: Body, before: nn.Module, after: nn.Module
 ) -> None:
-    """Write the bodies of a recording before and after adaptation."""
+    """Write the bodies of a recording before and after the adaptation, and their report."""
     from rich.console import Console
 
     from adaptation.recording.pipeline import make_fitter
@@ -304,7 +325,12 @@ def _write_bodies(
     frames, outcome = recording
     again = predict_again(outcome, make_fitter(body, job.options), before=before, after=after)
     with result_folder(job.out / "bodies", overwrite=True) as folder:
-        heading = Heading("Bodies before and after adaptation", frames.path.name, job.command)
+        heading = Heading(
+            "Bodies before and after adaptation",
+            frames.path.name,
+            job.command,
+            method="Before and after are the bodies that the source regressor and the adapted one predict.",
+        )
         write_results(folder, frames, body.cpu(), again, job.options, heading)
     summarise(Console(), job.out / "bodies", again)
 
@@ -352,7 +378,7 @@ def _report(
 def _measure(
     job: AdaptJob, samples: Samples, body: Body, networks: tuple[nn.Module, nn.Module]
 ) -> tuple[Scores, Scores]:
-    """Measure, print and write the errors before and after."""
+    """Measure the errors before and after the adaptation, print them and write them to the run's folder."""
     import json
 
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""``topo-adapt degrade``: write crops as a worse camera would record them."""
+"""``topo-adapt degrade``: apply a domain shift to crops."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from adaptation.synthetic.settings import SHIFTS
 def degrade(
     crops: Crops,
     out: Out,
-    shift: Annotated[str, typer.Option("--shift", help=f"One of {', '.join(SHIFTS)}.")],
+    shift: Annotated[str, typer.Option("--shift", help=f"Domain shift: one of {', '.join(SHIFTS)}.")],
     delta: Annotated[
-        Path | None, typer.Option("--delta", help="Perturbation file for uap, written by `topo-adapt uap`.")
+        Path | None,
+        typer.Option("--delta", help="For uap-4, uap-8 and uap-16: perturbation file written by `topo-adapt uap`."),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write crops as a worse camera would record them."""
+    """Apply a domain shift to crops.
+
+    Writes them as a worse camera would record them. Masks and labels stay; keypoints are dropped.
+    """
     import json
 
     from adaptation.data.samples import Samples

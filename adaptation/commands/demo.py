@@ -1,4 +1,4 @@
-"""``topo-adapt demo``: adapt a regressor to a worse camera from silhouettes alone."""
+"""``topo-adapt demo``: adapt the shipped regressor to a worse camera from silhouettes alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from adaptation.regressors.modes import PRECISIONS, Precision
 from adaptation.support.arguments import Overwrite, PrecisionOption, Workers, choice, command_line
 from adaptation.synthetic.settings import SHIFTS, DomainSettings, Split
 
-_TEST = 240  # crops to measure on
+_TEST = 240  # crops to measure errors on
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the demonstration; a stopped one is resumed.")] = Path(
-        "out/demo"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the demonstration; a stopped demonstration in it is resumed.")
+    ] = Path("out/demo"),
     shift: Annotated[
         str, typer.Option("--shift", help="Domain shift of the camera: lr-96, lr-52, lr-32 or night.")
     ] = "lr-32",
@@ -31,13 +31,15 @@ def demo(
     workers: Workers = 2,
     overwrite: Overwrite = False,
 ) -> None:
-    """Adapt the package's regressor to a worse camera from silhouettes alone, and measure errors before and after."""
+    """Adapt the shipped regressor to a worse camera.
+
+    Renders the crops, adapts from silhouettes alone, and measures errors before and after.
+    """
     from adaptation.training.runs import claim, resumable
 
     kind = choice("--precision", precision, PRECISIONS)
     shift = choice("--shift", shift, tuple(name for name in SHIFTS if not name.startswith("uap")))
     settings = DemoSettings(shift, count, steps, kind, workers)
-    # Crops that an earlier, stopped demonstration filmed are only reused under equal settings.
     claim(out, {"demo": asdict(settings)}, overwrite=overwrite)
     small, run = preset("small"), out / "run"
     with resumable(run):
@@ -65,10 +67,10 @@ class DemoSettings:
 
     Attributes:
         shift: domain shift of the target's camera.
-        count: number of target crops, and of source crops for replay.
+        count: number of target crops; the replayed source set has as many.
         steps: training steps of the adaptation.
         precision: precision of the network's convolutions and matrix products.
-        workers: processes that render the crops.
+        workers: processes that render crops.
     """
 
     shift: str
@@ -79,16 +81,16 @@ class DemoSettings:
 
 
 def _film(out: Path, name: str, split: Split, count: int, settings: DemoSettings, *, shifted: bool) -> Path:
-    """Film crops of the source family, unchanged or as the target's camera records them."""
+    """Render crops of the source family, with or without the shift, and return their folder."""
     from adaptation.support.progress import Progress
     from adaptation.synthetic.domains import make_domain
     from adaptation.synthetic.shifted import shift_by_name, shift_samples
 
     folder = out / f"{name}-{split}"
-    if (folder / "domain.json").exists():  # written last, so the set is complete
+    if (folder / "domain.json").exists():  # written last: the set is complete
         return folder
     filmed = DomainSettings("source", split, count, preset("small").size)
-    with Progress().task(f"Filming people: {name}, {split}", filmed.filmed) as update:
+    with Progress().task(f"Rendering crops: {name}, {split}", filmed.filmed) as update:
         samples = make_domain(filmed, workers=settings.workers, progress=update.by)
     if shifted:
         samples = shift_samples(samples, shift_by_name(settings.shift, samples.size, None))

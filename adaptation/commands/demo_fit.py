@@ -1,4 +1,4 @@
-"""``topo-adapt demo-fit``: fit bodies to a rendered clip, and compare them with the ground truth."""
+"""``topo-adapt demo-fit``: render a clip, fit bodies to it, and compare them with the ground truth."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ def demo_fit(
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit bodies to a clip that is rendered first, and compare them with the ground truth.
+    """Fit bodies to a rendered clip with known poses.
 
-    Two people walk past a camera. Their silhouettes are found, and bodies are fitted to them.
+    Two people walk past a camera. Their silhouettes are found, bodies are fitted to them, and the bodies are
+    compared with the ground truth.
     """
     import time
 
@@ -80,7 +81,7 @@ def demo_fit(
         frames = open_frames(folder / "clip" / "frames")
         outcome = fit_recording(frames, body, options, progress)
         table = compare_with_truth(clip, outcome, body.cpu())
-        title, source = "Bodies fitted to silhouettes, and the ground truth", "a synthetic clip, clip/frames"
+        title, source = "Bodies fitted to silhouettes of a synthetic clip", "clip/frames"
         write_results(folder, frames, body, outcome, options, Heading(title, source, command_line(), [table]))
     console = Console()
     summarise(console, out, outcome, time.monotonic() - started)
@@ -90,12 +91,16 @@ def demo_fit(
 
 
 def compare_with_truth(clip: SyntheticClip, outcome: FitOutcome, body: Body) -> ReportTable:
-    """Return the errors of the fits, and of their starts, against the poses that the clip was rendered from.
+    """Measure fits and their starting poses against the poses that the clip was rendered from.
 
     Args:
-        clip: the rendered clip.
-        outcome: fits of the clip.
-        body: the body model of the fits, on the CPU.
+        clip: the rendered clip with its ground truth.
+        outcome: people fitted to the clip.
+        body: body model of the fits, on the CPU.
+
+    Returns:
+        Table with one row per person and, with several people, one over all bodies: mean MPJPE and PA-MPJPE in
+        millimetres, and mean IoU.
     """
     import numpy as np
     import torch
@@ -117,12 +122,12 @@ def compare_with_truth(clip: SyntheticClip, outcome: FitOutcome, body: Body) -> 
     if len(rows) > 1:
         rows.append(_error_row("all", np.concatenate(errors, axis=1)))
     return ReportTable(
-        title="Against the ground truth",
+        title="Comparison with the ground truth",
         columns=["person", "bodies", "MPJPE before", "after", "PA-MPJPE before", "after", "IoU before", "after"],
         rows=rows,
-        note="Means in millimetres over 14 joints: LSP's, with SMPL's head joint instead of the top of the head. MPJPE "
-        "is measured with the pelvises aligned, PA-MPJPE after a similarity transform. Before: the start of the fit "
-        "that was kept, chosen by its silhouette among those tried.",
+        note="Means over bodies. Joint errors in millimetres over 14 joints (LSP's, with SMPL's head joint for the top "
+        "of the head). MPJPE: after aligning the pelvises; PA-MPJPE: after a similarity transform. Before: the "
+        "starting pose of the fit that was kept, chosen by the silhouette from those tried.",
     )
 
 

@@ -1,4 +1,4 @@
-"""``topo-adapt domain``: film a synthetic domain."""
+"""``topo-adapt domain``: render a synthetic crop set."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def domain(
     family: Annotated[
         str,
         typer.Option(
-            "--family", help="source; style, a different appearance; or site, the style with one camera per --seed."
+            "--family", help="source; style (another appearance); or site (style, with one fixed camera per --seed)."
         ),
     ] = DomainSettings.family,
     split: Annotated[
-        str, typer.Option("--split", help="train, adapt or test; no person is in two splits.")
+        str, typer.Option("--split", help="train, adapt or test; no person appears in two splits.")
     ] = DomainSettings.split,
     count: Annotated[
-        int, typer.Option("--count", min=1, help="Number of crops, rounded up to clips of 12.")
+        int, typer.Option("--count", min=1, help="Number of crops, rounded up to whole clips of 12.")
     ] = DomainSettings.count,
     size: Annotated[int, typer.Option("--size", min=32, max=512, help="Side of the crops in pixels.")] = CROP_SIZE,
     workers: Workers = 1,
     seed: Seed = DomainSettings.seed,
     overwrite: Overwrite = False,
 ) -> None:
-    """Film a synthetic domain: crops of people with masks and poses."""
+    """Render a synthetic crop set with masks and labels."""
     import json
     from dataclasses import asdict
 
@@ -40,10 +40,9 @@ def domain(
     from adaptation.support.progress import Progress
     from adaptation.synthetic.domains import make_domain
 
-    # The split is checked by make_domain.
-    settings = DomainSettings(family, split, count, size, seed)  # type: ignore[arg-type]
+    settings = DomainSettings(family, split, count, size, seed)  # type: ignore[arg-type]  # make_domain checks the split
     with result_folder(out, overwrite=overwrite) as folder:
-        with Progress().task("Filming", settings.filmed) as update:
+        with Progress().task("Rendering crops", settings.filmed) as update:
             made = make_domain(settings, workers=workers, progress=update.by)
         made.save(folder, asdict(settings))
         (folder / MARKER).write_text(json.dumps(asdict(settings), indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""``topo-adapt evaluate``: errors of a regressor on labelled crops."""
+"""``topo-adapt evaluate``: measure the errors of a regressor on labelled crops."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 def evaluate(
     model: Model,
     crops: Crops,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for scores.json and tables.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for scores.json, images.csv and joints.csv.")
+    ] = None,
     mirror: Mirror = False,
     body: BodyFile = None,
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure a regressor on labelled crops: MPJPE, PA-MPJPE and IoU, overall and joint by joint."""
+    """Measure a regressor on labelled crops.
+
+    Prints MPJPE, PA-MPJPE and IoU; --out also writes the errors of each image and each joint.
+    """
     import json
 
     from rich.console import Console
@@ -50,7 +55,12 @@ def evaluate(
 
 
 def show_scores(console: Console, scores: dict[str, Scores]) -> None:
-    """Print a table of mean errors, one row per name."""
+    """Print a table of mean errors, one row per name.
+
+    Args:
+        console: console to print to.
+        scores: scores by the name of their row.
+    """
     from rich.table import Table
 
     from adaptation.evaluation.scores import PROTOCOL

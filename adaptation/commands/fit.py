@@ -1,4 +1,4 @@
-"""``topo-adapt fit``: fit bodies to the people of a recording, without a regressor."""
+"""``topo-adapt fit``: fit bodies to the people in a recording, without a regressor."""
 
 from __future__ import annotations
 
@@ -32,31 +32,30 @@ def fit(
     recording: Recording,
     out: Out,
     frames: Annotated[
-        str | None, typer.Option("--frames", help="Frames to fit, from 0: 10,20,30-40. Default: one in --every.")
+        str | None,
+        typer.Option("--frames", help="Frames to fit, counted from 0, such as 10,20,30-40. Default: one in --every."),
     ] = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Fit one frame in this many.")] = FitOptions.every,
     masks: MaskFolder = None,
     method: Annotated[
-        str, typer.Option("--method", help="Background subtraction: median, mog2 or knn.")
+        str, typer.Option("--method", help="Method of background subtraction: median, mog2 or knn.")
     ] = FitOptions.method,
     body: BodyFile = None,
     loss: Loss = LossSettings.name,
     steps: Steps = FitSettings.steps,
     prior: Prior = FitSettings.prior,
-    size: Annotated[
-        int, typer.Option("--size", min=32, max=1024, help="Side of the crops in pixels.")
-    ] = FitOptions.size,
+    size: Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops, pixels.")] = FitOptions.size,
     min_height: Annotated[
-        int, typer.Option("--min-height", min=8, help="Smallest height of a person in pixels.")
+        int, typer.Option("--min-height", min=8, help="Smallest height of a person in the frame, pixels.")
     ] = TrackSettings.min_height,
     renderer: Renderer = FitOptions.renderer,
     device: Device = FitOptions.device,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Fit a body to each person who moves in a recording.
+    """Fit a body to each moving person in a recording.
 
-    Writes an npz per person, overlays and a report.
+    Writes an npz file per person, overlays and a report.
     """
     import time
 

@@ -17,22 +17,27 @@ if TYPE_CHECKING:
 def keypoints(
     crops: Crops,
     openpose: Annotated[
-        Path | None, typer.Option("--from", help="Folder of OpenPose's JSON files, one per crop, in the crops' order.")
+        Path | None,
+        typer.Option("--from", help="Folder of OpenPose JSON files, one per crop, in the order of the crops."),
     ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="Make keypoints from the labels, with noise.")] = False,
     pictures: Annotated[
-        Path | None, typer.Option("--pictures", help="Write the crops as PNG into this folder, for a detector.")
+        Path | None, typer.Option("--pictures", help="Write the crops as PNG files to this folder, for a detector.")
     ] = None,
     noise: Annotated[
-        float, typer.Option("--noise", min=0, help="With --simulate: standard deviation in pixels.")
+        float, typer.Option("--noise", min=0, help="With --simulate: standard deviation of the noise, pixels.")
     ] = 2.0,
     missing: Annotated[
-        float, typer.Option("--missing", min=0, max=1, help="With --simulate: share of joints not found.")
+        float,
+        typer.Option("--missing", min=0, max=1, help="With --simulate: share of joints that are dropped, 0 to 1."),
     ] = 0.1,
     body: BodyFile = None,
     seed: Seed = 0,
 ) -> None:
-    """Add 2D keypoints to crops: those of a detector, or simulated ones made from the labels."""
+    """Add 2D keypoints to crops.
+
+    They come from a detector or are simulated from the labels.
+    """
     import torch
 
     from adaptation.bodies.body import Body
@@ -68,14 +73,14 @@ def _write_pictures(samples: Samples, out: Path) -> None:
 
     with result_folder(out, overwrite=False) as folder:
         for number, image in enumerate(samples.images):
-            # cv2.imwrite does not report a full disk.
+            # Not cv2.imwrite, which reports no error when the disk is full.
             _, data = cv2.imencode(".png", cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
             (folder / f"{number:06d}.png").write_bytes(data.tobytes())
-    Console().print(f"{len(samples)} pictures in {out}", highlight=False)
+    Console().print(f"{len(samples)} pictures written to {out}", highlight=False)
 
 
 def _keep(samples: Samples, folder: Path, keypoints: Floats) -> None:
-    """Store keypoints with the labels of a crop set."""
+    """Store keypoints (N, J, 3) with the labels of a crop set, and print how many joints were found."""
     from dataclasses import replace
 
     from rich.console import Console
@@ -84,4 +89,4 @@ def _keep(samples: Samples, folder: Path, keypoints: Floats) -> None:
 
     replace(samples, keypoints=keypoints, joint_set=SMPL.name).save_labels(folder)
     found = (keypoints[:, list(OPENPOSE_JOINTS), 2] > 0).mean()
-    Console().print(f"{folder}: keypoints of {len(samples)} crops, {found:.0%} of the joints found", highlight=False)
+    Console().print(f"{folder}: keypoints for {len(samples)} crops, {found:.0%} of the joints found", highlight=False)

@@ -1,4 +1,4 @@
-"""``topo-adapt predict``: predict bodies for the people of a recording with a regressor."""
+"""``topo-adapt predict``: predict bodies for the people in a recording with a regressor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def predict(
     device: Device = FitOptions.device,
     overwrite: Overwrite = False,
 ) -> None:
-    """Predict a body for each person who moves in a recording; writes the same files as `fit`."""
+    """Predict a body for each moving person in a recording.
+
+    Writes the same files as `topo-adapt fit`.
+    """
     from rich.console import Console
 
     from adaptation.bodies.body import Body
@@ -54,6 +57,11 @@ def predict(
         given = open_masks(masks, frames) if masks else None
         used = Mirrored(network) if mirror else network
         outcome = predict_recording(frames, shape, options, used, Progress(), given)
-        heading = Heading("Predicted bodies", frames.path.name, command_line())
+        heading = Heading(
+            "Predicted bodies",
+            frames.path.name,
+            command_line(),
+            method="A regressor predicted the bodies; nothing was fitted, so before and after are equal.",
+        )
         write_results(folder, frames, shape.cpu(), outcome, options, heading)
     summarise(Console(), out, outcome)

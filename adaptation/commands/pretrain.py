@@ -30,10 +30,12 @@ def pretrain(
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. Default: the preset's.")] = None,
     pose_prior: Annotated[
         str | None,
-        typer.Option("--prior", help="Predict the latent of this pose prior (latent, or a file), not rotations."),
+        typer.Option(
+            "--prior", help="Predict the latent code of this pose prior instead of rotations: latent, or a file."
+        ),
     ] = None,
     imagenet: Annotated[
-        Path | None, typer.Option("--imagenet", help="File of ImageNet weights that the ResNet starts from.")
+        Path | None, typer.Option("--imagenet", help="File of ImageNet weights to initialise the ResNet with.")
     ] = None,
     body: BodyFile = None,
     precision: PrecisionOption = "float32",
@@ -64,7 +66,7 @@ def pretrain(
     with resumable(out):
         samples = Samples.load(crops)
         model = Body.load(body) if body else Body.free()
-        torch.manual_seed(seed)  # for the initial weights
+        torch.manual_seed(seed)  # of the initial weights
         decoder = LatentPosePrior.named(pose_prior) if pose_prior else None
         network = Regressor(chosen.blocks, chosen.width, chosen.hidden, decoder, chosen.heatmaps)
         if imagenet:

@@ -14,7 +14,8 @@ from adaptation.training.settings import PriorSettings
 def prior(
     out: FileOut,
     poses: Annotated[
-        Path | None, typer.Option("--poses", help="npz file of poses in AMASS's format. Default: sampled poses.")
+        Path | None,
+        typer.Option("--poses", help="npz file of poses in the layout of AMASS. Default: 60,000 sampled poses."),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = PriorSettings.steps,
     seed: Seed = PriorSettings.seed,
@@ -36,7 +37,7 @@ def prior(
     check_file(out)
     settings = PriorSettings(steps=steps, seed=seed)
     every = read_poses(poses) if poses else sample_poses(60000, torch.Generator().manual_seed(seed + 1))
-    # Files hold sequences of poses: with every 20th held out, both parts cover all of them.
+    # One pose in 20 is held out to measure the prior on.
     held_out, training = every[::20], every[torch.arange(len(every)) % 20 != 0]
     body = Body.free()
     with Progress().task("Training the prior", settings.steps) as update:
@@ -44,8 +45,8 @@ def prior(
     figures = measure_prior(trained, training, held_out, body)
     trained.save(out, {"settings": json.dumps(asdict(settings)), "figures": json.dumps(asdict(figures))})
     Console().print(
-        f"{out}: reconstruction {figures.degrees:.1f} degrees, {figures.millimetres:.1f} mm; Gaussian energy "
-        f"{figures.data_energy:.0f} for poses, {figures.between_energy:.0f} halfway between two, "
-        f"{figures.random_energy:.0f} for random phi",
+        f"{out}: reconstruction error {figures.degrees:.1f} degrees, {figures.millimetres:.1f} mm; mean Gaussian "
+        f"energy of poses {figures.data_energy:.0f}, half way between two {figures.between_energy:.0f}, "
+        f"of random phi {figures.random_energy:.0f}",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""``topo-adapt uap``: craft a universal adversarial perturbation."""
+"""``topo-adapt uap``: craft a universal adversarial perturbation (UAP)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ def uap(
     crops: Crops,
     out: FileOut,
     strength: Annotated[
-        float, typer.Option("--strength", min=0, help="Largest change of a pixel, in 255ths.")
+        float, typer.Option("--strength", min=0, help="Largest change of a pixel value, in 255ths.")
     ] = UapSettings.strength,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps.")] = UapSettings.steps,
     device: Device = "cpu",
     seed: Seed = UapSettings.seed,
 ) -> None:
-    """Craft a universal adversarial perturbation on a network other than the one that will be adapted."""
+    """Craft a universal adversarial perturbation.
+
+    Use a network other than the one that will be adapted.
+    """
     from rich.console import Console
 
     from adaptation.data.samples import Samples
@@ -38,4 +41,4 @@ def uap(
     with Progress().task("Crafting", settings.steps) as update:
         delta = craft(network, samples, settings, device=device, progress=update.by)
     save_perturbation(out, delta)
-    Console().print(f"{out}: at most {settings.strength:g}/255 per pixel", highlight=False)
+    Console().print(f"{out}: perturbation of at most {settings.strength:g}/255 per pixel", highlight=False)

@@ -1,1 +1,1 @@
-"""Crop sets with their labels, and readers of files of keypoints and poses."""
+"""Crop sets with optional labels, and the file formats of keypoints and poses."""

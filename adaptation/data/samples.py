@@ -1,7 +1,7 @@
-"""Crop sets: images of people with their masks and labels.
+"""Crop sets: images of people with optional labels.
 
-On disk, a set is a folder with ``images.npy``, ``masks.npy`` (if there are masks) and ``labels.npz``, all
-readable without this project, and ``domain.json``, which records how the set was made.
+On disk a set is a folder with ``images.npy``, ``masks.npy`` (if there are masks) and ``labels.npz``, which NumPy reads
+without this project, and ``domain.json``, which describes how the set was made.
 """
 
 from __future__ import annotations
@@ -33,36 +33,37 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """N crops of S x S pixels. All parts but the images are optional, and None if they are unknown.
+    """N crops of S x S pixels. Every part except the images may be None, which means that it is unknown.
 
-    A part that only some crops have is stored for all crops, together with its ``has_`` flags; without flags, all
-    crops have it. Keypoints and joints have a confidence each instead, 0 where they are unknown.
-    Arrays may be memory-mapped.
+    A part that only some crops have is stored for all crops, with ``has_`` flags that mark where it is known. Without
+    flags, all crops have it. Keypoints and 3D joints carry confidences instead of flags, 0 where unknown. Arrays may be
+    memory-mapped.
 
     Attributes:
         images: (N, S, S, 3) uint8 RGB.
-        masks: (N, 3, S, S) uint8 of 0 and 1, the three kinds of `MASK_KINDS`: exact, from background subtraction,
-            and degraded. Sets with one mask per crop repeat it.
-        clip: (N,) int64 number of the sequence. Crops of one sequence are never split between training and judging.
+        masks: (N, 3, S, S) uint8 of 0 and 1: exact masks, masks from background subtraction, degraded masks. Sets
+            with one mask per crop repeat it.
+        clip: (N,) int64 number of the sequence. Crops of one sequence are never split between training and held-out
+            crops.
         subject: (N,) int64 number of the person.
         view: (N,) int64 number of the camera.
         box: (N, 4) float32 x, y, w, h of the crop in frame pixels.
-        frame_size: (N, 2) float32 width and height of the frame in pixels.
+        frame_size: (N, 2) float32 width and height of the frame, pixels.
         intrinsics: (N, 3, 3) float32 camera matrix of the frame, pixels.
-        pose: (N, J, 3) float32 axis-angle, joint 0 the global orientation in camera axes.
+        pose: (N, J, 3) float32 axis-angle, radians; joint 0 is the global orientation in camera axes.
         betas: (N, K) float32 shape coefficients of the body model ``body``.
-        camera: (N, 3) float32 weak perspective (s, tx, ty) of the crop.
+        camera: (N, 3) float32 weak-perspective camera (s, tx, ty) of the crop.
         keypoints: (N, P, 3) float32 2D keypoints in the order of ``joint_set``: x and y in crop pixels, and
             confidence. They come from a detector or an annotator.
         joints3d: (N, P, 4) float32 3D joints in the order of ``joint_set``: metres in camera axes, and confidence.
-        vertices: (N, V, 3) float32 metres in camera axes.
+        vertices: (N, V, 3) float32 vertices in camera axes, metres.
         parts: (N, S, S) uint8 body part of each pixel, 0 for background.
-        has_pose: (N,) bool, whether each crop has pose and betas.
-        has_camera: (N,) bool, whether each crop has a camera.
-        has_vertices: (N,) bool, whether each crop has vertices.
-        has_parts: (N,) bool, whether each crop has a part map.
-        joint_set: name of the joint set of keypoints and joints3d.
-        body: name of the body model that betas belong to (`adaptation.bodies.body.Body.name`).
+        has_pose: (N,) bool, True for crops with pose and betas.
+        has_camera: (N,) bool, True for crops with a camera.
+        has_vertices: (N,) bool, True for crops with vertices.
+        has_parts: (N,) bool, True for crops with a part map.
+        joint_set: name of the joint set of ``keypoints`` and ``joints3d``.
+        body: name of the body model that ``betas`` belong to (`adaptation.bodies.body.Body.name`).
     """
 
     images: npt.NDArray[np.uint8]
@@ -92,48 +93,56 @@ class Samples:
 
     @property
     def size(self) -> int:
-        """S, the side of the crops in pixels."""
+        """Side S of the crops, pixels."""
         return int(self.images.shape[1])
 
     @property
     def joints(self) -> JointSet:
-        """The joint set of keypoints and joints3d."""
+        """Joint set of ``keypoints`` and ``joints3d``."""
         return JOINT_SETS[self.joint_set]
 
     def has(self, part: str) -> Flags:
-        """Return which crops have a part, (N,) bool, by the name of its array."""
+        """Return which crops have a part.
+
+        Args:
+            part: name of the part's array, such as "pose".
+
+        Returns:
+            (N,) bool. A crop has keypoints or 3D joints if one of them has a confidence above 0.
+        """
         array = getattr(self, part)
         if array is None:
             return np.zeros(len(self), bool)
         if part in ("keypoints", "joints3d"):
             known: Flags = (array[..., -1] > 0).any(1)
             return known
+        # Pose and betas share their flags: one without the other describes no body.
         flags = getattr(self, f"has_{'pose' if part == 'betas' else part}", None)
         return np.ones(len(self), bool) if flags is None else flags
 
     @property
     def labelled(self) -> bool:
-        """Whether every crop has pose, shape and camera."""
+        """Whether all crops have pose, shape and camera."""
         return all(bool(self.has(part).all()) for part in ("pose", "betas", "camera"))
 
     @property
     def sequences(self) -> Integers:
-        """Number (N,) of each crop's sequence. If sequences are unknown, each crop is a sequence of its own."""
+        """Number of each crop's sequence, (N,). If sequences are unknown, each crop is its own sequence."""
         return np.arange(len(self)) if self.clip is None else self.clip
 
     def take(self, index: Integers | Flags | slice) -> Samples:
-        """Return the crops of an index, mask or slice, with all their parts."""
+        """Return some of the crops with their labels, by index (M,), boolean mask (N,) or slice."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         chosen: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}
         return Samples(**chosen, joint_set=self.joint_set, body=self.body)
 
     def image_batch(self, index: Integers | slice, device: str = "cpu") -> Tensor:
-        """Return images as RGB (B, 3, S, S) in [0, 1], on a device."""
-        # Bytes are sent to the device and become floats there: a quarter of the transfer.
+        """Return the images of some crops as RGB (B, 3, S, S), float32 in [0, 1], on a device."""
+        # Converted to floats on the device: bytes are a quarter of the transfer.
         return torch.from_numpy(np.array(self.images[index])).to(device).permute(0, 3, 1, 2).float() / 255
 
     def mask_batch(self, index: Integers | slice, kind: MaskKind = "truth", device: str = "cpu") -> Tensor:
-        """Return masks of a kind, (B, 1, S, S) of 0 and 1, on a device.
+        """Return the masks of some crops as (B, 1, S, S), float32 of 0 and 1, on a device.
 
         Raises:
             UserError: the set has no masks.
@@ -144,10 +153,10 @@ class Samples:
         return torch.from_numpy(chosen).to(device).float().unsqueeze(1)
 
     def bodies(self, body: Body) -> Bodies:
-        """Return the N labelled bodies.
+        """Return the labelled bodies of all N crops.
 
         Args:
-            body: the body model that the labels must belong to.
+            body: body model that the bodies are meant for.
 
         Raises:
             UserError: a crop has no labels, or the labels belong to another body model.
@@ -159,24 +168,29 @@ class Samples:
         return Bodies(rotations, torch.from_numpy(self.betas), WeakPerspective(torch.from_numpy(self.camera)))
 
     def check_body(self, body: Body) -> None:
-        """Check that labels belong to a body model.
+        """Check that the labels belong to a body model, since shape coefficients mean nothing to another one.
 
         Raises:
-            UserError: they belong to another body model, whose shape coefficients have another meaning.
+            UserError: they belong to another body model.
         """
         if self.betas is not None and self.body != body.name:
-            raise UserError(f"the labels belong to the body model {self.body!r}, not to {body.name!r}; see --body")
+            raise UserError(
+                f"the labels belong to the body model {self.body!r}, not to {body.name!r}; choose it with --body"
+            )
 
     def save(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Write the set into a folder.
+        """Write the set to a folder.
 
         Args:
-            folder: folder of the set; created if missing.
-            settings: how the set was made, for ``domain.json``. This file is written last and marks a complete set.
+            folder: folder to write to; it is created if it does not exist.
+            settings: description of how the set was made, for ``domain.json``. This file is written last, so it marks
+                a complete set.
+
+        Raises:
+            UserError: the folder cannot be written to.
         """
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        # Images and masks are files of their own, because arrays within an npz cannot be memory-mapped.
         for name in ("images", "masks"):
             if getattr(self, name) is not None:
                 with whole_file(folder / f"{name}.npy") as file:
@@ -186,7 +200,14 @@ class Samples:
             file.write((json.dumps(settings, indent=2) + "\n").encode())
 
     def save_labels(self, folder: Path) -> None:
-        """Replace ``labels.npz`` in a folder, but keep arrays in it that this class does not know."""
+        """Write ``labels.npz`` of a folder. Arrays of an existing file that this class does not know are kept.
+
+        Args:
+            folder: folder of the set.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
         labels = {name: getattr(self, name) for name in _LABELS if getattr(self, name) is not None}
         labels |= {name: np.array(getattr(self, name)) for name in _NAMES}
         if (folder / "labels.npz").exists():
@@ -197,7 +218,7 @@ class Samples:
 
     @classmethod
     def load(cls, folder: Path) -> Samples:
-        """Read a folder; images and masks stay on disk and are memory-mapped.
+        """Load a set from a folder. Images and masks are memory-mapped.
 
         Raises:
             UserError: the folder is missing or incomplete, or its arrays do not fit together.
@@ -210,7 +231,7 @@ class Samples:
             with np.load(folder / "labels.npz", allow_pickle=False) as data:
                 labels: dict[str, Any] = {name: data[name] for name in _LABELS if name in data}
                 names: dict[str, Any] = {name: str(data[name]) for name in _NAMES if name in data}
-        except Exception as error:  # np.load raises many kinds of error
+        except Exception as error:  # np.load raises errors of many types
             raise UserError(f"{folder} is not a crop set: {error}") from None
         loaded = {"images": images, "masks": masks, **labels}
         arrays = {name: array for name, array in loaded.items() if array is not None}
@@ -229,16 +250,16 @@ _TYPES: dict[str, type[np.generic]] = {
 
 
 def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
-    """Check that the arrays of a folder fit together.
+    """Check the shapes, types and values of the arrays of a folder.
 
     Raises:
-        UserError: they do not.
+        UserError: an array is wrong, or arrays do not fit together.
     """
     images, masks = arrays["images"], arrays.get("masks")
     if not all(isinstance(array, np.ndarray) and array.ndim == 4 for array in (images, masks) if array is not None):
         raise UserError(f"{folder}: images must have shape (N, S, S, 3), masks (N, 3, S, S)")
     if len(images) == 0:
-        raise UserError(f"{folder} holds no crops")
+        raise UserError(f"{folder} has no crops; expected at least one")
     if "clip" not in arrays:
         raise UserError(f"{folder} is not a crop set: labels.npz has no clip")
     if names.get("joint_set", SMPL.name) not in JOINT_SETS:
@@ -250,16 +271,14 @@ def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
         kind = _TYPES.get(name, np.float32)
         if array.dtype != kind:
             raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
-        # A nan in a label would only show as a loss that is not finite.
         if kind == np.float32 and not np.isfinite(array).all():
             raise UserError(f"{folder}: {name} has numbers that are not finite")
-    # The first crop shows whether masks hold 0 and 255; checking all would read the whole file.
-    if masks is not None and masks[0].max() > 1:
+    if masks is not None and masks[0].max() > 1:  # only the first: reading all of them would take long
         raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
 
 
 def _shapes(arrays: dict[str, Any], joints: JointSet) -> dict[str, tuple[int, ...]]:
-    """The shape that each array must have. K and V are taken from the arrays; a body model checks them later."""
+    """Return the expected shape of each array. K and V are taken from the arrays: only a body model can check them."""
     count, size = arrays["images"].shape[:2]
 
     def given(name: str) -> int:

@@ -1,1 +1,1 @@
-"""Evaluation of predicted bodies: metrics, and the scores of a regressor."""
+"""Error metrics of predicted bodies, and the scores of a regressor."""

@@ -1,4 +1,4 @@
-"""Scores of a regressor on labelled crops: overall, and joint by joint."""
+"""Errors of a regressor on a labelled crop set, per image and per joint."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
 
 PROTOCOL = (
-    "14 joints of LSP, taken from SMPL's, with its head joint instead of the top of the head; MPJPE with the "
-    "pelvises aligned, PA-MPJPE after a similarity transform without reflection; means over images, millimetres"
+    "14 joints as in LSP, taken from the body's 24, with its head joint for the top of the head; MPJPE after aligning "
+    "the pelvises, PA-MPJPE after a similarity transform without reflection; means over images, millimetres"
 )
+"""How errors are measured, in words; shown and stored with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +30,10 @@ class Scores:
     """Errors of N images.
 
     Attributes:
-        mpjpe: (N,) millimetres.
-        pa_mpjpe: (N,) millimetres.
-        iou: (N,) intersection over union of the predicted silhouette and the exact mask, in [0, 1].
-        joints: (N, J) error of each joint with the pelvises aligned, millimetres.
+        mpjpe: (N,) MPJPE, millimetres.
+        pa_mpjpe: (N,) PA-MPJPE, millimetres.
+        iou: (N,) IoU of the predicted silhouette and the exact mask, 0 to 1.
+        joints: (N, J) error of each joint after aligning the pelvises, millimetres.
     """
 
     mpjpe: npt.NDArray[np.float32]
@@ -41,11 +42,15 @@ class Scores:
     joints: npt.NDArray[np.float32]
 
     def summary(self) -> dict[str, float]:
-        """Return the means over images, by name."""
+        """Return the means over images, by the names "mpjpe", "pa_mpjpe" and "iou"."""
         return {name: float(getattr(self, name).mean()) for name in ("mpjpe", "pa_mpjpe", "iou")}
 
     def write(self, folder: Path) -> None:
-        """Write scores.json with the means and the protocol, images.csv and joints.csv into a folder."""
+        """Write scores.json (means and protocol), images.csv (each image) and joints.csv (mean of each joint).
+
+        Args:
+            folder: existing folder to write to.
+        """
         text = {"protocol": PROTOCOL, "images": len(self.mpjpe), **self.summary()}
         (folder / "scores.json").write_text(json.dumps(text, indent=2) + "\n")
         with (folder / "images.csv").open("w", newline="") as file:
@@ -65,14 +70,14 @@ def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = 
     """Measure a network's predictions on labelled crops.
 
     Args:
-        network: a `MeshNetwork`.
-        samples: N crops with labels and exact masks.
-        body: the body model of the network and of the labels.
-        device: device to compute on.
-        batch: crops that are predicted together.
+        network: a `MeshNetwork`; it is moved to the device and set to evaluation mode.
+        samples: crops with labels and exact masks.
+        body: body model of the network and of the labels; it is moved to the device.
+        device: "cpu", "cuda" or "cuda:N".
+        batch: crops at a time.
 
     Raises:
-        UserError: the crops have no labels, or the labels belong to another body model.
+        UserError: the set has no labels or masks, or the labels belong to another body model.
     """
     truth = samples.bodies(body)
     network, body = network.to(device).eval(), body.to(device)

@@ -1,9 +1,10 @@
-"""Choosing one body per frame of a track: the sequence often resolves what a single silhouette leaves open.
+"""Resolve the depth ambiguity of silhouettes over a track.
 
-Under weak perspective, a silhouette does not change when the body is reflected in depth: left becomes right and front
-becomes back. Each fit therefore represents two bodies. Three cues decide between them: the reflection of an upright
-person seen from above is seen from below, but cameras look down; people mostly walk in the direction they face; and
-they move smoothly. Dynamic programming (Viterbi) finds the cheapest path through the candidates of a track.
+Under weak perspective a silhouette does not change when the body is reflected in depth: left becomes right and front
+becomes back. Each fit therefore has two candidates, the body and its reflection. Three cues choose between them. The
+reflection of an upright person seen from above is a person seen from below, but cameras usually look down. People
+mostly walk in the direction they face. They move smoothly. Dynamic programming (Viterbi) finds the cheapest path
+through the candidates of a track.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ Array = NDArray[np.float64]
 
 
 def reflect_in_depth(pose: Tensor) -> Tensor:
-    """Return the pose whose body is the depth reflection of a pose's body, for left-right symmetric bodies.
+    """Return the poses of the bodies reflected in depth.
 
-    A reflection of z is a reflection of x, which exchanges left and right, followed by half a turn about y.
+    Reflecting z equals reflecting x, which swaps left and right, followed by half a turn about y. The body model
+    must be symmetric.
 
     Args:
-        pose: (B, J, 3) axis-angle, radians.
+        pose: (B, J, 3) axis-angle, radians; joint 0 is the global orientation in camera axes.
 
     Returns:
-        (B, J, 3) axis-angle; both poses have the same silhouette under weak perspective.
+        (B, J, 3) axis-angle. Silhouettes under weak perspective are the same.
     """
     mirrored = mirror_pose(pose)
     half_turn = roma.rotvec_to_rotmat(mirrored.new_tensor([0.0, torch.pi, 0.0]))
@@ -45,32 +47,32 @@ def choose(
     velocity: Array,
     settings: TemporalSettings | None = None,
 ) -> NDArray[np.int64]:
-    """Find the cheapest sequence of C candidates per frame.
+    """Find the cheapest sequence of candidates.
 
     Args:
         frames: (N,) frame numbers, ascending.
-        costs: (N, C) cost of each candidate by itself.
-        joints: (N, C, J, 3) root-centred joints in camera axes, metres.
-        facing: (N, C, 2) unit directions that the bodies face, x right and z forward.
+        costs: (N, K) cost of each candidate by itself.
+        joints: (N, K, J, 3) root-centred joints of each candidate in camera axes, metres.
+        facing: (N, K, 2) unit direction that each candidate faces, x right and z forward.
         velocity: (N, 2) velocity of the person in the image, x right and y down, body heights per frame.
-        settings: costs of a sequence.
+        settings: weights of the costs.
 
     Returns:
-        (N,) index of the candidate of each frame.
+        (N,) index of the chosen candidate of each frame.
     """
     settings = settings or TemporalSettings()
     count, options = costs.shape
     node = costs + _heading_cost(facing, velocity, settings)
-    best = node[0]  # cost of the cheapest path to each candidate so far
+    best = node[0]
     came_from = np.zeros((count, options), dtype=np.int64)
     for i in range(1, count):
-        # Motion counts less the more frames are missing in between.
+        # The cost of motion fades with the distance in frames: after a gap the pose may be any.
         weight = settings.motion * max(0.0, 1 - (frames[i] - frames[i - 1] - 1) / settings.gap)
-        moved = np.linalg.norm(joints[i - 1][:, None] - joints[i][None], axis=-1).mean(-1)  # (C, C)
+        moved = np.linalg.norm(joints[i - 1][:, None] - joints[i][None], axis=-1).mean(-1)  # (K, K)
         through = best[:, None] + weight * moved
         came_from[i] = through.argmin(0)
         best = through.min(0) + node[i]
-    # Follow the cheapest path back from its end.
+    # Follow the cheapest path backwards from its end.
     chosen = np.empty(count, dtype=np.int64)
     chosen[-1] = best.argmin()
     for i in range(count - 1, 0, -1):
@@ -79,19 +81,24 @@ def choose(
 
 
 def seen_pitch(orientation: Tensor) -> Tensor:
-    """Return the pitch (...) in radians at which upright bodies with global orientations (..., 3) are seen.
+    """Return the pitch at which a camera sees upright bodies.
 
-    It is positive if the camera looks down and negative if it looks up; a depth reflection changes the sign.
+    Args:
+        orientation: (..., 3) axis-angle global orientations in camera axes.
+
+    Returns:
+        (...) radians, positive where the camera looks down and negative where it looks up. A depth reflection flips
+        the sign.
     """
+    # The second column of a rotation is where it takes y, the body's up direction; camera y points down.
     up = roma.rotvec_to_rotmat(orientation)[..., :, 1]
     return torch.atan2(-up[..., 2], -up[..., 1])
 
 
 def _heading_cost(facing: Array, velocity: Array, settings: TemporalSettings) -> Array:
-    # Direction of travel on the ground, x right and z forward, from the motion in the image.
+    """Return the cost (N, K) of facing against the direction of travel on the ground."""
     travel = np.stack([velocity[:, 0], -settings.ground_slope * velocity[:, 1]], axis=1)
-    # A standing person may face any direction, so the cost grows with the speed.
     speed = np.linalg.norm(travel, axis=1)
     direction = travel / np.maximum(speed, 1e-9)[:, None]
-    against = (1 - (facing * direction[:, None]).sum(-1)) / 2  # (N, C) in [0, 1]
+    against = (1 - (facing * direction[:, None]).sum(-1)) / 2  # (N, K) in [0, 1]
     return settings.heading * np.minimum(1.0, speed / settings.full_speed)[:, None] * against

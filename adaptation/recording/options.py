@@ -1,4 +1,4 @@
-"""Settings of the fits of a recording. Nothing here imports torch, so that ``--help`` is quick."""
+"""Options of fitting and predicting on recordings. Nothing here imports torch, so that ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from adaptation.bodies.renderer import BackendName
     from adaptation.recording.background import Method
 
-SIZE = 112  # side in pixels of the crops that `recording_settings` was chosen on
+SIZE = 112  # side, in pixels, of the crops that the settings of fits were chosen for
 
 
 @dataclass(frozen=True)
 class TemporalSettings:
-    """Costs in the choice of one body per frame of a track, in the unit of the candidates' own costs.
+    """Costs of a sequence of bodies, in a common unit.
 
     Attributes:
-        motion: cost per metre of mean movement of root-centred joints between neighbouring frames.
-        pitch: cost per radian between the pitch that a body is seen at and the camera's pitch.
-        heading: cost of facing against the direction of travel, at ``full_speed``.
-        full_speed: speed in body heights per frame from which the heading has its full cost.
-        gap: number of frames after which a neighbour no longer constrains the pose.
-        ground_slope: travel in depth, in image pixels, that one pixel of travel down the image corresponds to: the
-            camera looks down, so people who move down in the image come closer.
+        motion: cost per metre of mean movement of the root-centred joints between consecutive frames.
+        pitch: cost per radian between the pitch at which a body is seen and the camera's pitch.
+        heading: cost of facing against the direction of travel, at full speed.
+        full_speed: speed at which the direction of travel gets full weight, body heights per frame.
+        gap: number of frames after which a neighbour has no influence on the pose.
+        ground_slope: travel towards the camera per pixel of travel down in the image, pixels: the camera looks down,
+            so people who move down in the image come closer.
     """
 
     motion: float = 1.0
@@ -40,21 +40,21 @@ class TemporalSettings:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """All settings that a result depends on; they are written alongside it.
+    """Options that determine a result; they are stored with it.
 
     Attributes:
-        every: one frame in this many is fitted, unless ``frames`` are given.
-        frames: numbers of the frames to fit; None fits one frame in ``every``.
+        every: one frame in ``every`` is used, unless ``frames`` is given.
+        frames: numbers of the frames to use, from 0; None for one in ``every``.
         method: method of background subtraction.
-        size: side of the crops in pixels.
+        size: side of the crops, pixels.
         margin: space on each side of a person, as a fraction of the longer side of their box.
         sigma: softness of the rendered outline, pixels squared.
-        renderer: renderer of the bodies: "topokernels", or "pytorch3d" if it is installed.
+        renderer: "topokernels", or "pytorch3d" if it is installed.
         device: "cpu", "cuda" or "cuda:N".
-        tracks: settings of detection and tracking.
-        fit: losses and optimiser of the fits.
-        starts: starting poses of the fits.
-        temporal: costs in the choice between the two bodies that explain each silhouette.
+        tracks: rules on what counts as a person.
+        fit: losses and optimiser of fits.
+        starts: starting poses of fits.
+        temporal: costs of the choice between each body and its depth reflection.
     """
 
     every: int = 10
@@ -72,21 +72,20 @@ class FitOptions:
 
 
 def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSettings:
-    """Return the fit settings for recordings: clothed people, masks of background subtraction, unknown poses.
+    """Return the settings of fits to recordings: people in clothes, background subtraction, unknown poses.
 
-    Squared pixel differences are added to L_S and L_T because masks are wider than the body, and L_B is added too. The
-    pull has more weight than the push because masks lose parts more often than they gain some. Shape and pose are held
-    less tightly than in fits to exact masks. The baselines stay as in the paper.
+    The loss "ours" adds to L_S and L_T a pixel term, since masks are wider than the body, and a bone term. Its
+    pull weighs more than its push, since masks lose parts more often than they gain some. Shape and pose are
+    regularised less than in fits to exact masks. The baselines have the weights of the paper.
 
     Args:
         loss: name of the silhouette loss.
         steps: Adam steps of a fit.
-        size: side of the crops in pixels.
+        size: side of the crops, pixels.
     """
     ours = LossSettings(pixel_weight=3.0, bone_weight=2.0, pull_weight=3.0)
     usual = ours if loss == "ours" else LossSettings(name=loss)
     sized = at_size(usual, size / SIZE)
-    # The weight of the skeletons changes with the crop's size, and its start with it.
     start = FitSettings().topology_start * sized.topology_weight / usual.topology_weight
     return FitSettings(
         loss=sized,

@@ -1,4 +1,4 @@
-"""From a recording of a static camera to fitted bodies: the steps of `topo-adapt fit`."""
+"""Pipeline of `topo-adapt fit`: from a recording of a static camera to fitted bodies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ from adaptation.support.progress import Progress
 
 @dataclass(frozen=True)
 class FittedPerson:
-    """A track with its crops and the bodies that were fitted to them, in the same order."""
+    """One person with the bodies of all requested frames.
+
+    Attributes:
+        track: the person's track.
+        crops: crops of the track, in order.
+        result: bodies of the crops, in the same order.
+    """
 
     track: Track
     crops: list[Crop]
@@ -40,12 +46,12 @@ class FittedPerson:
 
 @dataclass(frozen=True)
 class FitOutcome:
-    """The fits of a recording.
+    """Results of a recording.
 
     Attributes:
-        people: people with at least one fitted frame.
-        notes: masks that were not used, and why.
-        warning: a problem with the recording; empty if there is none.
+        people: people with at least one body.
+        notes: detections that were left out, with the reason, one line each.
+        warning: problem of the recording that may spoil the results; empty if there is none.
     """
 
     people: list[FittedPerson]
@@ -55,12 +61,12 @@ class FitOutcome:
 
 @dataclass(frozen=True)
 class FoundPeople:
-    """People of a recording, before any body is fitted or predicted.
+    """People found in a recording, before bodies are fitted or predicted.
 
     Attributes:
-        tracks: one per person.
-        crops: crops of each track, in the order of its frames.
-        notes: masks that are not used, and why.
+        tracks: one track per person.
+        crops: crops of each track, in order.
+        notes: detections that were left out, with the reason, one line each.
     """
 
     tracks: list[Track]
@@ -71,29 +77,31 @@ class FoundPeople:
 def fit_recording(
     frames: Frames, body: Body, options: FitOptions, progress: Progress, masks: Masks | None = None
 ) -> FitOutcome:
-    """Find the people of a recording and fit a body to each, in the requested frames.
+    """Find the people in a recording and fit a body to each of them in the requested frames.
 
     Args:
         frames: the recording.
         body: body model on the CPU; it is moved to the device.
-        options: all settings.
+        options: frames, crops, losses and device.
         progress: progress bars.
         masks: given masks, used instead of background subtraction.
 
     Returns:
-        People with at least one fitted frame.
+        People with at least one fitted frame, and notes on what was left out.
 
     Raises:
-        UserError: no person moves, no mask in the requested frames is usable, or a frame does not exist.
+        UserError: there is no moving person or no usable mask in the requested frames, a requested frame does not
+            exist, or the device cannot be used.
     """
-    fitter = make_fitter(body, options)  # first: an unusable device should fail early
+    fitter = make_fitter(body, options)  # before people are searched for: an unusable device should fail early
     found = find_crops(frames, options, progress, masks)
-    # The crops of all people are fitted together: large batches use the device best.
     everything = [crop for person in found.crops for crop in person]
+    # All people are fitted in common batches; the results are split by person below.
     with progress.task("Fitting bodies", len(everything)) as update:
         best = fit_from_starts(fitter, stack_masks(everything, options.device), options.starts, progress=update.by)
 
-    # One static camera has one pitch for all people. Fits have either sign of it, so the median is of magnitudes.
+    # One static camera sees all people at about the same pitch. Each fit may be a depth reflection, which only flips
+    # the sign, so absolute values estimate the camera's pitch.
     camera_pitch = seen_pitch(best.fitted.pose[:, 0]).abs().median().item()
     people, first = [], 0
     for track, crops in zip(found.tracks, found.crops, strict=True):
@@ -105,10 +113,17 @@ def fit_recording(
 
 
 def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: Masks | None = None) -> FoundPeople:
-    """Find the people of a recording and cut them out of the requested frames; arguments as for `fit_recording`.
+    """Find the people in a recording and crop them in the requested frames.
+
+    Args:
+        frames: the recording.
+        options: frames, crops and what counts as a person.
+        progress: progress bars.
+        masks: given masks, used instead of background subtraction.
 
     Raises:
-        UserError: as for `fit_recording`.
+        UserError: there is no moving person or no usable mask in the requested frames, or a requested frame does not
+            exist.
     """
     if options.frames is not None:
         check_frames(options.frames, frames)
@@ -121,7 +136,15 @@ def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: M
 
 
 def make_fitter(body: Body, options: FitOptions) -> SilhouetteFitter:
-    """Return a fitter with body, prior and renderer on the device of the options."""
+    """Return a fitter with body model, prior and renderer on the device.
+
+    Args:
+        body: body model; it is moved to the device.
+        options: prior, renderer, fit settings and device.
+
+    Raises:
+        UserError: the device, the prior or the renderer cannot be used.
+    """
     device = usable_device(options.device)
     prior = pose_prior(options.fit.prior, device)
     return SilhouetteFitter(body.to(device), prior, make_renderer(options.renderer, sigma=options.sigma), options.fit)
@@ -130,32 +153,39 @@ def make_fitter(body: Body, options: FitOptions) -> SilhouetteFitter:
 def choose_detections(
     tracks: Sequence[Track], options: FitOptions
 ) -> tuple[list[tuple[Track, list[Detection]]], list[str]]:
-    """Return the usable detections of each track in the requested frames, and a note for each unusable one.
+    """Select the usable detections of the requested frames.
+
+    Args:
+        tracks: tracks of all people.
+        options: requested frames.
+
+    Returns:
+        The tracks with usable detections, each with these detections; and a note for each detection that is not usable.
 
     Raises:
-        UserError: no detection in the requested frames is usable.
+        UserError: no detection is usable.
     """
     requested = None if options.frames is None else set(options.frames)
 
-    def is_requested(frame: int) -> bool:
+    def asked_for(frame: int) -> bool:
         return frame % options.every == 0 if requested is None else frame in requested
 
     chosen: list[tuple[Track, list[Detection]]] = []
     notes = []
     for track in tracks:
-        candidates = [detection for detection in track.detections if is_requested(detection.frame)]
-        usable = [detection for detection in candidates if detection.quality.usable]
+        asked = [detection for detection in track.detections if asked_for(detection.frame)]
+        usable = [detection for detection in asked if detection.quality.usable]
         notes += [
             f"person {track.number}, frame {detection.frame}: not fitted, {detection.quality.note}"
-            for detection in candidates
+            for detection in asked
             if not detection.quality.usable
         ]
         if usable:
             chosen.append((track, usable))
     if not chosen:
-        searched = f"one frame in {options.every}" if requested is None else "the frames asked for"
+        asked_text = f"one frame in {options.every}" if requested is None else "the frames asked for"
         detail = f" ({notes[0]})" if notes else ""
-        raise UserError(f"no usable mask of a person in {searched}{detail}; ask for other frames")
+        raise UserError(f"no usable mask of a person in {asked_text}{detail}; ask for other frames")
     return chosen, notes
 
 
@@ -165,8 +195,18 @@ def cut_crops(
     options: FitOptions,
     progress: Callable[[int], None],
 ) -> list[list[Crop]]:
-    """Cut the crops of each person, reading the frames once in ascending order."""
-    # By frame: a video is decoded forwards, so reading per person would decode it once for each.
+    """Crop the chosen detections.
+
+    Args:
+        frames: the recording.
+        chosen: tracks, each with the detections to crop.
+        options: size and margin of the crops.
+        progress: called with the number of crops done since the last call.
+
+    Returns:
+        Crops of each track, in order.
+    """
+    # Group by frame: reading a video once in ascending order avoids seeking, which is slow.
     by_frame: dict[int, list[tuple[int, Track, Detection]]] = {}
     for person, (track, detections) in enumerate(chosen):
         for detection in detections:
@@ -181,7 +221,7 @@ def cut_crops(
 
 
 def stack_masks(crops: Sequence[Crop], device: str) -> Tensor:
-    """Return the masks of crops as (B, 1, S, S) float32 of 0 and 1."""
+    """Return the masks of B crops as a tensor (B, 1, S, S), float32, on a device."""
     return torch.from_numpy(np.stack([crop.mask for crop in crops]))[:, None].to(device)
 
 
@@ -193,15 +233,15 @@ def resolve(
     camera_pitch: float,
     settings: TemporalSettings,
 ) -> PersonResult:
-    """Choose between each fit and its depth reflection along the track, and collect the result.
+    """Choose between each fit and its depth reflection over a track, and collect the result.
 
     Args:
-        fitter: fitter with the body.
-        track: the track.
-        crops: its N crops, in order.
-        best: their N fits.
-        camera_pitch: pitch of the camera in radians, positive looks down.
-        settings: costs of the sequence.
+        fitter: fitter whose body model was fitted.
+        track: the person's track.
+        crops: N crops of the track, in order.
+        best: N fits to the crops.
+        camera_pitch: pitch at which the camera sees upright people, radians.
+        settings: costs of the choice.
     """
     options = [best.fitted.pose, reflect_in_depth(best.fitted.pose)]
     starts = [best.start.pose, reflect_in_depth(best.start.pose)]
@@ -212,7 +252,7 @@ def resolve(
     picked = choose(
         frame,
         costs=settings.pitch * (pitch - camera_pitch).abs().double().cpu().numpy(),
-        joints=(joints - joints[:, :, :1]).double().cpu().numpy(),  # root-centred
+        joints=(joints - joints[:, :, :1]).double().cpu().numpy(),
         facing=np.stack([facing_direction(pose[:, 0]) for pose in options], axis=1),
         velocity=velocity_of(track, frame),
         settings=settings,
@@ -227,23 +267,32 @@ def resolve(
 
 
 def facing_direction(orientation: Tensor) -> NDArray[np.float64]:
-    """Return the unit directions (N, 2), x right and z forward, that bodies with global orientations (N, 3) face."""
+    """Return the horizontal directions that bodies face.
+
+    Args:
+        orientation: (N, 3) axis-angle global orientations in camera axes.
+
+    Returns:
+        (N, 2) unit vectors, x right and z forward.
+    """
+    # The third column of a rotation is where it takes z, the direction that a body faces in its own axes.
     forward = roma.rotvec_to_rotmat(orientation.double())[:, :, 2].cpu().numpy()[:, [0, 2]]
     return forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
 
 
 def velocity_of(track: Track, frames: NDArray[np.int64], reach: int = 6) -> NDArray[np.float64]:
-    """Return the image velocity of a track at some of its frames, in body heights per frame.
+    """Estimate the image velocity of a track at some frames.
 
-    It is the slope of a straight line through the positions up to ``reach`` frames away; 0 if there is only one.
+    The velocity is the slope of a straight line fitted to the positions up to ``reach`` frames away, and 0 where there
+    is only one position.
 
     Args:
-        track: the track.
+        track: the person's track.
         frames: (N,) frame numbers.
-        reach: frames on each side.
+        reach: largest distance in frames of a position that is used.
 
     Returns:
-        (N, 2) x right and y down.
+        (N, 2) velocity, x right and y down, body heights per frame.
     """
     times = np.array([detection.frame for detection in track.detections], dtype=float)
     boxes = np.array([detection.bbox for detection in track.detections], dtype=float)

@@ -1,4 +1,4 @@
-"""Predictions of a regressor for the people of a recording, in the form of the results of fits."""
+"""Bodies that a regressor predicts for the people in a recording, in the format of fitted results."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ def predict_recording(
     progress: Progress,
     masks: Masks | None = None,
 ) -> FitOutcome:
-    """Find the people of a recording and predict a body for each, in the requested frames.
+    """Find the people in a recording and predict a body for each of them in the requested frames.
 
     Args:
         frames: the recording.
         body: body model of the network; it is moved to the device.
-        options: all settings; those of fits have no effect.
+        options: frames, crops and device; the settings of fits are not used.
         network: a `MeshNetwork`.
         progress: progress bars.
         masks: given masks, used instead of background subtraction.
 
     Raises:
-        UserError: no person moves, no mask in the requested frames is usable, or a frame does not exist.
+        UserError: there is no moving person or no usable mask in the requested frames, a requested frame does not
+            exist, or the device cannot be used.
     """
-    fitter = make_fitter(body, options)  # first: an unusable device should fail early
+    fitter = make_fitter(body, options)  # before people are searched for: an unusable device should fail early
     found = find_crops(frames, options, progress, masks)
     people = [
         FittedPerson(track, crops, predict_person(crops, network, fitter))
@@ -55,7 +56,14 @@ def predict_recording(
 
 
 def predict_again(outcome: FitOutcome, fitter: SilhouetteFitter, *, before: nn.Module, after: nn.Module) -> FitOutcome:
-    """Predict the same crops with an adapted network; the starts of the results are the predictions of ``before``."""
+    """Predict the bodies of a recording again, before and after an adaptation.
+
+    Args:
+        outcome: people with their crops; their results are replaced.
+        fitter: measures agreement with masks, on the networks' device.
+        before: network before the adaptation; its predictions become the starts of the results.
+        after: network after the adaptation; its predictions become the results.
+    """
     people = [
         replace(person, result=predict_person(person.crops, after, fitter, before=before)) for person in outcome.people
     ]
@@ -75,39 +83,34 @@ def predict_person(
 
     Args:
         crops: crops of one track, in order.
-        after: the network whose bodies are the result.
-        fitter: fitter with the body that is rendered, on the networks' device.
-        before: the network whose bodies are the starts, which the result is compared with; None uses ``after``.
-        batch: crops that are predicted together.
+        after: network that predicts the result.
+        fitter: renders bodies and measures their agreement with masks, on the networks' device.
+        before: network that predicts the starts, with which the result is compared; None for ``after``.
+        batch: crops at a time.
     """
-    predicted = _predict(crops, after, fitter, batch)
-    start = predicted if before is None else _predict(crops, before, fitter, batch)
-    joints = fitter.body.joints(predicted.bodies.rotations, predicted.bodies.betas)
-    best = BestFit(
-        start=BodyVariables.of(start.bodies),
-        fitted=BodyVariables.of(predicted.bodies),
-        before=start.evaluation,
-        after=predicted.evaluation,
-    )
+    seen = _see(crops, after, fitter, batch)
+    start = seen if before is None else _see(crops, before, fitter, batch)
+    joints = fitter.body.joints(seen.bodies.rotations, seen.bodies.betas)
+    best = BestFit(BodyVariables.of(start.bodies), BodyVariables.of(seen.bodies), start.judged, seen.judged)
     return person_result(crops, best, joints)
 
 
 @dataclass(frozen=True)
-class _Predicted(Batch):
-    """Predicted bodies, and how well they match the masks of the crops."""
+class _Seen(Batch):
+    """Predicted bodies of N crops, and their agreement with the masks."""
 
     bodies: Bodies
-    evaluation: Evaluation
+    judged: Evaluation
 
 
-def _predict(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, batch: int) -> _Predicted:
+def _see(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, batch: int) -> _Seen:
     device = fitter.body.faces.device
     network = network.to(device).eval()
-    parts = []
+    seen = []
     for first in range(0, len(crops), batch):
         part = crops[first : first + batch]
         images = torch.from_numpy(np.stack([crop.image for crop in part])).permute(0, 3, 1, 2).float() / 255
         masks = torch.from_numpy(np.stack([crop.mask for crop in part]))[:, None]
         bodies = network(images.to(device)).bodies
-        parts.append(_Predicted(bodies, fitter.evaluate(bodies, fitter.target(masks.to(device)))))
-    return _Predicted.cat(parts)
+        seen.append(_Seen(bodies, fitter.evaluate(bodies, fitter.target(masks.to(device)))))
+    return _Seen.cat(seen)

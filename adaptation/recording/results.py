@@ -1,4 +1,4 @@
-"""The result of fitting one person: typed arrays, and their npz file."""
+"""Results of one person: typed arrays, and the npz file that stores them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from adaptation.support.files import whole_file
 
 Array = NDArray[np.float32]
 
-# Shape of each array after its leading N.
+# Shape of each array after its leading dimension N.
 _SHAPES: dict[str, tuple[int, ...]] = {
     "frame": (),
     "box": (4,),
@@ -45,23 +45,26 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class PersonResult:
-    """One person in N frames. All arrays but ``frame`` are float32; joints are in SMPL's order.
+    """Bodies of one person in N frames. Arrays are float32 except ``frame``; joints are in SMPL's order.
+
+    "Before" is the start (starting pose of a fit, or prediction before adaptation), "after" is the result.
 
     Attributes:
-        frame: (N,) int64 frame numbers, from 0 in decoding order.
+        frame: (N,) int64, 0-based in decode order.
         box: (N, 4) x, y, w, h of the square crop in frame pixels.
-        pose: (N, 24, 3) axis-angle in radians; joint 0 is the global orientation in camera axes.
+        pose: (N, 24, 3) axis-angle, radians; joint 0 is the global orientation in camera axes.
         betas: (N, 10) shape coefficients.
         camera: (N, 3) weak-perspective camera (s, tx, ty) of the crop.
-        joints3d: (N, 24, 3) joints in camera axes, metres; the origin is the body model's.
-        joints2d: (N, 24, 2) projected joints in frame pixels.
-        iou_before: (N,) intersection over union of silhouette and mask at the starting pose.
-        iou_after: (N,) intersection over union after the fit.
-        loss_before: (N,) L_T at the starting pose: mean crop pixels between the two skeletons.
-        loss_after: (N,) L_T after the fit.
-        start_pose: (N, 24, 3) starting pose of the fit that was kept, axis-angle in radians.
-        start_betas: (N, 10) shape coefficients that it started from.
-        start_camera: (N, 3) weak-perspective camera that it started from.
+        joints3d: (N, 24, 3) joints in camera axes, metres; the origin is that of the body model.
+        joints2d: (N, 24, 2) projected joints, frame pixels.
+        iou_before: (N,) IoU of silhouette and mask at the start.
+        iou_after: (N,) IoU of the result.
+        loss_before: (N,) L_T at the start: mean distance between the skeletons of silhouette and mask, pixels of
+            the crop.
+        loss_after: (N,) L_T of the result.
+        start_pose: (N, 24, 3) pose of the start.
+        start_betas: (N, 10) shape coefficients of the start.
+        start_camera: (N, 3) camera of the start.
     """
 
     frame: NDArray[np.int64]
@@ -90,15 +93,15 @@ class PersonResult:
         return len(self.frame)
 
     def bodies(self, index: Sequence[int]) -> Bodies:
-        """Return the bodies of some frames, by position in the result."""
+        """Return the bodies of some frames, given by their positions in the result."""
         return _bodies(self.pose, self.betas, self.camera, index)
 
     def starts(self, index: Sequence[int]) -> Bodies:
-        """Return the bodies that the fits of some frames started from, by position in the result."""
+        """Return the starts of some frames, given by their positions in the result."""
         return _bodies(self.start_pose, self.start_betas, self.start_camera, index)
 
     def save(self, path: Path) -> None:
-        """Write an npz of plain arrays; the file is complete, or not there at all."""
+        """Write the arrays to an npz file. A write that fails leaves no partial file."""
         with whole_file(path) as file:
             np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
 
@@ -107,7 +110,7 @@ class PersonResult:
         """Read a file that `save` wrote.
 
         Raises:
-            UserError: the file is missing, is no npz, or lacks an array of this class.
+            UserError: the file is missing, is not an npz, or lacks arrays of this class.
         """
         try:
             with np.load(path, allow_pickle=False) as data:
@@ -128,8 +131,8 @@ def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> Perso
 
     Args:
         crops: N crops of one track, in order.
-        best: the N fitted bodies, and the starts that they are compared with.
-        joints: (N, J, 3) joints of the fitted bodies in camera axes, metres.
+        best: body and start of each crop, with their agreement with the masks.
+        joints: (N, J, 3) joints of the bodies in camera axes, metres.
     """
     box = torch.tensor([crop.box for crop in crops], dtype=joints.dtype, device=joints.device)
     size = len(crops[0].mask)
@@ -144,7 +147,7 @@ def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> Perso
         box=array(box),
         pose=array(best.fitted.pose),
         betas=array(best.fitted.betas),
-        camera=array(best.fitted.camera.weak().parameters),  # the file format has no other kind
+        camera=array(best.fitted.camera.weak().parameters),
         joints3d=array(joints),
         joints2d=array(joints2d),
         iou_before=array(best.before.iou),

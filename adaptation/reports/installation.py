@@ -22,7 +22,7 @@ from adaptation.support.versions import versions
 def body_files() -> Iterator[tuple[str, str]]:
     """Yield name and description of each body model, or the error of one that cannot be used."""
     free = Body.free()
-    yield "free body (in the package, CC0)", _describe(free)
+    yield "free body (shipped, CC0)", _describe(free)
     folder = os.environ.get("SMPL_MODELS")
     if not folder:
         yield "SMPL", "not checked: set SMPL_MODELS to the folder of the licensed model files"

@@ -21,7 +21,7 @@ def write_page(path: Path, template: str, **values: object) -> None:
     """Write a page as one HTML file. A write that fails leaves no partial file.
 
     Args:
-        path: path of the file; its folder must exist.
+        path: the file; its folder must exist.
         template: name of a file in ``templates``.
         values: variables of the template; all are escaped.
 
@@ -69,7 +69,7 @@ def curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width
     points = [(round(float(a), 1), round(float(b), 1)) for a, b in zip(x, y, strict=True)]
     # Break the line at a gap of the track; a line across it would suggest values that were never measured.
     step = np.diff(frames)
-    usual = float(np.median(step)) if len(step) else 1.0  # one frame in `every` is regular, not a gap
+    usual = float(np.median(step)) if len(step) else 1.0
     runs = np.split(np.arange(len(frames)), np.flatnonzero(step > 3 * usual) + 1)
     paths = [" ".join(f"{points[i][0]},{points[i][1]}" for i in run.tolist()) for run in runs if len(run) > 1]
     return Curve(paths, points if len(points) <= 60 else [])

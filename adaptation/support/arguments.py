@@ -1,4 +1,4 @@
-"""Options that several commands of ``topo-adapt`` share."""
+"""Options and arguments shared by several commands of ``topo-adapt``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from adaptation.support.errors import UserError
 Name = TypeVar("Name", bound=str)
 
 BodyFile = Annotated[
-    Path | None, typer.Option("--body", help="Body model: SMPL .pkl or .npz. Default: the free body of the package.")
+    Path | None,
+    typer.Option("--body", help="File of an SMPL body model, .pkl or .npz. Default: the free body that is included."),
 ]
 Crops = Annotated[Path, typer.Argument(help="Folder of crops, as written by `topo-adapt domain`.")]
 CropSize = Annotated[
-    int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the model expects, pixels.")
+    int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the regressor expects, pixels.")
 ]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option("--device", help="Device: cpu, cuda or cuda:N.")]
 Every = Annotated[int, typer.Option("--every", min=1, help="Use one frame in this many of a recording.")]
 FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
 Loss = Annotated[
@@ -30,23 +31,26 @@ Loss = Annotated[
     ),
 ]
 MaskFolder = Annotated[
-    Path | None, typer.Option("--masks", help="Folder of PNG masks, 0 and 255, instead of background subtraction.")
+    Path | None,
+    typer.Option("--masks", help="Folder of PNG masks (0 and 255) to use instead of background subtraction."),
 ]
 Mirror = Annotated[
-    bool, typer.Option("--mirror", help="Also predict on mirror images and average both; takes twice the time.")
+    bool,
+    typer.Option("--mirror", help="Average the predictions for each crop and its mirror image; takes twice the time."),
 ]
 Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Regressor: a file of weights with SPIN's keys (.safetensors, .pt), package.module:function, "
-        "or small, which comes with the package.",
+        help="Regressor: weights with SPIN's keys (.safetensors, .pt), package.module:function, or small (the one "
+        "that is included).",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; it must not exist, or be empty.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="float32, or bfloat16, which takes half the time on processors with it.")
+    str,
+    typer.Option("--precision", help="float32, or bfloat16, which takes half the time on processors that support it."),
 ]
 PresetOption = Annotated[
     str, typer.Option("--preset", help="Sizes and settings: tiny (seconds), small (two CPU cores) or paper (GPU).")
@@ -54,17 +58,17 @@ PresetOption = Annotated[
 Prior = Annotated[
     str, typer.Option("--prior", help="Pose prior: gaussian, latent, or a file written by `topo-adapt prior`.")
 ]
-Recording = Annotated[Path, typer.Argument(help="Video file, or folder of frames, of a camera that stands still.")]
-Renderer = Annotated[str, typer.Option("--renderer", help="topokernels, or pytorch3d if it is installed.")]
+Recording = Annotated[Path, typer.Argument(help="Recording of a static camera: video file or folder of frames.")]
+Renderer = Annotated[str, typer.Option("--renderer", help="Renderer: topokernels, or pytorch3d if it is installed.")]
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a stopped run in it is resumed.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of all random numbers.")]
 Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps of a fit.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: all.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that render synthetic crops.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of processes that render synthetic crops.")]
 
 
 def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
-    """Return the value of an option if it is one of those allowed.
+    """Return the value of an option, narrowed to the type of the allowed names.
 
     Args:
         option: name of the option, for the error message.
@@ -74,7 +78,6 @@ def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
     Raises:
         UserError: the value is not allowed.
     """
-    # A loop instead of `in`, so that the result has the type of the names.
     for name in allowed:
         if value == name:
             return name
@@ -82,5 +85,5 @@ def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
 
 
 def command_line() -> str:
-    """Return the command line that is running, to be shown with its results."""
+    """Return the command line of this process, quoted for a shell, to be stored and shown with the results."""
     return shlex.join(["topo-adapt", *sys.argv[1:]])

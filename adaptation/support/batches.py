@@ -1,4 +1,4 @@
-"""Batches: dataclasses whose fields share a leading dimension."""
+"""Base class of batches: dataclasses whose fields share a leading dimension."""
 
 from __future__ import annotations
 
@@ -15,58 +15,57 @@ Self = TypeVar("Self", bound="Batch")
 class Batch:
     """Mixin for frozen dataclasses that hold N entries.
 
-    Each field is a tensor (N, ...), another batch of N entries, a named tuple of such tensors, or None if
-    the batch lacks the part.
+    Each field is a tensor (N, ...), another batch of N entries, a named tuple of such values, or None where the
+    batch does not have it.
     """
 
     def __len__(self) -> int:
-        """N, the number of entries."""
+        """Return N, the number of entries."""
         first = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
         return len(first)
 
     def select(self: Self, index: Tensor | slice) -> Self:
-        """Return the entries of an index (M,), a mask (N,) or a slice."""
+        """Return the entries chosen by indices (M,), a boolean mask (N,) or a slice."""
         return _map(lambda value: value[index], self)
 
     def repeat_interleave(self: Self, times: int) -> Self:
-        """Return a batch that repeats each entry ``times`` times in a row."""
+        """Return a batch with each entry repeated ``times`` times in a row, as `torch.repeat_interleave` does."""
         return _map(lambda value: value.repeat_interleave(times, dim=0), self)
 
     def to(self: Self, device: str | torch.device) -> Self:
-        """Return the batch on another device."""
+        """Return the batch on a device."""
         return _map(lambda value: value.to(device), self)
 
     def detach(self: Self) -> Self:
-        """Return the batch detached from the graph."""
+        """Return the batch detached from the autograd graph."""
         return _map(Tensor.detach, self)
 
     def mean_with(self: Self, other: Self) -> Self:
-        """Return the means of corresponding numbers of two batches."""
+        """Return the element-wise mean of two batches of the same shapes."""
         return _map(lambda first, second: (first + second) / 2, self, other)
 
     def finite(self) -> bool:
-        """Return whether all numbers are finite."""
+        """Return whether all values are finite."""
         return all(bool(torch.isfinite(value).all()) for value in _tensors(self))
 
     @classmethod
     def cat(cls: type[Self], parts: Sequence[Self]) -> Self:
-        """Concatenate batches, in their order."""
+        """Concatenate batches in their order."""
         return _map(lambda *values: torch.cat(values), *parts)
 
 
 def _map(function: Callable[..., Tensor], first: Any, *others: Any) -> Any:
-    """Apply a function to corresponding tensors of values with the same structure."""
+    """Apply a function to the corresponding tensors of values with the same structure."""
     if isinstance(first, Tensor):
         return function(first, *others)
     if first is None:
         return None
-    if isinstance(first, tuple):
-        # Named tuples take their fields as separate arguments, unlike plain tuples.
+    if isinstance(first, tuple):  # a named tuple, whose constructor takes its fields one by one
         return type(first)(*(_map(function, *values) for values in zip(first, *others, strict=True)))
     if not is_dataclass(first):
         raise TypeError(f"a batch holds tensors and batches, got {type(first).__name__}")
-    names = [field.name for field in fields(first)]
     kind: Any = type(first)
+    names = [field.name for field in fields(first)]
     return kind(**{name: _map(function, *(getattr(v, name) for v in (first, *others))) for name in names})
 
 

@@ -9,7 +9,7 @@ _PACKAGES = ("topokernels", "torch", "numpy", "roma", "opencv-python-headless", 
 
 
 def versions(packages: tuple[str, ...] = _PACKAGES) -> list[tuple[str, str]]:
-    """Return names and versions of Python and of packages; the version is "not installed" if a package is missing."""
+    """Return name and version of Python and of packages; the version is "not installed" for a missing package."""
     found = [("python", platform.python_version())]
     for name in packages:
         try:

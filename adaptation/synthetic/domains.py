@@ -1,6 +1,6 @@
-"""Synthetic crop sets: people of a family of appearances, filmed, masked and cut out.
+"""Render synthetic crop sets: clips of people in a family of appearances, with masks, cut into crops.
 
-Equal settings give equal sets, until `FILMS` is raised.
+Equal settings give equal sets, as long as `FILMS` is the same.
 """
 
 from __future__ import annotations
@@ -25,29 +25,35 @@ from adaptation.synthetic.settings import FRAMES, MARGIN, SPLITS, DomainSettings
 FAMILIES: dict[str, LookFamily] = {"source": SOURCE, "style": STYLE, "site": SITE}
 
 FILMS = 2
-"""Version, raised when equal settings no longer give equal masks. 2 distinguishes dark clothes from shadows."""
-_HEIGHT = 1.6  # height of the frames, in sides of the crop
+"""Version of the rendering, increased when equal settings give other masks; 2 distinguishes dark clothes from
+shadows."""
+_HEIGHT = 1.6  # height of the frames, as a multiple of the crop's side
 
 
 def make_domain(
     settings: DomainSettings, *, workers: int = 1, progress: Callable[[int], None] | None = None
 ) -> Samples:
-    """Film clips of a family and cut out the people.
+    """Render the clips of a crop set and cut out the people.
 
     Args:
-        settings: settings of the crop set.
+        settings: family, split, number and size of the crops, and seed.
         workers: number of processes; the result does not depend on it.
-        progress: callback that is given the number of crops done since the last call.
+        progress: called with the number of crops done since the last call.
+
+    Returns:
+        Crops with images, masks, clip numbers, pose, betas and camera, for the free body.
 
     Raises:
-        UserError: the family or split is unknown, or a size is too small.
+        UserError: the family or the split is unknown, or the number or the size of the crops is too small.
     """
     if settings.family not in FAMILIES:
-        raise UserError(f"domain must be one of {', '.join(FAMILIES)}, got {settings.family!r}")
+        raise UserError(f"--family must be one of {', '.join(FAMILIES)}, got {settings.family!r}")
     if settings.split not in SPLITS:
-        raise UserError(f"split must be one of {', '.join(SPLITS)}, got {settings.split!r}")
+        raise UserError(f"--split must be one of {', '.join(SPLITS)}, got {settings.split!r}")
     if settings.count < 1 or settings.size < 32:
-        raise UserError(f"expected at least 1 crop of 32 pixels, got {settings.count} of {settings.size}")
+        raise UserError(
+            f"expected at least 1 crop of at least 32 pixels, got {settings.count} of {settings.size} pixels"
+        )
     parts = []
     jobs = [(settings, number) for number in range(settings.clips)]
     films: Iterable[Samples]
@@ -64,12 +70,11 @@ def make_domain(
     return Samples(**arrays)
 
 
-# Per process: workers build the body and its clothes once for all of their clips.
-_BODY: dict[str, tuple[Body, Dresser]] = {}
+_BODY: dict[str, tuple[Body, Dresser]] = {}  # loaded once per process
 
 
 def _film(job: tuple[DomainSettings, int]) -> Samples:
-    """One clip, cut into crops. Its random numbers depend only on the settings and the number of the clip."""
+    """Render one clip and cut it into crops. Its random numbers depend only on the settings and its number."""
     settings, number = job
     if not _BODY:
         body = Body.free()
@@ -77,21 +82,22 @@ def _film(job: tuple[DomainSettings, int]) -> Samples:
     body, dresser = _BODY["free"]
     family = list(FAMILIES).index(settings.family)
     rng = np.random.default_rng([settings.seed, family, SPLITS.index(settings.split), number])
-    appearance = FAMILIES[settings.family]
-    # A generator without split and clip number gives all clips of a site the same camera.
-    camera = np.random.default_rng([settings.seed, family]) if appearance.one_camera else rng
-    clip = sample_clip(appearance, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
+    looks = FAMILIES[settings.family]
+    # A seed without split and number gives all clips of a site the same camera.
+    camera = np.random.default_rng([settings.seed, family]) if looks.one_camera else rng
+    clip = sample_clip(looks, body, dresser, FRAMES, round(_HEIGHT * settings.size), rng, camera)
     return _cut(clip, number, settings.size, rng)
 
 
 def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Samples:
+    """Cut the person out of each frame of a clip, with masks of all kinds and the camera of the crop."""
     images = np.empty((FRAMES, size, size, 3), np.uint8)
     masks = np.zeros((FRAMES, len(MASK_KINDS), size, size), np.uint8)
     camera = np.empty((FRAMES, 3), np.float32)
     for t in range(FRAMES):
         ys, xs = np.nonzero(clip.truth[t])
         width, height = xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()
-        # Jitter in size and position, because a detector's boxes are not exact.
+        # Jittered, since the boxes of detectors are not exact.
         side = (1 + 2 * MARGIN) * max(width, height) * rng.uniform(0.93, 1.07)
         left = (xs.min() + xs.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
         top = (ys.min() + ys.max() + 1 - side) / 2 + side * rng.uniform(-0.03, 0.03)
@@ -99,10 +105,10 @@ def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Sample
         images[t] = np.rint(cropped)
         for kind, source in enumerate((clip.truth[t], clip.subtracted[t])):
             masks[t, kind] = resample(source.astype(np.float32), left, top, side, size) >= 0.5
-        masks[t, 2] = degraded(masks[t, 0] > 0, rng)  # at crop size: its faults are in crop pixels
-        # From the frame's projection (pixels per metre, position of the origin) to the crop's (s, tx, ty).
+        masks[t, 2] = degraded(masks[t, 0] > 0, rng)
+        # From frame pixels to the weak-perspective camera of the crop, whose sides lie at -1 and 1.
         scale, x, y = clip.projection[t].tolist()
-        s = 2 * scale / side  # half sides of the crop per metre
+        s = 2 * scale / side
         camera[t] = s, (2 * (x - left) / side - 1) / s, (2 * (y - top) / side - 1) / s
     return Samples(
         images=images,

@@ -1,4 +1,4 @@
-"""Simulated keypoints, made from labels in place of a detector's."""
+"""Simulate 2D keypoints from labels, in place of a detector."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ Floats = npt.NDArray[np.float32]
 def simulated_keypoints(
     samples: Samples, body: Body, noise_pixels: float, missing: float, generator: torch.Generator
 ) -> Floats:
-    """Make keypoints from the labels of a crop set.
+    """Simulate keypoints from the labels of a crop set.
 
-    The body's own joints that OpenPose finds, 13 of them, are moved by Gaussian noise and dropped at random. This is
-    kinder than a real detector, whose errors grow with the domain shift, swap left and right, and are correlated:
-    results with these keypoints are better than results with a detector's would be.
+    The projected joints of the body, at the 13 joints that OpenPose finds, are moved by Gaussian noise and dropped at
+    random. A real detector is worse: its errors grow with the domain shift, are correlated, and include swaps of left
+    and right. Results with simulated keypoints are therefore better than with a detector's.
 
     Args:
-        samples: N labelled crops.
-        body: the body model of the labels.
-        noise_pixels: standard deviation of the noise in x and in y, crop pixels.
-        missing: share of the joints that are not found, in [0, 1].
-        generator: source of the random numbers.
+        samples: N crops with labels.
+        body: body model of the labels.
+        noise_pixels: standard deviation of the noise in x and in y, pixels.
+        missing: share of the joints that are dropped, 0 to 1.
+        generator: random numbers of noise and dropped joints.
 
     Returns:
-        (N, J, 3) x and y in crop pixels, and confidence 0 or 1.
+        (N, J, 3) x and y in crop pixels, and confidence 0 or 1; all three are 0 for joints that were dropped or that
+        OpenPose does not find.
 
     Raises:
-        UserError: the crops have no labels, or the labels belong to another body model.
+        UserError: the set has no labels, or they belong to another body model.
     """
     bodies = samples.bodies(body)
     places = project(body.joints(bodies.rotations, bodies.betas), bodies.camera, samples.size)

@@ -9,9 +9,10 @@ from typing import Literal, get_args
 Split = Literal["train", "adapt", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHIFTS = ("lr-96", "lr-52", "lr-32", "uap-4", "uap-8", "uap-16", "night")
-"""Domain shifts by name: low resolutions (width in pixels), perturbations (strength in 255ths), and darkness."""
-MARGIN = 0.2  # space around a person, as a fraction of the longer side, as in adaptation.recording.crops
-FRAMES = 12  # frames per clip: enough for a median to show the empty scene
+"""Names of domain shifts: low resolution (lr, with a width in pixels), universal adversarial perturbation (uap, with a
+strength in 255ths) and night."""
+MARGIN = 0.2  # around the person, as a fraction of the longer side of the box; default of adaptation.recording.crops
+FRAMES = 12  # per clip: enough for the median to recover the empty scene
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,10 @@ class DomainSettings:
     """Settings of a synthetic crop set.
 
     Attributes:
-        family: family of appearances: "source", "style", or "site", which is "style" with a single camera.
-        split: "train", "adapt" or "test". No two splits share a person or a pose, nor a scene except in "site".
+        family: family of appearances: "source", "style", or "site", which is "style" in front of one fixed camera.
+        split: "train", "adapt" or "test". No two splits share a person or a pose or, except for "site", a scene.
         count: number of crops, rounded up to whole clips of 12.
-        size: side of the crops in pixels.
+        size: side of the crops, pixels.
         seed: seed of all random numbers.
     """
 
@@ -34,10 +35,10 @@ class DomainSettings:
 
     @property
     def clips(self) -> int:
-        """Number of clips that are filmed."""
+        """Number of clips that are rendered."""
         return math.ceil(self.count / FRAMES)
 
     @property
     def filmed(self) -> int:
-        """Number of crops that are filmed: those of whole clips."""
+        """Number of crops that are rendered, a multiple of 12."""
         return self.clips * FRAMES

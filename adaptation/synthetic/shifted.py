@@ -1,4 +1,4 @@
-"""Crop sets as a worse camera would record them: the domain shifts of the paper's experiments, by name."""
+"""Apply the domain shifts of the paper's experiments to crop sets, by name."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from adaptation.synthetic.shifts import low_resolution, night, perturbed
 from adaptation.training.uap import load_perturbation
 
 Shift = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-"""Changes images (B, 3, S, S) in [0, 1], given masks (B, 1, S, S) and a generator."""
+"""Function that returns shifted images (B, 3, S, S) for images in [0, 1], their masks (B, 1, S, S) and a generator."""
 
 
 def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
-    """Return a domain shift by name.
+    """Return the domain shift of a name.
 
     Args:
-        name: one of `SHIFTS`.
-        size: side of the crops in pixels.
-        delta: file of a universal perturbation, for uap-4, uap-8 and uap-16.
+        name: name in `SHIFTS`.
+        size: side of the crops, pixels.
+        delta: file of a universal perturbation, for uap-4, uap-8 and uap-16; None for the others.
 
     Raises:
-        UserError: the name is unknown; or the perturbation is missing, not used by the shift, or of another size.
+        UserError: the name is unknown, or the perturbation is missing, not needed, or of another size.
     """
     kind, _, number = name.partition("-")
     if name not in SHIFTS:
@@ -37,23 +37,32 @@ def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
     if delta is not None and kind != "uap":
         raise UserError(f"--delta is for uap-4, uap-8 and uap-16, not for {name}")
     if kind == "lr":
-        # The paper's widths are for crops of 224 pixels.
+        # The paper gives widths for crops of 224 pixels.
         width = max(1, round(int(number) * size / 224))
         return lambda images, _masks, _generator: low_resolution(images, width)
     if kind == "uap":
         if delta is None:
-            raise UserError(f"{name} needs --delta, a perturbation written by `topo-adapt uap`")
+            raise UserError(f"{name} needs --delta, a perturbation made by `topo-adapt uap`")
         scaled = load_perturbation(delta, size, float(number))
         return lambda images, _masks, _generator: perturbed(images, scaled)
     return lambda images, masks, generator: night(images, masks, generator)
 
 
 def shift_samples(samples: Samples, change: Shift) -> Samples:
-    """Shift all images of a crop set.
+    """Apply a domain shift to all images of a crop set.
 
-    Masks and labels stay. Keypoints are dropped, because a detector would find others in the shifted images.
+    Args:
+        samples: crops with masks.
+        change: the shift.
+
+    Returns:
+        The set with shifted images. Masks and labels are unchanged; keypoints are dropped, since a detector found them
+        in the original images.
+
+    Raises:
+        UserError: the set has no masks.
     """
-    generator = torch.Generator().manual_seed(0)  # equal sets become equal shifted sets
+    generator = torch.Generator().manual_seed(0)  # so that equal sets stay equal
     images = np.empty_like(samples.images)
     for index in torch.arange(len(samples)).split(256):
         part = index.numpy()
