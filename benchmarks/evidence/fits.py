@@ -80,21 +80,23 @@ CONDITIONS = {
     "medium": Condition("limbs off by 20 to 40 degrees", losses=_ALL),
     "small": Condition("limbs off by 10 to 20 degrees", degrees=(10, 20)),
     "large": Condition("limbs off by 40 to 70 degrees", degrees=(40, 70)),
-    "same build": Condition("everybody has the shape of the start", same_build=True),
-    "loose clothes": Condition("masks of clothes, 3 cm off the body but for head, hands and feet", masks="clothes"),
+    "same build": Condition("all people have the shape of the start", same_build=True),
+    "loose clothes": Condition(
+        "masks of clothes that lie 3 cm off the body, except at head, hands and feet", masks="clothes"
+    ),
     "dilated": Condition("masks one pixel too wide", masks="dilated"),
-    "occluded": Condition("a post of a third of the person's width hides what is behind it", masks="hidden"),
-    "truncated": Condition("the lowest quarter of the person lies outside of the image", cut=0.25),
+    "occluded": Condition("a post that is a third as wide as the person hides what is behind it", masks="hidden"),
+    "truncated": Condition("the lowest quarter of the person lies outside the image", cut=0.25),
     "filmed, exact": Condition("crops of `style`, 96 px, exact masks", filmed="truth"),
     "filmed, subtracted": Condition(
         "crops of `style`, 96 px, masks from background subtraction", filmed="subtracted", losses=_ALL
     ),
     "prior of other kinds": Condition(
-        "the prior has seen poses of all kinds but the fitted one's, of walking, standing, sitting, ...",
+        "the prior was made from all kinds of poses (walking, standing, sitting, ...) except the fitted kind",
         prior="other kinds",
         losses=_FEW,
     ),
-    "latent prior": Condition("the shipped auto-encoder in place of the Gaussian", prior="latent", losses=_FEW),
+    "latent prior": Condition("the shipped auto-encoder in place of the Gaussian prior", prior="latent", losses=_FEW),
     "no prior": Condition("no prior", prior="none", losses=_FEW),
 }
 
@@ -112,17 +114,17 @@ LOSSES: dict[str, LossSettings] = {
     "points": LossSettings(),
 }
 LOSS_TEXTS = {
-    "b1": "squared differences of pixels, under a weaker prior, as their gradients are weaker",
+    "b1": "squared pixel differences, under a weaker prior, since their gradients are weaker",
     "b2": "L_S alone",
-    "b3": "L_S and squared differences of skeletons",
+    "b3": "L_S and squared pixel differences of skeletons",
     "L_T": "L_T alone",
     "ours": "L_S and half of L_T",
     "ours + pixels": "L_S, half of L_T, and three times b1",
-    "ours + pull": "L_S and half of L_T, in which pull counts three times as much as push",
-    "ours + bones": "L_S, half of L_T, and L_B, from the mask's skeleton to the body's bones",
-    "recipe": "all of it: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
+    "ours + pull": "L_S and half of L_T, with three times the weight of the pull",
+    "ours + bones": "L_S, half of L_T, and L_B, the distance from the mask's skeleton to the body's bones",
+    "recipe": "all of these: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
     "b2 + pixels": "L_S and three times b1",
-    "points": "chamfer of point sets: the body's vertices and 512 pixels of the mask",
+    "points": "chamfer distance of point sets: the body's vertices and 512 pixels of the mask",
 }
 # Gradients of both backwards are scaled to one size per image, or the literal one would drown the prior.
 BACKWARDS: dict[str, LossSettings] = {
