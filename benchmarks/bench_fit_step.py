@@ -3,10 +3,10 @@
     python benchmarks/bench_fit_step.py
     python benchmarks/bench_fit_step.py --faces 2454 --sizes 112 --out benchmarks/results
 
-A step is body, camera, silhouette, distance maps and skeletons, L_S + L_T with priors, backward, and Adam: the code
-that `topo-adapt fit` runs, without its pixel and bone terms. The maps of the target are computed once. On CUDA the step
-is captured in a graph. Shapes are images x faces x height x width. Rows "step" compare with the step made of PyTorch3D;
-rows of the parts compare with our whole step. The time of a forward part does not include its backward.
+A step consists of body, camera, silhouette, distance maps and skeletons, L_S + L_T with priors, backward and Adam. It
+is the code of `topo-adapt fit`, without the terms of pixels and bones. What depends on the target only is computed
+once. On CUDA the step is captured in a graph. Shapes are images x faces x height x width. Rows named "step" compare
+with the step of PyTorch3D; rows of parts compare with the whole step, forward parts without their backward pass.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ def parts(scene: Scene) -> dict[str, Call]:
 
 
 def captured(scene: Scene) -> Call:
-    """The step as a CUDA graph."""
+    """Capture the step in a CUDA graph."""
+    # Warm-up on a side stream, as torch requires: lazily made state must not be part of the graph.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -129,6 +130,7 @@ def captured(scene: Scene) -> Call:
             scene.step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
+    # Gradients must be None here, so that the capture allocates them from its own memory.
     scene.optimizer.zero_grad()
     with torch.cuda.graph(graph):
         scene.step()
@@ -136,7 +138,7 @@ def captured(scene: Scene) -> Call:
 
 
 def peer_renderer() -> Renderer | None:
-    """PyTorch3D with 100 faces per pixel, if it is installed."""
+    """Return the renderer of PyTorch3D with 100 faces per pixel, or None if it is not installed."""
     try:
         return make_renderer("pytorch3d")
     except UserError as error:
@@ -145,7 +147,7 @@ def peer_renderer() -> Renderer | None:
 
 
 def rows_of(faces: int, count: int, size: int, peer: Renderer | None, args: argparse.Namespace) -> Iterator[Row]:
-    """All comparisons of one body at one size."""
+    """Measure all comparisons of one body, batch and size."""
     body, prior = body_of(faces).to(args.device), GaussianPosePrior.default().to(args.device)
     shape = (count, faces, size, size)
 
@@ -159,7 +161,7 @@ def rows_of(faces: int, count: int, size: int, peer: Renderer | None, args: argp
     scene.step()
     for name, call in parts(scene).items():
         yield row(name, "the whole step", call, scene.step)
-    step = scene.step
+    step: Call = scene.step
     if args.device == "cuda":
         step = captured(scene)
         yield row("step", "without a graph", step, Scene(scene.fitter, count, size).step)
@@ -171,14 +173,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--faces", type=int, nargs="+", choices=FACES, default=[LOW, SMPL_SIZED, FULL])
-    parser.add_argument("--batches", type=int, nargs="+", help="batch sizes; default: 1 16 on the CPU, 16 on CUDA")
+    parser.add_argument("--batches", type=int, nargs="+", help="numbers of images; default 1 16 on the CPU, 16 on CUDA")
     parser.add_argument("--sizes", type=int, nargs="+", default=[112, 224])
     parser.add_argument(
-        "--peer-batch", type=int, help="largest batch of the PyTorch3D step; default: 1 on the CPU, 16 on CUDA"
+        "--peer-batch", type=int, help="largest batch of a step with PyTorch3D; default 1 on the CPU, 16 on CUDA"
     )
-    parser.add_argument("--threads", type=int, default=1, help="number of CPU threads of torch")
-    parser.add_argument("--seconds", type=float, default=0.5, help="duration of one comparison in seconds")
-    parser.add_argument("--out", type=Path, help="output folder for fit_step.json and fit_step.md")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+    parser.add_argument("--seconds", type=float, default=0.5, help="seconds that one comparison is measured for")
+    parser.add_argument("--out", type=Path, help="folder for fit_step.json and fit_step.md")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.batches = args.batches or ([1, 16] if args.device == "cpu" else [16])

@@ -1,10 +1,10 @@
-"""Differences between PyTorch3D, which must be installed, and m2s and rasterize.
+"""Differences of m2s and rasterize from PyTorch3D, which must be installed.
 
     python benchmarks/parity_pytorch3d.py --out benchmarks/results
 
-The scene is one walking person. PyTorch3D leaves out faces whose doubled area is at most 1e-8 in its normalised units
-(1.25e-4 pixels squared at 224 pixels); m2s leaves out only those up to 1e-8 pixels squared. Rows "all" draw every face,
-rows "large" only those that PyTorch3D draws. K is the number of faces that PyTorch3D keeps per pixel.
+Both draw one walking person. PyTorch3D leaves out faces whose doubled area is at most 1e-8 in its normalised units
+(1.25e-4 pixels squared at 224), m2s only those of 1e-8 pixels squared. Rows "all" draw every face, rows "large" only
+those that PyTorch3D draws. "K" is the number of faces that PyTorch3D keeps per pixel.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from bodies import FULL, LOW, body_of, people
 from common import command_line, machine, title
 from torch import Tensor
 
-from adaptation.bodies.camera import project
+from adaptation.bodies.camera import Camera, project
 from adaptation.bodies.renderer import Renderer, make_renderer
 from adaptation.bodies.renderer_pytorch3d import PyTorch3DRenderer
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Differences between the two renderers, as fractions of the image's pixels unless noted otherwise."""
+    """Differences between the two renderers. Fractions refer to the pixels of the image unless stated otherwise."""
 
     faces: int
     drawn: str  # all or large
@@ -46,8 +46,8 @@ class Parity:
 
 
 @torch.no_grad()
-def scene(faces: int, size: int, drawn: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Vertices, faces and camera."""
+def scene(faces: int, size: int, drawn: str) -> tuple[Tensor, Tensor, Camera]:
+    """Return vertices (1, V, 3), faces (F, 3) and camera of one person; arguments as in `Parity`."""
     body, seen = body_of(faces), people(1, "cpu")
     vertices, triangles = body(seen.pose, seen.betas).vertices, body.faces
     if drawn == "large":
@@ -58,13 +58,14 @@ def scene(faces: int, size: int, drawn: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def parity(faces: int, size: int, sigma: float, faces_per_pixel: int, drawn: str) -> Parity:
-    """Compare one picture."""
+    """Draw one picture with both renderers and compare coverage, masks, gradients and depth."""
     vertices, triangles, camera = scene(faces, size, drawn)
     renderers: tuple[Renderer, Renderer] = make_renderer(sigma=sigma), PyTorch3DRenderer(sigma, faces_per_pixel)
     weight = torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(0))
 
     pictures, gradients = [], []
     for renderer in renderers:
+        # Random weights test the gradient at all pixels at once.
         leaf = vertices.clone().requires_grad_()
         picture = renderer.coverage(leaf, triangles, camera, size)
         pictures.append(picture.detach())
@@ -85,7 +86,7 @@ def parity(faces: int, size: int, sigma: float, faces_per_pixel: int, drawn: str
         coverage_beyond=(difference > 1e-3).double().mean().item(),
         mask=(masks[0] != masks[1]).double().mean().item(),
         silhouette=(silhouettes[0] != silhouettes[1]).double().mean().item(),
-        gradient_cosine=torch.cosine_similarity(*gradients, dim=0).item(),
+        gradient_cosine=torch.cosine_similarity(gradients[0], gradients[1], dim=0).item(),
         gradient_norm=(gradients[1].norm() / gradients[0].norm()).item(),
         nearest=(index != index3d)[both].double().mean().item(),
         depth=(depth - depth3d)[both].abs().max().item(),
@@ -93,7 +94,7 @@ def parity(faces: int, size: int, sigma: float, faces_per_pixel: int, drawn: str
 
 
 def cases(full: bool) -> Iterator[tuple[int, int, float, int, str]]:
-    """Faces, size, sigma, faces per pixel, which faces."""
+    """Yield the arguments of `parity`: faces, size, sigma, faces per pixel, and which faces are drawn."""
     for size, sigma in ((112, 0.1), (112, 1.25), (224, 0.1), (224, 1.25)):
         for drawn in ("large", "all"):
             yield LOW, size, sigma, 300, drawn
@@ -111,7 +112,7 @@ HEAD = (
 
 
 def line(p: Parity) -> str:
-    """One row of the table."""
+    """Format one row of the table."""
     return (
         f"| {p.faces:,} | {p.drawn} | {p.size} | {p.sigma:g} | {p.faces_per_pixel} | {p.coverage_largest:.1e} "
         f"| {p.coverage_mean:.1e} | {p.coverage_beyond:.4%} | {p.mask:.4%} | {p.silhouette:.4%} "

@@ -1,4 +1,4 @@
-"""Make docs/adaptation.png from what `topo-adapt demo` writes: python tools/make_adaptation_picture.py out/demo."""
+"""Make docs/adaptation.png from the results of `topo-adapt demo`: python tools/make_adaptation_picture.py out/demo."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from adaptation.regressors.files import load_network
 from adaptation.reports.adaptation_crops import gallery_rows, see
 
 TILE, GAP = 192, 16
-SHARES = (0.2, 0.4, 0.6, 0.8)  # of the test crops that have less error after the adaptation than the one shown
+SHARES = (0.2, 0.4, 0.6, 0.8)  # share of the test crops with smaller errors than each crop shown
 
 
 def main() -> None:
-    """Four crops, from good ones to bad ones: image, mask, body before and after."""
+    """Draw four crops from good to bad, each with image, mask, and bodies before and after."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/adaptation.png"))
     args = parser.parse_args()
 
     (test,) = args.results.glob("*-test")
-    domain, body = Samples.load(test), Body.free()
-    fitter, every = make_fitter(body, FitOptions(size=domain.size)), np.arange(len(domain))
+    samples, body = Samples.load(test), Body.free()
+    fitter, every = make_fitter(body, FitOptions(size=samples.size)), np.arange(len(samples))
     networks = (load_network(name).network for name in ("small", str(args.results / "run" / "adapted.safetensors")))
-    before, after = (see(network, domain, every, fitter, "subtracted") for network in networks)
+    before, after = (see(network, samples, every, fitter, "subtracted") for network in networks)
     assert after.pa_mpjpe is not None
     order = np.argsort(after.pa_mpjpe)
     chosen = [int(order[round(share * (len(order) - 1))]) for share in SHARES]
 
     shown = []
-    for row in gallery_rows(domain, every, chosen, "subtracted", before, after, body):
+    for row in gallery_rows(samples, every, chosen, "subtracted", before, after, body):
         tiles = (row.image, row.mask, row.body_before, row.body_after)
         shown.append(np.hstack([cv2.resize(tile, (TILE, TILE), interpolation=cv2.INTER_AREA) for tile in tiles]))
     across = np.full((TILE, GAP, 3), 255, np.uint8)

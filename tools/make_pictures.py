@@ -22,7 +22,7 @@ WIDTH = 1280
 
 
 def main() -> None:
-    """The frame, the bodies in it, and below what was computed for the first person."""
+    """Draw a frame and the bodies in it, and below them the steps for the first person."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--out", type=Path, default=Path("docs/demo.jpg"))

@@ -1,6 +1,6 @@
 """Make the pictures of docs/rendering.md: python tools/make_rendering_pictures.py. Needs matplotlib.
 
-The picture of the difference to PyTorch3D is made where that is installed.
+The picture of the difference from PyTorch3D is only made if PyTorch3D is installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from adaptation.bodies.body import Body
-from adaptation.bodies.camera import fit_camera_to_bbox, project
+from adaptation.bodies.camera import WeakPerspective, fit_camera_to_bbox, project
 from adaptation.bodies.poses import facing, walking
 from adaptation.bodies.renderer import exact_silhouette, make_renderer
 from adaptation.losses.settings import LossSettings
@@ -42,7 +42,7 @@ ARM = (56, 42, 24)  # a forearm and hand at 112 pixels: left, top, side
 
 @torch.no_grad()
 def walker(phase: float = 0.05) -> Tensor:
-    """Vertices (1, V, 3) of a body that walks."""
+    """Return vertices (1, V, 3), metres, of a walking body at a phase in [0, 1)."""
     pose = walking(phase)[None]
     pose[:, 0] = facing(1.0, pitch=0.1)
     return BODY(pose, torch.zeros(1, 10)).vertices
@@ -52,7 +52,7 @@ CAMERA = fit_camera_to_bbox(walker(), torch.tensor([[0.25, 0.04, 0.75, 0.96]]), 
 
 
 def panel(axes: Axes, image: Tensor | np.ndarray, title: str, **options: object) -> object:
-    """One image without ticks, in pixels with centres at +0.5."""
+    """Show one image without ticks, in pixels with centres at +0.5."""
     pixels = np.asarray(image)
     height, width = pixels.shape[:2]
     shown = axes.imshow(pixels, interpolation="nearest", extent=(0, width, height, 0), **options)  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def panel(axes: Axes, image: Tensor | np.ndarray, title: str, **options: object)
 
 
 def bar(figure: Figure, shown: object, axes: object, label: str, **options: object) -> None:
-    """The colour bar of an image."""
+    """Add the colour bar of an image."""
     colours = figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.03, **options)  # type: ignore[arg-type]
     colours.set_label(label, fontsize=8)
     colours.outline.set_visible(False)  # type: ignore[operator]
@@ -72,19 +72,19 @@ def bar(figure: Figure, shown: object, axes: object, label: str, **options: obje
 
 
 def edges(axes: Axes, points: Tensor, colour: str = INK, width: float = 0.35) -> None:
-    """The triangles of a body at vertices (1, V, 2) in pixels."""
+    """Draw the triangles of a body with vertices (1, V, 2) in pixels."""
     axes.triplot(*points[0].T.numpy(), BODY.faces.numpy(), color=colour, linewidth=width)
 
 
 def zoom(axes: Axes, box: tuple[int, int, int]) -> None:
-    """Show a square of the image alone."""
+    """Show only a square of the image: left, top and side in pixels."""
     left, top, side = box
     axes.set_xlim(left, left + side)
     axes.set_ylim(top + side, top)
 
 
 def coverage() -> Figure:
-    """What sigma does: the whole body, and an arm."""
+    """Draw the effect of sigma on a whole body and on an arm."""
     size, vertices = 112, walker()
     points = project(vertices, CAMERA, size)
     exact = exact_silhouette(vertices, BODY.faces, CAMERA, size)[0, 0]
@@ -112,7 +112,7 @@ def coverage() -> Figure:
 
 
 def gradient_field() -> Figure:
-    """Where a target pulls the vertices, through pixels and through distance maps."""
+    """Draw where a target pulls the vertices, with a pixel loss and with distance maps."""
     size, target_vertices, vertices = 112, walker(phase=0.2), walker()
     target = SilhouetteTarget.of(exact_silhouette(target_vertices, BODY.faces, CAMERA, size), iterations=64)
     points = project(vertices, CAMERA, size)
@@ -120,10 +120,10 @@ def gradient_field() -> Figure:
     axes = figure.subplots(1, 3)
     base = np.ones((size, size, 3))
     mine = exact_silhouette(vertices, BODY.faces, CAMERA, size)[0, 0].numpy() > 0
-    wanted = target.mask[0, 0].numpy() > 0
-    base[wanted] = to_rgb("#bcd7f0")
+    goal = target.mask[0, 0].numpy() > 0
+    base[goal] = to_rgb("#bcd7f0")
     base[mine] = to_rgb("#f6d3bf")
-    base[mine & wanted] = to_rgb("#aab4c2")
+    base[mine & goal] = to_rgb("#aab4c2")
     panel(axes[0], base, "body and target")
     axes[0].legend(
         handles=[Patch(color=c, label=n) for c, n in (("#f6d3bf", "body"), ("#bcd7f0", "target"), ("#aab4c2", "both"))],
@@ -157,7 +157,7 @@ def gradient_field() -> Figure:
 
 
 def binarised() -> Figure:
-    """How much wider A > 0.5 is than the body, and how well gradients tell what a motion does."""
+    """Draw how much wider A > 0.5 is than the body, and how well gradients predict the effect of a motion."""
     size, vertices = 112, walker()
     exact = exact_silhouette(vertices, BODY.faces, CAMERA, size)[0, 0].bool()
     figure = Figure(figsize=(11, 3.9), layout="constrained")
@@ -186,18 +186,24 @@ def binarised() -> Figure:
 
 
 def gradient_over_change(sigma: float, central: bool, inside: bool) -> float:
-    """Gradient to the camera's scale of the area inside or outside of the outline, over its central difference."""
+    """Return the ratio of the gradient to the central difference of an area by the camera's scale.
+
+    Args:
+        sigma: softness of the outline, pixels squared.
+        central: whether the silhouette's own gradient is used, a central difference at the outline.
+        inside: whether the area inside the outline is measured, or that outside.
+    """
     size, vertices = 112, walker()
     now = exact_silhouette(vertices, BODY.faces, CAMERA, size)
     counted = now if inside else 1 - now
 
-    def camera(scale: Tensor) -> Tensor:
-        return torch.cat([scale, CAMERA[0, 1:]])[None]
+    def camera(scale: Tensor) -> WeakPerspective:
+        return WeakPerspective(torch.cat([scale, CAMERA.parameters[0, 1:]])[None])
 
     def area(scale: Tensor) -> Tensor:
         return (counted * exact_silhouette(vertices, BODY.faces, camera(scale), size)).sum()
 
-    scale, step = CAMERA[0, :1], 0.02 * CAMERA[0, :1]
+    scale, step = CAMERA.scale[0], 0.02 * CAMERA.scale[0]
     change = (area(scale + step) - area(scale - step)) / (2 * step)
     leaf = scale.clone().requires_grad_()
     soft = make_renderer(sigma=sigma).coverage(vertices, BODY.faces, camera(leaf), size)
@@ -206,7 +212,7 @@ def gradient_over_change(sigma: float, central: bool, inside: bool) -> float:
 
 
 def difference() -> Figure:
-    """The same body by m2s and by PyTorch3D, and how far the two are apart."""
+    """Draw one body with m2s and with PyTorch3D, and the difference of the two."""
     size, sigma = 224, 1e-4 * 112**2
     vertices = walker()
     with torch.no_grad():
@@ -226,7 +232,7 @@ def difference() -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """A PNG of at most 255 colours, all that these pictures need."""
+    """Write a PNG of at most 255 colours, which is enough for these pictures."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     image = Image.open(buffer).convert("RGB").quantize(255, dither=Image.Dither.NONE)
@@ -235,7 +241,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def main() -> None:
-    """All pictures, into a folder."""
+    """Draw all pictures into a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/rendering"))
     out = parser.parse_args().out

@@ -1,4 +1,7 @@
-"""Make docs/pictures/staging.jpg: people of the source before other cameras."""
+"""Make docs/pictures/staging.jpg, source people in the scenes of targets.
+
+PYTHONPATH=benchmarks python tools/make_staging_picture.py
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SIZE, ACROSS, CLIP = 96, 8, 12
 
 
 def main() -> None:
-    """Rows: the source; then, of each target, crops and the source's people in their places."""
+    """Draw a row of source crops, then for each target a row of its crops and one of source people in their places."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/staging.jpg"))
     args = parser.parse_args()
@@ -29,6 +32,7 @@ def main() -> None:
     )
     targets = {"style": style}
     targets |= {name: shift_samples(others, shift_by_name(name, SIZE, None)) for name in ("lr-32", "night")}
+    # One crop per clip, each at another moment, so that poses differ.
     index = CLIP * torch.arange(ACROSS) + torch.arange(ACROSS)
     rows = [SheetRow("source", tiles(source.image_batch(index.numpy())))]
     for name, target in targets.items():
@@ -38,7 +42,7 @@ def main() -> None:
 
 
 def tiles(images: torch.Tensor) -> list[np.ndarray]:
-    """(B, 3, S, S) in [0, 1] to pictures."""
+    """Convert images (B, 3, S, S) in [0, 1] to B pictures (S, S, 3) of uint8."""
     return list((255 * images).round().byte().permute(0, 2, 3, 1).numpy())
 
 

@@ -1,1 +1,1 @@
-"""The paper's tables on domains that anybody can make: does adaptation from silhouettes recover pose?"""
+"""Does adaptation from silhouettes recover pose? The paper's tables, on synthetic domains that need no download."""

@@ -1,13 +1,13 @@
-"""A 2D keypoint detector that knows the source alone, and so meets the same shift as the regressor that is adapted.
+"""A 2D keypoint detector that is trained only on the source, so that it meets the same shift as the regressor.
 
-Baselines A1 and A2 adapt from 2D keypoints. Joints projected from a target's labels would be kinder than any
-detector: its errors grow with the shift, swap left and right, and come together. This one is trained on the labelled
-crops of the source, with the usual augmentation, and then looks at the target's shifted images.
+Baselines A1 and A2 adapt from 2D keypoints. Joints projected from the labels of a target would be more accurate than
+any detector, whose errors grow with the shift, swap left and right, and occur together. This detector is trained on
+the labelled crops of the source with the usual augmentation, and is then applied to the shifted images of the target.
 
-The network is a ResNet, its stages joined from coarse to fine as in a feature pyramid (Lin et al., CVPR 2017), that
-gives a heatmap per joint at a quarter of the crop's side. A heatmap is a distribution over cells, trained by
-cross-entropy to be a Gaussian around the joint. Hence the share of it around its highest cell is the chance that the
-network gives the joint to be there, which is what the confidence says.
+The network is a ResNet whose stages are joined from coarse to fine as in a feature pyramid (Lin et al., CVPR 2017). It
+predicts one heatmap per joint at a quarter of the crop's side. A heatmap is a distribution over cells, trained by
+cross-entropy to be a Gaussian around the joint. The confidence of a keypoint is the probability mass around the
+highest cell.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ STRIDE = 4  # pixels per cell of a heatmap
 _FORMAT = "keypoint detector of evidence"
 _BLOCKS = (1, 2, 2, 1)
 _AROUND = 2  # cells on each side of the highest that belong to its peak
-# Where the mirrored joint is among the 13.
+# For each of the 13 its counterpart on the other side of the body.
 _MIRRORED = list(OPENPOSE.flip)
 
 
@@ -54,22 +54,22 @@ class DetectorSettings:
     """How the detector is trained.
 
     Attributes:
-        width: of the ResNet.
-        channels: of the pyramid.
-        steps: of Adam, with cosine decay to zero after a linear rise.
+        width: channels of the ResNet's first stage.
+        channels: channels of the pyramid.
+        steps: Adam steps, with cosine decay to zero after a linear rise.
         batch: images per step.
-        rate: learning rate at its highest.
-        rise: steps of the rise.
-        spread: standard deviation of the Gaussian around a joint, in cells.
+        rate: highest learning rate.
+        rise: steps of the linear rise.
+        spread: standard deviation of the Gaussian around a joint, cells.
         flip: share of images that are mirrored.
-        move: images are shifted by up to this share of their side,
-        scale: and enlarged or shrunk by up to this.
-        light: contrast is multiplied by 1 +- this, and as much is added to brightness; each colour channel is
-            multiplied by 1 +- half of it.
-        coarsest: half of the batches are reduced to between this share of their resolution and all of it, and enlarged
-            again. 0.5 is finer than the mildest of the low resolutions among the shifts, which leaves 0.43.
-        precision: of convolutions.
-        seed: of everything random.
+        move: largest shift of images, as a share of their side.
+        scale: largest relative change of the size of people.
+        light: range of the light: contrast is multiplied by 1 +- this, as much is added to the brightness, and each
+            colour channel is multiplied by 1 +- half of it.
+        coarsest: lowest share of the resolution: half of the batches are reduced to a share between this and 1, and
+            enlarged again. 0.5 is finer than the mildest low resolution among the shifts, which leaves 0.43.
+        precision: precision of convolutions.
+        seed: seed of all random numbers.
     """
 
     width: int = 16
@@ -90,10 +90,10 @@ class DetectorSettings:
 
 @dataclass(frozen=True)
 class DetectorQuality:
-    """How good keypoints are, by labels that no adaptation sees.
+    """Quality of keypoints, measured with labels that no adaptation sees.
 
     Attributes:
-        median_pixels: median distance of the joints that were found, in pixels of a crop of 96.
+        median_pixels: median error of the joints that were found, pixels of a crop of 96.
         found: share of the joints that were found.
         pck: share of all joints that were found within 5 % of the crop's side.
     """
@@ -104,11 +104,11 @@ class DetectorQuality:
 
 
 class KeypointDetector(ResNet):
-    """Heatmaps of the 13 joints `OPENPOSE_JOINTS`.
+    """Predicts heatmaps of the 13 joints `OPENPOSE_JOINTS`.
 
     Args:
-        width: of the ResNet.
-        channels: of the pyramid.
+        width: channels of the ResNet's first stage.
+        channels: channels of the pyramid.
     """
 
     mean: Tensor
@@ -122,7 +122,7 @@ class KeypointDetector(ResNet):
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Crops (B, 3, S, S), RGB in [0, 1], to logits (B, 13, S / 4, S / 4)."""
+        """Map RGB crops (B, 3, S, S) in [0, 1] to logits (B, 13, S / 4, S / 4)."""
         logits: Tensor = self.maps(self.pyramid(self.stages((images - self.mean) / self.std)))
         return logits
 
@@ -139,10 +139,10 @@ class KeypointDetector(ResNet):
 
     @classmethod
     def load(cls, path: Path) -> KeypointDetector:
-        """Read such a file, in evaluation mode; nothing in it is executed.
+        """Load a detector in evaluation mode. Nothing in the file is executed.
 
         Raises:
-            UserError: missing, or not a detector.
+            UserError: the file is missing or holds no detector.
         """
         try:
             with safe_open(path, "pt") as file:
@@ -158,21 +158,21 @@ class KeypointDetector(ResNet):
         return network.eval()
 
 
-def train_detector(domain: Samples, settings: DetectorSettings, device: str = "cpu") -> KeypointDetector:
-    """Train a detector on labelled crops; where their joints are is projected from the labels.
+def train_detector(samples: Samples, settings: DetectorSettings, device: str = "cpu") -> KeypointDetector:
+    """Train a detector on labelled crops. The places of their joints are projected from the labels.
 
     Args:
-        domain: with labels; the side of its crops is divided by 4.
-        settings: of network and training.
-        device: where to compute.
+        samples: labelled crops, whose side is divisible by 4.
+        settings: settings of network and training.
+        device: device to train on.
 
     Returns:
         The network, in evaluation mode.
 
     Raises:
-        UserError: the domain has no labels, or the loss is not finite.
+        UserError: the samples has no labels, or the loss is not finite.
     """
-    places = torch.from_numpy(simulated_keypoints(domain, Body.free(), 0.0, 0.0, torch.Generator()))[
+    places = torch.from_numpy(simulated_keypoints(samples, Body.free(), 0.0, 0.0, torch.Generator()))[
         :, list(OPENPOSE_JOINTS), :2
     ]
     torch.manual_seed(settings.seed)
@@ -182,12 +182,13 @@ def train_detector(domain: Samples, settings: DetectorSettings, device: str = "c
     for step in range(settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
-        index = batch_of(step, settings.batch, len(domain), settings.seed)
+        index = batch_of(step, settings.batch, len(samples), settings.seed)
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
-        seen = domain.image_batch(index.numpy(), device)
-        images, wanted = augment(seen, places[index].to(device), settings, generator)
-        inside = ((wanted > 0) & (wanted < domain.size)).all(2).sum()
-        losses = heatmap_loss(run_in(settings.precision, network, images), wanted / STRIDE, settings.spread)
+        seen = samples.image_batch(index.numpy(), device)
+        images, goals = augment(seen, places[index].to(device), settings, generator)
+        # Joints outside the crop have no heatmap, so that the mean is over those inside.
+        inside = ((goals > 0) & (goals < samples.size)).all(2).sum()
+        losses = heatmap_loss(run_in(settings.precision, network, images), goals / STRIDE, settings.spread)
         loss = losses.sum() / inside.clamp(min=1)
         if not torch.isfinite(loss):
             raise UserError(f"the detector's loss is {loss.item()} at step {step}")
@@ -198,37 +199,43 @@ def train_detector(domain: Samples, settings: DetectorSettings, device: str = "c
 
 
 @torch.no_grad()
-def follow_norms(network: KeypointDetector, domain: Samples, device: str = "cpu") -> KeypointDetector:
-    """A copy, on a device, whose batch norms have the statistics of a domain's images (AdaBN): no labels are needed."""
+def follow_norms(network: KeypointDetector, samples: Samples, device: str = "cpu") -> KeypointDetector:
+    """Return a copy whose batch norms have the statistics of a set's images (AdaBN), which needs no labels.
+
+    Args:
+        network: the detector; it is not changed.
+        samples: N crops.
+        device: device of the copy.
+    """
     network = copy.deepcopy(network).to(device)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # the mean over all batches
             module.train()
-    # Mixed, so that no batch is of one clip.
-    for index in torch.randperm(len(domain), generator=torch.Generator().manual_seed(0)).split(64):
-        network(domain.image_batch(index.numpy(), device))
+    # Crops are shuffled: a batch of one clip would have statistics of its own.
+    for index in torch.randperm(len(samples), generator=torch.Generator().manual_seed(0)).split(64):
+        network(samples.image_batch(index.numpy(), device))
     return network.eval()
 
 
 @torch.no_grad()
 def detect(
     network: KeypointDetector,
-    domain: Samples,
+    samples: Samples,
     *,
     least: float = 0.3,
     precision: Precision = "float32",
     device: str = "cpu",
 ) -> Floats:
-    """Keypoints of crops. Every crop is seen mirrored too, and the two heatmaps are averaged, as is usual.
+    """Detect the keypoints of crops, averaging the heatmaps of each crop and its mirror image.
 
     Args:
-        network: in evaluation mode.
-        domain: whose images are looked at, and nothing else of it.
-        least: what is less sure counts as not found.
-        precision: of convolutions.
-        device: where to compute.
+        network: a detector in evaluation mode.
+        samples: N crops, of which only the images are used.
+        least: smallest confidence of a joint that counts as found.
+        precision: precision of convolutions.
+        device: device to compute on.
 
     Returns:
         (N, 24, 3) x and y in crop pixels, whose centres lie at +0.5, and confidence in [0, 1]; all are 0 where a joint
@@ -236,8 +243,8 @@ def detect(
     """
     network, joints = network.to(device), list(OPENPOSE_JOINTS)
     found = []
-    for index in torch.arange(len(domain)).split(64):
-        batch = domain.image_batch(index.numpy(), device)
+    for index in torch.arange(len(samples)).split(64):
+        batch = samples.image_batch(index.numpy(), device)
         heat = heatmap_shares(run_in(precision, network, batch))
         heat = (heat + heatmap_shares(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
         keypoints = batch.new_zeros(len(batch), len(SMPL), 3)
@@ -246,28 +253,29 @@ def detect(
     return torch.cat(found).cpu().numpy()
 
 
-def detector_quality(domain: Samples) -> DetectorQuality:
-    """How far the keypoints of a domain are from its labels.
+def detector_quality(samples: Samples) -> DetectorQuality:
+    """Compare the keypoints of a crop set with its labels.
 
     Raises:
-        UserError: it has no keypoints, or no labels.
+        UserError: the set has no keypoints or no labels.
     """
-    if domain.keypoints is None:
+    if samples.keypoints is None:
         raise UserError("this set of crops has no keypoints")
     joints = list(OPENPOSE_JOINTS)
-    truth = simulated_keypoints(domain, Body.free(), 0.0, 0.0, torch.Generator())[:, joints, :2]
-    keypoints = domain.keypoints[:, joints]
-    away = np.linalg.norm(keypoints[..., :2] - truth, axis=-1) / domain.size
+    truth = simulated_keypoints(samples, Body.free(), 0.0, 0.0, torch.Generator())[:, joints, :2]
+    keypoints = samples.keypoints[:, joints]
+    away = np.linalg.norm(keypoints[..., :2] - truth, axis=-1) / samples.size
     found = keypoints[..., 2] > 0
     median = float(np.median(96 * away[found])) if found.any() else float("nan")
     return DetectorQuality(median, float(found.mean()), float((found & (away < 0.05)).mean()))
 
 
 def read_peaks(heat: Tensor) -> Tensor:
-    """Where heatmaps (B, J, H, H) that sum to 1 are highest.
+    """Find the peaks of heatmaps (B, J, H, H) that sum to 1.
 
     Returns:
-        (B, J, 3): x and y in crop pixels, the mean over the 5 x 5 cells around the highest one, and their sum.
+        (B, J, 3): x and y in crop pixels, averaged over the 5 x 5 cells around the highest one, and the sum over these
+        cells.
     """
     side, highest = heat.shape[-1], heat.flatten(2).argmax(2)
     cells = torch.arange(side, device=heat.device)
@@ -282,7 +290,17 @@ def read_peaks(heat: Tensor) -> Tensor:
 def augment(
     images: Tensor, places: Tensor, settings: DetectorSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mirror, move, scale, blur and light images (B, 3, S, S) at random, and move joints (B, 13, 2) with them."""
+    """Augment images at random, and move joints with them.
+
+    Args:
+        images: (B, 3, S, S) in [0, 1].
+        places: (B, 13, 2) joints, crop pixels.
+        settings: how much images are mirrored, moved, scaled, blurred and lit differently.
+        generator: source of random numbers.
+
+    Returns:
+        Images and joints of the same shapes.
+    """
 
     def spread(*shape: int) -> Tensor:
         return (2 * torch.rand(*shape, generator=generator) - 1).to(images.device)
@@ -297,6 +315,7 @@ def augment(
     flipped = flipped * torch.stack([sign, torch.ones_like(sign)], dim=1)[:, None]
     places = (zoom[:, None, None] * (flipped + shift[:, None]) + 1) * (size / 2)
 
+    # One resolution for the whole batch, since images of a tensor have one size.
     coarse, share = torch.rand(2, generator=generator).tolist()
     if coarse < 0.5:
         small = round(size * (settings.coarsest + (1 - settings.coarsest) * share))

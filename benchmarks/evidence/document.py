@@ -1,4 +1,4 @@
-"""Turns the JSON of the grids into docs/evidence.md and its pictures. Every number in them is read from the JSON."""
+"""Writes docs/evidence.md and its bar chart. Every measured number in them is read from the JSON record."""
 
 from __future__ import annotations
 
@@ -39,12 +39,17 @@ from evidence.tables import (
 Record = dict[str, Any]
 Row = dict[str, Any]
 
-_PLACES = {"style": "on people of another look", "site": "where they pass before one camera"}
+_PLACES = {"style": "on people of another appearance", "site": "on such people in front of one camera"}
 COMMAND = "python benchmarks/run_evidence.py --work DIR"
 
 
 def write_document(record_path: Path, path: Path) -> None:
-    """Write the Markdown file, and its plot under the same name in the folder ``pictures`` beside it."""
+    """Write the Markdown file, and its bar chart into the folder ``pictures`` next to it, under the same name.
+
+    Args:
+        record_path: JSON record of the grids.
+        path: Markdown file to write.
+    """
     record: Record = json.loads(record_path.read_text())
     picture = path.parent / "pictures" / f"{path.stem}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -66,18 +71,20 @@ def write_document(record_path: Path, path: Path) -> None:
 
 
 def _answer(grid: Adaptations, fits: Sequence[Row]) -> str:
-    """Three sentences: how much it helps, how near that is to labels and to the paper, and what the losses add."""
+    """Say how much adaptation helps, how that compares with labels and with the paper, and what the losses add."""
     gaps = {target: (gap, f"{gap:.0f} %") for target in grid.targets if (gap := grid.gap(target, OURS)) is not None}
     sentences = [
-        f"Adapting a regressor to a target known by silhouettes alone changes its PA-MPJPE by {_changes(grid)}.",
-        f"That is {_ends(gaps)} of what labels of the same crops gain{_bar(grid)}." if gaps else "",
-        _topology(grid, fits),
+        f"Adaptation from silhouettes alone changes the PA-MPJPE of a regressor by {_changes(grid)}.",
+        f"This is {_ends(gaps)} of the gain from labels of the same crops." if gaps else "",
+        _paper(grid),
+        *_added_by_losses(grid),
+        _added_in_fits(fits),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _ends(found: Mapping[str, tuple[float, str]]) -> str:
-    """The targets with the lowest and the highest number, in words; one alone if there are no others."""
+    """Name the targets with the lowest and the highest number; only one if there are no others."""
     order = sorted(found, key=lambda target: found[target][0])
     return " to ".join(f"{found[target][1]} (`{target}`)" for target in dict.fromkeys((order[0], order[-1])))
 
@@ -97,26 +104,34 @@ def _changes(grid: Adaptations) -> str:
     return " and by ".join([", by ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def _bar(grid: Adaptations) -> str:
-    wanted, _ = PAPER["style"]
+def _paper(grid: Adaptations) -> str:
+    """Compare the change on "style" with the paper's on its own data."""
+    expected, _ = PAPER["style"]
     change, labels = grid.change("style", OURS), grid.change("style", LABELS)
-    if change is None or labels is None:
+    if expected is None or change is None or labels is None:
         return ""
-    if change <= -wanted:
-        return f"; the paper's {wanted:.0f} % on another look are reached"
-    by_labels = "labels reach them" if labels <= -wanted else "nor by labels"
-    return f"; the paper's {wanted:.0f} % on another look are not reached, {by_labels} ({labels:+.0f} %)"
+    reached = f"The paper's reduction by {expected:.0f} % on another appearance is"
+    if change <= -expected:
+        return f"{reached} reached."
+    if labels <= -expected:
+        return f"{reached} not reached, although labels of the target reach it ({labels:+.0f} %)."
+    return f"{reached} not reached, not even with labels of the target ({labels:+.0f} %)."
 
 
-def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
-    parts = []
-    for where, text in (
-        ("no source", "without the source's data, losses on silhouettes change what batch norms alone give by"),
-        ("with source", "beside its people in the target's look they change what those alone give by"),
+def _added_by_losses(grid: Adaptations) -> list[str]:
+    sentences = []
+    for where, change, baseline in (
+        ("no source", "Without source data, the silhouette losses change the PA-MPJPE", "batch norms alone"),
+        ("with source", "With replayed source people in the target's appearance, they change it", "replay alone"),
     ):
         if both := _gains(grid, f"{where}: both losses"):
-            topology = _gains(grid, f"{where}: L_T beside L_S")
-            parts.append(f"{text} {both}" + (f" (L_T beside L_S: {topology})" if topology else ""))
+            topology = _gains(grid, f"{where}: L_T added to L_S")
+            alone = f" (L_T added to L_S: {topology})" if topology else ""
+            sentences.append(f"{change} by {both} compared with {baseline}{alone}.")
+    return sentences
+
+
+def _added_in_fits(fits: Sequence[Row]) -> str:
     gains, count = [], 0
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}
@@ -124,15 +139,14 @@ def _topology(grid: Adaptations, fits: Sequence[Row]) -> str:
             count += 1
             if differ(found["ours"], found["b2"]) < SIGNIFICANT:
                 gains.append(float(found["b2"].mean() - found["ours"].mean()))
-    if count:
-        better = [gain for gain in gains if gain > 0]
-        size = f", by {min(better):.1f} to {max(better):.1f} mm," if better else ""
-        harms = len(gains) - len(better)
-        parts.append(
-            f"in fits without a network L_T helps in {len(better)} of {count} conditions{size} and harms in {harms}"
-        )
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    if not count:
+        return ""
+    better = [gain for gain in gains if gain > 0]
+    size = f", by {min(better):.1f} to {max(better):.1f} mm," if better else ""
+    return (
+        f"In fits without a network, L_T lowers the error significantly in {len(better)} of {count} conditions{size} "
+        f"and raises it in {len(gains) - len(better)}."
+    )
 
 
 def _gains(grid: Adaptations, comparison: str) -> str:
@@ -147,16 +161,17 @@ def _protocol(record: Record, grid: Adaptations) -> str:
     scale, machine = record["materials"], record["machine"]
     steps, size = scale["pretrain_steps"], preset(scale["preset"]).size
     origin = f"of the size `{scale['preset']}`, trained for {steps} steps" if steps else "the one that ships as `small`"
+    everything = "`make evidence VIDEO=vtest.avi` runs everything. " if scale["preset"] == "small" else ""
     return (
-        f"One source regressor, {origin}, is adapted to {scale['adapt']} crops of {size} pixels of each target with "
-        "masks from background subtraction, found in the frames before a shift degrades them, beside "
-        f"{scale['train']} labelled crops of the source, and measured on {scale['test']} others, of other people in "
-        "other places. Behind ±: half of a 95 % interval over the clips of the test set (fits: over pairs); in "
-        "brackets: standard deviation over seeds, where there are several, which the interval does not contain; two "
-        f"methods are compared on the seeds of both. {PROTOCOL}.\n\n"
+        f"One source regressor, {origin}, is adapted to {scale['adapt']} crops of {size} pixels of each target. Their "
+        "masks come from background subtraction in the frames before a shift degrades them. Methods with replay also "
+        f"see {scale['train']} labelled crops of the source. Errors are measured on {scale['test']} other crops of the "
+        "target, which show other people in other places. The number after ± is half of a 95 % confidence interval "
+        "over the clips of the test set (in fits: over the pairs of body and start). The number in brackets is the "
+        "standard deviation over seeds, if there are several; the interval does not include it. Two methods are "
+        f"compared on the seeds that both have. Protocol: {PROTOCOL}.\n\n"
         f"Python {machine['python']}, torch {machine['torch']}, {machine['gpu'] or machine['processor']}. "
-        f"{'`make evidence VIDEO=vtest.avi` runs all of it; the' if scale['preset'] == 'small' else 'The'} command of "
-        "a part stands before it. Runs that are finished are kept in the folder and not repeated."
+        f"{everything}Each part below gives its own command. Finished runs are kept in the folder and not repeated."
     )
 
 
@@ -166,8 +181,8 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
     shifts = [target for target in grid.targets if target not in _PLACES]
     if "style" in grid.targets:
         parts += [
-            "## Another look",
-            "`style`: people, clothes, backgrounds, light and camera heights that the source does not have. "
+            "## Another appearance",
+            "`style` has people, clothes, backgrounds, light and camera heights that the source does not have. "
             + _home(grid)
             + _rerun(grid, ["style"], options),
             method_table(grid, "style"),
@@ -175,26 +190,27 @@ def _adaptations(record: Record, grid: Adaptations) -> list[str]:
     if "site" in grid.targets:
         parts += [
             "## Another site",
-            "`site`: the people of `style` before one camera, which is what a deployment has: those that are measured "
-            "are others than those that are adapted to, the place, light and camera are the same. Each seed is another "
-            f"camera{_cameras(grid)}; changes, shares and differences are of the cameras that both methods have seen. "
-            + _rerun(grid, ["site"], options),
+            "`site` shows the people of `style` in front of one camera, as in a deployment. Errors are measured on "
+            "other people than those that are adapted to, but place, light and camera are the same. Each seed is "
+            f"another camera{_cameras(grid)}. Changes, shares and differences are computed over the cameras that both "
+            "methods have seen. " + _rerun(grid, ["site"], options),
             method_table(grid, "site"),
         ]
     if shifts:
         parts += [
             "## Shifts of the image",
-            "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images; masks are found before the shift, which "
-            f"is fair where the network's input is perturbed and kind elsewhere{_poor(grid, shifts)}. Of every run, "
-            "those weights are kept that agree best with masks set aside, of keypoints and labels too: where none "
-            "agree better, a run ends as it began, and labels are no lower bound. Blank: not run. "
-            + _rerun(grid, shifts, options),
+            "PA-MPJPE / MPJPE, millimetres. Detectors see the shifted images. Masks are found before the shift, which "
+            "is realistic if only the network's input is perturbed, and optimistic otherwise"
+            f"{_poor(grid, shifts)}. Every run keeps the weights that agree best with the masks of held-out crops, "
+            "also if it learns from keypoints or labels. If no weights agree better than those of the source model, "
+            "the run keeps the source model. Errors with labels are therefore no lower bound. Blank cells were not "
+            "run. " + _rerun(grid, shifts, options),
             shift_table(grid, shifts, SHIFT_METHODS),
         ]
     if record["detector"]:
         parts += [
-            "The keypoints of A1 and A2, against labels that no adaptation sees; `-norms`: with the detector's batch "
-            "norms following the target:",
+            "Quality of the keypoints of a1 and a2, compared with labels that no adaptation sees. In rows with "
+            "`-norms`, the detector's batch norms follow the target:",
             detector_table(record["detector"]),
         ]
     return [*parts, *_losses(grid), *_teacher(grid)]
@@ -205,10 +221,11 @@ def _losses(grid: Adaptations) -> list[str]:
     if not table:
         return []
     return [
-        "## What the losses on silhouettes add",
-        "PA-MPJPE with them less PA-MPJPE without, millimetres, in pairs of clips, on the seeds that both have. Both "
-        "losses: L_S and L_T, beside batch norms that follow the target, or beside replayed people of the source; "
-        "L_S, not pixels: b2 less b1. The methods are told at the end.",
+        "## What the silhouette losses add",
+        "Change of the PA-MPJPE in millimetres when a loss is added, over pairs of clips and the seeds that both "
+        'methods have. "Both losses" are L_S and L_T, added to batch norms that follow the target (no source) or to '
+        'replayed people of the source (with source). "L_S instead of pixels" is b2 minus b1. The methods are '
+        "described at the end.",
         table,
     ]
 
@@ -218,24 +235,25 @@ def _teacher(grid: Adaptations) -> list[str]:
         return []
     return [
         "## Where a teacher helps",
-        "Beside its losses, a network can learn from the average of its own weights, as "
-        "`adaptation/training/teacher.py` tells. That helps where it is near, and may harm where it is not. Which of "
-        "both is likely shows before anything is learnt, without a label: once batch norms follow the target, a "
-        "network that is far off sees other bodies in mirror images than in the crops themselves. Where the two are "
-        f"at most {TEACHES_WITHIN:g} mm apart, the median of 256 crops, `topo-adapt adapt` takes a teacher, and less "
-        "pull with it. The limit was set when the errors of `style`, `lr-32` and the first camera of `site` were "
-        "known; the other targets test it. PA-MPJPE in millimetres; everywhere else `ours` is what is chosen:",
+        "In addition to its losses, a network can learn from the average of its own weights, a mean teacher "
+        "(`adaptation/adapting/teacher.py`). A teacher helps if its errors are small, and may do harm if they are "
+        "large. Which of the two is likely can be measured before training and without labels. After batch norms "
+        "have followed the target, a network with large errors predicts other bodies for the mirror images of crops "
+        f"than for the crops themselves. If the two are at most {TEACHES_WITHIN:g} mm apart (median of 256 crops), "
+        "`topo-adapt adapt` uses a teacher, and a smaller weight of the pull with it. The limit was set when the "
+        "errors on `style`, `lr-32` and the first camera of `site` were known; the other targets test it. PA-MPJPE in "
+        "millimetres; all other tables show `ours` with the choice that was made:",
         teacher_table(grid),
     ]
 
 
 def _poor(grid: Adaptations, shifts: Sequence[str]) -> str:
     known = any(grid.of(target, OURS_POOR_MASKS) for target in shifts)
-    return "; poor masks say what worse ones do" if known else ""
+    return "; `ours, poor masks` shows the effect of worse masks" if known else ""
 
 
 def _cameras(grid: Adaptations) -> str:
-    """What ours changes before each camera."""
+    """List the changes by ours in front of each camera."""
     seeds = sorted(grid.shared("site", SOURCE_ONLY, OURS) or ())
     changes = ", ".join(f"{grid.change('site', OURS, seeds={seed}):+.0f} %" for seed in seeds)
     return f" (ours: {changes})" if changes else ""
@@ -246,29 +264,29 @@ def _home(grid: Adaptations) -> str:
     if home is None or flat is None:
         return ""
     away = grid.mean("style", SOURCE_ONLY)
-    further = f", {100 * (away - home) / away:.0f} % less than here" if away else ""
+    further = f", {100 * (away - home) / away:.0f} % less than on `style`" if away else ""
     return (
-        f"At home, on people and places of the source that it has not seen, the source model has {home:.1f} mm"
-        f"{further} (MPJPE {flat:.1f}; `--only 'adapt/source/*'`). "
+        "On its source domain, with people and places that it has not seen, the source model has a PA-MPJPE of "
+        f"{home:.1f} mm{further} (MPJPE {flat:.1f}; `--only 'adapt/source/*'`). "
     )
 
 
 def _options(record: Record) -> str:
-    """What the command needs to do the same."""
+    """Return the options that reproduce the record's scale."""
     scale, usual = record["materials"], {"preset": "small", "device": "cpu", "precision": ""}
     return "".join(f" --{name} {scale[name]}" for name, value in usual.items() if scale[name] != value)
 
 
 def _rerun(grid: Adaptations, targets: Sequence[str], options: str) -> str:
     commits = _commits([row for row in grid.rows if row["target"] in targets])
-    again = "again" if len(targets) == 1 else "again, one target after the other"
+    again = "To repeat" if len(targets) == 1 else "To repeat, one target after the other"
     command = f"{COMMAND}{options} --only 'adapt/{targets[0]}/*'"
-    return f"Measured at {commits}; {again}: `{command}`, one row with `adapt/TARGET/METHOD/*`."
+    return f"Measured at {commits}. {again}: `{command}`; for one row: `adapt/TARGET/METHOD/*`."
 
 
 def _commits(rows: Sequence[Row]) -> str:
     names = sorted({row["commit"] for row in rows})
-    return f"commit {', '.join(names)}" if len(names) < 4 else "several commits, named row by row in the JSON file"
+    return f"commit {', '.join(names)}" if len(names) < 4 else "several commits, which the JSON file names row by row"
 
 
 def _recipe(record: Record, grid: Adaptations) -> list[str]:
@@ -276,17 +294,17 @@ def _recipe(record: Record, grid: Adaptations) -> list[str]:
     if not rows:
         return []
     if record["materials"]["preset"] != "small":
-        text = "That of `small`, with a rate for this network, and distances for crops of this size."
+        text = "The recipe of `small`, with a learning rate for this network and distances for crops of this size."
         return ["## The recipe", text, recipe_table(rows[0])]
     return [
         "## The recipe",
-        "What `topo-adapt adapt` does by default at the size `small`; `AdaptSettings` in "
-        "`adaptation/training/adapt.py` explains each. A row above that is named after ours differs from it in "
-        "one of these; without a teacher the pull is 5. The weights of silhouettes and prior were chosen by looking "
-        "at the test parts of `style` and `lr-32` with an earlier source model, one seed; the weights of pull "
-        "and of a teacher, steps, rate, and number and look of the replayed people on other crops of `style` (seed 1), "
-        "which no table shows. Of the other targets, the first camera of `site` alone had a say, in the limit of the "
-        "teacher.",
+        "These are the settings that `topo-adapt adapt` uses by default at the size `small`; `AdaptSettings` in "
+        "`adaptation/adapting/settings.py` explains each of them. Methods that are named after ours differ from it in "
+        "one of these settings. Without a teacher, the weight of the pull is 5. The weights of silhouettes and prior "
+        "were chosen on the test parts of `style` and `lr-32`, with an earlier source model and one seed. The weights "
+        "of pull and teacher, steps, learning rate, and number and appearance of the replayed people were chosen on "
+        "other crops of `style` (seed 1), which no table shows. Of the other targets, only the first camera of `site` "
+        "influenced a setting: the limit of the teacher.",
         recipe_table(rows[0]),
     ]
 
@@ -297,16 +315,16 @@ def _fits(record: Record) -> list[str]:
         return []
     return [
         "## Fits without a network",
-        f"PA-MPJPE in millimetres, {rows[0]['pairs']} fits per cell. Bold: the lowest mean of a row. \\*: differs from "
-        f"ours with p < {SIGNIFICANT:g} (Wilcoxon's signed ranks, pairs; not corrected for the number of cells). "
-        f"Blank: not run. Measured at {_commits(rows)}; again: `{COMMAND} --only 'fit/*'`, one cell "
-        "with `fit/CONDITION/LOSS`.",
+        f"PA-MPJPE in millimetres, {rows[0]['pairs']} fits per cell. The lowest mean of each row is bold. \\* marks "
+        f"differences from ours with p < {SIGNIFICANT:g} (Wilcoxon's signed-rank test over pairs, not corrected for "
+        f"the number of cells). Blank cells were not run. Measured at {_commits(rows)}. To repeat: `{COMMAND} --only "
+        "'fit/*'`; for one cell: `fit/CONDITION/LOSS`.",
         fit_table(rows),
-        "Share of fits whose joints end within 2 % of the crop's side of the truth in 2D, on average / IoU with the "
-        "mask that was fitted:",
+        "Share of fits whose joints end within 2 % of the crop's side from the true ones in 2D, on average / IoU with "
+        "the fitted mask:",
         convergence_table(rows),
-        "The backward of the operators, limbs off by 20 to 40 degrees, gradients scaled to one size per image "
-        "so that directions alone differ:",
+        "The two backward passes of the operators, from limbs that are off by 20 to 40 degrees. Gradients are scaled "
+        "to one size per image, so that only their directions differ:",
         backward_table(rows),
         fit_legend(),
     ]
@@ -318,7 +336,7 @@ def _failures(record: Record) -> list[str]:
         picture = f"![The worst cases on {row['target']}](pictures/failures-{row['target']}.jpg)"
         parts += [
             f"### On `{row['target']}`",
-            f"{row['images']} images, measured at commit {row['commit']}; again: "
+            f"{row['images']} images, measured at commit {row['commit']}. To repeat: "
             f"`{COMMAND} --only '{row['cell']}'` after `adapt/{row['target']}/ours/0`.",
             failure_table(row),
             picture if row["picture"] else "",
@@ -327,11 +345,11 @@ def _failures(record: Record) -> list[str]:
         return []
     return [
         "## Failures",
-        "How many images fail, out of those in which it could show: sides exchanged are not counted where the body "
-        "faces the wrong way, depth only where a limb agrees in 2D, hidden arms only where a wrist lies before or "
-        "behind the trunk. A model that is further off has fewer images in which some kinds could show. A mask misses "
-        "a part where its IoU with the true silhouette is below 0.8. "
-        "Definitions: `adaptation/evidence/failures.py`.",
+        "The tables count images that fail, out of those in which the failure could show. Exchanged sides are not "
+        "counted if the body faces the wrong way, wrong depth only if a limb agrees in 2D, and hidden arms only if a "
+        "wrist lies in front of the trunk or behind it. With a less accurate model, some failures can show in fewer "
+        "images. A mask misses a part if its IoU with the true silhouette is below 0.8. "
+        "`benchmarks/evidence/failures.py` has the definitions.",
         *parts,
     ]
 
@@ -342,11 +360,12 @@ def _recordings(record: Record) -> list[str]:
         name = Path(row["video"]).stem
         parts += [
             f"`{row['video']}`, {row['tracks']} tracks, the model that ships, {row['settings']['steps']} steps, "
-            f"{row['seconds'] / 60:.1f} minutes on one thread; measured at commit {row['commit']}; again: "
+            f"{row['seconds'] / 60:.1f} minutes on one thread, measured at commit {row['commit']}. To repeat: "
             f"`{COMMAND} --video {row['video']} --precision {row['settings']['precision']} --only 'failures/*'`. "
-            "Tracks set aside are not learnt from, but decide which weights are kept.",
+            "The network does not learn from held-out tracks, but they decide which weights are kept.",
             recording_table(row),
-            "Grey: the masks that were found; above: the bodies before, after, and after from their side.",
+            "The masks that were found are grey. Over them: the bodies before and after the adaptation, and the "
+            "latter from their side.",
             f"![Bodies before and after](pictures/recording-{name}.jpg)",
         ]
     return parts
@@ -357,6 +376,6 @@ def _methods(grid: Adaptations) -> str:
     if OURS_FLIPPED in grid.methods:
         lines += [
             "",
-            "Where a teacher is chosen, every method that replays the source has it, but for keypoints and labels.",
+            "If a teacher is chosen for a target, methods with replay use it, except those with keypoints or labels.",
         ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How regressors fail on a labelled domain: six kinds of failure, counted, and the worst of each shown."""
+"""How regressors fail on labelled crops: six kinds of failure, counted, with pictures of the worst cases."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of,
 
 Array = npt.NDArray[np.float32]
 
+# Limits beyond which an error counts as a failure; see `Failures`.
 TURNED = 90.0  # degrees
 SWAPPED = 0.05  # of the person's extent
 AGREES = 0.03  # of the crop's side
@@ -42,16 +43,17 @@ _SEGMENTS = [
     for side in ("left", "right")
     for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 ]
-_CASES, _WHOLE, _TILE, _LABEL = 2, 128, 108, 150  # of the picture; a crop is drawn whole, and its middle shown
+# Of the picture: rows per kind, and pixels of a crop as drawn, of its middle that is shown, and of the labels.
+_CASES, _WHOLE, _TILE, _LABEL = 2, 128, 108, 150
 
 
 @dataclass(frozen=True, eq=False)
 class Failures:
-    """How badly each of N images fails in each way, (N,) each; an image may fail in several.
+    """How badly each of N images fails in each way, (N,) each; an image may fail in several ways.
 
-    0 is no failure, NaN that it could not show. Distances in 2D are between projections by the prediction's camera and
-    by the true one. Counts of before and after compare only with what they are out of: where nothing agrees in 2D,
-    nothing is seen to be bent.
+    0 means no failure, NaN that the failure could not show. Distances in 2D are between the projection by the
+    predicted camera and that by the true one. Counts before and after an adaptation must be read together with the
+    numbers of images that they are out of: if no limb agrees in 2D, no limb can be seen to be bent.
 
     Attributes:
         wrong_way: degrees, where the rotation from the true global orientation to the predicted one turns the body by
@@ -60,15 +62,15 @@ class Failures:
             (the longer side of the box around the true joints), where that is over 0.05 and is more than halved when
             the predicted left and right ones are exchanged. NaN where the body faces the wrong way, which exchanges
             left and right as well.
-        arms_swapped: the same of elbows and wrists.
+        arms_swapped: the same for elbows and wrists.
         bent_wrong: degrees between the predicted and the true angle of a thigh, shank, upper arm or forearm with the
             image plane, where they are over 30 and the angles have opposite signs although both ends lie within 3 % of
             the crop's side of the true ones in 2D; the largest of the eight. NaN where no such part agrees in 2D.
         hidden_arm: millimetres of a wrist from the true one, bodies aligned as for PA-MPJPE, where they are over 150
             and the true wrist lies in the silhouette of the true body without its arms, so that the mask says nothing
             about it; the larger of the two. NaN where neither wrist lies there.
-        poor_mask: 1 - IoU of the mask from background subtraction and the exact one, where the IoU is below 0.8. Of
-            the domain, whatever is predicted.
+        poor_mask: 1 - IoU of the mask from background subtraction with the exact one, where the IoU is below 0.8. It
+            does not depend on the prediction.
     """
 
     wrong_way: Array
@@ -79,7 +81,7 @@ class Failures:
     poor_mask: Array
 
     def counts(self) -> dict[str, tuple[int, int]]:
-        """How many images fail in each way, and of how many in which it could show."""
+        """Return, for each way, how many images fail, and in how many the failure could show."""
         amounts = {kind.name: getattr(self, kind.name) for kind in fields(self)}
         return {name: (int((amount > 0).sum()), int((~np.isnan(amount)).sum())) for name, amount in amounts.items()}
 
@@ -96,44 +98,44 @@ TITLES = {
 
 @dataclass(frozen=True)
 class FailureCell:
-    """Failures on a target, before adaptation and after that with "ours", the first seed."""
+    """Failures on a target before and after the adaptation with "ours", first seed."""
 
     target: str
 
     @property
     def name(self) -> str:
-        """Of files and of the command line."""
+        """Name of the cell in file names, in the record and on the command line."""
         return f"failures/{self.target}"
 
     @property
     def adaptation(self) -> Cell:
-        """The run whose failures are counted."""
+        """The adaptation whose failures are counted."""
         return Cell(self.target, OURS, 0)
 
 
 def failure_grid() -> list[FailureCell]:
-    """All cells."""
+    """List all cells."""
     return [FailureCell("style"), FailureCell("lr-32")]
 
 
 def run_failures(cells: list[FailureCell], materials: Materials, say: Say) -> None:
-    """Count what has not been counted yet, where the adaptation has run, and draw the worst."""
+    """Count failures of adaptations that have run, unless they are counted already, and draw the worst cases."""
     for cell in cells:
         if materials.has_run(cell.name) or not materials.has_run(cell.adaptation.name):
             continue
-        body, domain = Body.free(), Samples.load(materials.target(cell.target, "test", say))
-        before, after = (predict(network, domain) for network in networks_of(materials, cell.adaptation, say))
-        counts = [find_failures(bodies, domain, body).counts() for bodies in (before, after)]
-        rows = _rows(before, after, domain, body)
+        body, samples = Body.free(), Samples.load(materials.target(cell.target, "test", say))
+        before, after = (predict(network, samples) for network in networks_of(materials, cell.adaptation, say))
+        counts = [find_failures(bodies, samples, body).counts() for bodies in (before, after)]
+        rows = _rows(before, after, samples, body)
         if rows:
             write_sheet(materials.picture(f"failures-{cell.target}"), rows, label_width=_LABEL)
-        place = {"target": cell.target, "images": len(domain), "picture": bool(rows)}
+        place = {"target": cell.target, "images": len(samples), "picture": bool(rows)}
         materials.keep(cell.name, {**place, "before": counts[0], "after": counts[1]})
         say(f"{cell.name}: {', '.join(f'{kind} {n} of {m}' for kind, (n, m) in counts[1].items())}")
 
 
 def networks_of(materials: Materials, cell: Cell, say: Say) -> tuple[nn.Module, nn.Module]:
-    """The source model, and what a cell that has run made of it.
+    """Load the source model, and the network that a cell has adapted.
 
     Raises:
         UserError: the cell has not run.
@@ -145,81 +147,80 @@ def networks_of(materials: Materials, cell: Cell, say: Say) -> tuple[nn.Module, 
 
 
 @torch.no_grad()
-def predict(network: nn.Module, domain: Samples, batch: int = 64) -> Bodies:
-    """What a network says about all images of a domain, with rotation matrices for the pose."""
+def predict(network: nn.Module, samples: Samples, batch: int = 64) -> Bodies:
+    """Predict the bodies of all N crops of a set."""
     parts = []
-    for index in torch.arange(len(domain)).split(batch):
-        parts.append(network(domain.image_batch(index.numpy())).bodies)
+    for index in torch.arange(len(samples)).split(batch):
+        parts.append(network(samples.image_batch(index.numpy())).bodies)
     return Bodies.cat(parts)
 
 
 @torch.no_grad()
-def find_failures(predicted: Bodies, domain: Samples, body: Body, batch: int = 64) -> Failures:
-    """Compare bodies with the labels of a domain.
+def find_failures(predicted: Bodies, samples: Samples, body: Body, batch: int = 64) -> Failures:
+    """Compare predicted bodies with labels.
 
     Args:
-        predicted: one per image, with rotation matrices (N, 24, 3, 3) for the pose.
-        domain: with labels.
-        body: of both.
-        batch: images at a time.
+        predicted: N bodies, one per crop.
+        samples: N labelled crops.
+        body: body model of predictions and labels.
+        batch: number of crops at a time.
 
     Raises:
-        UserError: the domain has no labels.
+        UserError: the crops have no labels.
     """
-    truth = domain.bodies(body)
+    truth = samples.bodies(body)
     parts = []
-    for index in torch.arange(len(domain)).split(batch):
-        seen, wanted = predicted.select(index), truth.select(index)
-        found = _compare(seen, wanted, body, domain.size)
-        exact, subtracted = (domain.mask_batch(index.numpy(), kind) for kind in ("truth", "subtracted"))
+    for index in torch.arange(len(samples)).split(batch):
+        found = _compare(predicted.select(index), truth.select(index), body, samples.size)
+        exact, subtracted = (samples.mask_batch(index.numpy(), kind) for kind in ("truth", "subtracted"))
         missed = 1 - silhouette_iou(subtracted, exact)
         parts.append((*found, _amount(missed > 1 - POOR, missed)))
     return Failures(*(torch.cat(column).numpy() for column in zip(*parts, strict=True)))
 
 
-def _compare(seen: Bodies, wanted: Bodies, body: Body, size: int) -> tuple[Tensor, ...]:
-    """The first five of `Failures`."""
-    posed = body(wanted.rotations, wanted.betas)
+def _compare(seen: Bodies, truth: Bodies, body: Body, size: int) -> tuple[Tensor, ...]:
+    """Return the first five of `Failures`."""
+    posed = body(truth.rotations, truth.betas)
     joints, true = body.joints(seen.rotations, seen.betas), posed.joints
-    flat, true_flat = project(joints, seen.camera, size), project(true, wanted.camera, size)
+    flat, true_flat = project(joints, seen.camera, size), project(true, truth.camera, size)
     extent = (true_flat.amax(1) - true_flat.amin(1)).amax(1)
-    turn = _turn(seen.rotations[:, 0], wanted.rotations[:, 0])
+    turn = _turn(seen.rotations[:, 0], truth.rotations[:, 0])
     wrong_way = turn > TURNED
     swapped = [_swap(flat, true_flat, extent, limbs).where(~wrong_way, torch.nan) for limbs in (_LEGS, _ARMS)]
     near = (flat - true_flat).norm(dim=-1) < AGREES * size
-    torso = exact_silhouette(posed.vertices, _without_arms(body), wanted.camera, size)[:, 0]
+    torso = exact_silhouette(posed.vertices, _without_arms(body), truth.camera, size)[:, 0]
     hidden = _hidden(joints, true, true_flat, torso)
     return _amount(wrong_way, turn), *swapped, _bent(joints, true, near), hidden
 
 
-def _turn(seen: Tensor, wanted: Tensor) -> Tensor:
-    """Degrees in [0, 180], (B,), by which a rotation (B, 3, 3) is turned from another about the y axis.
+def _turn(seen: Tensor, truth: Tensor) -> Tensor:
+    """Return the degrees in [0, 180], (B,), by which rotations (B, 3, 3) differ from others about the y axis.
 
-    Of the relative rotation's swing and twist it is the twist, which leaning does not change.
+    This is the twist of a swing-twist decomposition of the relative rotation, which leaning does not change.
     """
-    between = seen @ wanted.mT
+    between = seen @ truth.mT
     return torch.atan2(between[:, 0, 2] - between[:, 2, 0], between[:, 0, 0] + between[:, 2, 2]).abs().rad2deg()
 
 
-def _swap(seen: Tensor, wanted: Tensor, extent: Tensor, limbs: list[int]) -> Tensor:
-    """Mean distance (B,) of joints in 2D over the person's extent, where exchanging the sides halves it."""
+def _swap(seen: Tensor, truth: Tensor, extent: Tensor, limbs: list[int]) -> Tensor:
+    """Return the mean 2D distance of joints over the person's extent, (B,), if exchanging the sides halves it."""
     others = [FLIP_PERMUTATION[joint] for joint in limbs]
-    as_said, exchanged = ((seen[:, own] - wanted[:, limbs]).norm(dim=-1).mean(1) / extent for own in (limbs, others))
+    as_said, exchanged = ((seen[:, own] - truth[:, limbs]).norm(dim=-1).mean(1) / extent for own in (limbs, others))
     return _amount((as_said > SWAPPED) & (exchanged < as_said / 2), as_said)
 
 
 def _bent(joints: Tensor, true: Tensor, near: Tensor) -> Tensor:
-    """Largest angle (B,) in degrees between segments on opposite sides of the image plane, both of whose ends agree."""
+    """Return the largest angle (B,), degrees, between segments whose ends agree but whose depth is opposite."""
     upper, lower = (list(ends) for ends in zip(*_SEGMENTS, strict=True))
     segments = [points[:, lower] - points[:, upper] for points in (joints, true)]
-    seen, wanted = (torch.atan2(s[..., 2], s[..., :2].norm(dim=-1)).rad2deg() for s in segments)
-    apart = (seen - wanted).abs()
+    seen, truth = (torch.atan2(s[..., 2], s[..., :2].norm(dim=-1)).rad2deg() for s in segments)
+    apart = (seen - truth).abs()
     agree = near[:, upper] & near[:, lower]
-    return _largest(_amount((seen * wanted < 0) & (apart > BENT), apart), agree)
+    return _largest(_amount((seen * truth < 0) & (apart > BENT), apart), agree)
 
 
 def _hidden(joints: Tensor, true: Tensor, true_flat: Tensor, torso: Tensor) -> Tensor:
-    """Largest error (B,) in millimetres of wrists that lie in a silhouette (B, S, S)."""
+    """Return the largest error (B,), millimetres, of wrists that lie in a silhouette (B, S, S)."""
     protocol = list(LSP_JOINTS)
     aligned = similarity_align(joints[:, protocol], true[:, protocol])
     wrists = [LSP_JOINTS.index(joint) for joint in _WRISTS]
@@ -230,7 +231,7 @@ def _hidden(joints: Tensor, true: Tensor, true_flat: Tensor, torso: Tensor) -> T
 
 
 def _without_arms(body: Body) -> Tensor:
-    """The faces of a body except its arms': in the rest pose, a T, they lie beyond the shoulders."""
+    """Return the faces of a body without its arms, which lie beyond the shoulders in the rest pose, a T."""
     rest = body(torch.zeros(1, 24, 3), torch.zeros(1, 10))
     vertices, joints = rest.vertices[0], rest.joints[0]
     beyond = vertices[:, 0].abs() > joints[_J["left_shoulder"], 0].abs()
@@ -243,32 +244,34 @@ def _amount(fails: Tensor, amount: Tensor) -> Tensor:
 
 
 def _largest(amount: Tensor, shows: Tensor) -> Tensor:
-    """The largest amount (B,) among those (B, K) that show, NaN where none does."""
+    """Return the largest amount (B,) among those (B, K) that can show, NaN if none can."""
     return torch.where(shows, amount, 0.0).amax(1).where(shows.any(1), torch.nan)
 
 
-def _rows(before: Bodies, after: Bodies, domain: Samples, body: Body) -> list[SheetRow]:
-    """The worst cases of each kind after an adaptation, a row each.
+def _rows(before: Bodies, after: Bodies, samples: Samples, body: Body) -> list[SheetRow]:
+    """Draw the worst cases of each kind after an adaptation, one row per case.
 
-    The crop, the mask found in it, and the bodies before, after and in truth, over the exact mask and from their side.
+    A row has the crop, the mask found in it, and three bodies over the exact mask and from their side: before, after,
+    and true.
     """
-    truth = domain.bodies(body)
-    found = [find_failures(bodies, domain, body) for bodies in (before, after)]
+    assert samples.masks is not None  # failures of masks are counted as well
+    truth = samples.bodies(body)
+    found = [find_failures(bodies, samples, body) for bodies in (before, after)]
     counts = [each.counts() for each in found]
     columns = ["crop", "mask found", "before", "from its side", "after", "from its side", "truth", "from its side"]
     rows: list[SheetRow] = []
     for kind, title in TITLES.items():
         numbers = [each[kind] for each in counts]
-        cases = _worst(getattr(found[1], kind), domain.sequences)
+        cases = _worst(getattr(found[1], kind), samples.sequences)
         for place, case in enumerate(cases):
             lines = [f"{when}: {n} of {m}" for when, (n, m) in zip(("before", "after"), numbers, strict=True)]
             if kind == "poor_mask":
                 lines = [f"{numbers[0][0]} of {numbers[0][1]}"]
             tiles = [
-                enlarge(np.asarray(domain.images[case]), _WHOLE),
-                mask_tile(domain.masks[case, MASK_KINDS.index("subtracted")], _WHOLE),
+                enlarge(np.asarray(samples.images[case]), _WHOLE),
+                mask_tile(samples.masks[case, MASK_KINDS.index("subtracted")], _WHOLE),
             ]
-            ground = mask_tile(domain.masks[case, MASK_KINDS.index("truth")], _WHOLE)
+            ground = mask_tile(samples.masks[case, MASK_KINDS.index("truth")], _WHOLE)
             for bodies, color in ((before, BEFORE), (after, AFTER), (truth, PALETTE[1])):
                 pixels = pixels_of(bodies.select(slice(case, case + 1)), body, _WHOLE)[0]
                 tiles += [body_tile(ground, pixels, body, color), side_tile(pixels, body, color, _WHOLE)]
@@ -278,8 +281,9 @@ def _rows(before: Bodies, after: Bodies, domain: Samples, body: Body) -> list[Sh
 
 
 def _worst(amount: Array, clip: npt.NDArray[np.int64]) -> list[int]:
-    """The worst images that fail, each of another clip."""
+    """Return the worst images that fail, at most one per clip."""
     chosen: dict[int, int] = {}
+    # Images of one clip look alike: one of them is enough.
     for image in np.argsort(-amount, kind="stable")[: int((amount > 0).sum())].tolist():
         chosen.setdefault(int(clip[image]), image)
     return list(chosen.values())[:_CASES]

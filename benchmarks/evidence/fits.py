@@ -1,8 +1,9 @@
-"""The fitting grid: which silhouette loss recovers pose where no network helps? Fits from wrong starts, in pairs.
+"""The fitting grid: which silhouette loss recovers pose without a network, from wrong starts?
 
-Every loss fits the same bodies from the same starts. A condition differs from "medium" in what its text says alone:
-limbs off by 20 to 40 degrees, mean shape and a camera off by 4 % and 3 pixels at the start; people of all builds, in
-poses of all kinds, seen from all sides, whole; exact masks of 112 px; the Gaussian prior.
+All losses fit the same bodies from the same starts, so that they are compared in pairs. The condition "medium" has
+limbs off by 20 to 40 degrees, the mean shape, and a camera off by 4 % and 3 pixels at the start; people of all builds,
+in poses of all kinds, seen from all sides and as a whole; exact masks of 112 px; and the Gaussian prior. The other
+conditions differ from it only in what their text says.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from adaptation.data.samples import MaskKind, Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
 from adaptation.fitting.posed import PosedBodies
 from adaptation.fitting.settings import FitSettings
-from adaptation.fitting.silhouette_fitter import SilhouetteFitter, point_set_data, silhouette_data
+from adaptation.fitting.silhouette_fitter import DataTerms, SilhouetteFitter, point_set_data, silhouette_data
 from adaptation.fitting.terms import SilhouetteTerm, SkeletonTerm, Term
 from adaptation.fitting.variables import BodyVariables
 from adaptation.losses.settings import LossSettings
@@ -53,17 +54,17 @@ _FEW = ("b1", "b2", "ours", "ours + pixels", "recipe")
 
 @dataclass(frozen=True)
 class Condition:
-    """What is fitted to, and from where.
+    """What bodies are fitted to, and from which starts.
 
     Attributes:
-        text: how it differs from "medium".
-        degrees: least and largest error of the limbs at the start.
+        text: how the condition differs from "medium".
+        degrees: smallest and largest error of the limbs at the start, degrees.
         masks: how the mask differs from the body's silhouette.
-        filmed: masks of filmed crops in place of rendered ones, of 96 px.
-        cut: share of the person's height that lies below the crop.
-        same_build: whether everybody has the start's shape.
-        prior: of poses.
-        losses: that are compared.
+        filmed: kind of masks of filmed crops of 96 px; None for rendered masks.
+        cut: share of the person's height that lies below the crop, in [0, 1).
+        same_build: whether all people have the shape of the start.
+        prior: pose prior.
+        losses: names of the losses that are compared.
     """
 
     text: str
@@ -80,21 +81,23 @@ CONDITIONS = {
     "medium": Condition("limbs off by 20 to 40 degrees", losses=_ALL),
     "small": Condition("limbs off by 10 to 20 degrees", degrees=(10, 20)),
     "large": Condition("limbs off by 40 to 70 degrees", degrees=(40, 70)),
-    "same build": Condition("everybody has the shape of the start", same_build=True),
-    "loose clothes": Condition("masks of clothes, 3 cm off the body but for head, hands and feet", masks="clothes"),
+    "same build": Condition("all people have the shape of the start", same_build=True),
+    "loose clothes": Condition(
+        "masks of clothes that lie 3 cm off the body, except at head, hands and feet", masks="clothes"
+    ),
     "dilated": Condition("masks one pixel too wide", masks="dilated"),
-    "occluded": Condition("a post of a third of the person's width hides what is behind it", masks="hidden"),
-    "truncated": Condition("the lowest quarter of the person lies outside of the image", cut=0.25),
+    "occluded": Condition("a post that is a third as wide as the person hides what is behind it", masks="hidden"),
+    "truncated": Condition("the lowest quarter of the person lies outside the image", cut=0.25),
     "filmed, exact": Condition("crops of `style`, 96 px, exact masks", filmed="truth"),
     "filmed, subtracted": Condition(
         "crops of `style`, 96 px, masks from background subtraction", filmed="subtracted", losses=_ALL
     ),
     "prior of other kinds": Condition(
-        "the prior has seen poses of all kinds but the fitted one's, of walking, standing, sitting, ...",
+        "the prior was made from all kinds of poses (walking, standing, sitting, ...) except the fitted kind",
         prior="other kinds",
         losses=_FEW,
     ),
-    "latent prior": Condition("the shipped auto-encoder in place of the Gaussian", prior="latent", losses=_FEW),
+    "latent prior": Condition("the shipped auto-encoder in place of the Gaussian prior", prior="latent", losses=_FEW),
     "no prior": Condition("no prior", prior="none", losses=_FEW),
 }
 
@@ -112,19 +115,19 @@ LOSSES: dict[str, LossSettings] = {
     "points": LossSettings(),
 }
 LOSS_TEXTS = {
-    "b1": "squared differences of pixels, under a weaker prior, as their gradients are weaker",
+    "b1": "squared pixel differences, under a weaker prior, since their gradients are weaker",
     "b2": "L_S alone",
-    "b3": "L_S and squared differences of skeletons",
+    "b3": "L_S and squared pixel differences of skeletons",
     "L_T": "L_T alone",
     "ours": "L_S and half of L_T",
     "ours + pixels": "L_S, half of L_T, and three times b1",
-    "ours + pull": "L_S and half of L_T, in which pull counts three times as much as push",
-    "ours + bones": "L_S, half of L_T, and L_B, from the mask's skeleton to the body's bones",
-    "recipe": "all of it: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
+    "ours + pull": "L_S and half of L_T, with three times the weight of the pull",
+    "ours + bones": "L_S, half of L_T, and L_B, the distance from the mask's skeleton to the body's bones",
+    "recipe": "all of these: L_S, half of L_T, L_B, three times b1, three times the pull, as `topo-adapt fit` does",
     "b2 + pixels": "L_S and three times b1",
-    "points": "chamfer of point sets: the body's vertices and 512 pixels of the mask",
+    "points": "chamfer distance of point sets: the body's vertices and 512 pixels of the mask",
 }
-# Gradients of both backwards are scaled to one size per image, or the literal one would drown the prior.
+# Gradients of both backward passes are scaled to one size per image: the literal one would outweigh the prior.
 BACKWARDS: dict[str, LossSettings] = {
     f"ours, {backward}": replace(LOSSES["ours"], backward=backward) for backward in get_args(BackwardMode)
 }
@@ -139,19 +142,26 @@ class FitCell:
 
     @property
     def name(self) -> str:
-        """Of files and of the command line."""
+        """Name of the cell in file names, in the record and on the command line."""
         return f"fit/{self.condition}/{self.loss}"
 
 
 def fit_grid() -> list[FitCell]:
-    """All cells."""
+    """List all cells."""
     cells = [FitCell(condition, loss) for condition in CONDITIONS for loss in CONDITIONS[condition].losses]
     return cells + [FitCell("medium", loss) for loss in BACKWARDS]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What a cell fits: N bodies, where fits start, and masks (N, 1, S, S)."""
+    """What a cell fits.
+
+    Attributes:
+        truth: N bodies.
+        start: the bodies that their fits start from.
+        masks: (N, 1, S, S) masks of 0 and 1.
+        kinds: kind of pose of each body; None for filmed ones.
+    """
 
     truth: BodyVariables
     start: BodyVariables
@@ -160,7 +170,14 @@ class Pairs:
 
 
 def run_fits(cells: list[FitCell], materials: Materials, *, jobs: int, say: Say) -> None:
-    """Run what has not run yet."""
+    """Run the cells that have not run yet.
+
+    Args:
+        cells: cells to run.
+        materials: the filmed domain, and where results are stored.
+        jobs: number of cells that run at once, in a process each.
+        say: called with a line about each thing that is done.
+    """
     todo = [cell for cell in cells if not materials.has_run(cell.name)]
     if not todo:
         return
@@ -200,11 +217,8 @@ def _run(cell: FitCell, materials: Materials) -> str:
     return f"{cell.name}: PA-MPJPE {row['start']:.1f} to {errors.mean():.1f}, IoU {row['iou']:.3f}, {seconds:.0f} s"
 
 
-# ---- pairs ----
-
-
 def make_pairs(condition: Condition, body: Body, materials: Materials) -> Pairs:
-    """The same bodies and starts for every loss, and where it can be for every condition."""
+    """Make the bodies and starts of a condition: the same for every loss and, if possible, for every condition."""
     count, generator = materials.scale.pairs, torch.Generator().manual_seed(0)
     if condition.filmed:
         return _filmed(condition, count, generator, materials)
@@ -235,7 +249,7 @@ def _filmed(condition: Condition, count: int, generator: torch.Generator, materi
 
 
 def _framing_camera(vertices: Tensor, cut: float) -> WeakPerspective:
-    """Cameras that show bodies from head to foot, or without a share of their height."""
+    """Return cameras that show bodies from head to foot, or without a share ``cut`` of their height."""
     box = torch.tensor([0.1, 0.1, 0.9, 0.9]) * SIZE
     shift = fit_camera_to_bbox(vertices, box.expand(len(vertices), 4), SIZE).parameters[:, 1:]
     extent = vertices[..., :2].amax(1) - vertices[..., :2].amin(1)
@@ -251,7 +265,7 @@ def _framing_camera(vertices: Tensor, cut: float) -> WeakPerspective:
 def wrong_starts(
     truth: BodyVariables, degrees: tuple[float, float], size: int, generator: torch.Generator
 ) -> BodyVariables:
-    """Wrong pose and orientation, mean shape, a camera off by about 4 % and 3 pixels of 112."""
+    """Return starts with wrong pose and orientation, mean shape, and a camera off by about 4 % and 3 pixels of 112."""
     count = len(truth)
     pose = perturb(truth.pose, degrees, generator)
     pose[:, 0] = pose[:, 0] + torch.randn(count, 3, generator=generator) * 0.1
@@ -274,13 +288,13 @@ def _masks(kind: MaskMaker, vertices: Tensor, camera: Camera, body: Body, genera
 
 
 def _clothed(body: Body) -> Tensor:
-    """(V,) share of a vertex that clothes cover: 0 at head, hands and feet."""
+    """Return how far clothes cover each vertex, (V,) in [0, 1]: 0 at head, hands and feet."""
     bare = [number for number, name in enumerate(JOINT_NAMES) if name.split("_")[-1] in _BARE]
     return 1 - body.skinning_weights[:, bare].sum(1)
 
 
 def _normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Unit normals of vertices, (N, V, 3)."""
+    """Return unit normals of vertices (N, V, 3)."""
     a, b, c = (vertices[:, faces[:, corner]] for corner in range(3))
     across = torch.linalg.cross(b - a, c - a)
     total = torch.zeros_like(vertices)
@@ -290,7 +304,7 @@ def _normals(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def _posts(masks: Tensor, generator: torch.Generator) -> Tensor:
-    """Upright posts (N, 1, S, S), a third as wide as the person, somewhere before it."""
+    """Return upright posts (N, 1, S, S), a third as wide as the person and somewhere in front of them."""
     seen = masks.amax(2)[:, 0] > 0
     columns = torch.arange(SIZE)
     left, right = seen.float().argmax(1), SIZE - seen.flip(1).float().argmax(1)
@@ -300,15 +314,23 @@ def _posts(masks: Tensor, generator: torch.Generator) -> Tensor:
     return inside[:, None, None].float().expand_as(masks)
 
 
-# ---- fits ----
-
-
 def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyVariables:
-    """The fitted bodies of a cell."""
+    """Fit the bodies of a cell.
+
+    Args:
+        cell: loss and condition.
+        pairs: N bodies with starts and masks.
+        body: their body model.
+        steps: Adam steps.
+
+    Returns:
+        N fitted bodies.
+    """
     condition = CONDITIONS[cell.condition]
     if condition.prior != "other kinds":
         fitter = _fitter(cell, body, pose_prior("gaussian" if condition.prior == "none" else condition.prior), steps)
         return fitter.fit(fitter.target(pairs.masks), pairs.start)
+    # Each kind of pose has its own prior, so that it is fitted separately; the order is restored at the end.
     parts, order = [], []
     for kind in KINDS:
         index = torch.tensor([number for number, own in enumerate(pairs.kinds) if own == kind])
@@ -321,11 +343,11 @@ def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyVariab
 def _fitter(cell: FitCell, body: Body, prior: PosePrior, steps: int) -> SilhouetteFitter:
     settings = FitSettings(loss={**LOSSES, **BACKWARDS}[cell.loss], steps=steps)
     if cell.loss == "b1" or cell.loss in BACKWARDS:
-        # Gradients of b1's size are weaker than those of distances; under their prior they would do worse.
+        # The gradients of b1 are weaker than those of distances; the usual prior would outweigh them.
         settings = replace(settings, prior_start=0.02, prior_end=0.0005)
     if CONDITIONS[cell.condition].prior == "none":
         settings = replace(settings, prior_start=0.0, prior_end=0.0)
-    data = silhouette_data
+    data: DataTerms = silhouette_data
     if cell.loss == "points":
         data = point_set_data
     elif cell.loss in BACKWARDS:
@@ -334,28 +356,28 @@ def _fitter(cell: FitCell, body: Body, prior: PosePrior, steps: int) -> Silhouet
 
 
 def equal_gradient_data(target: SilhouetteTarget, settings: LossSettings) -> dict[str, Term]:
-    """The terms of `silhouette_data`, with gradients scaled to one size: backwards differ in direction alone."""
+    """Return the terms of `silhouette_data` with gradients of one size, so that only their directions differ."""
     return {"data": _EqualGradients(target, settings), "skeletons": SkeletonTerm(target, settings)}
 
 
 class _EqualGradients(SilhouetteTerm):
-    """Scales the gradient that reaches each silhouette to twice that of b1.
+    """The silhouette term with the gradient that reaches each silhouette scaled to twice that of b1.
 
-    Twice, since half of what comes through a distance map falls on the side of the outline that does not answer.
+    Twice, since half of the gradient through a distance map falls on the side of the outline that does not respond.
     """
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
         """Per body, (B,)."""
         silhouette = posed.silhouette
         if silhouette.requires_grad:
-            wanted = 4 * (silhouette.detach() - self.target.mask).abs().sum((1, 2, 3)) / self.target.area
+            size = 4 * (silhouette.detach() - self.target.mask).abs().sum((1, 2, 3)) / self.target.area
             # All terms share this tensor, so that the hook sees the sum of their gradients.
-            silhouette.register_hook(lambda grad: _scaled(grad, wanted))  # type: ignore[no-untyped-call]
+            silhouette.register_hook(lambda grad: _scaled(grad, size))
         return super().__call__(posed, weight)
 
 
-def _scaled(grad: Tensor, wanted: Tensor) -> Tensor:
-    # Beyond a depth of 43 the literal gradient leaves float32; what overflows counts as its largest number.
+def _scaled(grad: Tensor, size: Tensor) -> Tensor:
+    # Beyond a depth of 43 the literal gradient overflows float32. The root leaves room for the sum that follows.
     largest = math.sqrt(torch.finfo(grad.dtype).max)
     grad = grad.nan_to_num(posinf=largest, neginf=-largest).clamp(-largest, largest)
-    return grad * (wanted / grad.abs().sum((1, 2, 3)).clamp(min=1e-12))[:, None, None, None]
+    return grad * (size / grad.abs().sum((1, 2, 3)).clamp(min=1e-12))[:, None, None, None]

@@ -54,8 +54,9 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
         return 0
     filmed_alike = then.get("films", 1) == FILMS
     rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part]}
+    cells: list[Cell | FitCell] = [*adaptations, *fits]
     count = 0
-    for cell in [*adaptations, *fits]:
+    for cell in cells:
         row = rows.get(cell.name)
         if row is None or materials.has_run(cell.name):
             continue

@@ -1,4 +1,4 @@
-"""What the grids run on: synthetic domains, a source model, and the shifts of the target. All of it is kept."""
+"""Materials of the grids: synthetic domains, source model, detector and shifted targets. All are made once and kept."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is filmed and trained.
+    """Amount of data and training.
 
     Attributes:
-        train: crops of the source to train on.
-        adapt: crops of a target to adapt to.
-        test: crops of a target to measure on.
-        pretrain_steps: of the source model; 0: it is the one that ships.
-        other_steps: of the network that the perturbation is crafted on.
-        uap_steps: of crafting.
-        detector_steps: of the keypoint detector.
-        adapt_steps: of an adaptation.
-        paper_steps: of one with the paper's settings, whose rate is smaller.
-        pairs: bodies and starts per cell of the fitting grid.
-        fit_steps: of a fit there.
-        preset: whose network and size of crops it is.
+        train: number of source crops to train on.
+        adapt: number of crops of a target to adapt to.
+        test: number of crops of a target to measure on.
+        pretrain_steps: training steps of the source model; 0 stands for the one that ships.
+        other_steps: training steps of the network that the perturbation is crafted on.
+        uap_steps: steps of crafting the perturbation.
+        detector_steps: training steps of the keypoint detector.
+        adapt_steps: steps of an adaptation.
+        paper_steps: steps of an adaptation with the paper's settings, whose learning rate is smaller.
+        pairs: pairs of body and start per cell of the fitting grid.
+        fit_steps: steps of a fit in that grid.
+        preset: preset that network and crop size are taken from.
     """
 
     train: int = 24000
@@ -86,20 +86,20 @@ QUICK = Scale(
     fit_steps=40,
 )
 FULL = Scale(train=12000, pretrain_steps=4000, preset="paper")
-"""For a GPU: ResNet-50 and crops of 224 pixels. No such network ships."""
+"""Scale for a GPU: ResNet-50 and crops of 224 pixels. No such network ships, so that it is trained first."""
 TARGETS = ("style", "site", *SHIFTS)
 
 
 @dataclass(frozen=True)
 class Materials:
-    """Where everything lies.
+    """A folder with all materials and results.
 
     Attributes:
-        folder: of all of it.
-        scale: of what is made.
-        precision: of training.
-        workers: processes that film.
-        device: where networks compute; fits without one are made on the CPU.
+        folder: the folder.
+        scale: amount of data and training.
+        precision: precision of training.
+        workers: number of processes that film.
+        device: device of networks; fits without a network run on the CPU.
     """
 
     folder: Path
@@ -109,7 +109,7 @@ class Materials:
     device: str = "cpu"
 
     def domain(self, family: str, split: Split, say: Say, *, seed: int = 0) -> Path:
-        """A filmed domain."""
+        """Return the folder of a filmed domain, which is made if it is missing."""
         count = {"train": self.scale.train, "adapt": self.scale.adapt, "test": self.scale.test}[split]
         path = self.folder / "data" / (f"{family}-{seed}-{split}" if seed else f"{family}-{split}")
         if not (path / "domain.json").exists():
@@ -119,19 +119,19 @@ class Materials:
         return path
 
     def source_model(self, say: Say) -> Path:
-        """The regressor that is adapted."""
+        """Return the file of the regressor that is adapted, which is trained if none ships."""
         if self.scale.pretrain_steps == 0:
             return SHIPPED[self.scale.preset]
         return self._model("source", self.scale.pretrain_steps, seed=0, say=say)
 
     def target(self, name: str, split: Split, say: Say, *, seed: int = 0) -> Path:
-        """Crops of a family, or of the source's as another camera sees them.
+        """Return the folder of a target's crops: those of a family, or source crops as another camera sees them.
 
         Args:
-            name: of the family or shift.
-            split: which part.
-            say: what is done.
-            seed: of a cell; every one of "site" is another camera, elsewhere it does not matter.
+            name: name of the family or shift.
+            split: part of the target.
+            say: called with a line about what is made.
+            seed: seed of the cell. On "site" each seed is another camera; elsewhere it has no effect.
         """
         if name in FAMILIES:
             return self.domain(name, split, say, seed=seed if name == "site" else 0)
@@ -145,7 +145,7 @@ class Materials:
         return path
 
     def detector(self, say: Say) -> Path:
-        """The keypoint detector, trained on the source alone."""
+        """Return the file of the keypoint detector, which is trained on the source only."""
         path = self.folder / "detector.safetensors"
         if not path.exists():
             domain = Samples.load(self.domain("source", "train", say))
@@ -155,11 +155,13 @@ class Materials:
         return path
 
     def keypoints(self, name: str, say: Say, *, norms: bool) -> Path:
-        """What the detector finds in the crops of a target to adapt to: (N, 24, 3), with its quality beside it.
+        """Return the file of the keypoints (N, 24, 3) that the detector finds in the crops of a target to adapt to.
+
+        A JSON file next to it has their quality.
 
         Args:
-            name: of the target.
-            say: what is done.
+            name: name of the target.
+            say: called with a line about what is made.
             norms: whether the detector's batch norms follow the target.
         """
         path = self.folder / "keypoints" / f"{name}{'-norms' if norms else ''}.npy"
@@ -171,6 +173,7 @@ class Materials:
             keypoints = detect(network, domain, precision=self.precision, device=self.device)
             quality = detector_quality(replace(domain, keypoints=keypoints))
             path.parent.mkdir(exist_ok=True)
+            # The array is written last: where it is, its quality is, too.
             with whole_file(path.with_suffix(".json")) as file:
                 file.write((json.dumps(asdict(quality), indent=1) + "\n").encode())
             with whole_file(path) as file:
@@ -178,13 +181,14 @@ class Materials:
         return path
 
     def detector_quality(self) -> dict[str, Any]:
-        """How good the keypoints of each target are, of those that were detected."""
+        """Load the quality of the keypoints of each target that has some."""
         files = sorted((self.folder / "keypoints").glob("*.json"))
         return {path.stem: json.loads(path.read_bytes()) for path in files}
 
     def _perturbation(self, say: Say) -> Path:
         path = self.folder / "uap.npy"
         if not path.exists():
+            # An attacker does not have the network that is attacked.
             model = self._model("other", self.scale.other_steps, seed=1, say=say)
             network = load_network(str(model)).network
             say("crafting a universal perturbation on another network")
@@ -209,14 +213,14 @@ class Materials:
         return path
 
     def has_run(self, cell: str) -> bool:
-        """Whether the result of a cell is there."""
+        """Whether a cell has a result."""
         return self._file(cell).exists()
 
     def result(self, cell: str) -> dict[str, Any]:
-        """Of a cell that has run.
+        """Load the result of a cell that has run.
 
         Raises:
-            UserError: its file is damaged.
+            UserError: the file is damaged.
         """
         try:
             result: dict[str, Any] = json.loads(self._file(cell).read_bytes())
@@ -225,18 +229,18 @@ class Materials:
         return result
 
     def keep(self, cell: str, result: dict[str, Any]) -> None:
-        """Store the result of a cell; its commit is that of the working folder, unless it names one."""
+        """Store the result of a cell, with the commit of the working folder unless the result names one."""
         path = self._file(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
             file.write((json.dumps({"cell": cell, "commit": commit(), **result}) + "\n").encode())
 
     def results(self, kind: str) -> list[dict[str, Any]]:
-        """Of all cells of a kind that have run, in the order of their names."""
+        """Load the results of all cells of a kind that have run, in the order of their names."""
         return [self.result(f"{kind}/{path.stem}") for path in sorted((self.folder / "cells" / kind).glob("*.json"))]
 
     def picture(self, name: str) -> Path:
-        """Where a picture for the document goes."""
+        """Return the path of a picture for the document."""
         path = self.folder / "pictures" / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -245,15 +249,15 @@ class Materials:
         return self.folder / "cells" / f"{cell}.json"
 
     def describe(self) -> dict[str, object]:
-        """For the record."""
+        """Describe scale, films, precision and device for the record."""
         return {**asdict(self.scale), "films": FILMS, "precision": self.precision, "device": self.device}
 
 
 def commit() -> str:
-    """The commit of the working folder, short."""
+    """Return the short commit of the working folder, "unknown" outside of a repository."""
     git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return git.stdout.strip() or "unknown"
 
 
 def nothing(_text: str) -> None:
-    """Says nothing."""
+    """Ignore a line: for processes that must not print."""

@@ -85,11 +85,11 @@ def _no_replay(name: LossName) -> Change:
     return partial(_alone, name=name)
 
 
-SOURCE_ONLY = Method("source-only", "the source model as it is", adapts=False)
-NORMS = Method("norms", "only the statistics of batch norms follow the target (AdaBN)", _norms_only)
+SOURCE_ONLY = Method("source-only", "the source model, not adapted", adapts=False)
+NORMS = Method("norms", "only the statistics of the batch norms follow the target (AdaBN)", _norms_only)
 REPLAY = Method(
     "replay",
-    "labelled people of the source, in the target's look and places; no loss on silhouettes",
+    "replay of labelled source people in the target's colours and places; no silhouette loss",
     _set(silhouette_weight=0.0),
 )
 REPLAY_FLIPPED = Method(
@@ -100,61 +100,66 @@ REPLAY_FLIPPED = Method(
 )
 A1 = Method(
     "a1",
-    "2D keypoints of a detector trained on the source alone, which meets the same shift; beside replay",
+    "2D keypoints from a detector that was trained only on the source and sees the same shift; with replay",
     _set(keypoints="a1"),
     keypoints="source norms",
 )
 A1_NORMS = Method(
     "a1, norms",
-    "2D keypoints of such a detector whose batch norms follow the target, as the regressor's do; beside replay",
+    "2D keypoints from a detector that was trained only on the source and whose batch norms follow the target, "
+    "as the regressor's do; with replay",
     _set(keypoints="a1"),
     keypoints="target norms",
 )
 A2_NORMS = Method(
     "a2, norms",
-    "the keypoints of a1, norms, and one step in four from fits to the masks as point sets; beside replay",
+    "the keypoints of `a1, norms`, and one step in four learns from fits to the masks as point sets; with replay",
     _set(keypoints="a2", every=4),
     keypoints="target norms",
 )
-B1 = Method("b1", "squared differences of pixels, at four times the weight of L_S; beside replay", _loss("b1"))
-B1_FLIPPED = Method("b1, other choice", "b1 with the other choice of a teacher", _loss("b1"), flips_teacher=True)
-B2 = Method("b2", "L_S alone, beside replay", _loss("b2"))
-B2_FLIPPED = Method("b2, other choice", "b2 with the other choice of a teacher", _loss("b2"), flips_teacher=True)
-B3 = Method("b3", "L_S and squared differences of skeletons, beside replay", _loss("b3"))
-B3_FLIPPED = Method("b3, other choice", "b3 with the other choice of a teacher", _loss("b3"), flips_teacher=True)
-OURS = Method("ours", "L_S and L_T, beside replay: what `topo-adapt adapt --source` does")
+B1 = Method("b1", "squared pixel differences, at four times the weight of L_S; with replay", _loss("b1"))
+B1_FLIPPED = Method("b1, other choice", "b1 with the opposite choice of a teacher", _loss("b1"), flips_teacher=True)
+B2 = Method("b2", "L_S alone; with replay", _loss("b2"))
+B2_FLIPPED = Method("b2, other choice", "b2 with the opposite choice of a teacher", _loss("b2"), flips_teacher=True)
+B3 = Method("b3", "L_S and squared pixel differences of skeletons; with replay", _loss("b3"))
+B3_FLIPPED = Method("b3, other choice", "b3 with the opposite choice of a teacher", _loss("b3"), flips_teacher=True)
+OURS = Method("ours", "L_S and L_T; with replay, as `topo-adapt adapt --source` does")
 PAPERS = Method(
     "paper's settings",
-    "L_S and L_T with the paper's rate of 1e-6, separate optimisers, one step in four from fits, "
-    "and the source's batch norms and look: what `topo-adapt adapt --preset paper` does",
+    "L_S and L_T with the paper's learning rate of 1e-6 and separate optimisers; one step in four learns from fits, "
+    "and batch norms and replayed crops stay those of the source, as `topo-adapt adapt --preset paper` does",
     preset="paper",
 )
 OURS_FLIPPED = Method(
-    "ours, other choice", "ours with the other choice of a teacher, and of the pull with it", flips_teacher=True
+    "ours, other choice",
+    "ours with the opposite choice of a teacher, and of the pull that goes with it",
+    flips_teacher=True,
 )
 B1_ALONE = Method(
     "b1, no replay",
-    "squared differences of pixels without the source's labels, in fewer and smaller steps",
+    "squared pixel differences without source labels, in fewer and smaller steps",
     _no_replay("b1"),
 )
-B2_ALONE = Method("b2, no replay", "L_S without the source's labels, likewise", _no_replay("b2"))
+B2_ALONE = Method("b2, no replay", "L_S without source labels, in fewer and smaller steps", _no_replay("b2"))
 B3_ALONE = Method(
-    "b3, no replay", "L_S and squared differences of skeletons without the source's labels, likewise", _no_replay("b3")
+    "b3, no replay",
+    "L_S and squared pixel differences of skeletons without source labels, in fewer and smaller steps",
+    _no_replay("b3"),
 )
 OURS_ALONE = Method(
     "ours, no replay",
-    "L_S and L_T without the source's labels, likewise: what `topo-adapt adapt` does alone",
+    "L_S and L_T without source labels, in fewer and smaller steps, as `topo-adapt adapt` does without `--source`",
     _no_replay("ours"),
 )
-OURS_FITS = Method("ours, fits", "ours, one step in four from fits (Algorithm 1)", _set(every=4))
+OURS_FITS = Method("ours, fits", "ours, in which one step in four learns from fits (Algorithm 1)", _set(every=4))
 OURS_NO_PRIOR = Method("ours, no prior", "ours without a pose prior", _set(prior_weight=0.0))
 OURS_POOR_MASKS = Method(
     "ours, poor masks",
-    "ours with masks that have holes, bites, lost parts, shadows, and are too wide or too narrow",
+    "ours with masks that have holes, bites, missing parts and shadows, and are too wide or too narrow",
     _set(masks="degraded"),
 )
 LABELS = Method(
-    "labels", "full supervision on the target, for as many steps; beside replay", _set(supervised=True, every=0)
+    "labels", "full supervision on the target, for as many steps; with replay", _set(supervised=True, every=0)
 )
 
 ALL = (
@@ -173,27 +178,29 @@ ALL = (
     B3_FLIPPED,
     OURS,
     PAPERS,
-    Method("ours, pixels", "ours, and b1 at its own weight", _with_pixels),
+    Method("ours, pixels", "ours with b1 added at its own weight", _with_pixels),
     OURS_FITS,
     Method("ours, separate", "ours with the paper's separate optimisers", _set(optimizers="separate")),
     OURS_FLIPPED,
-    Method("ours, heavy", "ours with four times the weight of L_S and L_T beside the replayed labels", _heavy),
+    Method("ours, heavy", "ours with four times the weight of L_S and L_T relative to the replayed labels", _heavy),
     B1_ALONE,
     B2_ALONE,
     B3_ALONE,
     OURS_ALONE,
-    Method("ours, source's look", "ours with the source's labelled crops as they are", _set(replay_look="source")),
-    Method("ours, gaussian", "ours with a Gaussian in place of the latent prior", _with_gaussian),
+    Method(
+        "ours, source's look", "ours with the labelled source crops replayed as they are", _set(replay_look="source")
+    ),
+    Method("ours, gaussian", "ours with a Gaussian pose prior in place of the latent one", _with_gaussian),
     OURS_NO_PRIOR,
     Method(
         "ours, exact masks",
-        "ours with the true silhouettes in place of those from background subtraction",
+        "ours with the true silhouettes in place of masks from background subtraction",
         _set(masks="truth"),
     ),
     OURS_POOR_MASKS,
     Method(
         "ours, here",
-        "ours on the silhouettes of the very crops that are measured, no label of which is seen",
+        "ours adapted to the very crops that are measured, without seeing their labels",
         learns_from="test",
     ),
     LABELS,

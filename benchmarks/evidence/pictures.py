@@ -1,4 +1,4 @@
-"""Sheets of small pictures of bodies, on white, with labels."""
+"""Sheets of small pictures of bodies on a white ground, with labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from adaptation.bodies.parameters import Bodies
 from adaptation.support.drawing import Color, Image, draw_body
 from adaptation.support.files import whole_file
 
-_MASK = 218  # grey level
+_MASK = 218  # grey level of masks
 _GAP, _GROUP, _CAPTION, _MARGIN = 3, 9, 20, 6  # pixels
 _DPI = 100
 
@@ -28,9 +28,9 @@ class SheetRow:
     """A row of a sheet.
 
     Attributes:
-        label: to the left of it, of several lines or none; a row with one begins a group.
-        tiles: RGB uint8 (S, S, 3), all of one size.
-        captions: above each tile; none where empty.
+        label: text to the left of the row, one or more lines; a row with a label starts a group.
+        tiles: RGB uint8 pictures (S, S, 3) of equal size.
+        captions: text above each tile; empty for no captions.
     """
 
     label: str
@@ -40,33 +40,42 @@ class SheetRow:
 
 @torch.no_grad()
 def pixels_of(bodies: Bodies, body: Body, size: int) -> Tensor:
-    """Vertices (B, V, 3) in pixels of crops shown at a size, with depth in pixels, 0 at the pelvis."""
+    """Project vertices to pixels.
+
+    Args:
+        bodies: B bodies.
+        body: their body model.
+        size: side of the picture, pixels.
+
+    Returns:
+        (B, V, 3) x, y and depth in pixels; depth is 0 at the pelvis.
+    """
     posed = body(bodies.rotations, bodies.betas)
     depth = (posed.vertices - posed.joints[:, :1])[..., 2:] * bodies.camera.scale[:, None] * (size / 2)
     return torch.cat([project(posed.vertices, bodies.camera, size), depth], dim=-1)
 
 
 def mask_tile(mask: npt.NDArray[np.generic], size: int) -> Image:
-    """A mask (S, S), light grey on white."""
+    """Draw a mask (S, S) light grey on white, at a side of ``size`` pixels."""
     smooth = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
     grey = np.where(smooth > 0.5, _MASK, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
 
 def body_tile(ground: Image, pixels: Tensor, body: Body, color: Color) -> Image:
-    """A body (V, 3) over a picture."""
+    """Draw a body (V, 3), in pixels, over a picture."""
     return draw_body(ground, pixels, body.faces, color=color)
 
 
 def side_tile(pixels: Tensor, body: Body, color: Color, size: int) -> Image:
-    """A body (V, 3) seen from the right of the image, so that what was near is at the left; on white."""
+    """Draw a body (V, 3) on white as seen from the right of the image, so that near parts lie to the left."""
     x, y, z = pixels.unbind(-1)
     turned = torch.stack([size / 2 + z, y, -x], dim=-1)
     return draw_body(np.full((size, size, 3), 255, np.uint8), turned, body.faces, color=color, alpha=1.0)
 
 
 def middle(image: Image, size: int) -> Image:
-    """The middle (size, size, 3) of a picture: crops have margins, and bodies in small tiles should not."""
+    """Cut out the middle (size, size, 3) of a picture. Crops have margins, which small tiles have no space for."""
     top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
     return image[top : top + size, left : left + size]
 
@@ -75,10 +84,10 @@ def write_sheet(path: Path, rows: Sequence[SheetRow], *, label_width: int, quali
     """Write rows of tiles as one JPEG file.
 
     Args:
-        path: the file; its folder must exist.
-        rows: from top to bottom, with equally many tiles.
-        label_width: pixels to the left of the tiles.
-        quality: of the JPEG.
+        path: file to write; its folder must exist.
+        rows: rows from top to bottom, with equal numbers of tiles.
+        label_width: space to the left of the tiles, pixels.
+        quality: JPEG quality, 0 to 100.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -101,6 +110,7 @@ def write_sheet(path: Path, rows: Sequence[SheetRow], *, label_width: int, quali
         top -= size + _GAP
     canvas.draw()  # type: ignore[no-untyped-call]
     picture = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    # Full chroma resolution: thin coloured bodies on white would get grey fringes without it.
     chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1, *chroma]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)

@@ -14,9 +14,15 @@ SHOWN = (SOURCE_ONLY, NORMS, REPLAY, A1_NORMS, A2_NORMS, B1, B2, B3, OURS, LABEL
 
 
 def plot_adaptations(grid: Adaptations, path: Path) -> None:
-    """Bars of PA-MPJPE with their intervals, a group per target."""
+    """Draw bars of PA-MPJPE with their 95 % intervals, one group per target.
+
+    Args:
+        grid: results.
+        path: PNG file to write.
+    """
     import matplotlib
 
+    # The grids run on machines without a display.
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

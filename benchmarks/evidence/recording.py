@@ -1,4 +1,4 @@
-"""The same on real footage, which nobody has labelled: how well bodies explain the masks found in a recording."""
+"""Adaptation to real footage without labels: how well bodies explain the masks found in a recording."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ from evidence.pictures import SheetRow, body_tile, mask_tile, middle, pixels_of,
 
 _MODEL = "small"
 _OPTIONS = FitOptions(size=preset("small").size, margin=MARGIN)
-_SHOWN, _ACROSS, _WHOLE, _TILE, _LABEL = 12, 6, 176, 148, 76  # of the picture
+# Of the picture: crops, crops per row, and pixels of a crop as drawn, of its middle that is shown, and of the labels.
+_SHOWN, _ACROSS, _WHOLE, _TILE, _LABEL = 12, 6, 176, 148, 76
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
-    """What the source model and the adapted one say about the crops of a recording.
+class Predictions:
+    """Predictions of the source model and the adapted one for the crops of a recording.
 
     Attributes:
-        crops: (N,) numbers in the set of those that have a mask.
-        aside: (N,) bool, those of the tracks that were set aside; all False where there is one track.
-        before: what the source model says.
-        after: what the adapted one says.
+        crops: (N,) indices of the crops that have a mask.
+        aside: (N,) bool, which crops belong to held-out tracks; all False if there is one track.
+        before: predictions of the source model.
+        after: predictions of the adapted model.
     """
 
     crops: npt.NDArray[np.int64]
@@ -55,7 +56,7 @@ class Looks:
     after: Seen
 
     def agreement(self, part: npt.NDArray[np.bool_]) -> dict[str, float | int] | None:
-        """Mean IoU before and after, and the share of crops whose IoU rose, over some of the crops."""
+        """Return mean IoU before and after, and the share of crops whose IoU rose, over a part (N,) of the crops."""
         if not part.any():
             return None
         before, after = self.before.iou[part], self.after.iou[part]
@@ -68,35 +69,40 @@ class Looks:
 
 
 def run_recording(video: Path, materials: Materials, say: Say) -> None:
-    """Adapt the shipped source model to a recording, with "ours", and measure agreement with its masks.
+    """Adapt the shipped source model to a recording with "ours", and measure the agreement with its masks.
 
-    What was done before is not repeated: ``recordings`` in the folder of the materials keeps crops and run.
+    The folder ``recordings`` of the materials keeps crops and run, so that nothing is done twice.
 
-    The tracks set aside are not learnt from, but decide which step's weights are kept; somebody who is lost and found
-    again has several tracks. The picture shows bodies before and after over the masks that were found, crops of the
-    tracks set aside first.
+    The network does not learn from held-out tracks, but they decide which weights are kept. A person who is lost and
+    found again has several tracks. The picture shows bodies before and after over the masks that were found, crops of
+    held-out tracks first.
+
+    Args:
+        video: the recording.
+        materials: source crops, and where results are stored.
+        say: called with a line about each thing that is done.
     """
     name = f"recording/{video.stem}"
     if materials.has_run(name):
         return
     folder, body = _folder(video, materials), Body.free()
-    domain = _crops(video, folder, say)
+    samples = _crops(video, folder, say)
     source = Samples.load(materials.domain("source", "train", say))
     network, begun = load_network(_MODEL).network, time.time()
-    settings, _ = choose_teacher(_settings(video, materials), network, domain, body)
-    say(f"adapting to {len(domain)} crops of {video.name}")
+    settings, _ = choose_teacher(_settings(video, materials), network, samples, body)
+    say(f"adapting to {len(samples)} crops of {video.name}")
     run = Run(folder / "run", {"adapt": asdict(settings), "video": video.name})
-    adapt(network, domain, body, settings, run, source=source)
+    adapt(network, samples, body, settings, run, source=source)
     seconds = time.time() - begun
-    looks = _looks(domain, body, settings, network)
-    # Not a pixel of the footage is in the picture: it can be shown where the footage may not.
-    write_sheet(materials.picture(f"recording-{video.stem}"), _rows(looks, domain, body), label_width=_LABEL)
+    predictions = _predict(samples, body, settings, network)
+    # The picture contains no pixel of the footage, so that it can be shown where the footage may not.
+    write_sheet(materials.picture(f"recording-{video.stem}"), _rows(predictions, samples, body), label_width=_LABEL)
     result = {
         "video": video.name,
         "every": _OPTIONS.every,
-        "tracks": len(np.unique(domain.clip)),
-        "all": looks.agreement(np.ones_like(looks.aside)),
-        "aside": looks.agreement(looks.aside),
+        "tracks": len(np.unique(samples.sequences)),
+        "all": predictions.agreement(np.ones_like(predictions.aside)),
+        "aside": predictions.agreement(predictions.aside),
         "seconds": round(seconds, 1),
         "settings": asdict(settings),
     }
@@ -113,7 +119,7 @@ def _settings(video: Path, materials: Materials) -> AdaptSettings:
 
 
 def _crops(video: Path, folder: Path, say: Say) -> Samples:
-    """The people of a recording, found once."""
+    """Return the crops of the people of a recording, which are found once."""
     path = folder / "crops"
     if not (path / "domain.json").exists():
         say(f"finding people in {video.name}")
@@ -123,32 +129,34 @@ def _crops(video: Path, folder: Path, say: Say) -> Samples:
     return Samples.load(path)
 
 
-def _looks(domain: Samples, body: Body, settings: AdaptSettings, adapted: nn.Module) -> Looks:
-    training, judging = (part.numpy() for part in split_by_clip(domain, settings.hold_out, settings.seed))
+def _predict(samples: Samples, body: Body, settings: AdaptSettings, adapted: nn.Module) -> Predictions:
+    training, judging = (part.numpy() for part in split_by_clip(samples, settings.hold_out, settings.seed))
     crops = np.union1d(training, judging)
     fitter = make_fitter(body, _OPTIONS)
     before, after = (
-        see(network, domain, crops, fitter, settings.masks) for network in (load_network(_MODEL).network, adapted)
+        see(network, samples, crops, fitter, settings.masks) for network in (load_network(_MODEL).network, adapted)
     )
-    return Looks(crops, ~np.isin(crops, training), before, after)
+    return Predictions(crops, ~np.isin(crops, training), before, after)
 
 
-def _rows(looks: Looks, domain: Samples, body: Body) -> list[SheetRow]:
-    shown = _choose(looks.aside)
+def _rows(predictions: Predictions, samples: Samples, body: Body) -> list[SheetRow]:
+    assert samples.masks is not None  # crops of a recording have them
+    shown = _choose(predictions.aside)
     size = _WHOLE
-    grounds = [mask_tile(domain.masks[crop, MASK_KINDS.index("subtracted")], size) for crop in looks.crops[shown]]
+    grounds = [
+        mask_tile(samples.masks[crop, MASK_KINDS.index("subtracted")], size) for crop in predictions.crops[shown]
+    ]
     before, after = (
-        pixels_of(seen.bodies.select(torch.tensor(shown)), body, size) for seen in (looks.before, looks.after)
+        pixels_of(seen.bodies.select(torch.tensor(shown)), body, size)
+        for seen in (predictions.before, predictions.after)
     )
     columns = {
         "before": [body_tile(g, p, body, BEFORE) for g, p in zip(grounds, before, strict=True)],
         "after": [body_tile(g, p, body, AFTER) for g, p in zip(grounds, after, strict=True)],
         "after, from\nits side": [side_tile(p, body, AFTER, _WHOLE) for p in after],
     }
-    captions = [
-        f"IoU {looks.before.iou[i]:.2f} → {looks.after.iou[i]:.2f}, {'aside' if looks.aside[i] else 'learnt'}"
-        for i in shown
-    ]
+    iou = [f"IoU {predictions.before.iou[i]:.2f} → {predictions.after.iou[i]:.2f}" for i in shown]
+    captions = [f"{text}, {'aside' if predictions.aside[i] else 'learnt'}" for text, i in zip(iou, shown, strict=True)]
     return [
         SheetRow(
             label,
@@ -161,9 +169,9 @@ def _rows(looks: Looks, domain: Samples, body: Body) -> list[SheetRow]:
 
 
 def _choose(aside: npt.NDArray[np.bool_]) -> list[int]:
-    """At most 12 places, evenly spread: half of them set aside where there are so many."""
+    """Choose at most 12 crops, evenly spread, half of them from held-out tracks if there are as many."""
     places = [np.flatnonzero(part) for part in (aside, ~aside)]
-    wanted = min(len(places[0]), max(_SHOWN // 2, _SHOWN - len(places[1])))
-    numbers = (wanted, min(_SHOWN - wanted, len(places[1])))
+    count = min(len(places[0]), max(_SHOWN // 2, _SHOWN - len(places[1])))
+    numbers = (count, min(_SHOWN - count, len(places[1])))
     spread = [np.linspace(0, len(p) - 1, n).round().astype(int) for p, n in zip(places, numbers, strict=True)]
     return [int(place) for p, chosen in zip(places, spread, strict=True) for place in p[chosen]]

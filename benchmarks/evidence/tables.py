@@ -1,4 +1,4 @@
-"""The tables of docs/evidence.md. Every number in them is computed from the record."""
+"""The tables of docs/evidence.md. All their numbers are computed from the record."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ from evidence.statistics import Estimate, Numbers, differ, estimate, paired
 
 Row = dict[str, Any]
 
-# PA-MPJPE and MPJPE that the paper's adaptation removes on its own data, in percent, where it gives them.
+# Percent of PA-MPJPE and MPJPE that the paper's adaptation removes on its own data, where it reports them.
 PAPER = {"style": (29.0, None), "lr-32": (10.5, 25.0), "uap-16": (13.0, 23.0)}
 SIGNIFICANT = 0.01
 
 
 class Adaptations:
-    """What the adaptation grid measured.
+    """Results of the adaptation grid.
 
     Args:
-        rows: of the record, one per target, method and seed, with the mean of each clip of the test set.
+        rows: rows of the record, one per target, method and seed, with the mean of each clip of the test set.
+
+    Attributes:
+        rows: as above.
+        targets: names of the targets that have rows, in the order of tables.
+        methods: methods that have rows, in the order of tables.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -34,44 +39,54 @@ class Adaptations:
         self.methods = [method for method in methods.ALL if any(row["method"] == method.name for row in rows)]
 
     def of(self, target: str, method: Method) -> list[Row]:
-        """The seeds of a cell; none where it was not run."""
+        """Return the rows of a target and method in the order of seeds; none if it was not run."""
         rows = [row for row in self.rows if row["target"] == target and row["method"] == method.name]
         return sorted(rows, key=lambda row: int(row["seed"]))
 
     def clips(
         self, target: str, method: Method, measure: str = "pa_mpjpe", seeds: set[int] | None = None
     ) -> Numbers | None:
-        """Means of the test set's N clips with each of S seeds, or those given, (S, N); None where there is none."""
+        """Return means of the test set's N clips for each of S seeds, (S, N), or None if it was not run.
+
+        Args:
+            target: name of the target.
+            method: how it was adapted to.
+            measure: "pa_mpjpe" or "mpjpe" in millimetres, or "iou".
+            seeds: seeds to return; all if None.
+        """
         rows = [row for row in self.of(target, method) if seeds is None or row["seed"] in seeds]
         return np.array([row[measure] for row in rows]) if rows else None
 
     def mean(
         self, target: str, method: Method, measure: str = "pa_mpjpe", seeds: set[int] | None = None
     ) -> float | None:
-        """Over clips and seeds."""
+        """Return the mean over clips and seeds; arguments as for `clips`."""
         clips = self.clips(target, method, measure, seeds)
         return None if clips is None else float(clips.mean())
 
     def shared(self, target: str, *compared: Method) -> set[int] | None:
-        """Seeds that methods are compared on: of "site", whose seeds are cameras, those that all of them have seen."""
+        """Return the seeds that methods are compared on; None stands for all seeds.
+
+        On "site" a seed is a camera, and cameras differ much, so that only those count that all methods have seen.
+        """
         if target != "site":
             return None
         return self._common(target, compared)
 
     def _common(self, target: str, compared: Sequence[Method]) -> set[int]:
-        """Seeds that all of these methods have run with."""
+        """Return the seeds that all of these methods have run with."""
         return set.intersection(*({row["seed"] for row in self.of(target, method)} for method in compared))
 
     def change(
         self, target: str, method: Method, measure: str = "pa_mpjpe", seeds: set[int] | None = None
     ) -> float | None:
-        """Percent of the source model's error, with all seeds or those given."""
+        """Return the change of the source model's error in percent; arguments as for `clips`."""
         seeds = seeds or self.shared(target, SOURCE_ONLY, method)
         before, after = (self.mean(target, each, measure, seeds) for each in (SOURCE_ONLY, method))
         return None if before is None or after is None else 100 * (after - before) / before
 
     def gap(self, target: str, method: Method) -> float | None:
-        """Percent of what labels gain; None where labels gain nothing."""
+        """Return the gain in percent of the gain from labels; None if labels gain nothing."""
         compared = (SOURCE_ONLY, method, LABELS)
         seeds = self.shared(target, *compared)
         before, after, best = (self.mean(target, each, seeds=seeds) for each in compared)
@@ -80,7 +95,8 @@ class Adaptations:
         return 100 * (before - after) / (before - best)
 
     def against(self, target: str, method: Method, other: Method) -> Estimate | None:
-        """PA-MPJPE of a method less another's, in pairs of clips, over the seeds that both have."""
+        """Return the PA-MPJPE of a method minus that of another, over pairs of clips and the seeds that both have."""
+        # The source model has no seeds of its own, except on "site", where they are cameras.
         seeded = [each for each in (method, other) if target == "site" or each.adapts]
         seeds = self._common(target, seeded)
         first, second = (self.clips(target, each, seeds=seeds if each in seeded else None) for each in (method, other))
@@ -88,9 +104,10 @@ class Adaptations:
 
 
 def method_table(grid: Adaptations, target: str) -> str:
-    """All methods on one target."""
+    """Return the table of all methods on one target."""
     lines = [
-        "| method | PA-MPJPE mm | change | of the gap | less ours, mm | MPJPE mm | change | IoU | minutes |",
+        "| method | PA-MPJPE, mm | change | share of the labels' gain | difference from ours, mm | MPJPE, mm | change "
+        "| IoU | minutes |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for method in grid.methods:
@@ -111,7 +128,7 @@ def method_table(grid: Adaptations, target: str) -> str:
 
 
 def shift_table(grid: Adaptations, targets: Sequence[str], shown: Sequence[Method]) -> str:
-    """PA-MPJPE and MPJPE of the most important methods on every target."""
+    """Return the table of PA-MPJPE and MPJPE of the most important methods on several targets."""
     lines = [f"| method | {' | '.join(targets)} |", f"|---|{'---:|' * len(targets)}"]
     for method in (each for each in shown if each in grid.methods):
         cells = []
@@ -128,17 +145,17 @@ def shift_table(grid: Adaptations, targets: Sequence[str], shown: Sequence[Metho
 
 COMPARISONS = {
     "no source: both losses": (methods.OURS_ALONE, methods.NORMS),
-    "no source: L_S, not pixels": (methods.B2_ALONE, methods.B1_ALONE),
-    "no source: L_T beside L_S": (methods.OURS_ALONE, methods.B2_ALONE),
+    "no source: L_S instead of pixels": (methods.B2_ALONE, methods.B1_ALONE),
+    "no source: L_T added to L_S": (methods.OURS_ALONE, methods.B2_ALONE),
     "with source: both losses": (OURS, methods.REPLAY),
-    "with source: L_S, not pixels": (methods.B2, methods.B1),
-    "with source: L_T beside L_S": (OURS, methods.B2),
+    "with source: L_S instead of pixels": (methods.B2, methods.B1),
+    "with source: L_T added to L_S": (OURS, methods.B2),
 }
-"""What is added, by a method to another."""
+"""What is added: a method, and the one that it is compared with."""
 
 
 def loss_table(grid: Adaptations) -> str:
-    """What the parts of the losses on silhouettes change, on the targets where any of it is known."""
+    """Return the table of what each part of the silhouette losses changes, on targets with such a comparison."""
     changes = {
         name: {target: _difference(grid.against(target, *pair)) for target in grid.targets}
         for name, pair in COMPARISONS.items()
@@ -152,9 +169,9 @@ def loss_table(grid: Adaptations) -> str:
 
 
 def teacher_table(grid: Adaptations) -> str:
-    """What a teacher changes, and what is known before: on the targets where both were run."""
+    """Return the table of what a teacher changes, on the targets where both choices were run."""
     lines = [
-        "| target | two looks apart, mm | without | with | less without, mm | chosen |",
+        "| target | distance of the two views, mm | without teacher | with teacher | difference, mm | chosen |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for target in grid.targets:
@@ -176,39 +193,39 @@ def teacher_table(grid: Adaptations) -> str:
 
 
 def detector_table(quality: Mapping[str, Row]) -> str:
-    """How good the keypoints of A1 and A2 are."""
-    lines = ["| target | median error, px of 96 | joints found | within 5 % of the side |", "|---|---:|---:|---:|"]
+    """Return the table of the quality of the keypoints of a1 and a2."""
+    lines = ["| target | median error, pixels of 96 | joints found | within 5 % of the side |", "|---|---:|---:|---:|"]
     for name, row in quality.items():
         lines.append(f"| {name} | {row['median_pixels']:.1f} | {100 * row['found']:.0f} % | {100 * row['pck']:.0f} % |")
     return "\n".join(lines)
 
 
 def recipe_table(settings: Mapping[str, Any]) -> str:
-    """The settings of an adaptation that the method is made of."""
+    """Return the table of the settings that the method consists of."""
     loss = settings["loss"]
     rows = {
         "weights of L_S, L_T and pixels": f"{loss['distance_weight']:g}, {loss['topology_weight']:g}, "
-        f"{loss['pixel_weight']:g}; all of them times {settings['silhouette_weight']:g} beside the replayed labels",
-        "weight of pull against push": f"{loss['pull_weight']:g}",
+        f"{loss['pixel_weight']:g}; all multiplied by {settings['silhouette_weight']:g} with replay",
+        "weight of the pull, relative to the push": f"{loss['pull_weight']:g}",
         "weight of the teacher": f"{settings['teacher_weight']:g}",
         "normalisation": "by the areas of mask and skeleton" if loss["normalise"] else "none, plain sums",
         "cap of distances": f"{loss['iterations']} pixels",
         "backward, gain": f"{loss['backward']}, {loss['gain']:g}",
         "pose prior, weight": f"{settings['fit']['prior']}, {settings['prior_weight']:g}",
         "weight of squared shape coefficients": f"{settings['shape_weight']:g}",
-        "steps, batch, replayed": f"{settings['steps']}, {settings['batch']}, {settings['replay']}",
+        "steps, batch, replayed crops": f"{settings['steps']}, {settings['batch']}, {settings['replay']}",
         "replayed people": f"in the {settings['replay_look']}'s places and colours",
-        "rate, rise": f"{settings['rate']:g} along a cosine, {settings['rise']} steps",
+        "learning rate, warm-up": f"{settings['rate']:g}, decays along a cosine, {settings['rise']} steps",
         "batch norms": settings["norm"],
         "optimisers": settings["optimizers"],
         "steps that learn from fits": f"one in {settings['every']}" if settings["every"] else "none",
-        "averaged weights": f"{settings['average']:g}",
+        "decay of the averaged weights": f"{settings['average']:g}",
     }
     return "\n".join(["| setting | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
 def fit_table(rows: Sequence[Row]) -> str:
-    """PA-MPJPE of every loss under every condition."""
+    """Return the table of the PA-MPJPE of every loss under every condition."""
     lines = [
         f"| condition | start | {' | '.join(LOSSES)} |",
         f"|---|---:|{'---:|' * len(LOSSES)}",
@@ -234,7 +251,7 @@ def fit_table(rows: Sequence[Row]) -> str:
 
 
 def convergence_table(rows: Sequence[Row]) -> str:
-    """Share of fits that converge, and IoU with the mask that was fitted."""
+    """Return the table of the share of fits that converge, and of the IoU with the fitted mask."""
     lines = [f"| condition | {' | '.join(LOSSES)} |", f"|---|{'---:|' * len(LOSSES)}"]
     for condition in CONDITIONS:
         found = {row["loss"]: row for row in rows if row["condition"] == condition}
@@ -249,9 +266,9 @@ def convergence_table(rows: Sequence[Row]) -> str:
 
 
 def backward_table(rows: Sequence[Row]) -> str:
-    """The two backwards."""
+    """Return the table of the two backward passes; empty if neither was run."""
     lines = [
-        "| loss, backward | start | PA-MPJPE mm | converged | IoU | seconds per fit |",
+        "| loss, backward | start | PA-MPJPE, mm | converged | IoU | seconds per fit |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
@@ -264,7 +281,7 @@ def backward_table(rows: Sequence[Row]) -> str:
 
 
 def failure_table(row: Row) -> str:
-    """Counts of every kind of failure before and after."""
+    """Return the table of counts of every kind of failure, before and after an adaptation."""
     lines = ["| failure | before | after |", "|---|---:|---:|"]
     for kind, title in TITLES.items():
         before, after = (f"{count} of {out_of}" for count, out_of in (row["before"][kind], row["after"][kind]))
@@ -273,9 +290,9 @@ def failure_table(row: Row) -> str:
 
 
 def recording_table(row: Row) -> str:
-    """Agreement with the masks of a recording."""
+    """Return the table of the agreement with the masks of a recording."""
     lines = ["| crops | | IoU before | IoU after | better on |", "|---|---:|---:|---:|---:|"]
-    for name, key in (("all", "all"), ("set aside", "aside")):
+    for name, key in (("all", "all"), ("held out", "aside")):
         if (part := row[key]) is not None:
             lines.append(
                 f"| {name} | {part['crops']} | {part['iou_before']:.3f} | {part['iou_after']:.3f} "
@@ -285,14 +302,14 @@ def recording_table(row: Row) -> str:
 
 
 def fit_legend() -> str:
-    """What conditions and losses are."""
+    """Return the list of conditions and losses with their descriptions."""
     conditions = [f"- **{name}**: {condition.text}." for name, condition in CONDITIONS.items()]
     losses = [f"- **{name}**: {text}." for name, text in LOSS_TEXTS.items()]
     return "\n".join([*conditions, "", *losses])
 
 
 def _mean(grid: Adaptations, target: str, method: Method) -> str:
-    """PA-MPJPE with its interval, and its standard deviation over seeds; nothing where it was not run."""
+    """Format the PA-MPJPE with its interval and its standard deviation over seeds; empty if it was not run."""
     clips = grid.clips(target, method)
     return "" if clips is None else str(estimate(clips))
 
@@ -311,7 +328,7 @@ def _minutes(seconds: Sequence[float | None]) -> str:
 
 
 def _difference(value: Estimate | None) -> str:
-    """With its sign; nothing where it is not known."""
+    """Format a difference with its sign; empty if it is unknown."""
     return "" if value is None else value.text(sign=True)
 
 
