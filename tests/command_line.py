@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-"""For processes that find the package where this one does."""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+"""For processes that find the package where this one does, and compute with one thread, as tests do.
+
+Sums of more threads round otherwise, so that runs of both would differ in their last bits.
+"""
 
 Command = Callable[..., tuple[int, str, str]]
 """Runs a command in this process; its exit code, output and errors."""

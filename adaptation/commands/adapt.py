@@ -267,7 +267,11 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
     from adaptation.support.progress import Progress
 
     if is_crop_set(job.target):
-        return Samples.load(job.target), None
+        samples = Samples.load(job.target)
+        # Labels, if there are any, measure the result: what they cannot measure should fail before the work.
+        if samples.labelled:
+            samples.check_body(body)
+        return samples, None
     frames = open_frames(job.target)
     given = open_masks(job.masks, frames) if job.masks else None
     outcome = predict_recording(frames, body, job.options, network, Progress(), given)

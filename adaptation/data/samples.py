@@ -260,8 +260,6 @@ def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
         raise UserError(f"{folder}: images must have shape (N, S, S, 3), masks (N, 3, S, S)")
     if len(images) == 0:
         raise UserError(f"{folder} has no crops; expected at least one")
-    if "clip" not in arrays:
-        raise UserError(f"{folder} is not a crop set: labels.npz has no clip")
     if names.get("joint_set", SMPL.name) not in JOINT_SETS:
         raise UserError(f"{folder}: unknown joint set {names['joint_set']!r}; known are {', '.join(JOINT_SETS)}")
     shapes = _shapes(arrays, JOINT_SETS[names.get("joint_set", SMPL.name)])

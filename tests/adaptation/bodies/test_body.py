@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,14 @@ import roma
 import torch
 from torch import Tensor
 
-from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES, PARENTS, Body, mirror_pose
+import adaptation
+from adaptation.bodies.body import FLIP_PERMUTATION, JOINT_NAMES, PARENTS, Body, _levels, mirror_pose
 from adaptation.bodies.smpl_file import SmplArrays, load_smpl
 from adaptation.support.errors import UserError
 
 LEFT = [i for i, name in enumerate(JOINT_NAMES) if name.startswith("left")]
 BODIES = [False, True]
+TREE = np.array([PARENTS, range(24)], np.int64)
 
 
 def random_arrays(vertices: int = 60, posedirs: bool = True) -> SmplArrays:
@@ -73,8 +76,11 @@ def test_equals_smplx(which: str, dtype: torch.dtype) -> None:
 
 
 def load_free(full: bool = False) -> SmplArrays:
-    folder = Path(__file__).parents[2] / "adaptation" / "assets"
-    return load_smpl(folder / ("free_body_full.npz" if full else "free_body.npz"))
+    return load_smpl(free_file(full))
+
+
+def free_file(full: bool = False) -> Path:
+    return Path(adaptation.__file__).parent / "assets" / ("free_body_full.npz" if full else "free_body.npz")
 
 
 def test_zero_pose_is_the_rest_body() -> None:
@@ -217,3 +223,50 @@ def test_names_agree() -> None:
 def test_wrong_arguments(pose: Tensor, betas: Tensor, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Body.free()(pose, betas)
+
+
+@pytest.mark.parametrize("full", BODIES)
+def test_the_free_body_is_free_wherever_it_comes_from(full: bool, tmp_path: Path) -> None:
+    assert Body.free(full).name == Body.load(free_file(full)).name == "free"
+    (tmp_path / "copy.npz").write_bytes(free_file(full).read_bytes())
+    assert Body.load(tmp_path / "copy.npz").name == "free"
+
+
+def test_other_bodies_are_named_by_what_their_shape_coefficients_mean(tmp_path: Path) -> None:
+    arrays = replace(
+        random_arrays(),
+        v_template=np.arange(180.0).reshape(60, 3) / 64,
+        shapedirs=np.arange(1800.0).reshape(60, 3, 10) / 1024,
+    )
+    name = Body(arrays).name
+    assert name == "smpl-179aef0a5aba"  # the same tomorrow and elsewhere
+    np.savez(tmp_path / "body.npz", **{field: getattr(arrays, field) for field in vars(arrays)}, kintree_table=TREE)
+    assert Body.load(tmp_path / "body.npz").name == name
+    taller = replace(arrays, v_template=1.1 * arrays.v_template)
+    other = replace(arrays, shapedirs=-arrays.shapedirs)
+    assert len({name, Body(taller).name, Body(other).name, "free"}) == 4
+    # Skinning changes how a body moves, not what its shape coefficients mean.
+    assert Body(replace(arrays, weights=arrays.weights[:, ::-1])).name == name
+    assert Body(arrays, "mine").name == "mine"
+
+
+def test_a_body_says_how_many_joints_and_shapes_it_has() -> None:
+    for body in (Body.free(), Body(random_arrays())):
+        assert (body.joint_count, body.shape_count) == (24, 10)
+        assert len(body.joint_set) == body.joint_count == len(body.tree)
+        out = body(torch.zeros(2, body.joint_count, 3), body.mean_shape(2))
+        assert out.joints.shape == (2, body.joint_count, 3) and out.vertices.shape == (2, body.vertex_count, 3)
+    few = Body(replace(random_arrays(), shapedirs=random_arrays().shapedirs[..., :4]))
+    assert few.shape_count == 4 and few.mean_shape(3).shape == (3, 4)
+    with pytest.raises(UserError, match=r"betas \(B, 4\), got \(1, 24, 3\) and \(1, 10\)"):
+        few(torch.zeros(1, 24, 3), torch.zeros(1, 10))
+
+
+def test_levels_of_a_tree() -> None:
+    assert _levels((-1, 0, 0, 1, 2, 2)) == [(0, 1), (1, 3), (3, 6)]
+    levels = _levels(PARENTS)
+    assert [first for first, _ in levels[1:]] == [last for _, last in levels[:-1]] and levels[-1][1] == 24
+    for first, last in levels[1:]:
+        assert not set(PARENTS[first:last]) & set(range(first, last))
+    with pytest.raises(ValueError, match="ordered by their depth"):
+        _levels((-1, 0, 1, 0))
