@@ -1,4 +1,4 @@
-// Masked distance-map chamfer (Kundu et al., NeurIPS 2021, eq. 5): per image, with D_out the outward maps,
+// Masked distance-map chamfer (Rakesh et al., NeurIPS 2021, eq. 5): per image, with D_out the outward maps,
 //   pull = sum D_out(pred) . target,   push = sum D_out(target) . pred.
 // Sums are accumulated in double in a fixed order; the result is double for double maps and float32 for all others.
 

@@ -1,4 +1,4 @@
-// D2T, distance map to topological skeleton (Kundu et al., NeurIPS 2021, eq. 3):
+// D2T, distance map to topological skeleton (Rakesh et al., NeurIPS 2021, eq. 3):
 //   T = relu(z) * S,   z = D - M + 1,   M = maxpool_p(D), which ignores pixels outside the image.
 //
 // Backward, with g = dL/dT:

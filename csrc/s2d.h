@@ -1,4 +1,4 @@
-// S2D, silhouette to distance map (Kundu et al., NeurIPS 2021, eq. 2):
+// S2D, silhouette to distance map (Rakesh et al., NeurIPS 2021, eq. 2):
 //   D = sum_{i=0..l} S_i,   S_0 = S,   S_{i+1} = relu(N * S_i - m)
 // with N the full n x n box and m = n^2 - 1, or, with fill_holes, N without its centre and m = n^2 - 2.
 //

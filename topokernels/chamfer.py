@@ -88,7 +88,7 @@ def chamfer(
         RuntimeError: wrong ranks, shapes, devices or dtypes.
         ValueError: unknown reduction.
 
-    Source: Kundu et al., NeurIPS 2021, eq. 5.
+    Source: Rakesh et al., NeurIPS 2021, eq. 5.
 
     Example:
         >>> import torch

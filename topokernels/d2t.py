@@ -41,7 +41,7 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: Backwar
     Raises:
         RuntimeError: wrong rank, shape, device, dtype or option.
 
-    Source: Kundu et al., NeurIPS 2021, eq. 3. The subgradient is our own; csrc/d2t.h defines it.
+    Source: Rakesh et al., NeurIPS 2021, eq. 3. The subgradient is our own; csrc/d2t.h defines it.
 
     Example:
         >>> import torch

@@ -51,7 +51,7 @@ def mask_chamfer(
     Raises:
         RuntimeError: wrong ranks, shapes, devices or dtypes, or values of ``pred`` outside [0, 1] (CPU).
 
-    Source: Kundu et al., NeurIPS 2021, eq. 5.
+    Source: Rakesh et al., NeurIPS 2021, eq. 5.
 
     Example:
         >>> import torch

@@ -21,7 +21,7 @@ def s2d(
     black_border: bool = False,
     fill_holes: bool = False,
 ) -> Tensor:
-    """Iterated thinning with a convolution (Kundu et al., NeurIPS 2021, eq. 2). ``mask`` (..., H, W)."""
+    """Iterated thinning with a convolution (Rakesh et al., NeurIPS 2021, eq. 2). ``mask`` (..., H, W)."""
     height, width = mask.shape[-2:]
     steps = max(height, width) - 1 if iterations is None else iterations
     kernel = mask.new_ones(1, 1, kernel_size, kernel_size)

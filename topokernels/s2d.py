@@ -56,7 +56,7 @@ def s2d(
     Raises:
         RuntimeError: wrong rank, dtype or option, or mask values outside [0, 1] (CPU).
 
-    Source: Kundu et al., "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose Recovery",
+    Source: Rakesh et al., "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose Recovery",
     NeurIPS 2021, eq. 2. The subgradient is our own; csrc/s2d.h defines it.
 
     Example:

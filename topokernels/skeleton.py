@@ -33,7 +33,7 @@ def skeleton(
     Raises:
         RuntimeError: wrong rank, dtype or option, or mask values outside [0, 1] (CPU).
 
-    Source: Kundu et al., NeurIPS 2021, eq. 2 and 3.
+    Source: Rakesh et al., NeurIPS 2021, eq. 2 and 3.
 
     Example:
         >>> import torch

@@ -77,7 +77,7 @@ def topology_loss(
     Raises:
         RuntimeError, ValueError: as :func:`topokernels.chamfer`.
 
-    Source: Kundu et al., NeurIPS 2021, eq. 5.
+    Source: Rakesh et al., NeurIPS 2021, eq. 5.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Algorithm 1 of Kundu et al. (NeurIPS 2021): adapt a regressor to a camera from silhouettes alone.
+"""Algorithm 1 of Rakesh et al. (NeurIPS 2021): adapt a regressor to a camera from silhouettes alone.
 
 Of every K steps, K - 1 train the network end to end on L_S and L_T of the silhouettes that it predicts, with one
 optimiser for both losses or one for each. The last step fits bodies to the masks, starting from the network's
@@ -175,7 +175,7 @@ class Adaptation:
 
 
 def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
-    """Compute the losses of one step of Algorithm 1 (Kundu et al., NeurIPS 2021), by the name of their optimiser.
+    """Compute the losses of one step of Algorithm 1 (Rakesh et al., NeurIPS 2021), by the name of their optimiser.
 
     Args:
         run: network, data and settings.

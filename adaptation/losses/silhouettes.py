@@ -1,6 +1,6 @@
 """Silhouette losses per image: the paper's and its baselines, normalised or as plain sums.
 
-L_S and L_T are eq. 5 of Kundu et al. (NeurIPS 2021) on silhouettes and on their skeletons; B1, B2 and B3 are the
+L_S and L_T are eq. 5 of Rakesh et al. (NeurIPS 2021) on silhouettes and on their skeletons; B1, B2 and B3 are the
 baselines of its Table 4. L_B, on the bones of the body, is this project's (`adaptation.losses.bones`). The paper uses
 plain sums over pixels. Here each sum is divided by the number of pixels it runs over (unless ``normalise`` is False),
 so that a loss is a mean distance in pixels (B1: a fraction of the area) for people of every size.

@@ -1,4 +1,4 @@
-"""Supervised losses against known bodies: SPIN's weighted terms, and the plain norm of Kundu et al.
+"""Supervised losses against known bodies: SPIN's weighted terms, and the plain norm of Rakesh et al.
 
 If a regressor has heatmaps, they are supervised along with SPIN's terms.
 """
@@ -52,7 +52,7 @@ def supervision_loss(prediction: Prediction, truth: Bodies, body: Body, weights:
 
 
 def parameter_distance(predicted: Bodies, truth: Bodies) -> Tensor:
-    """Compute L_Theta as in Kundu et al. (NeurIPS 2021): the norm of the difference of all parameters, (B,).
+    """Compute L_Theta as in Rakesh et al. (NeurIPS 2021): the norm of the difference of all parameters, (B,).
 
     Their parameters are shape, pose latent, and the camera with the global rotation. Fits have no latent, so the
     rotations of all joints take its place. Unlike `supervision_loss`, it has no weights and does not compare the

@@ -1,4 +1,4 @@
-"""The pose prior of Kundu et al. (NeurIPS 2021): the decoder of an adversarial auto-encoder, frozen.
+"""The pose prior of Rakesh et al. (NeurIPS 2021): the decoder of an adversarial auto-encoder, frozen.
 
 phi in [-1, 1]^32 encodes the rotations of all joints but the root. The encoder ends in tanh. A first discriminator
 makes its phi spread over the cube like uniform noise (Makhzani et al., "Adversarial autoencoders", 2015); a second one

@@ -2,7 +2,7 @@
 
 The architecture is HMR's (Kanazawa et al., CVPR 2018) as in SPIN, without its dropout: ResNet features, and a head
 that corrects a mean estimate three times. State-dict keys are SPIN's, so that its checkpoints load. The pose is either
-SPIN's 24 rotations of six numbers, or, as in Kundu et al. (NeurIPS 2021), the global rotation and a latent
+SPIN's 24 rotations of six numbers, or, as in Rakesh et al. (NeurIPS 2021), the global rotation and a latent
 phi = tanh(z) in [-1, 1]^32 that a frozen pose prior decodes.
 
 A small network does not learn the positions of limbs from averaged features. With heatmaps, it first finds each joint;

@@ -39,7 +39,7 @@ from adaptation.priors.named import pose_prior
 from adaptation.recording.options import SIZE, recording_settings
 from adaptation.support.workers import side_by_side
 from evidence.materials import Materials, Say, nothing
-from topokernels._registration import BackwardMode
+from topokernels import BackwardMode
 
 _BARE = ("head", "wrist", "hand", "ankle", "foot")
 CONVERGED = 0.02  # mean 2D error of joints, as a share of the crop's side
