@@ -31,7 +31,7 @@ def main() -> None:
     fitter, every = make_fitter(body, FitOptions(size=samples.size)), np.arange(len(samples))
     networks = (load_network(name).network for name in ("small", str(args.results / "run" / "adapted.safetensors")))
     before, after = (see(network, samples, every, fitter, "subtracted") for network in networks)
-    assert after.pa_mpjpe is not None
+    assert before.pa_mpjpe is not None and after.pa_mpjpe is not None
     order = np.argsort(after.pa_mpjpe)
     chosen = [int(order[round(share * (len(order) - 1))]) for share in SHARES]
 

@@ -14,7 +14,7 @@ from evidence.pictures import SheetRow, write_sheet
 
 from adaptation.adapting.staging import Stage
 from adaptation.synthetic.domains import make_domain
-from adaptation.synthetic.settings import DomainSettings
+from adaptation.synthetic.settings import DomainSettings, Split
 from adaptation.synthetic.shifted import shift_by_name, shift_samples
 
 SIZE, ACROSS, CLIP = 96, 8, 12
@@ -26,10 +26,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/pictures/staging.jpg"))
     args = parser.parse_args()
 
-    source, others, style = (
-        make_domain(DomainSettings(family, split, ACROSS * CLIP, SIZE))
-        for family, split in (("source", "train"), ("source", "adapt"), ("style", "adapt"))
-    )
+    sets: tuple[tuple[str, Split], ...] = (("source", "train"), ("source", "adapt"), ("style", "adapt"))
+    source, others, style = (make_domain(DomainSettings(family, split, ACROSS * CLIP, SIZE)) for family, split in sets)
     targets = {"style": style}
     targets |= {name: shift_samples(others, shift_by_name(name, SIZE, None)) for name in ("lr-32", "night")}
     # One crop per clip, each at another moment, so that poses differ.

@@ -109,7 +109,7 @@ class Grids:
         return chosen
 
     def run(self, materials: Materials, jobs: int, say: Say) -> None:
-        """Run the cells that have not run yet. Failures come last: they look at adaptations that have run."""
+        """Run the cells that have not run yet. Failures come last, since they need adaptations that have run."""
         run_adaptations(self.adaptations, materials, jobs=jobs, say=say)
         run_fits(self.fits, materials, jobs=jobs, say=say)
         run_failures(self.failures, materials, say)

@@ -210,7 +210,7 @@ def test_workers_do_not_outlive_the_grid() -> None:
             state = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
             return
-        if state == "Z":  # dead, and nobody has asked for it
+        if state == "Z":  # dead, but not yet waited for
             return
         time.sleep(0.1)
     os.kill(worker, signal.SIGKILL)

@@ -105,7 +105,7 @@ def test_legs_swapped(body: Body) -> None:
     true, said = posed(STRIDE, 90), posed(exchange(STRIDE, LEGS), 90)
     found = failures(said, true, body)
     assert names(found) == {"legs_swapped"} and 0.05 < found.legs_swapped[0] < 0.5
-    # Seen from the front neither stride tells the legs apart.
+    # From the front, the legs look alike in both strides.
     assert "legs_swapped" not in names(failures(posed(exchange(STRIDE, LEGS)), posed(STRIDE), body))
     # Wrong, but no better when exchanged.
     assert "legs_swapped" not in names(failures(posed(standing(), 90), true, body))
