@@ -117,6 +117,7 @@ class Adaptation:
         # Evaluation mode, because the source's batch norms stay unless `set_norm` switches them.
         self.network = share_norms(network.to(device).eval())
         channels_last(self.network)
+        # Before the optimisers and the copy below, because it freezes what does not train.
         parameters = choose_parameters(self.network, settings.layers)
         self.keypoints = keypoints_of(target, body) if settings.keypoints else None
         self.labels = target.bodies(body) if settings.supervised else None
@@ -183,6 +184,7 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     """
     settings, device = run.settings, run.device
     # 1. Draw a batch of target images; of several processes, each takes its share.
+    # The batch depends only on seed and step, so that a resumed run draws the same.
     index = run.training[my_share(batch_of(step, settings.batch, len(run.training), settings.seed))]
     images = run.target.image_batch(index.numpy(), device)
 
@@ -203,6 +205,7 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
         losses = end_to_end(run, index, prediction.bodies, target)
     else:
         # 5. Every K-th step: fit bodies to the masks, starting from the prediction (ten iterations in the paper) ...
+        # Detached: fits are targets, which no gradient runs through.
         fitted = run.fits.improve(index, target, check_finite(prediction.bodies).detach(), settings.fit_steps)
         # 6. ... and learn from the best fits so far: L_Theta.
         losses = {"silhouette": settings.fit_weight * distance_to_fits(run, prediction, fitted)}
@@ -242,6 +245,7 @@ def end_to_end(run: Adaptation, index: Tensor, bodies: Bodies, target: Silhouett
     if settings.keypoints in ("a1", "a2"):  # these compare no silhouettes end to end
         return {"silhouette": settings.silhouette_weight * loss.mean()}
     terms = silhouette_terms(posed.silhouette, target, settings.loss, posed.bones)
+    # Priors are within this weight: they balance the masks, not replay.
     losses = {"silhouette": settings.silhouette_weight * (terms.silhouette + loss).mean()}
     # A loss without skeletons has no topology loss: its optimiser then makes no step at all.
     if LOSSES[settings.loss.name].skeletons is not None:
@@ -275,6 +279,7 @@ def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
     elif layers == "head":
         # SPIN's names: fc1, fc2, decpose, decshape, deccam.
         chosen = {name for name in chosen if name.rpartition(".")[0].rpartition(".")[2].startswith(("fc", "dec"))}
+    # Frozen, not merely left out of the optimiser: backward then skips their gradients.
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in chosen)
     if not chosen:

@@ -25,6 +25,7 @@ class BestFits:
 
     def __init__(self, count: int, fitter: SilhouetteFitter) -> None:
         self._fitter = fitter
+        # Axis-angle, a third of the size of matrices: one row is stored for each image of the target.
         self._sizes = [3 * fitter.body.joint_count, fitter.body.shape_count, 3]  # pose, betas, camera
         self._parameters = torch.zeros(count, sum(self._sizes))
         self._loss = torch.full((count,), torch.inf)  # any first fit is better
@@ -62,6 +63,7 @@ class BestFits:
         # Every process keeps the fits of all processes, so that all save and resume with the same ones.
         everywhere = gather(index), gather(flat), gather(loss)
         for image, parameters, value in zip(*everywhere, strict=True):
+            # Only better ones: a fit of few steps from a poor prediction must not replace a good one.
             if value < self._loss[image]:
                 self._parameters[image], self._loss[image] = parameters, value
 

@@ -131,6 +131,7 @@ def split_by_clip(samples: Samples, share: float, seed: int) -> tuple[Tensor, Te
         usable[i] = masks.any(axis=(1, 2)).all()  # in all kinds of mask: the split depends on none
     clips = np.unique(samples.sequences)
     rng = np.random.default_rng(seed)
+    # At least one sequence, however small the share; with a single one, none can be spared.
     aside = rng.permutation(clips)[: max(1, round(share * len(clips)))] if len(clips) > 1 else clips[:0]
     judged = np.isin(samples.sequences, aside)
     training, judging = (torch.from_numpy(np.flatnonzero(usable & part)) for part in (~judged, judged))

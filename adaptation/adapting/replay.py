@@ -32,6 +32,7 @@ class Replay:
     def __init__(self, source: Samples, target: Samples, places: Tensor, body: Body, settings: AdaptSettings) -> None:
         self._source, self._truth, self._body = source, source.bodies(body), body
         self._places, self._settings = places, settings
+        # Staging erases a target person, which needs a mask; source crops as they are need none.
         self._stage = Stage.of(source, target, settings.masks) if settings.replay_look == "target" else None
 
     def loss(self, network: nn.Module, step: int, device: str) -> Tensor:

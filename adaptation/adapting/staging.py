@@ -78,6 +78,7 @@ class Stage:
 
 
 def _spread(count: int) -> np.ndarray:
+    # Evenly over the set: neighbouring frames are nearly equal.
     return np.linspace(0, count - 1, min(count, _MEASURED)).round().astype(np.int64)
 
 
@@ -97,6 +98,7 @@ def stage(people: Tensor, masks: Tensor, scenes: Tensor, scene_masks: Tensor, bl
     people = recolour(people, masks, scenes, scene_masks).clamp(0, 1)
     # Colour and mask are blurred alike, with the colour premultiplied, so that the source's background does not bleed
     # into the outline.
+    # At the border, the mean is over the pixels inside: a person cut off by the crop stays opaque there.
     soft = F.avg_pool2d(masks, 3, stride=1, padding=1, count_include_pad=False)
     pasted, soft = _filter(soft * people, blur), _filter(soft, blur).clamp(0, 1)
     return (pasted + (1 - soft) * erase(scenes, scene_masks)).clamp(0, 1)
@@ -115,12 +117,14 @@ def erase(images: Tensor, masks: Tensor) -> Tensor:
     # Each level holds colour times known share: the average of the next level then counts known pixels alone.
     known = 1 - F.max_pool2d(masks, 2 * _AROUND + 1, stride=1, padding=_AROUND)
     levels = [(images * known, known)]
+    # Down to one pixel: no hole is too large to be filled.
     while min(images.shape[-2:]) >> len(levels) > 0:
         levels.append((F.avg_pool2d(levels[-1][0], 2), F.avg_pool2d(levels[-1][1], 2)))
     colour, share = levels.pop()
     filled = colour / share.clamp(min=1e-6)  # the share is 0 where a mask covers the whole image
     for colour, share in reversed(levels):
         filled = F.interpolate(filled, size=colour.shape[-2:], mode="bilinear", align_corners=False)
+        # `colour` holds colour times known share, so only the unknown share is filled.
         filled = colour + (1 - share) * filled
     return filled
 
@@ -148,6 +152,7 @@ def recolour(images: Tensor, masks: Tensor, like: Tensor, like_masks: Tensor) ->
 def _colours(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (B, 3, 1) and covariance (B, 3, 3) of the colours under masks."""
     pixels, weights = images.flatten(2), masks.flatten(2)
+    # The clamp is for empty masks, whose sum is 0.
     weights = weights / weights.sum(2, keepdim=True).clamp(min=1)
     mean = (pixels * weights).sum(2, keepdim=True)
     away = pixels - mean
@@ -193,4 +198,5 @@ def _spectrum(images: Tensor, ring: Tensor) -> Tensor:
 
 
 def _filter(images: Tensor, factors: Tensor) -> Tensor:
+    # The factors are symmetric, so the imaginary part is rounding.
     return torch.fft.ifft2(torch.fft.fft2(images) * factors).real

@@ -94,11 +94,14 @@ def looks_apart(network: nn.Module, samples: Samples, body: Body, device: str = 
     parts = np.array_split(index, math.ceil(len(index) / _BATCH))
     distances = []
     for part in parts:
+        # In float32, so that the decision does not depend on the precision of the training.
         views = Views.of(follows, samples.image_batch(part, device))
         if not views.finite():
+            # No network that fails on a crop may teach.
             return math.inf
         joints = [body.joints(view.rotations, view.betas) for view in (views.plain, views.mirrored)]
         distances.append(pa_mpjpe(*joints))
+    # The median: a few crops that fail do not decide.
     return float(torch.cat(distances).median())
 
 

@@ -188,6 +188,7 @@ class Body(torch.nn.Module):
         # Skinning moves rest vertices, so each joint's map first takes its rest position to the origin.
         shift = joints - (world @ rest_joints[..., None]).squeeze(-1)
         # Maps are blended before they are applied: one product over the joints instead of J transformed meshes.
+        # The joints come last, (B, 3, 4, J), so that the twelve numbers of each map blend in one product with (J, V).
         transforms = torch.cat([world, shift[..., None]], dim=3).permute(0, 2, 3, 1)
         blended = transforms.reshape(batch, 12, self.joint_count) @ self._weights
         count = self.vertex_count
@@ -204,11 +205,13 @@ class Body(torch.nn.Module):
 
     def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """World rotations (B, J, 3, 3) and posed joints (B, J, 3), computed level by level of the tree."""
+        # Offsets from the parent. The root's is its own rest position, so that it turns in place.
         bones = torch.cat([rest[:, :1], rest[:, 1:] - rest.index_select(1, self.parents[1:])], dim=1)
         local = F.pad(torch.cat([rotations, bones[..., None]], dim=3), (0, 0, 0, 1))
         local[..., 3, 3] = 1  # homogeneous: rotation and bone are one 4 x 4 matrix, a level is one product
         levels = [local[:, :1]]
         for first, last in self._levels[1:]:
+            # `_above` starts at joint 1: the root has no parent.
             above = levels[-1].index_select(1, self._above[first - 1 : last - 1])
             levels.append(above @ local[:, first:last])
         frames = torch.cat(levels, dim=1)
@@ -232,6 +235,7 @@ def _fingerprint(arrays: SmplArrays) -> str:
     """A name that identifies a space of shape coefficients."""
     digest = hashlib.sha256()
     # Template and shape directions alone: other poses or weights leave the meaning of the coefficients.
+    # In float32, so that a model has one name in files of either precision.
     for part in (arrays.v_template, arrays.shapedirs):
         digest.update(np.ascontiguousarray(part, np.float32).tobytes())
     return f"smpl-{digest.hexdigest()[:12]}"
@@ -259,15 +263,18 @@ class _Transform(torch.autograd.Function):
     def forward(ctx: Any, maps: Tensor, points: Tensor) -> Tensor:
         ctx.save_for_backward(maps, points)
         out = torch.addcmul(maps[:, :, 3], maps[:, :, 0], points[:, None, 0])
+        # Coordinate by coordinate and in place, which forms no (B, 3, 3, V) product.
         for k in (1, 2):
             out.addcmul_(maps[:, :, k], points[:, None, k])
         return out
 
+    # The products below are in place and have no graph: a second derivative must fail, not be wrong.
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         maps, points = ctx.saved_tensors
         grad_maps = torch.empty_like(maps)
+        # (B, 3, 1, V) times (B, 1, 3, V): the outer product of gradient and point, per vertex.
         torch.mul(grad[:, :, None], points[:, None], out=grad_maps[:, :, :3])
         grad_maps[:, :, 3] = grad
         grad_points = maps[:, 0, :3] * grad[:, 0, None]

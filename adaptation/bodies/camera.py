@@ -99,6 +99,7 @@ class WeakPerspective(Batch):
     def project(self, points: Tensor, size: float) -> Tensor:
         """Project points (B, N, 2 or 3), metres, to crop pixels (B, N, 2)."""
         scale, shift = self.parameters[:, None, :1], self.parameters[:, None, 1:]
+        # From [-1, 1] across the crop to [0, size].
         return (scale * (points[..., :2] + shift) + 1) * (size / 2)
 
     def weak(self) -> WeakPerspective:
@@ -135,6 +136,7 @@ class Perspective(Batch):
             box: (B, 4) x, y, w, h of the crops in frame pixels.
             translation: (B, 3) positions of the body's origin in camera axes, metres.
         """
+        # Crop coordinates are half sides from the crop's centre, so frame pixels are divided by half a side, minus 1.
         half = box[:, 2:] / 2
         focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=1) / half
         return cls(focal, (intrinsics[:, :2, 2] - box[:, :2]) / half - 1, translation)
@@ -158,6 +160,7 @@ class Perspective(Batch):
 
     def zoomed(self, zoom: Tensor, shift: Tensor) -> Perspective:
         """Return the cameras of moved and enlarged crops; the body keeps its position in space."""
+        # In the intrinsics: a body that came closer instead would be seen in another perspective.
         return Perspective(self.focal * zoom, (self.centre + shift) * zoom, self.translation)
 
     def project(self, points: Tensor, size: float) -> Tensor:
@@ -172,6 +175,7 @@ class Perspective(Batch):
 
     def mirrored(self) -> Perspective:
         """Return the cameras of the mirrored crops."""
+        # u becomes -u, and so do X and the principal point; focal lengths have no sign.
         sign = self.centre.new_tensor([-1.0, 1.0])
         translation = self.translation * self.translation.new_tensor([-1.0, 1.0, 1.0])
         return Perspective(self.focal, self.centre * sign, translation)
@@ -226,10 +230,12 @@ def mask_bounds(mask: Tensor) -> Tensor:
     on = mask.reshape(-1, height, width) > 0.5
 
     def span(line: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        # argmax does not take bool.
         line = line.to(torch.uint8)
         # argmax returns the first of equal values, so an empty line spans from 0 to its full length.
         return line.argmax(dim=1), length - line.flip(1).argmax(dim=1)
 
+    # Over the rows for left and right, over the columns for top and bottom.
     left, right = span(on.any(dim=1), width)
     top, bottom = span(on.any(dim=2), height)
     dtype = mask.dtype if mask.is_floating_point() else torch.get_default_dtype()  # masks may be bool or uint8
@@ -254,6 +260,8 @@ def fit_camera_to_bbox(points: Tensor, bounds: Tensor, size: int) -> WeakPerspec
     box = bounds.to(points) * (2 / size) - 1
     extent, target = high - low, box[:, 2:] - box[:, :2]
     square = extent.square().sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
+    # The s that minimises |s * extent - target|^2.
     scale = ((extent * target).sum(dim=1, keepdim=True) / square).clamp(min=_SMALLEST)
+    # The camera shifts in metres, before the scale.
     shift = (box[:, 2:] + box[:, :2]) / 2 / scale - (high + low) / 2
     return WeakPerspective(torch.cat([scale, shift], dim=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# In OpenPose's order, so that its layouts below are ranges of indices.
 _ARMS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
 _LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
 
@@ -28,6 +29,7 @@ class JointSet:
         """Index of each joint's counterpart on the other side of the body; joints in the middle map to themselves."""
         other = {"left_": "right_", "right_": "left_"}
         partner = {side + rest: swapped + rest for side, swapped in other.items() for rest in self._unsided()}
+        # By name: a joint without a counterpart, such as the neck, maps to itself.
         return tuple(self.joints.index(partner.get(name, name)) for name in self.joints)
 
     def indices_in(self, larger: JointSet) -> tuple[int, ...]:

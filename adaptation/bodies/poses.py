@@ -77,6 +77,7 @@ def within_limits(pose: Tensor) -> Tensor:
     """Clamp each component of a pose (..., 24, 3), axis-angle in radians, to `LIMITS`; joint 0 is kept."""
     low, high = (bound.to(pose) for bound in LIMITS)
     clamped = torch.minimum(torch.maximum(pose, low), high)
+    # The root has no limits: a body may face any way.
     return torch.cat([pose[..., :1, :], clamped[..., 1:, :]], dim=-2)
 
 
@@ -99,7 +100,9 @@ def facing(yaw: float | Tensor, pitch: float | Tensor = 0.0, roll: float | Tenso
     turned, tilted, rolled = _broadcast(*numbers)
     # The body's y points up and the camera's down, so an upright body is turned by pi about x.
     upright = _rotation("x", tilted + math.pi)
+    # The body turns about its own axis first, then the camera looks down, then the image rolls.
     quaternion = roma.rotmat_to_unitquat(_rotation("z", rolled) @ upright @ _rotation("y", turned))
+    # q and -q are the same rotation.
     quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
     axis, w = quaternion[..., :3], quaternion[..., 3:]
     # Computed here, because a library would return the shorter rotation, whose vector jumps at half a turn.
@@ -143,6 +146,7 @@ def walking(
             knee=4 + size * (12 * _bump(p, 0.14, 0.06) + 55 * _bump(p, 0.73, 0.09)),
             ankle=size * (9 * _bump(p, 0.42, 0.10) - 18 * _bump(p, 0.62, 0.06)),
         )
+        # Arms swing against the legs, and elbows bend more in front of the body.
         _set_arm(pose, side, down=HANGING, swing=-arm_swing * swing, elbow=elbow * (1 - 0.4 * swing))
     # The shoulders turn against the pelvis, shared by the three spine joints.
     twist = torch.deg2rad(2 * size * torch.cos(2 * math.pi * phase))
@@ -266,6 +270,7 @@ def sample_poses(n: int, generator: torch.Generator | None = None, kinds: Sequen
     # Half of the poses are mirrored: either arm may be the one that reaches, and a bias to one side would be learnt.
     flip = torch.rand(n, 1, 1, generator=generator) < 0.5
     poses = torch.where(flip, mirror_pose(poses), poses)
+    # Limits come last: the noise must not bend a joint the wrong way.
     return within_limits(poses + _JITTER_SCALE * torch.randn(n, _JOINTS, 3, generator=generator))
 
 
@@ -289,6 +294,7 @@ def perturb(pose: Tensor, degrees: tuple[float, float], generator: torch.Generat
     low, high = (math.radians(d) for d in degrees)
     angle = low + (high - low) * torch.rand(*shape, 1, generator=generator)
     turn = roma.rotvec_to_rotmat((axis / axis.norm(dim=-1, keepdim=True) * angle).to(pose))
+    # A turn in the joint's own frame: its angle is the error in any pose.
     turned = roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(pose[:, joints]) @ turn)
     result = pose.clone()
     result[:, joints] = turned
@@ -321,6 +327,7 @@ def _rotation(axis: str, angle: Tensor) -> Tensor:
 
 def _bump(phase: Tensor, centre: float, width: float) -> Tensor:
     """Return a bell curve of height 1 over the cycle, whose period is 1."""
+    # The way around the cycle, from -0.5 to 0.5: a bump near phase 1 continues at 0.
     away = (phase - centre + 0.5) % 1 - 0.5
     return torch.exp(-0.5 * (away / width) ** 2)
 
@@ -338,6 +345,7 @@ def _set_leg(
     flexion, knee, ankle, outwards = (torch.deg2rad(a) for a in _numbers(flexion, knee, ankle, outwards))
     # Rotations about y and z change sign in the mirror, those about x do not.
     sign = 1.0 if side == "left" else -1.0
+    # Outwards first: a thigh raised to level then points `outwards` degrees away from straight ahead.
     hip = _rotation("x", -flexion) @ _rotation("z", sign * outwards)
     pose[..., _J[f"{side}_hip"], :] = roma.rotmat_to_rotvec(hip)
     pose[..., _J[f"{side}_knee"], 0] = knee

@@ -49,6 +49,7 @@ class PyTorch3DRenderer:
             meshes, size, blur_radius=math.log(1 / 1e-4 - 1) * sigma, faces_per_pixel=self.faces_per_pixel
         )
         shader = renderer.SoftSilhouetteShader(renderer.BlendParams(sigma=sigma))
+        # The shader returns RGBA; its alpha is the coverage.
         alpha: Tensor = shader(rasterizer(meshes), meshes)[..., 3]
         return alpha.unsqueeze(1).to(vertices.dtype)
 
@@ -57,6 +58,7 @@ class PyTorch3DRenderer:
         with torch.no_grad():
             nearest, _, _ = self.rasterize(vertices, faces, camera, size)
         silhouette = (nearest >= 0).to(vertices.dtype).unsqueeze(1)
+        # Coverage blends up to 100 faces per pixel, and only gradients need it.
         if not (torch.is_grad_enabled() and project(vertices, camera, size).requires_grad):
             return silhouette
         return straight_through(silhouette, self.coverage(vertices, faces, camera, size))
@@ -74,6 +76,7 @@ class PyTorch3DRenderer:
     def _meshes(self, vertices: Tensor, faces: Tensor, camera: Camera, size: int) -> tuple[Any, Tensor]:
         """Meshes in normalised coordinates, and the depth that was subtracted so that their depth is positive."""
         plane = 1 - project(vertices, camera, size) * (2 / size)
+        # Silhouettes have no gradient in depth.
         depth = vertices[..., 2:].detach()
         nearest = depth.amin() - 1
         points = torch.cat([plane, depth - nearest], dim=-1).float()
@@ -86,6 +89,7 @@ class PyTorch3DRenderer:
             cameras=renderer.FoVOrthographicCameras(device=meshes.device),
             raster_settings=renderer.RasterizationSettings(
                 image_size=size,
+                # The vertices are projected already: barycentrics are those of the image plane.
                 perspective_correct=False,
                 # The default bin size drops all faces beyond 10,000, so let one bin hold every face.
                 max_faces_per_bin=meshes.faces_padded().shape[1],

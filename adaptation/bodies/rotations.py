@@ -47,12 +47,14 @@ def rot6d_to_matrix(numbers: Tensor, layout: Layout = "interleaved") -> Tensor:
         (..., 3, 3) rotation matrices.
     """
     shape = numbers.shape[:-1]
+    # Interleaved numbers are a 3 x 2 matrix row by row, whose columns are the two vectors.
     if layout == "interleaved":
         first, second = numbers.reshape(*shape, 3, 2).unbind(-1)
     else:
         first, second = numbers.reshape(*shape, 2, 3).unbind(-2)
     x = F.normalize(first, dim=-1)
     y = F.normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1)
+    # The third column is the cross product, so the determinant is 1, never -1.
     return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], dim=-1)
 
 
@@ -64,7 +66,9 @@ def matrix_to_rot6d(rotations: Tensor, layout: Layout = "interleaved") -> Tensor
 
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
     """Return the angles (...) in radians between rotation matrices (..., 3, 3)."""
+    # The trace of first^T second, without the product.
     trace = (first * second).sum((-2, -1))
     # atan2 instead of acos, whose gradient is infinite where the two rotations agree.
+    # Both give the half angle: |first - second| = 2 sqrt(2) sin(a / 2), and (trace + 1) / 4 = cos^2(a / 2).
     sine = torch.linalg.matrix_norm(first - second) / (2 * 2**0.5)
     return 2 * torch.atan2(sine, ((trace + 1) / 4).clamp(min=0).sqrt())

@@ -25,6 +25,7 @@ PARENTS: tuple[int, ...] = (
 )  # fmt: skip
 """SMPL's kinematic tree: the parent of each of its 24 joints, -1 for the root."""
 
+# Directions are in the order of the variation that they explain, so the first ones suffice.
 SHAPE_DIRECTIONS = 10
 """Number of shape coefficients used; files may hold more."""
 
@@ -122,6 +123,7 @@ def _checked(values: dict[str, Any], path: Path) -> SmplArrays:
             raise UserError(f"{path}: {key} is not an array of numbers")
         expected = f"({', '.join('any' if n is None else str(n) for n in shape)})"
         fits = value.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, value.shape, strict=True))
+        # An empty array would fail later, in min and max.
         if not fits or 0 in value.shape:
             raise UserError(f"{path}: expected {key} of shape {expected}, got {value.shape}")
         if not np.isfinite(value).all():
@@ -132,6 +134,7 @@ def _checked(values: dict[str, Any], path: Path) -> SmplArrays:
     template = array("v_template", None, 3).astype(np.float64)
     count = len(template)
     shapedirs = array("shapedirs", count, 3, None)
+    # SMPL's files hold 10 directions or 300.
     if shapedirs.shape[2] < SHAPE_DIRECTIONS:
         raise UserError(
             f"{path}: expected shapedirs of at least {SHAPE_DIRECTIONS} directions, got {shapedirs.shape[2]}"
@@ -205,6 +208,7 @@ class _Dtype(_Recorder):
     def numpy(self) -> np.dtype[Any]:
         """Return the dtype, which must be a number or boolean."""
         order = self.state[1] if isinstance(self.state, tuple) else "="
+        # Arrays of objects have no raw bytes to read.
         if not isinstance(self.code, str) or self.code[:1] not in tuple("fiub") or order not in ("<", ">", "=", "|"):
             raise pickle.UnpicklingError(f"arrays of type {self.code!r} are not numbers")
         return np.dtype(order.replace("|", "=") + self.code)
@@ -230,6 +234,7 @@ def _reconstructor(cls: Any, *args: Any) -> Any:
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     """codecs.encode, with which Python 3 writes bytes in protocols 0 to 2."""
+    # Python always names latin1 here; the encoding in the file is not trusted to be that.
     return str(text).encode("latin1")
 
 
@@ -246,6 +251,7 @@ _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _encode,
     **{(m, "_reconstructor"): _reconstructor for m in ("copy_reg", "copyreg")},
+    # `object` is the base class that _reconstructor is given; chumpy keeps sets in its caches.
     **{(m, n): t for m in ("__builtin__", "builtins") for n, t in (("object", object), ("set", set))},
     **{(f"numpy.{c}.multiarray", "_reconstruct"): _reconstruct for c in ("core", "_core")},
     **{(f"numpy.{c}.multiarray", "scalar"): _scalar for c in ("core", "_core")},
@@ -273,6 +279,7 @@ def _resolve(value: Any) -> Any:
         return _from_bytes(*value.parts)
     if isinstance(value, _Chumpy):
         return _resolve(value.state["x"])
+    # A selection is from another chumpy value, so its parts may be stand-ins, too.
     if isinstance(value, _Select):
         source, index = _resolve(value.state["a"]), _resolve(value.state["idxs"])
         shape = _resolve(value.state["preferred_shape"])

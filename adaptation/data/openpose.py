@@ -42,6 +42,7 @@ def read_openpose(folder: Path) -> Floats:
     if not paths:
         raise UserError(f"{folder}: there are no JSON files of keypoints in this folder")
     people = [_read_person(path) for path in paths]
+    # An image without people does not show its layout; the others do.
     counts = {len(person) for person in people if person is not None}
     if not counts:
         raise UserError(f"{folder}: none of the {len(paths)} JSON files contains a person")
@@ -90,6 +91,7 @@ def to_body_joints(keypoints: Floats, least_confidence: float = 0.3) -> Floats:
     """
     joints = np.zeros((len(keypoints), len(SMPL), 3), np.float32)
     for name, place in OPENPOSE_LAYOUTS[keypoints.shape[1]].items():
+        # By name, because OpenPose orders joints differently from SMPL.
         joints[:, SMPL.joints.index(name)] = keypoints[:, place]
     joints[joints[..., 2] < least_confidence] = 0
     return joints

@@ -39,6 +39,7 @@ def read_poses(path: Path) -> Tensor:
             f"{path}: expected at least {_FEWEST} finite poses of {3 * _SHARED} numbers or more, got {array.shape}"
         )
     pose = np.zeros((len(flat), len(SMPL), 3), np.float32)
+    # Exactly 72 numbers are SMPL's own, hands included; with more, fingers follow the shared joints.
     count = len(SMPL) if flat.shape[1] == 3 * len(SMPL) else _SHARED
     pose[:, :count] = flat[:, : 3 * count].reshape(-1, count, 3)
     return torch.from_numpy(pose)

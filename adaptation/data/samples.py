@@ -139,6 +139,7 @@ class Samples:
     def image_batch(self, index: Integers | slice, device: str = "cpu") -> Tensor:
         """Return the images of some crops as RGB (B, 3, S, S), float32 in [0, 1], on a device."""
         # Converted to floats on the device: bytes are a quarter of the transfer.
+        # A copy, because memory maps are read-only, which torch warns about.
         return torch.from_numpy(np.array(self.images[index])).to(device).permute(0, 3, 1, 2).float() / 255
 
     def mask_batch(self, index: Integers | slice, kind: MaskKind = "truth", device: str = "cpu") -> Tensor:
@@ -164,6 +165,7 @@ class Samples:
         if not self.labelled:
             raise UserError("this crop set has no labels (pose, betas, camera)")
         self.check_body(body)
+        # Rotation matrices from here on: axis-angle exists in files and in fits only.
         rotations = roma.rotvec_to_rotmat(torch.from_numpy(self.pose))
         return Bodies(rotations, torch.from_numpy(self.betas), WeakPerspective(torch.from_numpy(self.camera)))
 
@@ -173,6 +175,7 @@ class Samples:
         Raises:
             UserError: they belong to another body model.
         """
+        # Sets without labels suit every body model.
         if self.betas is not None and self.body != body.name:
             raise UserError(
                 f"the labels belong to the body model {self.body!r}, not to {body.name!r}; choose it with --body"
@@ -209,6 +212,7 @@ class Samples:
             UserError: the file cannot be written.
         """
         labels = {name: getattr(self, name) for name in _LABELS if getattr(self, name) is not None}
+        # An npz holds arrays only, so names become arrays without dimensions.
         labels |= {name: np.array(getattr(self, name)) for name in _NAMES}
         if (folder / "labels.npz").exists():
             with np.load(folder / "labels.npz", allow_pickle=False) as data:
@@ -234,12 +238,14 @@ class Samples:
         except Exception as error:  # np.load raises errors of many types
             raise UserError(f"{folder} is not a crop set: {error}") from None
         loaded = {"images": images, "masks": masks, **labels}
+        # Parts that are absent have nothing to check.
         arrays = {name: array for name, array in loaded.items() if array is not None}
         _check(arrays, names, folder)
         return cls(images, masks, **labels, **names)
 
 
 _NAMES = ("joint_set", "body")
+# Taken from the class, so that a new array is saved, loaded and selected without being listed again.
 _ARRAYS = tuple(field.name for field in fields(Samples) if field.name not in _NAMES)
 _LABELS = tuple(name for name in _ARRAYS if name not in ("images", "masks"))
 _TYPES: dict[str, type[np.generic]] = {
@@ -256,6 +262,7 @@ def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
         UserError: an array is wrong, or arrays do not fit together.
     """
     images, masks = arrays["images"], arrays.get("masks")
+    # Dimensions first: `_shapes` reads the sizes from them.
     if not all(isinstance(array, np.ndarray) and array.ndim == 4 for array in (images, masks) if array is not None):
         raise UserError(f"{folder}: images must have shape (N, S, S, 3), masks (N, 3, S, S)")
     if len(images) == 0:
@@ -281,9 +288,11 @@ def _shapes(arrays: dict[str, Any], joints: JointSet) -> dict[str, tuple[int, ..
 
     def given(name: str) -> int:
         array = arrays.get(name)
+        # 0 for a wrong rank: the comparison of shapes then fails, with its message.
         return array.shape[1] if array is not None and array.ndim > 1 else 0
 
     return {
+        # One number or flag per crop, unless listed below.
         **dict.fromkeys(_LABELS, (count,)),
         "images": (count, size, size, 3),
         "masks": (count, len(MASK_KINDS), size, size),

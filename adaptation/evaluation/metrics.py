@@ -24,6 +24,7 @@ def mpjpe(pred: Tensor, target: Tensor) -> Tensor:
         (B,) means over the 14 joints, millimetres.
     """
     joints = list(LSP_JOINTS)
+    # The pelvis is not among the 14 joints, so poses are aligned before the joints are chosen.
     difference = (pred - pred[:, :1]) - (target - target[:, :1])
     return _mean_millimetres(difference[:, joints])
 
@@ -39,6 +40,7 @@ def pa_mpjpe(pred: Tensor, target: Tensor) -> Tensor:
         (B,) means over the 14 joints, millimetres.
     """
     joints = list(LSP_JOINTS)
+    # Here the joints are chosen first: the alignment is over the 14 alone.
     aligned = similarity_align(pred[:, joints], target[:, joints])
     return _mean_millimetres(aligned - target[:, joints])
 
@@ -63,11 +65,13 @@ def similarity_align(source: Tensor, target: Tensor) -> Tensor:
     source, target = source.double(), target.double()
     centre = target.mean(dim=1, keepdim=True)
     x, y = source - source.mean(dim=1, keepdim=True), target - centre
+    # Rows are points, so y^T x is the 3 x 3 matrix whose SVD gives the rotation from x to y.
     u, s, vh = torch.linalg.svd(y.mT @ x)
     # Flip the axis of the smallest singular value where the best orthogonal matrix would be a reflection.
     sign = torch.ones_like(s)
     sign[:, -1] = torch.where(torch.linalg.det(u @ vh) < 0, -1.0, 1.0)
     rotation = u @ (sign[..., None] * vh)
+    # If all source points coincide, both sums are 0: the scale is 0 instead of nan.
     scale = (s * sign).sum(dim=1) / x.square().sum(dim=(1, 2)).clamp(min=torch.finfo(x.dtype).tiny)
     moved: Tensor = scale[:, None, None] * (x @ rotation.mT) + centre
     return moved.to(dtype)
@@ -85,4 +89,5 @@ def silhouette_iou(pred: Tensor, target: Tensor) -> Tensor:
     """
     a, b = pred.flatten(1) > 0.5, target.flatten(1) > 0.5
     union = (a | b).sum(dim=1)
+    # Two empty masks agree; without the clamp they would give 0 / 0.
     return torch.where(union == 0, 1.0, (a & b).sum(dim=1) / union.clamp(min=1))

@@ -62,6 +62,7 @@ class Scores:
             writer = csv.writer(file)
             writer.writerow(["joint", "error_mm", "in_protocol"])
             for joint, name in enumerate(SMPL.joints):
+                # All joints are listed; the protocol's means are over 14 of them.
                 writer.writerow([name, f"{self.joints[:, joint].mean():.2f}", int(joint in LSP_JOINTS)])
 
 
@@ -79,6 +80,7 @@ def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = 
     Raises:
         UserError: the set has no labels or masks, or the labels belong to another body model.
     """
+    # First, so that missing labels end the command before any prediction.
     truth = samples.bodies(body)
     network, body = network.to(device).eval(), body.to(device)
     parts = []
@@ -87,6 +89,7 @@ def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = 
         known = truth.select(index).to(device)
         posed = body(predicted.rotations, predicted.betas)
         joints = body.joints(known.rotations, known.betas)
+        # Exact, like the true masks: a thresholded soft silhouette would be wider.
         silhouette = exact_silhouette(posed.vertices, body.faces, predicted.camera, samples.size)
         away = (posed.joints - posed.joints[:, :1]) - (joints - joints[:, :1])
         parts.append(

@@ -65,6 +65,7 @@ class Fitter(Generic[AnyVariables]):
         """Return Adam on the leaves of a stage, one group each; on CUDA its steps can be captured in a graph."""
         leaves = self.variables.leaves
         groups = [{"params": [leaves[name]], "lr": rate} for name, rate in stage.rates.items()]
+        # `capturable` keeps Adam's step count on the device, where a graph can read it.
         return torch.optim.Adam(groups, fused=True, capturable=any(leaf.is_cuda for leaf in leaves.values()))
 
     def objective(self, stage: Stage, step: int) -> Tensor:
@@ -85,6 +86,7 @@ class Fitter(Generic[AnyVariables]):
             FloatingPointError: the objective became infinite or nan.
         """
         for stage in self.stages:
+            # Each stage has its own leaves and rates, and so its own optimiser and decay.
             optimizer = self.optimizer(stage)
             decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(stage.steps, 1))
             for step in range(stage.steps):

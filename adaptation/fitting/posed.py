@@ -53,6 +53,7 @@ class PosedBodies:
     @cached_property
     def pose(self) -> Tensor:
         """Pose (B, J, 3) as axis-angle in radians, for priors that are defined on it."""
+        # Safe to differentiate here: vectors jump at half a turn, where only the root usually is, and priors ignore it.
         return roma.rotmat_to_rotvec(self.bodies.rotations) if self._pose is None else self._pose
 
     @cached_property

@@ -22,6 +22,7 @@ class Geometric:
 
     def at(self, step: int, steps: int) -> float:
         """Return the weight at a step from 0 to ``steps - 1``."""
+        # With a single changing step, the weight is `end` from the start.
         changing = steps if self.share == 1 else max(1, round(self.share * steps))
         return self.end if step >= changing else geometric(self.start, self.end, step, changing)
 
@@ -43,6 +44,7 @@ def geometric(start: float, end: float, step: int, steps: int) -> float:
     Raises:
         ValueError: ``start`` or ``end`` is not positive, so no factor leads from one to the other.
     """
+    # Equal ends first: a constant weight may be 0, which has no logarithm.
     if start == end or step >= steps - 1:
         return end
     if start <= 0 or end <= 0:

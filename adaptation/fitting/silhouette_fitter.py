@@ -73,6 +73,7 @@ def stage_of(settings: FitSettings, steps: int | None = None) -> Stage:
             "shape": constant(settings.shape_weight),
         },
         # Offsets are in crop coordinates, which run over [-1, 1]: a crop's side is 2 of their units.
+        # Every leaf moves from the first step: fits of the camera alone at first ended worse.
         rates={
             "pose": settings.pose_rate,
             "betas": settings.shape_rate,
@@ -127,6 +128,7 @@ class SilhouetteFitter:
     def evaluate(self, bodies: Bodies | BodyVariables, target: SilhouetteTarget) -> Evaluation:
         """Compute losses and IoU of B bodies against B masks, without gradients."""
         posed = self.posed(bodies, target.mask.shape[-1])
+        # The final weights, not those of a step, so that starts and fits compare. Callers weight the prior themselves.
         weights = {"data": 1.0, "skeletons": self.settings.loss.topology_weight}
         terms = self.data(target, self.settings.loss)
         return Evaluation(

@@ -44,6 +44,7 @@ def starting_poses(settings: StartSettings, like: Tensor) -> Tensor:
     directions = torch.stack(
         [facing(math.radians(yaw), pitch=math.radians(settings.pitch)) for yaw in settings.yaws]
     ).to(like)
+    # Each body in each direction: bodies vary fastest.
     poses = bodies.repeat(len(directions), 1, 1)
     poses[:, 0] = directions.repeat_interleave(len(bodies), dim=0)
     return poses
@@ -81,15 +82,18 @@ def _fit_chunk(fitter: SilhouetteFitter, masks: Tensor, settings: StartSettings)
     count = len(masks)
     target = fitter.target(masks)
     poses = starting_poses(settings, masks)
+    # All starts of all masks, (B * P); those of one mask are neighbours.
     every = aligned(fitter, poses.repeat(count, 1, 1), masks.repeat_interleave(len(poses), dim=0))
     # In parts: all starts of all masks at once would need many times the memory of the fits.
     several = torch.arange(len(every), device=masks.device).split(settings.batch)
     evaluations = [fitter.evaluate(every.select(part), target.select(part // len(poses))) for part in several]
     at_start = Evaluation.cat(evaluations)
+    # By the masks alone: all starts are usual poses, so the prior does not separate them.
     ranked = at_start.loss.view(count, -1).argsort(dim=1)[:, : settings.kept]  # (B, kept)
     # Positions among the starts of one mask become positions among those of all.
     index = (ranked + len(poses) * torch.arange(count, device=masks.device)[:, None]).flatten()
 
+    # Repeated in the order of `index`: the fits of one mask are neighbours.
     start, targets = every.select(index), target.repeat_interleave(settings.kept)
     fitted = fitter.fit(targets, start)
     after = fitter.evaluate(fitted, targets)
@@ -101,6 +105,7 @@ def _fit_chunk(fitter: SilhouetteFitter, masks: Tensor, settings: StartSettings)
 
 def aligned(fitter: SilhouetteFitter, poses: Tensor, masks: Tensor) -> BodyVariables:
     """Return mean-shape bodies in poses (B, J, 3), with cameras that fit them into the boxes of masks (B, 1, S, S)."""
+    # Under weak perspective a mask does not separate a body's height from the scale: start from the mean shape.
     betas = fitter.body.mean_shape(len(poses))
     with torch.no_grad():
         vertices = fitter.body(poses, betas).vertices

@@ -43,6 +43,7 @@ class SkeletonTerm:
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
         """Compute the weighted loss per body, (B,)."""
+        # Bones are always passed: `skeleton_distance` decides from the weight of L_B whether it needs them.
         distance = weight * skeleton_distance(posed.silhouette, self.target, self.settings, posed.bones)
         return distance / self.target.length if self.settings.normalise else distance
 
@@ -71,4 +72,5 @@ class PriorTerm:
 
 def shape_term(posed: PosedBodies, weight: float) -> Tensor:
     """Compute the weighted sum of squared shape coefficients, (B,): the squared distance from the mean body."""
+    # Coefficients are in standard deviations, so equal weights make this a Gaussian prior.
     return weight * posed.bodies.betas.square().sum(1)

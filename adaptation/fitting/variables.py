@@ -30,6 +30,7 @@ class BodyVariables(Batch):
     @classmethod
     def of(cls, bodies: Bodies) -> BodyVariables:
         """Return the coordinates of given bodies, detached from the graph."""
+        # Detached: fits must not reach the network whose predictions they start from.
         return cls(bodies.axis_angle(), bodies.betas, bodies.camera).detach()
 
     def bodies(self) -> Bodies:
@@ -55,6 +56,7 @@ class BodyLeaves:
 
     def __init__(self, start: BodyVariables, scene: Scene, size: int) -> None:
         self._scene, self._size, self._camera = scene, size, start.camera
+        # Cloned: leaves change in place, and the start is kept to compare with.
         self.leaves = {
             "pose": start.pose.detach().clone(),
             "betas": start.betas.detach().clone(),
@@ -67,6 +69,7 @@ class BodyLeaves:
 
     def value(self) -> BodyVariables:
         """Return the bodies for the present values of the leaves."""
+        # A logarithm keeps the scale positive, and makes its rate relative to the scale.
         camera = self._camera.moved(self.leaves["scale"].exp(), self.leaves["offset"])
         return BodyVariables(self.leaves["pose"], self.leaves["betas"], camera)
 

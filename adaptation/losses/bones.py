@@ -29,7 +29,9 @@ def bone_distance(joints: Tensor, tree: Sequence[int], points: Tensor, *, farthe
     """
     # Points of an empty skeleton are nan. They become 0 here and get weight 0 in the mean.
     known, points = ~points[..., 0].isnan(), points.nan_to_num()
+    # The root has no parent: J joints have J - 1 bones.
     bones = [(joint, parent) for joint, parent in enumerate(tree) if parent >= 0]
+    # (B, bones, 2) each: the joint of a bone, and its parent.
     low, high = (joints[:, list(ends)] for ends in zip(*bones, strict=True))
     # The nearest place on the bones is found without a graph: (B, P, bones) is large, and the derivative of a minimum
     # does not depend on how its position moves.
@@ -37,8 +39,10 @@ def bone_distance(joints: Tensor, tree: Sequence[int], points: Tensor, *, farthe
         along = high - low
         # (B, P, bones): position on each bone, from 0 to 1, of its nearest point to each pixel.
         squared = along.square().sum(2)[:, None].clamp(min=1e-6)  # a bone along the line of sight has length 0
+        # The foot of the perpendicular, clamped to the bone: beyond an end, the end itself is nearest.
         place = ((points[:, :, None] - low[:, None]) * along[:, None]).sum(3).div(squared).clamp(0, 1)
         near = low[:, None] + place[..., None] * along[:, None]
+        # The nearest bone minimises the square, too, which saves the root.
         bone = (points[:, :, None] - near).square().sum(3).argmin(2, keepdim=True)
         share = place.gather(2, bone)
     ends = [end.gather(1, bone.expand(-1, -1, 2)) for end in (low, high)]

@@ -27,6 +27,7 @@ def keypoints_of(samples: Samples, body: Body) -> Tensor:
     """
     if samples.keypoints is None or not samples.has("keypoints").any():
         raise UserError("the target has no 2D keypoints, which this loss needs; `topo-adapt keypoints` adds them")
+    # Confidence 0 takes the joints that the set lacks out of the loss.
     keypoints = torch.zeros(len(samples), body.joint_count, 3)
     keypoints[:, list(samples.joints.indices_in(body.joint_set))] = torch.from_numpy(samples.keypoints)
     return keypoints
@@ -48,4 +49,5 @@ def keypoint_loss(bodies: Bodies, keypoints: Tensor, body: Body, size: int) -> T
     """
     joints = project(body.joints(bodies.rotations, bodies.betas), bodies.camera, size)
     away = (joints - keypoints[..., :2]) * (2 / size)  # pixels to crop coordinates
+    # Not divided by the confidences: a crop in which few joints were found weighs less.
     return (keypoints[..., 2:] * away.square()).mean((1, 2))

@@ -24,4 +24,5 @@ def pixel_points(image: Tensor, count: int) -> Tensor:
     # must wait for, this search runs on the device without a synchronisation.
     index = torch.searchsorted(total, ranks + 1)
     points = torch.stack([index % width, index // width], dim=-1) + 0.5
+    # In an empty image the search ends past the last pixel: nan, so that its result cannot pass for a point.
     return torch.where(total[:, -1:, None] > 0, points, torch.nan)

@@ -13,6 +13,7 @@ from torch import Tensor
 from adaptation.losses.pixel_points import pixel_points
 from adaptation.support.errors import UserError
 
+# A fixed number: memory does not grow with the person, and masks of different areas form one batch.
 MASK_POINTS = 512
 
 
@@ -43,7 +44,9 @@ def point_chamfer(points: Tensor, target: Tensor) -> Tensor:
     # The nearest points are found without a graph: (B, N, M) distances would be kept for the backward pass.
     with torch.no_grad():
         distances = torch.cdist(points, target)
+        # (B, N) nearest point of the mask for each vertex, (B, M) nearest vertex for each point of the mask.
         near_point, near_target = distances.argmin(2), distances.argmin(1)
+    # Vertices outside the mask are pushed in; pixels of the mask that no vertex covers pull the nearest one.
     push = points - target.take_along_dim(near_point[..., None], 1)
     pull = points.take_along_dim(near_target[..., None], 1) - target
     return push.norm(dim=2).mean(1) + pull.norm(dim=2).mean(1)

@@ -77,6 +77,7 @@ def at_size(settings: LossSettings, ratio: float) -> LossSettings:
 
     Distances and their cap, ``iterations``, are in pixels and grow with the crop, so weights of distances shrink.
     """
+    # pixel_weight stays: b1 is a share of pixels.
     resized = replace(
         settings,
         distance_weight=settings.distance_weight / ratio,
@@ -84,6 +85,7 @@ def at_size(settings: LossSettings, ratio: float) -> LossSettings:
     )
     # b3 compares the share of differing pixels, which does not grow with the crop.
     if LOSSES[settings.name].skeletons == "distances":
+        # L_B is within this weight; it is a distance in pixels, too.
         resized = replace(resized, topology_weight=settings.topology_weight / ratio)
     return resized
 

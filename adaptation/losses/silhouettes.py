@@ -19,6 +19,7 @@ from adaptation.losses.settings import LOSSES, LossSettings
 from adaptation.support.batches import Batch
 from topokernels import TargetTopology, mask_chamfer, s2d, skeleton, target_topology, topology_loss
 
+# A fixed number, so that skeletons of different lengths form one batch.
 RIDGE_POINTS = 192
 """Points that the skeleton of a mask is sampled at for L_B."""
 
@@ -49,6 +50,7 @@ class SilhouetteTarget(Batch):
         topology = target_topology(mask, iterations=iterations)
         return cls(
             mask=mask,
+            # The outside of the image is no background to S2D: distances are to the mask alone, never to the border.
             distance=s2d(1 - mask, iterations=iterations),
             topology=topology,
             ridge=pixel_points(topology.skeleton, RIDGE_POINTS),
@@ -81,6 +83,7 @@ def silhouette_terms(
         ValueError: L_B has a weight, but ``bones`` is None.
     """
     topology = settings.topology_weight * skeleton_distance(silhouette, target, settings, bones)
+    # Divided after weighting, as `SkeletonTerm` does: another order would round differently, which fits amplify.
     length = target.length if settings.normalise else 1.0
     return SilhouetteTerms(silhouette_distance(silhouette, target, settings), topology / length)
 
@@ -89,6 +92,7 @@ def silhouette_distance(silhouette: Tensor, target: SilhouetteTarget, settings: 
     """Compute the weighted part of a loss that compares silhouettes, (B,): L_S, squared pixel differences, or both."""
     area = target.area if settings.normalise else 1.0
     if not LOSSES[settings.name].distances:
+        # No gain: this gradient reaches the silhouette without a distance map.
         return _pixel_sum(silhouette, target.mask) / area
     pull, push = mask_chamfer(
         silhouette, target.mask, target.distance, iterations=settings.iterations, backward=settings.backward
@@ -134,6 +138,7 @@ def skeleton_distance(
     kind = LOSSES[settings.name].skeletons
     if kind is None:
         return torch.zeros_like(target.area)  # without a graph: b1 and b2 pay nothing for it
+    # A skeleton is made from a distance map, so the gain applies to it although it is compared pixel by pixel.
     if kind == "pixels":
         ridges = skeleton(silhouette, iterations=settings.iterations, backward=settings.backward)
         return _pixel_sum(_amplify(ridges, settings.gain), target.topology.skeleton)
@@ -145,11 +150,13 @@ def skeleton_distance(
         iterations=settings.iterations,
         backward=settings.backward,
     )
+    # Unlike in L_S, both terms need the gain: the push, too, reaches the silhouette through its skeleton.
     distance = _amplify(distance.flatten(), settings.gain)
     if not settings.bone_weight:
         return distance
     if bones is None:
         raise ValueError("bone_weight needs the joints of the body")
+    # The largest value of a capped distance map, so that L_B saturates where L_T does.
     away = bone_distance(bones.joints, bones.tree, target.ridge, farthest=settings.iterations + 1)
     # L_B is a mean over the skeleton: times its length it is a sum like L_T.
     return distance + settings.bone_weight * away * target.length
@@ -178,4 +185,5 @@ def topology_agreement(silhouette: Tensor, target: SilhouetteTarget) -> Tensor:
 
 def _amplify(value: Tensor, gain: float) -> Tensor:
     """Return the same value with ``gain`` times the gradient."""
+    # Not a weight: the loss remains a mean distance in pixels, comparable between settings.
     return value.detach() + gain * (value - value.detach())

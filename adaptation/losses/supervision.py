@@ -31,6 +31,7 @@ def supervision_loss(prediction: Prediction, truth: Bodies, body: Body, weights:
         (B,).
     """
     predicted = prediction.bodies
+    # Joints alone, without skinning: no term compares vertices.
     joints = body.joints(predicted.rotations, predicted.betas)
     known = body.joints(truth.rotations, truth.betas)
     # With a size of 2, crop pixels are crop coordinates plus 1, which cancels in the difference.
@@ -47,6 +48,7 @@ def supervision_loss(prediction: Prediction, truth: Bodies, body: Body, weights:
     )
     if prediction.heatmaps is None:
         return loss
+    # In cells of the map. Cell centres are at +0.5 as in pixels, so a map is projected to like a crop of its size.
     places = project(known, truth.camera, prediction.heatmaps.shape[-1])
     return loss + weights.heatmaps * heatmap_loss(prediction.heatmaps, places, _SPREAD).mean(1)
 
@@ -58,6 +60,7 @@ def parameter_distance(predicted: Bodies, truth: Bodies) -> Tensor:
     rotations of all joints take its place. Unlike `supervision_loss`, it has no weights and does not compare the
     positions of joints.
     """
+    # Matrices, not axis-angle vectors: those jump at half a turn, which is where upright bodies are.
     pairs = (
         (predicted.rotations, truth.rotations),
         (predicted.betas, truth.betas),

@@ -24,6 +24,7 @@ class GaussianPosePrior(torch.nn.Module):
 
     def __init__(self, mean: Tensor, precision_root: Tensor) -> None:
         super().__init__()
+        # Cloned: the tensors of the default prior are cached, and priors must not share them.
         self.register_buffer("mean", mean.clone())
         self.register_buffer("precision_root", precision_root.clone())
 
@@ -41,13 +42,16 @@ class GaussianPosePrior(torch.nn.Module):
         Returns:
             A float32 prior.
         """
+        # In double precision: joints that hardly move make the covariance nearly singular.
         flat = poses[:, 1:].flatten(1).double()
         covariance = flat.T.cov(correction=0)
         variance = covariance.diagonal()
         covariance = (1 - shrinkage) * covariance + (shrinkage * variance).diag()
+        # Shrinkage has kept the diagonal, so `variance` is still that of the covariance.
         covariance += (floor**2 - variance).clamp(min=0).diag()
         # With covariance = L L^T, the energy is |L^-1 (x - mean)|^2: no inverse covariance is formed.
         lower = torch.linalg.cholesky(covariance)
+        # Inverted once, so that each energy is one product.
         root = torch.linalg.solve_triangular(lower, torch.eye(len(lower)).to(lower), upper=False)
         return cls(flat.mean(dim=0).float(), root.float())
 
@@ -88,6 +92,7 @@ _SHARES: dict[Kind, int] = {"walking": 3, "standing": 2, "sitting": 1, "reaching
 
 @lru_cache  # the examples are always the same
 def _default(without: Kind | None) -> tuple[Tensor, Tensor]:
+    # Kinds are drawn with equal chances, so repetition is what gives them their shares.
     kinds = [kind for kind, share in _SHARES.items() for _ in range(share) if kind != without]
     prior = GaussianPosePrior.fit(sample_poses(4000, torch.Generator().manual_seed(0), kinds))
     return prior.mean, prior.precision_root

@@ -33,6 +33,7 @@ from adaptation.support.files import whole_file
 LATENT = 32
 """Dimension of phi."""
 _JOINTS = len(SMPL) - 1  # all but the root
+# Six numbers per rotation are continuous; axis-angle vectors are not.
 _NUMBERS = 6 * _JOINTS
 _FORMAT = "topo-adapt pose prior 1"
 # Root mean square residual of a joint's rotation after encoding and decoding, in usual poses.
@@ -58,6 +59,7 @@ class LatentPosePrior(nn.Module):
         # A linear path beside the hidden layers, so that these need not learn the part that is linear in phi.
         self.linear = nn.Linear(LATENT, _NUMBERS)
         nn.init.zeros_(self.linear.bias)
+        # The rest pose: the network encodes and decodes differences from it.
         self.register_buffer("mean", matrix_to_rot6d(torch.eye(3)).repeat(_JOINTS))
 
     def encode(self, rotations: Tensor) -> Tensor:
@@ -85,8 +87,10 @@ class LatentPosePrior(nn.Module):
             (B,); lower is more plausible.
         """
         rotations = rotvec_to_matrix(pose[:, 1:])
+        # The clamp also bounds the gradient of erfinv, which is infinite at 1.
         phi = self.encode(rotations).clamp(-_EDGE, _EDGE)
         u = math.sqrt(2) * torch.erfinv(phi)
+        # The transpose is the inverse: what is left of the pose after its decoded phi.
         residuals = roma.rotmat_to_rotvec(self.decode(phi).mT @ rotations)
         return (u.square().sum(1) + residuals.square().sum((1, 2)) / _DEVIATION**2) / 2
 
@@ -97,6 +101,7 @@ class LatentPosePrior(nn.Module):
     def save(self, path: Path, notes: dict[str, str] | None = None) -> None:
         """Write the weights, as float16, and notes to a safetensors file."""
         meta = {"format": _FORMAT, "hidden": str(self.hidden), "notes": json.dumps(notes or {})}
+        # Half the size of float32; the package ships such a file.
         weights = {name: value.half().cpu() for name, value in self.state_dict().items()}
         with whole_file(path) as file:
             file.write(save(weights, meta))
@@ -132,6 +137,7 @@ class LatentPosePrior(nn.Module):
         try:
             with safe_open(path, "pt") as file:
                 meta = file.metadata() or {}
+                # Regressors are safetensors files, too: only the format tells the two apart.
                 if meta.get("format") != _FORMAT:
                     raise UserError(f"{path} is not a pose prior of topo-adapt")
                 prior = cls(int(meta["hidden"]))

@@ -78,6 +78,7 @@ class _Wrapped(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.pose, self.layout = network, pose, layout
+        # Not persistent: they describe the given network's input and do not belong to its weights.
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 

@@ -58,7 +58,9 @@ class LoadedNetwork:
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's state dict on the CPU, with the weights of its pose prior if it has a latent."""
     inner = getattr(network, "network", network)  # the user's own network, if `wrap` or `Mirrored` holds it
+    # Contiguous, because training leaves weights channels-last, which safetensors cannot store.
     weights = {name: value.detach().cpu().contiguous() for name, value in inner.state_dict().items()}
+    # The decoder is not part of the network's state dict, but without it the latent has no meaning.
     prior = network.decoder if isinstance(network, Regressor) else None
     if isinstance(prior, LatentPosePrior):
         weights |= {f"{_PRIOR}{name}": value.cpu().contiguous() for name, value in prior.state_dict().items()}
@@ -86,6 +88,7 @@ def load_network(spec: str) -> LoadedNetwork:
     weights = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
     prefix = _PARALLEL if weights and all(name.startswith(_PARALLEL) for name in weights) else ""
     weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    # What is not a weight goes back into the file on `save`.
     around = whole if inner else {name: value for name, value in whole.items() if not isinstance(value, Tensor)}
     return LoadedNetwork(_build(weights, path), path.suffix, around, inner, prefix)
 
@@ -109,6 +112,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
+        # A pickle may name code to run: with weights_only, torch refuses all but tensors and plain values.
         whole = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"no such file: {path}") from None
@@ -133,6 +137,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         1 + max((int(m[1]) for name in weights if (m := re.match(rf"layer{stage}\.(\d+)\.", name))), default=-1)
         for stage in (1, 2, 3, 4)
     ]
+    # The size of the head's output says which of the two forms of pose it gives.
     prior = None
     if numbers == LATENT + 6:
         prior = _prior(weights, path)
@@ -147,6 +152,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
     # Files may hold float16, to be small; the network computes in float32, as it was trained.
     weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     network = Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
+    # The prior decodes the latent; it is not in the state dict of the network.
     own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
     try:
         network.load_state_dict(own)

@@ -21,14 +21,17 @@ def heatmap_loss(logits: Tensor, places: Tensor, spread: float) -> Tensor:
     # A Gaussian is a product over the axes: two lines of cells instead of a plane.
     across, down = (_gaussian(places[..., axis], int(side[axis]), spread) for axis in (0, 1))
     target = (down[..., :, None] * across[..., None, :]).flatten(2)
+    # In float32: bfloat16 is too coarse for logarithms of small shares.
     own = logits.float().flatten(2).log_softmax(2)
     # Far from the joint a Gaussian underflows to 0, whose logarithm would be infinite.
     divergence = (target * (target.clamp(min=1e-12).log() - own)).sum(2)
+    # A joint outside would train a border cell, where it is not.
     return torch.where(((places > 0) & (places < side)).all(2), divergence, 0)
 
 
 def _gaussian(place: Tensor, cells: int, spread: float) -> Tensor:
     away = (place[..., None] - torch.arange(cells, device=place.device) - 0.5) / spread
+    # Softmax normalises over the cells of the map, also for a Gaussian that its border cuts.
     return torch.softmax(-away.square() / 2, dim=-1)
 
 

@@ -78,10 +78,12 @@ class Regressor(ResNet):
         upright = torch.tensor([1.0, 0.0, 0.0, -1.0, 0.0, 0.0])
         identity = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
         rest = identity.repeat(len(SMPL) - 1) if decoder is None else torch.zeros(LATENT)
+        # SPIN's pose begins with the root; with a latent, phi comes first.
         parts = (upright, rest) if decoder is None else (rest, upright)
         # SPIN has these three in its state dict, so they are persistent; the normalisation is not.
         self.register_buffer("init_pose", torch.cat(parts)[None])
         self.register_buffer("init_shape", torch.zeros(1, SHAPE_DIRECTIONS))
+        # SPIN's mean camera: a person of two metres nearly fills the crop.
         self.register_buffer("init_cam", torch.tensor([[0.9, 0.0, 0.0]]))
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
@@ -102,6 +104,7 @@ class Regressor(ResNet):
             features, bend = torch.cat([features.float(), found], dim=1), nn.ReLU()
         count = len(images)
         pose, betas, camera = (mean.expand(count, -1) for mean in (self.init_pose, self.init_shape, self.init_cam))
+        # Each round corrects its own last estimate from the same features (HMR's iterative error feedback).
         for _ in range(self.rounds):
             x = bend(self.fc2(bend(self.fc1(torch.cat([features, pose, betas, camera], dim=1)))))
             pose, betas, camera = pose + self.decpose(x), betas + self.decshape(x), camera + self.deccam(x)

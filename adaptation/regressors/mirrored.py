@@ -42,6 +42,7 @@ class Views:
         """Return the mean of both views; the rotations are the least-squares mean."""
         # The rotation closest to the sum of two matrices minimises the squared differences to both.
         rotations = roma.special_procrustes(self.plain.rotations + self.mirrored.rotations)
+        # Unlike rotations, shapes and cameras are vectors: the plain mean will do.
         betas = (self.plain.betas + self.mirrored.betas) / 2
         return Bodies(rotations, betas, self.plain.camera.mean_with(self.mirrored.camera))
 

@@ -16,12 +16,14 @@ class Bottleneck(nn.Module):
     def __init__(self, channels_in: int, width: int, stride: int) -> None:
         super().__init__()
         channels_out = width * EXPANSION
+        # No biases: the norm after each convolution has its own.
         self.conv1 = nn.Conv2d(channels_in, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, channels_out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels_out)
+        # The shortcut needs a convolution of its own where the shape changes: only equal shapes add up.
         self.downsample = (
             nn.Sequential(
                 nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False), nn.BatchNorm2d(channels_out)

@@ -25,6 +25,7 @@ def run_in(precision: Precision, network: nn.Module, images: Tensor) -> Any:
         images: (B, 3, S, S) RGB in [0, 1].
     """
     images = images.contiguous(memory_format=torch.channels_last)
+    # bfloat16 rather than float16: it has float32's range, so losses need no scaling.
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         return network(images)
 
@@ -44,6 +45,7 @@ def set_norm(network: nn.Module, norm: Norm, *, keep: bool) -> None:
         keep: whether the running statistics, which evaluation uses, follow the batches.
     """
     if norm == "target":
+        # Norms alone: other layers, such as dropout, stay in evaluation mode.
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.train()

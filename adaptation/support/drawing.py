@@ -69,6 +69,7 @@ class Surface:
         """Average samples (h * n, w * n, ...) over pixels, (h, w, ...)."""
         _, _, w, h = self.box
         n = self.samples
+        # Axes 1 and 3 run over the samples within a pixel.
         return np.asarray(values.reshape(h, n, w, n, *values.shape[2:]).mean((1, 3)), np.float32)
 
 
@@ -94,10 +95,12 @@ def see(
     triangles = torch.as_tensor(faces).detach().cpu().long()
     # Only the part of the image that the mesh covers is rasterised.
     low = vertices[:, :2].amin(0).floor().clamp(min=0).int().tolist()
+    # Sizes are (height, width), coordinates x, y.
     high = torch.minimum(vertices[:, :2].amax(0).ceil(), torch.tensor([size[1], size[0]])).int().tolist()
     x, y, w, h = low[0], low[1], high[0] - low[0], high[1] - low[1]
     if w <= 0 or h <= 0:
         return None
+    # Depth is scaled along, so that it stays in the units of x and y and normals keep their direction.
     local = (vertices - torch.tensor([x, y, 0.0])) * samples
     nearest, weights, depth = (
         part.squeeze(0) for part in rasterize(local[None], triangles, (h * samples, w * samples))
@@ -161,6 +164,7 @@ def draw_body(
     shade = lambert(surface)[..., None]
     # Brighter where the surface faces the light and a little darker towards the outline, which separates limbs that
     # overlap.
+    # Depth points forward, so surfaces that face the viewer have a negative z.
     rim = np.clip(-surface.normal[..., 2:], 0, 1) ** 0.5
     glow = 38 * np.clip(shade - 0.86, 0, 1) / 0.14
     colors = np.asarray(color, np.float32) * shade * (0.72 + 0.28 * rim) + glow

@@ -48,6 +48,7 @@ def side_by_side(function: Callable[[Job], Result], jobs: Sequence[Job], count: 
         for future in futures:
             yield future.result()
     except BaseException:
+        # Ending the pool alone would wait for all jobs that have been submitted.
         for process in multiprocessing.active_children():
             process.terminate()
         raise

@@ -50,6 +50,7 @@ def train_prior(
         body: body model that gives the positions of the joints.
         progress: callback that is given the number of steps done since the last call.
     """
+    # Initial weights and samples both come from torch's global generator.
     torch.manual_seed(settings.seed)
     program = _PriorTraining(roma.rotvec_to_rotmat(poses[:, 1:]), settings, body)
     train(program, Schedule(settings.steps, settings.rate), progress=progress)
@@ -72,6 +73,7 @@ class _PriorTraining(PlainProgram):
     def step(self, step: int) -> dict[str, Tensor]:
         settings, prior, judges = self._settings, self.network, self._judges
         real = self._rotations[torch.randint(len(self._rotations), (settings.batch,))]
+        # Uniform on the cube: the distribution that phi are to have.
         noise = 2 * torch.rand(settings.batch, LATENT) - 1
         phi = prior.encode(real)
         again, made = prior.decode(phi), prior.decode(noise)
@@ -113,6 +115,7 @@ def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor, bo
         held_out: (M, J, 3) axis-angle poses that it was not trained on.
         body: body model that gives the positions of the joints.
     """
+    # Independent of the prior, whose own energy would favour what it decodes.
     gaussian = GaussianPosePrior.fit(training)
     real = roma.rotvec_to_rotmat(held_out[:, 1:])
     phi = prior.encode(real)
@@ -129,6 +132,7 @@ def measure_prior(prior: LatentPosePrior, training: Tensor, held_out: Tensor, bo
         degrees=math.degrees(float(angle_between(again, real).square().mean().sqrt())),
         millimetres=1000 * float(_position_error(body, again, real).norm(dim=-1).mean()),
         random_energy=energy(prior.decode(noise)),
+        # Each phi with its neighbour's: pairs of different poses.
         between_energy=energy(prior.decode((phi + phi.roll(1, 0)) / 2)),
         data_energy=energy(real),
     )

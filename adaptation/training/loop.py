@@ -99,6 +99,7 @@ class Schedule:
 
 def warm_cosine(step: int, steps: int, rise: int) -> float:
     """Return the share of the highest rate at a step: a cosine that ends at zero, times a rise over ``rise`` steps."""
+    # Counted from 1, so that the first step moves.
     return min(1.0, (step + 1) / max(rise, 1)) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
@@ -117,6 +118,7 @@ def train(program: Program, schedule: Schedule, run: Run | None = None, progress
     resumed, proceed = _resume(program, run)
     if progress and resumed:
         progress(resumed)
+    # One more round than steps: the last one only checks and saves.
     for step in range(resumed or 0, schedule.steps + 1):
         # A run that was over when it was saved stays over.
         if not proceed:
@@ -135,6 +137,7 @@ def train(program: Program, schedule: Schedule, run: Run | None = None, progress
         losses = program.step(step)
         descend(losses, program.optimizers, step, schedule.largest_gradient)
         program.after(step)
+        # Reading a loss waits for the device, so curves have a point in `log_every` steps only.
         if run is not None and step % schedule.log_every == 0:
             run.log(step, **{f"loss_{name}": loss.item() for name, loss in losses.items()})
         if progress:
@@ -168,6 +171,7 @@ def descend(
             raise UserError(f"the {name} loss is {loss.item()} at step {step}; the last saved state is unchanged")
         # The losses of a step share their graph, which the last one frees.
         last = number + 1 == len(losses)
+        # Not `backward`: losses that share parameters would add up in `grad`.
         gradients[name] = torch.autograd.grad(
             # A loss need not reach every parameter.
             loss,
@@ -228,6 +232,7 @@ def _resume(program: Program, run: Run | None) -> tuple[int | None, bool]:
     if state is None:
         return None, True
     program.restore(state)
+    # States of earlier versions do not say whether to proceed.
     return int(state["step"]), bool(state.get("proceed", True))
 
 

@@ -77,6 +77,7 @@ class _Pretraining(PlainProgram):
         index = my_share(batch_of(step, settings.batch, len(self._samples), settings.seed))
         # A seed per step, so that a resumed run draws what an uninterrupted one would have drawn.
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
+        # Augmented on the device, which images reach as bytes.
         images = self._samples.image_batch(index.numpy(), self._device)
         images, truth = augment(images, self._truth.select(index).to(self._device), settings, generator)
         prediction = predict_in(settings.precision, self.network, images)
@@ -107,6 +108,7 @@ def augment(
     flip = draw() < settings.flip
     noise = draw(3, 1, 1)
     zoom = 1 + settings.zoom * (2 * draw() - 1)
+    # Moved in the crop's own units, which the camera's shift uses, too: labels follow without the size in pixels.
     shift = 2 * settings.move * (2 * draw(2) - 1)  # a crop's side is 2 in crop coordinates
     images = warp(images, flip, zoom, shift)
     images = (images * (1 + settings.channel_noise * (2 * noise - 1))).clamp(0, 1)

@@ -55,7 +55,9 @@ def batch_of(step: int, size: int, count: int, seed: int) -> Tensor:
     first = step * size
     index = torch.arange(first, first + size)
     parts = []
+    # A batch may reach into the next epoch, and a small set repeats within one batch.
     for epoch in range(int(first // count), int((first + size - 1) // count) + 1):
+        # A factor above any number of epochs: no epoch of one seed is an epoch of another.
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
         parts.append(order[index[index // count == epoch] % count])
     return torch.cat(parts)
@@ -101,6 +103,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, H, W) per channel."""
+        # In evaluation, the running statistics are equal in all processes.
         if not self.training or not dist.is_initialized():
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
@@ -123,6 +126,7 @@ def share_norms(network: Network) -> Network:
     """Turn the batch norms of a network into shared ones, in place, and return the network."""
     for module in network.modules():
         # Changing the class keeps state-dict keys, values and the optimisers' references.
+        # The exact class: subclasses may take their statistics differently.
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SharedBatchNorm2d
     return network

@@ -55,6 +55,7 @@ class Run:
         """
         if is_first():  # the other processes would find the folder half written
             claim(self.folder, self._settings, overwrite=self._overwrite)
+        # No process may read the folder before it has been claimed.
         if dist.is_initialized():
             dist.barrier()
         self._curves = _Curves(self.folder) if is_first() else None
@@ -72,6 +73,7 @@ class Run:
         if not path.exists():
             return None
         state = load_state(path)
+        # Compared here, for one line in place of the list that load_state_dict prints.
         saved, own = ({n: v.shape for n, v in weights.items()} for weights in (state["network"], network))
         if saved != own:
             raise UserError(f"{path} is of another network; choose another folder, or start anew with --overwrite")
@@ -83,6 +85,7 @@ class Run:
         Raises:
             UserError: the state cannot be written, or a weight of its ``network`` is not finite; the old one stays.
         """
+        # In every process, so that all of them stop.
         if not all(torch.isfinite(value).all() for value in state["network"].values()):
             raise UserError(f"the weights are not finite any more; {self.folder / STATE} keeps the last good ones")
         if is_first():
@@ -187,6 +190,7 @@ def claim(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{partial_prefix(folder / STATE)}*"):
             left.unlink()  # partial file of a process that was killed while it saved
+    # Last: a folder with a marker is a run that may be resumed or overwritten.
     with whole_file(marker) as file:
         file.write((text + "\n").encode())
 

@@ -42,6 +42,7 @@ def craft(
     try:
         train(program, Schedule(settings.steps, settings.rate / 255, decay=False), progress=progress)
     finally:
+        # The hooks would otherwise stay on the caller's network.
         program.close()
     return program.delta.detach().cpu()
 
@@ -59,6 +60,7 @@ class _Crafting(PlainProgram):
         ]
         if not self._hooks:
             raise UserError("this network has no convolutions, which the perturbation acts on")
+        # Settings are in 255ths, as in GD-UAP; images are in [0, 1].
         self._limit = settings.strength / 255
         generator = torch.Generator().manual_seed(settings.seed)
         # GD-UAP starts from uniform noise within the limit.
@@ -69,6 +71,7 @@ class _Crafting(PlainProgram):
     def step(self, step: int) -> dict[str, Tensor]:
         self._activations.clear()  # the hooks fill it anew in the forward pass
         index = batch_of(step, self._settings.batch, len(self._samples), self._settings.seed)
+        # Clamped, because a perturbed image is still an image.
         self.network((self._samples.image_batch(index.numpy(), self._device) + self.delta).clamp(0, 1))
         # The sum of the logarithms of the layers' root mean square activations.
         return {"delta": -torch.stack(self._activations).log().sum() / 2}
@@ -119,5 +122,6 @@ def load_perturbation(path: Path, size: int, strength: float) -> Tensor:
         raise UserError(f"{path} is not a perturbation but an archive of arrays")
     if delta.shape != (3, size, size) or not np.issubdtype(delta.dtype, np.floating) or not np.isfinite(delta).all():
         raise UserError(f"{path}: wanted a perturbation of shape {(3, size, size)}, got {delta.dtype} {delta.shape}")
+    # A perturbation of zeros stays zero.
     largest = float(np.abs(delta).max())
     return torch.from_numpy(delta.astype(np.float32)) * (strength / 255 / max(largest, 1e-9))

@@ -25,5 +25,6 @@ def warp(images: Tensor, flip: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
     inverse[:, 0, 0], inverse[:, 1, 1] = sign / zoom, 1 / zoom
     inverse[:, :, 2] = -shift
     inverse[:, 0, 2] *= sign  # the shift follows the mirroring, so its inverse is mirrored
+    # Without aligned corners, -1 and 1 are the outer edges of the border pixels, as in crop coordinates.
     grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
