@@ -77,7 +77,7 @@ def load_smpl(path: str | Path) -> SmplArrays:
         raise UserError(f"cannot read the body model {path}: {error.strerror or error}") from None
     # An npz is a zip archive, which starts with "PK"; users rename files, so the suffix is not evidence.
     values = _read_npz(content, path) if content[:2] == b"PK" else _read_pickle(content, path)
-    return _checked(values, path)
+    return checked_arrays(values, path)
 
 
 def _read_npz(content: bytes, path: Path) -> dict[str, Any]:
@@ -111,8 +111,16 @@ def _first_line(error: BaseException) -> str:
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 
 
-def _checked(values: dict[str, Any], path: Path) -> SmplArrays:
-    """Check the arrays of a file and convert them to the dtypes of `SmplArrays`."""
+def checked_arrays(values: dict[str, Any], path: Path) -> SmplArrays:
+    """Check the arrays of a file and convert them to the dtypes of `SmplArrays`.
+
+    Args:
+        values: NumPy arrays by SMPL's keys.
+        path: The file that they come from, for error messages.
+
+    Raises:
+        UserError: A key is missing, or an array is invalid.
+    """
     missing = [key for key in _KEYS if key not in values]
     if missing:
         raise UserError(f"{path} is not an SMPL body model: it lacks {', '.join(missing)}")

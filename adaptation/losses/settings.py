@@ -92,7 +92,7 @@ def at_size(settings: LossSettings, ratio: float) -> LossSettings:
 
 @dataclass(frozen=True)
 class SupervisionWeights:
-    """Weights of the supervised terms: SPIN's, without its common factor of 60.
+    """Weights of the supervised terms: SPIN's, without its common factor of 60, but for betas (0.001 there).
 
     Attributes:
         keypoints: weight of the squared distances of projected joints, in crop coordinates [-1, 1].

@@ -125,8 +125,25 @@ def _read(path: Path) -> dict[str, Any]:
     return whole
 
 
-def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
-    """Build the regressor that weights belong to. Their shapes give its width and depth."""
+def _build(weights: Mapping[str, Any], path: Path) -> nn.Module:
+    """Build the network that weights belong to, and load them."""
+    network = _empty_network(weights, path)
+    # A nan would only show as bodies that cannot be drawn.
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"{path}: {name} holds numbers that are not finite")
+    # Files may hold float16, to be small; the network computes in float32, as it was trained.
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit: {' '.join(str(error).split())[:200]}") from None
+    return network.eval()
+
+
+def _empty_network(weights: Mapping[str, Any], path: Path) -> Regressor:
+    """Build a network of the right kind and size. The shapes of SPIN's weights give width and depth."""
     try:
         width, hidden = weights["conv1.weight"].shape[0], weights["fc1.weight"].shape[0]
         numbers = weights["decpose.weight"].shape[0]
@@ -137,7 +154,6 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         1 + max((int(m[1]) for name in weights if (m := re.match(rf"layer{stage}\.(\d+)\.", name))), default=-1)
         for stage in (1, 2, 3, 4)
     ]
-    # The size of the head's output says which of the two forms of pose it gives.
     prior = None
     if numbers == LATENT + 6:
         prior = _prior(weights, path)
@@ -145,20 +161,7 @@ def _build(weights: Mapping[str, Any], path: Path) -> Regressor:
         raise UserError(
             f"{path}: decpose must give {ROTATION_NUMBERS} numbers (rotations) or {LATENT + 6} (latent), got {numbers}"
         )
-    # A nan would only show as bodies that cannot be drawn.
-    for name, value in weights.items():
-        if not torch.isfinite(value).all():
-            raise UserError(f"{path}: {name} holds numbers that are not finite")
-    # Files may hold float16, to be small; the network computes in float32, as it was trained.
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
-    network = Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
-    # The prior decodes the latent; it is not in the state dict of the network.
-    own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
-    try:
-        network.load_state_dict(own)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit: {' '.join(str(error).split())[:200]}") from None
-    return network.eval()
+    return Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
 
 
 def _prior(weights: Mapping[str, Any], path: Path) -> LatentPosePrior:

@@ -41,9 +41,11 @@ def gather(share: Tensor) -> Tensor:
     """Return the concatenated shares (N, ...) of all processes, in the order of their ranks."""
     if not dist.is_initialized():
         return share
-    parts = [torch.empty_like(share) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, share.contiguous())
-    return torch.cat(parts)
+    # NCCL gathers tensors on its GPU only; Gloo takes those of the CPU.
+    own = share.to("cuda") if dist.get_backend() == "nccl" else share
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, own.contiguous())
+    return torch.cat(parts).to(share.device)
 
 
 def batch_of(step: int, size: int, count: int, seed: int) -> Tensor:

@@ -74,3 +74,7 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+PER_IMAGE = ("chamfer", "topology_loss", "topology_loss literal")
+"""Functions that give one number per image instead of an image."""
