@@ -35,9 +35,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Brackets in help texts are meant as they are.
     rich_markup_mode=None,
 )
 for command in COMMANDS:
+    # Names come from the functions, with dashes for underscores.
     app.command()(command)
 
 
@@ -46,6 +48,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        # No markup, which brackets in file names would trigger; no wrapping, so that the error stays one line.
         Console(stderr=True, soft_wrap=True).print(f"topo-adapt: {error}", style="red", markup=False, highlight=False)
         sys.exit(error.code)
     except SystemExit as stop:

@@ -61,6 +61,7 @@ def judge(bars: Iterable[Bar], entries: list[Entry]) -> list[Verdict]:
         if not found:
             verdicts.append(Verdict(bar, "not measured"))
             continue
+        # The worst value comes first: the smallest of those with a lower limit, the largest otherwise.
         if bar.most is not None:
             found.reverse()
         (worst, index), (best, _) = found[0], found[-1]
@@ -85,7 +86,9 @@ def row(op: str, direction: str, baseline: str, device: str, **wanted: object) -
     """
 
     def picks(entry: Entry) -> bool:
+        # The first entry of a shape is the batch, the last the size; the second is the faces of the renderer's rows.
         known = entry | {name: entry["shape"][i] for name, i in (("batch", 0), ("faces", 1), ("size", -1))}
+        # Baselines are named with their version or options, so only the start is compared.
         return (
             (entry["op"], entry.get("pass"), entry.get("device")) == (op, direction, device)
             and entry["baseline"].startswith(baseline)
@@ -120,6 +123,7 @@ def large(entry: Entry) -> bool:
     return entry["shape"][0] >= 512
 
 
+# Small images are dominated by the cost of the call, so less is expected there.
 OPENCV = {64: 1.0, 128: 1.4, 224: 2.4, 512: 4.0, 1024: 4.5}
 
 CPU_BARS = [
@@ -153,12 +157,14 @@ CPU_BARS = [
             f"AVX2: s2d over OpenCV DIST_C, {size} px",
             row("s2d", "forward", "OpenCV", "cpu", size=size, threads=1, simd="avx2", masks=figures),
             ratio,
+            # Vectors of half the width.
             least=least / 2,
         )
         for size, least in OPENCV.items()
     ),
     Bar(
         "s2d forward, all cores over one: efficiency",
+        # In these rows the baseline is the same operator on one thread.
         row("s2d", "forward", "1 thread", "cpu", size=lambda entry: entry["size"] >= 224, simd="best"),
         efficiency,
         least=0.85,
@@ -178,6 +184,7 @@ def milliseconds_per_image(entry: Entry) -> float:
 
 
 _AT_224 = {"size": 224, "masks": figures}
+# Device time, since a copy has one launch and wall time would compare launches.
 _KERNEL = {**_AT_224, "clock": "kernel"}
 
 GPU_BARS = [
@@ -281,6 +288,7 @@ RENDERER_GPU_BARS = [
 def entries_of(results: Iterable[dict]) -> list[Entry]:
     """All rows and memory entries, each with the SIMD level of its run."""
     return [
+        # Defaults for memory entries and for the renderer's rows, which lack these fields.
         {"baseline": "", "masks": "", **entry, "simd": result["meta"].get("simd", "best")}
         for result in results
         for entry in [*result["rows"], *result.get("memory", [])]

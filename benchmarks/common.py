@@ -87,6 +87,7 @@ class Rates:
     @staticmethod
     def _work(batch: Batch) -> float:
         count, _, _, size = batch.mask.shape
+        # 64 images of 224 pixels: fewer do not fill a GPU, and take as long.
         return max(count * size**3, 64 * 224**3 if batch.device == "cuda" else 0)
 
     def note(self, contest: Contest, batch: Batch, seconds: float) -> None:
@@ -129,10 +130,12 @@ def main(
     failures: list[str] = []
     print(title(args.device))
     print(HEAD)
+    # One small call of every baseline gives a first estimate, before anything slow can start.
     for kind in args.masks:
         small = batch_of(kind, 1, 64, args.device, args.threads)
         for contest in contests(small):
             if contest.baseline not in args.without:
+                # Untimed: the first call compiles, allocates and fills caches.
                 contest.theirs()
                 rates.note(contest, small, measure(contest.theirs, args.device))
     for size in args.sizes:
@@ -147,6 +150,7 @@ def main(
             for contest in contests(batch):
                 if contest.baseline in args.without:
                     continue
+                # The deadline ends the size, but what is measured is still written below.
                 if time.perf_counter() - start > args.deadline:
                     break
                 rows += _rows(contest, batch, rates, failures, args)
@@ -154,6 +158,7 @@ def main(
                 for entry in memory(batch):
                     memories.append(entry)
                     show_memory(entry)
+        # Written after every size, so that a benchmark that is killed loses only the last one.
         if args.out:
             write(args.out, name, rows, args.device, command_line(), memories)
         if time.perf_counter() - start > args.deadline:
@@ -203,16 +208,19 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], arg
     def row(numbers: Numbers, clock: str) -> Row:
         shape, steps = tuple(batch.mask.shape), batch.steps if contest.steps is None else contest.steps
         labels = (contest.op, contest.direction, shape, steps, "float32", batch.device, contest.baseline)
+        # Positional in the order of the two base classes, Compared and then Numbers.
         return Row(*labels, *numbers, masks=batch.kind, threads=contest.threads or batch.threads, clock=clock)
 
     try:
         numbers = compare(contest.ours, contest.theirs, batch.device, args.seconds)
+        # The newest time replaces the estimate, since it comes from the most similar batch.
         rates.note(contest, batch, numbers.baseline_us / 1e6)
         measured = [row(numbers, "wall")]
         if contest.kernel and batch.device == "cuda":
             measured.append(row(compare_kernels(contest.ours, contest.theirs, args.seconds), "kernel"))
     except torch.OutOfMemoryError:
         rates.skip(contest, batch, "out of memory")
+        # What the baseline has reserved would otherwise be missing for the next one.
         torch.cuda.empty_cache()
         return
     except RuntimeError as error:  # one failure does not stop the other comparisons
@@ -238,6 +246,7 @@ def machine(device: str) -> dict[str, object]:
         "cuda": torch.version.cuda,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
+        # Read from the environment: the compiled library obeys this variable.
         "simd": os.environ.get("TOPO_SIMD_LEVEL", "best"),
         "date": time.strftime("%Y-%m-%d"),
         "build": topokernels.build_info(),
@@ -266,6 +275,7 @@ HEAD = (
 
 def show(row: Row) -> None:
     """One line of the table on the terminal."""
+    # The star marks device time, which leaves out the launches.
     shape, kernel = "x".join(map(str, row.shape)), "*" if row.clock == "kernel" else " "
     print(
         f"{row.op:14} {PASSES[row.direction]:7} {shape:15} {row.masks:8} {row.depth:4d} {row.baseline:22} "
@@ -287,6 +297,7 @@ def show_memory(entry: Memory) -> None:
 def command_line() -> str:
     """The command that is running, as typed in the project's root folder."""
     program, root = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parents[1]
+    # Relative, so that results from different machines differ in their numbers only.
     name = str(program.relative_to(root)) if program.is_relative_to(root) else program.name
     return shlex.join(["python", name, *sys.argv[1:]])
 
@@ -304,6 +315,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     stem = file_stem(name)
     meta = machine(device) | {"command": command}
+    # "pass" is a keyword in Python and cannot be a field.
     entries = [{("pass" if key == "direction" else key): value for key, value in asdict(row).items()} for row in rows]
     result = {"meta": meta, "rows": entries, "memory": [asdict(entry) for entry in memories or []]}
     (folder / f"{stem}.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -32,6 +32,7 @@ from plots import load, plot
 
 HERE = Path(__file__).resolve().parent
 PLOTTED = ("s2d", "d2t", "topology_loss", "chamfer")
+# Few metrics: each group of them makes the profiler replay every kernel.
 METRICS = {
     "gpu__time_duration.sum": "time",
     "dram__bytes_read.sum": "read",
@@ -69,6 +70,7 @@ def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
     """The parts of the suite, the most important first: a suite that is cut short loses the last ones."""
 
     def benchmark(name: str, seconds: float, options: str, small: str, **others: str) -> Part:
+        # Results go to a scratch folder, so that a suite does not overwrite those of the single benchmarks.
         command = [sys.executable, str(HERE / f"bench_{name}.py"), "--device", device, "--out", str(scratch)]
         return Part(name, command + (small if quick else options).split(), seconds, **others)
 
@@ -87,6 +89,7 @@ def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
         # Without the caching allocator every tensor has its own bounds, which memcheck can check.
         return Part(tool, command, 60, {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"})
 
+    # Clocks are not locked, which needs rights that few users have.
     profiler = ["ncu", "--clock-control", "none", "--kernel-name-base", "demangled", "--kernel-name", "regex:topo::"]
     profiler += ["--metrics", ",".join(METRICS), "--csv", "--log-file", str(out / "ncu.csv")]
     # Without PYTHONSAFEPATH the source folder would come first on the path and hide the installed package.
@@ -121,6 +124,7 @@ def parts(device: str, quick: bool, scratch: Path, out: Path) -> list[Part]:
 def run(part: Part, limit: float, log: Path) -> Outcome:
     """Run a part for at most ``limit`` seconds and append its output to the log."""
     start = time.perf_counter()
+    # A missing tool leaves out its part; the others still run.
     if shutil.which(part.command[0]) is None:
         return Outcome(part.name, "left out", 0.0, f"{part.command[0]} is not on PATH")
     if importlib.util.find_spec(part.module) is None:
@@ -129,7 +133,9 @@ def run(part: Part, limit: float, log: Path) -> Outcome:
         return Outcome(part.name, "left out", 0.0, "no time left")
     with log.open("ab") as output:
         output.write(f"\n=== {part.name}\n".encode())
+        # The child writes to the same file: the heading must be there first.
         output.flush()
+        # The summary reads only this part's output.
         begin = output.tell()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **part.environment}
         process = subprocess.Popen(
@@ -138,6 +144,7 @@ def run(part: Part, limit: float, log: Path) -> Outcome:
             stderr=subprocess.STDOUT,
             env=environment,
             cwd=HERE.parent,
+            # A group of its own, so that a timeout ends the part's children as well.
             start_new_session=True,
         )
         try:
@@ -156,6 +163,7 @@ def summary(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     counts = [f"{sum(line.startswith(f'{word}:') for line in lines)} {word}" for word in ("failed", "left out")]
     if HEAD in lines:
+        # Lines of the table are told by the ratio, which ends in x, or in x* for device time.
         return f"{sum('x  ' in line or 'x* ' in line for line in lines)} comparisons, {', '.join(counts)}"
     return lines[-1][:80] if lines else ""
 
@@ -166,6 +174,7 @@ def kernel_table(lines: Iterable[str]) -> list[str]:
     launches: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
         kernel = row["Kernel Name"].removeprefix("void ").replace("topo::", "").replace("(anonymous namespace)::", "")
+        # ncu writes one line per metric; those of a launch share an ID.
         values = launches.setdefault((row["ID"], kernel.split("(")[0]), {})
         values[METRICS.get(row["Metric Name"], row["Metric Name"])] = f"{row['Metric Value']} {row['Metric Unit']}"
     names = list(METRICS.values())
@@ -180,6 +189,7 @@ def write(out: Path, meta: dict, outcomes: list[Outcome], results: dict[str, dic
     cpu, gpu = bars.CPU_BARS + bars.RENDERER_CPU_BARS, bars.GPU_BARS + bars.RENDERER_GPU_BARS
     judged = cpu if meta["gpu"] is None else gpu
     verdicts = bars.judge(judged, bars.entries_of(results.values()))
+    # Everything is written again after each part, so that a suite that is killed keeps what it has.
     (out / "gpu_suite.json").write_text(
         json.dumps({"meta": meta, "parts": [asdict(outcome) for outcome in outcomes], "results": results}, indent=1)
     )
@@ -218,10 +228,12 @@ def main() -> int:
         if not chosen or len(chosen) < len(set(args.parts or ())):
             parser.error(f"--parts must be among {', '.join(part.name for part in known)}")
         for part in chosen:
+            # No part may exceed what is left of the suite's time.
             outcome = run(part, min(part.seconds, end - time.perf_counter()), log)
             outcomes.append(outcome)
             results = load(scratch)
             for result in results.values():
+                # The scratch folder is gone after the suite; without it the command can be repeated.
                 result["meta"]["command"] = result["meta"]["command"].replace(f" --out {scratch}", "")
             verdicts = write(args.out, meta, outcomes, results)
             print(f"{outcome.name:14} {outcome.status:9} {outcome.seconds:5.0f} s  {outcome.last_line}", flush=True)

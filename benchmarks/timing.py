@@ -11,6 +11,7 @@ import torch
 
 Call = Callable[[], object]
 
+# Far above the resolution of the clock and the cost of reading it.
 SHORTEST = 1e-3  # seconds: a sample repeats its call until it lasts this long
 WARMED = 2e-2  # seconds: a call shorter than this runs once untimed before each sample
 LAUNCHES = 20  # calls in one captured graph
@@ -47,6 +48,7 @@ def compare(ours: Call, baseline: Call, device: str, seconds: float) -> Numbers:
         pairs.append((calls[0](), calls[1]()))
     times = np.array(pairs) * 1e6
     low, middle, high = np.percentile(times, [25, 50, 75], axis=0).tolist()
+    # The median of ratios, not the ratio of medians: each pair was measured under the same conditions.
     ratio_low, ratio, ratio_high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75]).tolist()
     return Numbers(*middle, ratio, ratio_low, ratio_high, low[0], high[0], low[1], high[1])
 
@@ -58,6 +60,7 @@ def measure(call: Call, device: str, repeats: int = 1) -> float:
         for _ in range(repeats):
             call()
         return (time.perf_counter() - start) / repeats
+    # Events, not the host's clock: launches return before the work is done.
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize()
     begin.record()
@@ -72,6 +75,7 @@ def _warmed(call: Call, device: str) -> Callable[[], float]:
     """A function that takes one sample of a call, in seconds. Two calls run first, to estimate how long it lasts."""
     measure(call, device)
     once = measure(call, device)
+    # At most 100, so that a call whose estimate was too short does not take seconds.
     repeats = int(np.clip(SHORTEST / max(once, 1e-9), 1, 100))
 
     def sample() -> float:
@@ -84,6 +88,7 @@ def _warmed(call: Call, device: str) -> Callable[[], float]:
 
 def captured(call: Call) -> Call:
     """Replay of a CUDA graph of :data:`LAUNCHES` calls: kernels run back to back, without launches from Python."""
+    # A capture must not run on the default stream, and needs a warm-up on another one first.
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -108,6 +113,7 @@ def peak_bytes(call: Call, resident: int) -> int:
     """Peak CUDA memory of a call, including its inputs, which take ``resident`` bytes."""
     call()
     torch.cuda.synchronize()
+    # After a first call, whose one-off buffers are not what is measured.
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     result = call()

@@ -22,8 +22,10 @@ def topology(mask: Tensor, backward: str) -> None:
     d2t(distance, leaf, backward=backward).sum().backward()
     skeleton(leaf, backward=backward).sum().backward()
     chamfer(leaf, target, backward=backward).backward()
+    # With both maps given, the masked sum runs in place of the fused operator.
     chamfer(leaf, target, pred_distance=s2d(1 - mask), target_distance=s2d(1 - target)).backward()
     topology_loss(leaf, target, backward=backward).backward()
+    # bool masks and soft masks have kernels of their own.
     s2d(mask != 0)
     s2d((0.9 * mask).requires_grad_()).sum().backward()
 
@@ -31,6 +33,7 @@ def topology(mask: Tensor, backward: str) -> None:
 def rendering(count: int, size: int, device: str) -> None:
     """Run the renderers on overlapping triangles."""
     generator = torch.Generator().manual_seed(0)
+    # Random triangles overlap, so that pixels have many faces.
     vertices = (torch.rand(count, 60, 3, generator=generator) * size).to(device)
     faces = torch.randint(0, 60, (100, 3), generator=generator).to(device)
     leaf = vertices[..., :2].clone().requires_grad_()
@@ -46,10 +49,12 @@ def main() -> None:
     args = parser.parse_args()
     for count, size in (map(int, shape.split("x")) for shape in args.shapes):
         for mode in args.modes:
+            # Figures have shallow maps, their complements deep ones.
             for masks in (figures(count, size, args.device), 1 - figures(count, size, args.device)):
                 topology(masks, mode)
         rendering(min(count, 64), size, args.device)
     if args.device == "cuda":
+        # Errors of kernels only show at a synchronisation.
         torch.cuda.synchronize()
     print("done")
 

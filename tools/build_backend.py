@@ -14,6 +14,7 @@ import sys
 from scikit_build_core import build as _backend
 from scikit_build_core.build import *  # noqa: F403  re-exports the hooks that this backend keeps
 
+# find_spec finds a module without importing it, which takes seconds for torch.
 _FIND = "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is None)"
 
 

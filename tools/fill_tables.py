@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "operators.md"
 BEGIN, END = "<!-- begin: performance -->", "<!-- end -->"
+# Also the order of the tables in the document.
 OPERATORS = ("s2d", "d2t", "skeleton", "chamfer", "mask_chamfer", "topology_loss")
 
 FIGURES = ("inward", "outward")  # kinds of masks; the results have others too
@@ -25,6 +26,7 @@ Row = dict[str, Any]
 def performance(results: Path) -> str:
     """Tables of all results, per machine: our time per image, and how many times longer each baseline takes."""
     parts, devices = [], set()
+    # By folder first: each holds the results of one machine.
     for path in sorted(results.rglob("*.json"), key=lambda path: (path.parent, rank(path.stem), path.stem)):
         content = json.loads(path.read_text())
         rows = [row for row in content.get("rows", []) if row.get("masks", "inward") in FIGURES]
@@ -53,10 +55,12 @@ def table(rows: list[Row], sizes: list[int]) -> list[str]:
     lines = ["| | " + " | ".join(f"{size} px" for size in sizes) + " |", "|---|" + "---:|" * len(sizes)]
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
+        # Older files lack some of these fields.
         groups[tuple(row.get(key, "") for key in ("op", "pass", "masks", "clock", "threads"))].append(row)
     for (op, direction, masks, clock, threads), members in groups.items():
         title = ", ".join(filter(None, [op, direction, masks, "kernel time" if clock == "kernel" else ""]))
         title += f", {threads} threads" if threads not in ("", 1) else ""
+        # The largest batch differs between sizes, since memory limits the number of pixels.
         largest = {size: max((n for n in batches(members, size) if n > 1), default=0) for size in sizes}
         lines += block(f"**{title}**, one image", members, dict.fromkeys(sizes, 1))
         lines += block(f"**{title}**, an image of (n)", members, largest)
@@ -100,6 +104,7 @@ def figure(value: float) -> str:
 
 def filled(document: str, results: Path) -> str:
     """The document with its table made anew."""
+    # Fails unless the mark occurs exactly once.
     before, rest = document.split(BEGIN)
     _, after = rest.split(END, 1)
     return f"{before}{BEGIN}\n\n{performance(results)}\n\n{END}{after}"
@@ -115,6 +120,7 @@ def main() -> None:
     new = filled(old, args.results)
     if args.check and new != old:
         sys.exit(f"{DOCUMENT.relative_to(ROOT)} is out of date: run python tools/fill_tables.py")
+    # An unchanged document keeps its time stamp.
     if new != old:
         DOCUMENT.write_text(new)
 

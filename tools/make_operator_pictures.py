@@ -43,7 +43,9 @@ def person(arms: tuple[float, float], spread: float, x: float, dtype: torch.dtyp
         dtype: data type of the mask.
     """
     pose = standing(spread=spread, down=0.0)
+    # Upright in camera axes, whose y points down: half a turn about x.
     pose[0] = torch.tensor([math.pi, 0.0, 0.0])
+    # A body that faces the camera has its right arm, joint 17, on the left of the picture.
     for joint, raised in zip((17, 16), (-arms[0], arms[1]), strict=True):
         pose[joint, 2] = math.radians(raised)
     body, camera = Body.free(), WeakPerspective(torch.tensor([[0.9, x, 0.06]]))
@@ -109,6 +111,7 @@ def s2d_gradients(mask: Tensor) -> Figure:
     box = (slice(45, 135), slice(60, 150))  # trunk and shoulders
     leaf = mask.clone().requires_grad_()
     for plot, mode, colours in zip(axes, ("subgradient", "literal"), (IN, OUT), strict=False):
+        # float64, in which the literal gradient does not overflow.
         field = gradient(tk.s2d(leaf, backward=mode).sum(), leaf)  # type: ignore[arg-type]
         panel(plot, over(mask, 0 * mask, LIGHT)[box], f'gradient of s2d(mask).sum(), "{mode}"')
         shown = plot.imshow(np.ma.masked_less_equal(field[box], 0), cmap=colours, norm=LogNorm(0.3, field.max().item()))
@@ -134,6 +137,7 @@ def s2d_gradients(mask: Tensor) -> Figure:
 
 def largest_gradient(depth: int, mode: str) -> float:
     """Return the largest gradient of the sum of the distance map of a disc, computed in float64."""
+    # One pixel of background on each side.
     offset = torch.arange(-depth - 1, depth + 2, dtype=torch.float64)
     disc = (offset[:, None] ** 2 + offset**2 < depth**2).double().requires_grad_()
     return gradient(tk.s2d(disc, backward=mode).sum(), disc).abs().max().item()  # type: ignore[arg-type]
@@ -144,6 +148,7 @@ def d2t_gradients() -> Figure:
     figure = Figure(figsize=(11, 2.0), layout="constrained")
     axes = figure.subplots(1, 4)
     mask = torch.zeros(9, 15, dtype=torch.float64)
+    # Odd widths, whose ridges are one pixel wide.
     mask[1:8, 1:8] = 1
     mask[2:7, 8:11] = 1
     mask[3:6, 11:14] = 1
@@ -169,8 +174,10 @@ def numbers(axes: Axes, image: Tensor) -> None:
 
 def outline_gradient(figure: Figure, axes: Axes, field: Tensor, mask: Tensor, title: str) -> None:
     """Draw the gradient that a renderer gets: within 2 pixels of the outline, summed over 5 x 5 windows."""
+    # One of the two maps is 0 everywhere, so the sum is the distance to the outline.
     near = (tk.s2d(mask) + tk.s2d(1 - mask)) <= 2
     summed = 25 * F.avg_pool2d((field * near)[None, None], 5, stride=1, padding=2)[0, 0]
+    # A few large values would make all others pale.
     top = np.percentile(summed.abs()[near], 88)
     panel(axes, over(mask, 0 * mask, INK), title)
     shown = axes.imshow(np.ma.masked_array(summed, ~near), cmap=SIGNED, vmin=-top, vmax=top)
@@ -243,6 +250,7 @@ def main() -> None:
         for name, figure in pictures.items():
             drawn = BytesIO()
             figure.savefig(drawn, dpi=150, bbox_inches="tight", pad_inches=0.06)
+            # A palette, which these pictures lose nothing by, makes the files smaller.
             Image.open(drawn).convert("RGB").quantize(256).save(args.out / f"{name}.png", optimize=True)
 
 

@@ -17,6 +17,7 @@ from adaptation.recording.video import open_frames
 from adaptation.reports.fits import Heading, build_report
 from adaptation.support.drawing import BACKDROP
 
+# A frame in which both people are in view.
 FRAME = 45
 WIDTH = 1280
 
@@ -37,6 +38,7 @@ def main() -> None:
     row = report.people[0].rows[0]
     tiles = [row.input, row.mask, row.distance, row.skeleton, row.body_before, row.body_after]
 
+    # From the results, so that the picture shows what the command wrote.
     overlay = cv2.cvtColor(cv2.imread(str(args.results / "overlays" / f"frame_{FRAME:06d}.jpg")), cv2.COLOR_BGR2RGB)
     half = (WIDTH // 2, WIDTH // 2 * overlay.shape[0] // overlay.shape[1])
     top = np.hstack([cv2.resize(image, half, interpolation=cv2.INTER_AREA) for image in (frames.frame(FRAME), overlay)])

@@ -48,6 +48,7 @@ def walker(phase: float = 0.05) -> Tensor:
     return BODY(pose, torch.zeros(1, 10)).vertices
 
 
+# The box is in shares of the image (size 1), so one camera serves every resolution.
 CAMERA = fit_camera_to_bbox(walker(), torch.tensor([[0.25, 0.04, 0.75, 0.96]]), 1)
 
 
@@ -55,6 +56,7 @@ def panel(axes: Axes, image: Tensor | np.ndarray, title: str, **options: object)
     """Show one image without ticks, in pixels with centres at +0.5."""
     pixels = np.asarray(image)
     height, width = pixels.shape[:2]
+    # Matplotlib places centres at whole numbers; the extent moves them to +0.5, where vertices are drawn.
     shown = axes.imshow(pixels, interpolation="nearest", extent=(0, width, height, 0), **options)  # type: ignore[arg-type]
     axes.set_title(title, loc="left", pad=5)
     axes.set_xlim(SHOWN[0] / 112 * width, SHOWN[1] / 112 * width)
@@ -89,6 +91,7 @@ def coverage() -> Figure:
     points = project(vertices, CAMERA, size)
     exact = exact_silhouette(vertices, BODY.faces, CAMERA, size)[0, 0]
     images = [("exact silhouette", exact)]
+    # The default of fits, PyTorch3D's default at 224 pixels, and one that is too soft.
     for sigma in (0.1, 1.25, 10.0):
         drawn = make_renderer(sigma=sigma).coverage(vertices, BODY.faces, CAMERA, size)[0, 0]
         images.append((f"coverage, sigma = {sigma:g} px²", drawn))
@@ -137,11 +140,13 @@ def gradient_field() -> Figure:
     ):
         leaf = vertices.clone().requires_grad_()
         soft = make_renderer(sigma=0.1).coverage(leaf, BODY.faces, CAMERA, size)
+        # The reference in plain torch: m2s does the same in one operator.
         mask = straight_through(exact_silhouette(vertices, BODY.faces, CAMERA, size), soft)
         loss = silhouette_loss(mask, target, LossSettings(name=name)).sum()  # type: ignore[arg-type]
         pull = -torch.autograd.grad(loss, leaf)[0][0, :, :2].numpy()
         panel(plot, base, title)
         length = np.linalg.norm(pull, axis=1)
+        # Arrows too short to see would only be dots.
         seen = length > 0.02 * length.max()
         plot.quiver(
             *points[0, seen].T.numpy(),
@@ -149,6 +154,7 @@ def gradient_field() -> Figure:
             color=RED,
             angles="xy",
             scale_units="xy",
+            # Both panels have arrows of up to about 9 pixels: directions are compared, not sizes.
             scale=np.percentile(length[seen], 97) / 9,
             width=0.004,
             headwidth=3.6,
@@ -195,6 +201,7 @@ def gradient_over_change(sigma: float, central: bool, inside: bool) -> float:
     """
     size, vertices = 112, walker()
     now = exact_silhouette(vertices, BODY.faces, CAMERA, size)
+    # Constant: only pixels of one side count, as when the body grows or shrinks.
     counted = now if inside else 1 - now
 
     def camera(scale: Tensor) -> WeakPerspective:
@@ -204,6 +211,7 @@ def gradient_over_change(sigma: float, central: bool, inside: bool) -> float:
         return (counted * exact_silhouette(vertices, BODY.faces, camera(scale), size)).sum()
 
     scale, step = CAMERA.scale[0], 0.02 * CAMERA.scale[0]
+    # Central, since the exact area grows in steps of whole pixels.
     change = (area(scale + step) - area(scale - step)) / (2 * step)
     leaf = scale.clone().requires_grad_()
     soft = make_renderer(sigma=sigma).coverage(vertices, BODY.faces, camera(leaf), size)
@@ -213,6 +221,7 @@ def gradient_over_change(sigma: float, central: bool, inside: bool) -> float:
 
 def difference() -> Figure:
     """Draw one body with m2s and with PyTorch3D, and the difference of the two."""
+    # PyTorch3D's sigma is in squared normalised coordinates, in which the image is 2 wide.
     size, sigma = 224, 1e-4 * 112**2
     vertices = walker()
     with torch.no_grad():
@@ -225,6 +234,7 @@ def difference() -> Figure:
     panel(axes[0], ours, f"topokernels, sigma = {sigma:.2f} px²", cmap=COVERED, vmin=0, vmax=1)
     shown = panel(axes[1], theirs, "PyTorch3D, 100 faces/px", cmap=COVERED, vmin=0, vmax=1)
     bar(figure, shown, axes[1], "coverage")
+    # Zero has no place on a logarithmic scale.
     apart = (ours - theirs).abs().clamp(min=1e-8)
     shown = panel(axes[2], apart, "difference", cmap=ERROR, norm=LogNorm(1e-8, 1))
     bar(figure, shown, axes[2], f"largest {apart.max():.0e}, mean {apart.mean():.0e}")

@@ -34,6 +34,7 @@ def main() -> None:
     index = CLIP * torch.arange(ACROSS) + torch.arange(ACROSS)
     rows = [SheetRow("source", tiles(source.image_batch(index.numpy())))]
     for name, target in targets.items():
+        # Masks from background subtraction, as an adaptation sees them.
         staged = Stage.of(source, target, "subtracted").show(index, index)
         rows += [SheetRow(name, tiles(target.image_batch(index.numpy()))), SheetRow("", tiles(staged))]
     write_sheet(args.out, rows, label_width=56)

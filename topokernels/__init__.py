@@ -24,6 +24,7 @@ from topokernels.topology_loss import TargetTopology, target_topology, topology_
 try:
     __version__ = version("topokernels")
 except PackageNotFoundError:
+    # A compiled source tree on the path has no installed metadata.
     __version__ = build_info()["version"]
 
 __all__ = [

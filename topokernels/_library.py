@@ -27,6 +27,7 @@ def _load(name: str) -> bool:
 
 if not _load("topo_cpu"):
     raise ImportError(f"topokernels: {_FOLDER}/libtopo_cpu.so is missing; install it again")
+# The CUDA library depends on libtorch_cuda, which a torch for CPUs does not bring.
 _CUDA = torch.version.cuda is not None and _load("topo_cuda")
 
 

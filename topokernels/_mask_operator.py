@@ -30,6 +30,7 @@ def register_mask_operator(op: str, options: tuple[str, ...]) -> None:
     backward = getattr(torch.ops.topo, f"{op}_backward").default
 
     def fake_backward(grad: Tensor, mask: Tensor, *values: Any) -> Tensor:
+        # The checks of the compiled kernel, so that code under torch.compile fails with the same message.
         check_floating(f"{op}_backward", "mask", mask)
         check_floating(f"{op}_backward", "grad", grad)
         check_matches(f"{op}_backward", "grad", grad, "mask", mask)
@@ -37,7 +38,9 @@ def register_mask_operator(op: str, options: tuple[str, ...]) -> None:
         return mask.new_empty(mask.shape)
 
     def setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
+        # Only the mask: the backward recomputes the distance map, which is cheaper than keeping it.
         ctx.save_for_backward(*inputs)
+        # These come by name and in any order; the backward operator takes them by position.
         ctx.options = tuple(keyword_only_inputs[name] for name in options)
 
     # bool and uint8 masks have no gradient.
@@ -46,6 +49,7 @@ def register_mask_operator(op: str, options: tuple[str, ...]) -> None:
         return backward(grad, mask, *ctx.options) if mask.is_floating_point() else None
 
     def vmap(info: Any, in_dims: tuple[Any, ...], mask: Tensor, **values: Any) -> tuple[Tensor, int]:
+        # Any leading dimensions are images, so the mapped one needs no loop.
         return forward(mask.movedim(in_dims[0], 0), **values), 0
 
     def vmap_backward(
@@ -56,6 +60,7 @@ def register_mask_operator(op: str, options: tuple[str, ...]) -> None:
 
     torch.library.register_fake(f"topo::{op}_backward", fake_backward)
     register_autograd(op, gradient, setup_context=setup_context)
+    # The gradient is piecewise constant in the mask, so a second derivative would be zeros that look like a result.
     forbid_double_backward(op)
     torch.library.register_vmap(f"topo::{op}", vmap)
     torch.library.register_vmap(f"topo::{op}_backward", vmap_backward)

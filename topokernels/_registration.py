@@ -27,6 +27,7 @@ def explain_missing_cuda() -> None:
             "TOPO_CUDA=ON, or move the tensors to the CPU."
         )
 
+    # Operators without a CPU kernel, such as m2s, are composed of others and reach the error through them.
     for name in torch._C._dispatch_get_all_op_names():
         if name.startswith("topo::") and torch._C._dispatch_has_kernel_for_dispatch_key(name, "CPU"):
             _LIBRARY.impl(name.removeprefix("topo::"), missing, "CUDA")
@@ -58,6 +59,7 @@ def register_autograd(
     """
     overload = getattr(torch.ops.topo, op).default
     options = [argument for argument in overload._schema.arguments if argument.kwarg_only]
+    # The dispatcher leaves out keyword arguments that equal their default.
     defaults = {argument.name: argument.default_value for argument in options}
 
     # As in torch.library: the masked keyset leads to the compiled kernel, and the guard keeps the operators that it
@@ -66,6 +68,7 @@ def register_autograd(
         with torch._C._AutoDispatchBelowAutograd():
             return overload.redispatch(keyset & torch._C._after_autograd_keyset, *inputs, **given)
 
+    # Keyset and options travel as positional arguments, since apply takes no keyword arguments.
     def record_forward(ctx: Any, *arguments: Any) -> Any:
         *inputs, keyset, given = arguments
         output = below_autograd(keyset, tuple(inputs), given)
@@ -101,9 +104,11 @@ def register_autograd(
             return with_tangents(*inputs, **given)
         if not (grad_enabled() and requires_grad(*inputs)):
             return redispatch(keyset & after_autograd, *inputs, **given)  # nothing to record
+        # Without this switch the single-level base refuses to run as well.
         with functorch.enable_single_level_autograd_function():  # type: ignore[attr-defined]
             return apply(*inputs, keyset, given)
 
+    # With the keyset, which redispatching to the compiled kernel needs.
     _LIBRARY.impl(op, kernel, "Autograd", with_keyset=True)
 
 
@@ -120,12 +125,14 @@ def forbid_double_backward(op: str) -> None:
             "input. Do not differentiate through a gradient taken with create_graph=True."
         )
 
+    # The backward is an operator of its own, so that a graph through it reaches this error.
     register_autograd(f"{op}_backward", backward)
 
 
 def fold_batch(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors of a vmap rule with the mapped dimension first; tensors that are not mapped are expanded."""
     return tuple(
+        # Expanded without a copy: its stride along the new dimension is 0.
         tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
         for tensor, dim in zip(tensors, in_dims, strict=True)
     )
@@ -138,6 +145,7 @@ def check_image_shape(op: str, argument: str, tensor: Tensor) -> None:
         lambda: f"{op}: {argument} must have shape (..., H, W), got {_shape(tensor)}",
     )
     torch._check(
+        # The kernels keep distances in 16 bits.
         tensor.shape[-2] <= 32768 and tensor.shape[-1] <= 32768,
         lambda: f"{op}: {argument} must be at most 32768 x 32768, got {_shape(tensor)}",
     )
@@ -179,6 +187,7 @@ def check_same_device(op: str, argument: str, tensor: Tensor, other_name: str, o
 def check_window(op: str, argument: str, size: int) -> None:
     """Fake kernels: the check of a window size of the compiled kernels."""
     torch._check(
+        # An even window has no centre, and one of a single pixel neither thins nor finds a ridge.
         size >= 3 and size % 2 == 1,
         lambda: f"{op}: {argument} must be odd and at least 3, got {size}",
     )
@@ -201,4 +210,5 @@ def check_backward_mode(op: str, name: str) -> None:
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
+    # A plain tuple prints as in the messages of the compiled kernels; torch.Size adds its name.
     return tuple(tensor.shape)

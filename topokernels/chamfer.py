@@ -100,8 +100,10 @@ def chamfer(
         tensor(6.)
     """
     if target_distance is None:
+        # The outward map: the distance to the nearest pixel of the mask is the inward distance of its complement.
         target_distance = s2d(complement(target), iterations=iterations, backward=backward)
     if pred_distance is None:
+        # The usual case, fused: the map of pred is never written to memory.
         pull, push = mask_chamfer(pred, target, target_distance, iterations=iterations, backward=backward)
     else:
         # The operator takes both maps in one dtype; the other map may have been computed from a mask of another one.
@@ -128,19 +130,23 @@ def _fake(pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: 
             f"got {target_distance.dtype}"
         ),
     )
+    # float32 even for half precision, in which a sum over an image would overflow.
     dtype = torch.float64 if pred_distance.dtype == torch.float64 else torch.float32
     leading = pred.shape[:-2]
     return pred.new_empty(leading, dtype=dtype), pred.new_empty(leading, dtype=dtype)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Tensor, ...], keyword_only_inputs: dict[str, Any], output: Any) -> None:
+    # All four maps: each gradient is a product of one of them.
     ctx.save_for_backward(*inputs)
 
 
 def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | None, ...]:
     # The operator is bilinear: plain torch needs one pass as well, and its result can be differentiated again.
     pred, target, pred_distance, target_distance = ctx.saved_tensors
+    # One value per image, (...), broadcast over H and W.
     pull, push = grad_pull[..., None, None], grad_push[..., None, None]
+    # In the order of the inputs: the gradient of each map is the map that multiplies it in its sum.
     factors = (push, target_distance), (pull, pred_distance), (pull, target), (push, pred)
     inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[:4]
     return tuple(
@@ -152,6 +158,7 @@ def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | 
 def _forward_mode(
     pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor
 ) -> tuple[Tensor, Tensor]:
+    # As in the kernel, half precision is summed in float32.
     dtype = torch.promote_types(pred_distance.dtype, torch.float32)
     pull, push = _product(pred_distance.to(dtype), target), _product(target_distance.to(dtype), pred)
     return pull.sum((-2, -1)), push.sum((-2, -1))
@@ -167,4 +174,5 @@ register_autograd("chamfer", _backward, setup_context=_setup_context, forward_mo
 
 @torch.library.register_vmap("topo::chamfer")
 def _vmap(info: Any, in_dims: tuple[Any, ...], *maps: Tensor) -> tuple[Any, Any]:
+    # Sums are per image, so the mapped dimension is one more leading dimension of the result.
     return torch.ops.topo.chamfer.default(*fold_batch(info, in_dims, *maps)), (0, 0)

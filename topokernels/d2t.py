@@ -77,6 +77,7 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
+    # The output is saved because its non-zero pixels are the ridges, from which the gradient starts.
     ctx.save_for_backward(*inputs, output)
     ctx.options = (keyword_only_inputs["pool_size"], keyword_only_inputs["backward"])
 
@@ -84,6 +85,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
     distance, mask, skeleton = ctx.saved_tensors
     grad_distance, grad_mask = torch.ops.topo.d2t_backward.default(grad, distance, mask, skeleton, *ctx.options)
+    # The kernel returns both gradients in the dtype of the distances; autograd expects each in its input's.
     return grad_distance, grad_mask.to(mask.dtype) if mask.is_floating_point() else None
 
 
@@ -98,5 +100,6 @@ def _vmap(info: Any, in_dims: tuple[Any, ...], distance: Tensor, mask: Tensor, *
 
 @torch.library.register_vmap("topo::d2t_backward")
 def _vmap_backward(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, Any]:
+    # The first four arguments are tensors, the others options, which are not mapped.
     tensors = fold_batch(info, in_dims[:4], *args[:4])
     return torch.ops.topo.d2t_backward.default(*tensors, *args[4:]), (0, 0)

@@ -99,6 +99,7 @@ def m2s(
 
 def image_size(size: int | Sequence[int]) -> list[int]:
     """[H, W] from a pair or from one number for both. NumPy integers and symbolic sizes work as well."""
+    # Not isinstance(size, int), which NumPy integers and the symbolic sizes of torch.compile are not.
     return list(size) if isinstance(size, Iterable) else [size, size]
 
 
@@ -120,9 +121,11 @@ def _m2s(
     torch._check(window is None or window >= 0, lambda: f"m2s: window must be at least 0 or None, got {window}")
     torch._check(math.isfinite(gain), lambda: f"m2s: gain must be finite, got {gain}")
     if exact:
+        # One sweep gives both images; the coverage is only needed by the backward.
         silhouette, _ = torch.ops.topo.m2s_silhouette.default(vertices, faces, size, sigma, blur_radius)
         # The difference is exactly zero, so only the gradient is scaled.
         return silhouette if gain == 1 else silhouette.detach() + gain * (silhouette - silhouette.detach())
+    # A > 0.5 needs no kernel of its own, since it is a threshold of the coverage.
     coverage = torch.ops.topo.m2s_coverage.default(vertices, faces, size, sigma, blur_radius)
     return _straight_through(coverage, window, gain) if binary else coverage
 
@@ -147,6 +150,7 @@ _LIBRARY.impl("m2s", _m2s, "FuncTorchBatchedDecomposition")
 
 def check_mesh(op: str, vertices: Tensor, faces: Tensor, size: Sequence[int], depth: bool) -> None:
     """Fake kernels: the checks of a mesh of the compiled kernels."""
+    # Silhouettes ignore z, so projected points fit as they are; the nearest face is undefined without it.
     components = (3,) if depth else (2, 3)
     torch._check(
         vertices.dtype in (torch.float32, torch.float64),
@@ -173,6 +177,7 @@ def check_mesh(op: str, vertices: Tensor, faces: Tensor, size: Sequence[int], de
 @torch.library.register_fake("topo::m2s_coverage")
 def _fake(vertices: Tensor, faces: Tensor, size: Sequence[int], sigma: float, blur_radius: float | None) -> Tensor:
     check_mesh("m2s", vertices, faces, size, depth=False)
+    # One channel, the layout that masks have in networks and that the other operators take.
     return vertices.new_empty((vertices.shape[0], 1, *size))
 
 
@@ -209,6 +214,7 @@ def _setup_context(*, ctx: Any, inputs: Sequence[Any], output: Tensor, **_: Any)
 def _setup_silhouette(*, ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, Tensor], **_: Any) -> None:
     vertices, faces, _size, *ctx.options = inputs
     ctx.save_for_backward(vertices, faces, *output)
+    # Only the backward reads the coverage; nothing may send a gradient into it.
     ctx.mark_non_differentiable(output[1])
     ctx.set_materialize_grads(False)  # otherwise torch would allocate zeros for the gradient of the coverage
 
@@ -229,6 +235,7 @@ def _double_backward(ctx: Any, *grads: Tensor) -> NoReturn:
     )
 
 
+# m2s itself needs no registration: autograd differentiates the operators that it is composed of.
 register_autograd("m2s_coverage", _backward, setup_context=_setup_context)
 register_autograd("m2s_backward", _double_backward)
 register_autograd("m2s_silhouette", _silhouette_backward, setup_context=_setup_silhouette)
@@ -242,6 +249,7 @@ for _device in ("cpu", "cuda"):
 def fold_meshes(info: Any, in_dims: Sequence[int | None], vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """The meshes of a vmap rule as one batch (N * B, ...). Faces stay (F, 3) if all meshes share them."""
     if in_dims[0] is None:
+        # Vertices that all examples share are repeated, since each image of the batch needs its own.
         vertices = vertices.expand(info.batch_size, *vertices.shape)
     else:
         vertices = vertices.movedim(in_dims[0], 0)
@@ -258,6 +266,7 @@ def fold_meshes(info: Any, in_dims: Sequence[int | None], vertices: Tensor, face
 def _vmap(info: Any, in_dims: tuple[Any, ...], vertices: Tensor, faces: Tensor, *options: Any) -> tuple[Tensor, int]:
     folded = fold_meshes(info, in_dims, vertices, faces)
     coverage = torch.ops.topo.m2s_coverage.default(*folded, *options)
+    # Back from (N * B, 1, H, W) to (N, B, 1, H, W).
     return coverage.unflatten(0, (info.batch_size, -1)), 0
 
 
@@ -275,6 +284,7 @@ def _vmap_backward(op: str, info: Any, in_dims: tuple[Any, ...], *args: Any) -> 
     grad, vertices, faces, *images, sigma, blur_radius = args
     folded = [
         (image.expand(info.batch_size, *image.shape) if dim is None else image.movedim(dim, 0)).flatten(0, 1)
+        # Of in_dims, the entries 1 and 2 belong to the mesh and the last two to the options.
         for image, dim in zip((grad, *images), (in_dims[0], *in_dims[3:-2]), strict=True)
     ]
     vertices, faces = fold_meshes(info, in_dims[1:3], vertices, faces)

@@ -81,6 +81,7 @@ def _fake(
     check_mask_dtype("mask_chamfer", "pred", pred)
     check_steps("mask_chamfer", iterations)
     check_backward_mode("mask_chamfer", backward)
+    # float32 even for half precision, in which a sum over an image would overflow.
     dtype = torch.float64 if pred.dtype == torch.float64 else torch.float32
     leading = pred.shape[:-2]
     return pred.new_empty(leading, dtype=dtype), pred.new_empty(leading, dtype=dtype)
@@ -114,6 +115,7 @@ def _check(op: str, pred: Tensor, target: Tensor, target_distance: Tensor) -> No
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Any) -> None:
+    # No map of pred is kept: the backward recomputes its skeleton and its distances.
     ctx.save_for_backward(*inputs)
     ctx.options = tuple(keyword_only_inputs[name] for name in ("iterations", "skeletons", "backward"))
 
@@ -122,6 +124,7 @@ def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | 
     pred, target, target_distance = ctx.saved_tensors
     iterations, skeletons, _ = ctx.options
     grads: list[Tensor | None] = [None, None, None]
+    # bool and uint8 masks have no gradient.
     if ctx.needs_input_grad[0] and pred.is_floating_point():
         grads[0] = torch.ops.topo.mask_chamfer_backward.default(
             grad_pull, grad_push, pred, target, target_distance, *ctx.options
@@ -130,9 +133,11 @@ def _backward(ctx: Any, grad_pull: Tensor, grad_push: Tensor) -> tuple[Tensor | 
     if any(ctx.needs_input_grad[1:3]):
         x = skeleton(pred, iterations=iterations) if skeletons else pred
         if ctx.needs_input_grad[1] and target.is_floating_point():
+            # The pull is sum(D_out(X) * target), so the gradient of the target is D_out(X).
             out = s2d(complement(x), iterations=iterations)
             grads[1] = (grad_pull[..., None, None] * out).to(target.dtype)
         if ctx.needs_input_grad[2]:
+            # The push is sum(target_distance * X), in which any non-zero value of a uint8 mask counts as 1.
             x = x if x.is_floating_point() else x != 0
             grads[2] = (grad_push[..., None, None] * x).to(target_distance.dtype)
     return tuple(grads)
@@ -149,5 +154,6 @@ def _vmap(info: Any, in_dims: tuple[Any, ...], *maps: Tensor, **options: Any) ->
 
 @torch.library.register_vmap("topo::mask_chamfer_backward")
 def _vmap_backward(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Tensor, int]:
+    # The first five arguments are tensors, the others options, which are not mapped.
     tensors = fold_batch(info, in_dims[:5], *args[:5])
     return torch.ops.topo.mask_chamfer_backward.default(*tensors, *args[5:]), 0

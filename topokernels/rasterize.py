@@ -65,6 +65,7 @@ def _fake(vertices: Tensor, faces: Tensor, size: Sequence[int]) -> tuple[Tensor,
     check_mesh("rasterize", vertices, faces, size, depth=True)
     shape = (vertices.shape[0], *size)
     return (
+        # Indices of faces are int64, as torch requires of tensors that index others.
         vertices.new_empty(shape, dtype=torch.int64),
         vertices.new_empty((*shape, 3)),
         vertices.new_empty(shape),
@@ -72,6 +73,7 @@ def _fake(vertices: Tensor, faces: Tensor, size: Sequence[int]) -> tuple[Tensor,
 
 
 def _setup_context(*, ctx: Any, output: tuple[Tensor, ...], **_: Any) -> None:
+    # Otherwise depth and barycentrics would carry zero gradients without a warning.
     ctx.mark_non_differentiable(*output)
 
 
@@ -97,4 +99,5 @@ def _vmap(
     info: Any, in_dims: tuple[Any, ...], vertices: Tensor, faces: Tensor, size: Sequence[int]
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     maps = torch.ops.topo.rasterize.default(*fold_meshes(info, in_dims, vertices, faces), size)
+    # Back from (N * B, ...) to (N, B, ...).
     return tuple(image.unflatten(0, (info.batch_size, -1)) for image in maps), (0, 0, 0)

@@ -78,6 +78,7 @@ def s2d(
 
 def complement(mask: Tensor) -> Tensor:
     """The mask whose ``s2d`` is the outward map: ``1 - mask``, or ``mask == 0`` for bool and uint8 masks."""
+    # Not 1 - mask for all: torch has no subtraction of bool, and in uint8 any non-zero value is foreground.
     return 1 - mask if mask.is_floating_point() else mask == 0
 
 
@@ -95,6 +96,7 @@ def _fake(
     backward: str = "subgradient",
     out_dtype: torch.dtype | None = None,
 ) -> Tensor:
+    # The checks of the compiled kernel, so that code under torch.compile fails with the same message.
     check_mask_dtype("s2d", "mask", mask)
     check_backward_mode("s2d", backward)
     check_image_shape("s2d", "mask", mask)
@@ -106,6 +108,7 @@ def _fake(
         steps = max(*mask.shape[-2:], 1) - 1 if iterations is None else min(iterations, 65534)
         deepest = steps + 1
         torch._check(
+            # 0 for any other integer dtype, which is refused because no kernel writes it.
             deepest <= _LARGEST.get(dtype, 0),
             lambda: (
                 f"s2d: out_dtype must be floating point, or uint8, int16 or int32 that hold {deepest}, got {dtype}"

@@ -41,6 +41,7 @@ def target_topology(target_mask: Tensor, *, iterations: int | None = None) -> Ta
     """
     with torch.no_grad():
         ridges = skeleton(target_mask, iterations=iterations)
+        # 1 - ridges rather than a complement: a skeleton is floating point for masks of any dtype.
         return TargetTopology(ridges, s2d(1 - ridges, iterations=iterations))
 
 
@@ -90,8 +91,10 @@ def topology_loss(
     if isinstance(target_mask, TargetTopology):
         target, target_distance = target_mask
     else:
+        # Not target_topology, which has no gradient: the target may be a prediction, too.
         target = skeleton(target_mask, iterations=iterations, backward=backward)
         target_distance = s2d(1 - target, iterations=iterations, backward=backward)
+    # One operator from mask to sums: neither the skeleton of pred nor its distance map is written to memory.
     pull, push = mask_chamfer(
         pred_mask, target, target_distance, iterations=iterations, skeletons=True, backward=backward
     )

@@ -121,7 +121,7 @@ def adapt(
     for option, value in (("--size", size), ("--every", every), ("--masks", masks)):
         if value is not None and is_crop_set(target):
             raise UserError(f"{option} is for recordings; {target} is a folder of crops")
-    base = chosen.adapt if source else chosen.adapt_alone
+    base = chosen.adapt if source else chosen.adapt_alone  # without replay nothing keeps the network from forgetting
     settings = OBJECTIVES[objective].apply(
         replace(
             base,
@@ -223,14 +223,14 @@ def adapt_network(job: AdaptJob) -> None:
     body = Body.load(job.body) if job.body else Body.free()
     source, test = _labelled(job.source, body, "--source"), _labelled(job.test, body, "--test")
     samples, recording = _target(job, before, body)
-    settings = _with_teacher(job, before, samples, body, console)
+    settings = _with_teacher(job, before, samples, body, console)  # before the run: the choice is one of its settings
     run = Run(job.out, _describe(job, settings), overwrite=job.overwrite)
     with Progress().task("Adapting", settings.steps) as update:
         train(loaded.network, samples, body, settings, run, source=source, device=device, progress=update.by)
     if not is_first():  # all processes hold the same weights; one writes them
         return
     weights = job.out / f"adapted{loaded.suffix}"
-    loaded.save(weights)
+    loaded.save(weights)  # in the format of the model that came, so that it fits where that one did
     console.print(f"adapted weights: {weights}", highlight=False)
     if recording is not None:
         _write_bodies(job, recording, body, before, loaded.network)
@@ -328,7 +328,7 @@ def _write_bodies(
 
     frames, outcome = recording
     again = predict_again(outcome, make_fitter(body, job.options), before=before, after=after)
-    with result_folder(job.out / "bodies", overwrite=True) as folder:
+    with result_folder(job.out / "bodies", overwrite=True) as folder:  # a resumed run writes them again
         heading = Heading(
             "Bodies before and after adaptation",
             frames.path.name,
@@ -357,7 +357,7 @@ def _report(
     from adaptation.support.files import MARKER, result_folder
     from adaptation.training.runs import STATE, load_state
 
-    measured = samples if test is None else test
+    measured = samples if test is None else test  # a target with labels can measure itself
     adapted = Adapted(
         target=job.target.name,
         model=job.model,
@@ -365,14 +365,14 @@ def _report(
         settings=settings,
         before=networks[0],
         after=networks[1],
-        curve=load_state(job.out / STATE)["curve"],
+        curve=load_state(job.out / STATE)["curve"],  # also the checks before a run was resumed
         scores=_measure(job, measured, body, networks) if measured.labelled else None,
         measured=str(job.test or job.target),
         described=json.loads((job.out / MARKER).read_text()),
         command=job.command,
     )
     report = build_adaptation_report(adapted, make_fitter(body, job.options))
-    with result_folder(job.out / "report", overwrite=True) as folder:
+    with result_folder(job.out / "report", overwrite=True) as folder:  # a resumed run writes it again
         write_adaptation_report(folder / "index.html", report)
         (folder / MARKER).write_text(json.dumps({"command": job.command}, indent=2) + "\n")
     page = job.out / "report" / "index.html"

@@ -31,6 +31,7 @@ def degrade(
     from adaptation.support.files import MARKER, result_folder
     from adaptation.synthetic.shifted import shift_by_name, shift_samples
 
+    # Crops and shift are checked before the folder is made.
     samples = Samples.load(crops)
     change = shift_by_name(shift, samples.size, delta)
     with result_folder(out, overwrite=overwrite) as folder:

@@ -38,13 +38,16 @@ def demo(
     from adaptation.training.runs import claim, resumable
 
     kind = choice("--precision", precision, PRECISIONS)
+    # Perturbations need a file that another command makes.
     shift = choice("--shift", shift, tuple(name for name in SHIFTS if not name.startswith("uap")))
     settings = DemoSettings(shift, count, steps, kind, workers)
+    # Claimed with all settings: crops rendered with others must not be mixed with these.
     claim(out, {"demo": asdict(settings)}, overwrite=overwrite)
     small, run = preset("small"), out / "run"
     with resumable(run):
         source = _film(out, "source", "train", settings.count, settings, shifted=False)
         target = _film(out, settings.shift, "adapt", settings.count, settings, shifted=True)
+        # The split "test" shows other people, so that the errors are not those of the crops adapted to.
         test = _film(out, settings.shift, "test", min(_TEST, settings.count), settings, shifted=True)
         adapt_network(
             AdaptJob(
@@ -89,6 +92,7 @@ def _film(out: Path, name: str, split: Split, count: int, settings: DemoSettings
     folder = out / f"{name}-{split}"
     if (folder / "domain.json").exists():  # written last: the set is complete
         return folder
+    # From the source family, so that the shift of the image is the only difference.
     filmed = DomainSettings("source", split, count, preset("small").size)
     with Progress().task(f"Rendering crops: {name}, {split}", filmed.filmed) as update:
         samples = make_domain(filmed, workers=settings.workers, progress=update.by)

@@ -67,6 +67,7 @@ def demo_fit(
     started = time.monotonic()
     settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps)
     options = FitOptions(
+        # Three bodies per second at the 15 frames per second of the clip.
         every=5,
         renderer=choice("--renderer", renderer, BACKENDS),
         device=device,
@@ -78,6 +79,7 @@ def demo_fit(
         with progress.task("Rendering a clip"):
             clip = render_clip(ClipSettings(seed=seed))
             write_clip(clip, folder / "clip")
+        # Read back from the files, so that the demonstration takes the way of a user's recording.
         frames = open_frames(folder / "clip" / "frames")
         outcome = fit_recording(frames, body, options, progress)
         table = compare_with_truth(clip, outcome, body.cpu())
@@ -112,7 +114,9 @@ def compare_with_truth(clip: SyntheticClip, outcome: FitOutcome, body: Body) -> 
     errors: list[NDArray[np.float64]] = []
     for person in outcome.people:
         result = person.result
+        # Tracks are matched to people by their joints, since tracks are numbered in order of appearance.
         true = torch.from_numpy(clip.joints3d[clip.person_of(result), result.frame]).float()
+        # Starts are posed again, since results store the joints of fitted bodies only.
         with torch.no_grad():
             start = body(torch.from_numpy(result.start_pose), torch.from_numpy(result.start_betas)).joints
         fitted = torch.from_numpy(result.joints3d)
@@ -120,6 +124,7 @@ def compare_with_truth(clip: SyntheticClip, outcome: FitOutcome, body: Body) -> 
         errors.append(np.stack([*measured, result.iou_before, result.iou_after]))
         rows.append(_error_row(f"{person.track.number}", errors[-1]))
     if len(rows) > 1:
+        # Over bodies, not people: a mean of means would weigh short tracks more.
         rows.append(_error_row("all", np.concatenate(errors, axis=1)))
     return ReportTable(
         title="Comparison with the ground truth",

@@ -46,6 +46,7 @@ def evaluate(
     network = load_network(model).network
     shape = Body.load(body) if body else Body.free()
     scores = measure(Mirrored(network) if mirror else network, Samples.load(crops), shape, device=device)
+    # Printed before anything is written, so that a full disk does not lose the numbers.
     show_scores(Console(), {"": scores})
     if out:
         with result_folder(out, overwrite=overwrite) as folder:
@@ -61,6 +62,7 @@ def show_scores(console: Console, scores: dict[str, Scores]) -> None:
         console: console to print to.
         scores: scores by the name of their row.
     """
+    # Imported here, like all that is slow to import: the module is loaded for every `--help`.
     from rich.table import Table
 
     from adaptation.evaluation.scores import PROTOCOL

@@ -85,12 +85,15 @@ def fit(
         tracks=TrackSettings(min_height=min_height),
         fit=replace(settings, prior=prior),
     )
+    # After the options, whose errors should come before anything is started.
     use_threads(threads)
     with result_folder(out, overwrite=overwrite) as folder:
+        # Inside the folder's block, so that its errors leave no folder behind.
         opened = open_frames(recording)
         given = open_masks(masks, opened) if masks else None
         model = Body.load(body) if body else Body.free()
         outcome = fit_recording(opened, model, options, Progress(), given)
         heading = Heading("Bodies fitted to silhouettes", opened.path.name, command_line())
+        # On the CPU, where the pictures are drawn.
         write_results(folder, opened, model.cpu(), outcome, options, heading)
     summarise(Console(), out, outcome, time.monotonic() - started)

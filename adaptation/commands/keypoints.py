@@ -45,6 +45,7 @@ def keypoints(
     from adaptation.data.samples import Samples
     from adaptation.synthetic.keypoints import simulated_keypoints
 
+    # Three ways in one command: each reads or writes the keypoints of the same set.
     if sum((openpose is not None, simulate, pictures is not None)) != 1:
         raise UserError("keypoints needs exactly one of --from FOLDER, --simulate and --pictures FOLDER")
     samples = Samples.load(crops)
@@ -52,6 +53,7 @@ def keypoints(
         _write_pictures(samples, pictures)
     elif openpose is not None:
         found = to_body_joints(read_openpose(openpose))
+        # Files are matched by their order alone, so a missing one would shift all that follow.
         if len(found) != len(samples):
             raise UserError(
                 f"{openpose} has {len(found)} JSON files for {len(samples)} crops in {crops}; expected one per crop"
@@ -88,5 +90,6 @@ def _keep(samples: Samples, folder: Path, keypoints: Floats) -> None:
     from adaptation.bodies.joint_sets import OPENPOSE_JOINTS, SMPL
 
     replace(samples, keypoints=keypoints, joint_set=SMPL.name).save_labels(folder)
+    # The other joints of the body are never found, and would lower the share.
     found = (keypoints[:, list(OPENPOSE_JOINTS), 2] > 0).mean()
     Console().print(f"{folder}: keypoints for {len(samples)} crops, {found:.0%} of the joints found", highlight=False)

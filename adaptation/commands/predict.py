@@ -49,12 +49,14 @@ def predict(
     from adaptation.support.progress import Progress
     from adaptation.synthetic.settings import MARGIN
 
+    # The margin of the synthetic crops that the shipped network was trained on; fits use a smaller one.
     options = FitOptions(every=every, size=size, margin=MARGIN, device=device)
     network = load_network(model).network
     shape = Body.load(body) if body else Body.free()
     frames = open_frames(recording)
     with result_folder(out, overwrite=overwrite) as folder:
         given = open_masks(masks, frames) if masks else None
+        # Averaging with the mirror image lowers errors at twice the cost, so it is left to the user.
         used = Mirrored(network) if mirror else network
         outcome = predict_recording(frames, shape, options, used, Progress(), given)
         heading = Heading(

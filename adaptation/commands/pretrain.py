@@ -61,6 +61,7 @@ def pretrain(
     chosen = preset(choice("--preset", preset_name, PRESETS))
     settings = replace(chosen.pretrain, seed=seed, precision=choice("--precision", precision, PRECISIONS))
     settings = settings if steps is None else replace(settings, steps=steps)
+    # Before the processes wait for each other: an unusable device should fail at once.
     usable_device(device)
     join(device)
     with resumable(out):
@@ -71,6 +72,7 @@ def pretrain(
         network = Regressor(chosen.blocks, chosen.width, chosen.hidden, decoder, chosen.heatmaps)
         if imagenet:
             load_imagenet(network, imagenet)
+        # Everything that the weights depend on; a run resumes only if it is equal.
         described = {
             "pretrain": asdict(settings),
             "source": str(crops),
@@ -80,6 +82,7 @@ def pretrain(
         run = Run(out, described, overwrite=overwrite)
         with Progress().task("Training", settings.steps) as update:
             train(network, samples, model, settings, run, device=device, progress=update.by)
+        # All processes hold the same weights; one of them writes.
         if not is_first():
             return
         LoadedNetwork(network, ".safetensors", {}, None).save(out / "model.safetensors")

@@ -34,7 +34,9 @@ def prior(
     from adaptation.support.progress import Progress
     from adaptation.training.latent_prior import measure_prior, train_prior
 
+    # Before the training, which an unwritable file would waste.
     check_file(out)
+    # Sampling gets a seed of its own, so that the poses do not repeat the training's random numbers.
     settings = PriorSettings(steps=steps, seed=seed)
     every = read_poses(poses) if poses else sample_poses(60000, torch.Generator().manual_seed(seed + 1))
     # One pose in 20 is held out to measure the prior on.
@@ -43,6 +45,7 @@ def prior(
     with Progress().task("Training the prior", settings.steps) as update:
         trained = train_prior(training, settings, body, progress=update.by)
     figures = measure_prior(trained, training, held_out, body)
+    # Settings and figures travel in the file's metadata, so that a prior can be traced to its making.
     trained.save(out, {"settings": json.dumps(asdict(settings)), "figures": json.dumps(asdict(figures))})
     Console().print(
         f"{out}: reconstruction error {figures.degrees:.1f} degrees, {figures.millimetres:.1f} mm; mean Gaussian "

@@ -34,6 +34,7 @@ def uap(
     from adaptation.support.progress import Progress
     from adaptation.training.uap import craft, save_perturbation
 
+    # Before the optimisation, which an unwritable file would waste.
     check_file(out)
     usable_device(device)
     settings = UapSettings(strength=strength, steps=steps, seed=seed)

@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float32]
 Method = Literal["median", "mog2", "knn"]
 METHODS: tuple[Method, ...] = ("median", "mog2", "knn")
 
+# Masks of other programs may keep this label; given masks read it as background as well.
 SHADOW_LABEL = 127  # value with which OpenCV's MOG2 and KNN mark cast shadows
 
 
@@ -53,8 +54,10 @@ class MedianSettings:
             by a pixel or two.
     """
 
+    # Two thresholds: parts of a person may be weak, but each region needs a pixel that noise cannot explain.
     low: float = 8.0
     high: float = 16.0
+    # A noiseless pixel, as in clipped or strongly compressed areas, would have a deviation of 0 to divide by.
     min_sigma: float = 2.5
     shadow_low: float = 0.5
     shadow_chroma: float = 8.0
@@ -91,10 +94,12 @@ class MedianSubtractor:
             line = levelled[:, row].astype(np.int16)  # uint8 differences would wrap around
             middle = np.median(line, axis=0)
             plate[row] = middle
+            # Not the standard deviation, which every person who passes would raise.
             sigma[row] = 1.4826 * np.median(np.abs(line - middle), axis=0)
         # Smoothed: few samples give a noisy estimate, and at edges camera jitter also affects neighbours.
         smooth = np.asarray(cv2.blur(sigma, (5, 5)), np.float32)
         self._plate = plate
+        # The floor comes after the blur, which would mix it with real noise.
         self._sigma = np.maximum(smooth, np.float32(self.settings.min_sigma))
 
     def mask(self, frame: Image) -> Mask:
@@ -106,8 +111,10 @@ class MedianSubtractor:
         # equal.
         plate = np.clip(self._plate * gain + offset, 0, 255)
         image = frame.astype(np.float32)
+        # In units of noise to detect a person; the edge test below compares grey levels.
         distance = _norm((image - plate) / self._sigma)
         contrast = _norm(image - plate)
+        # Shadows are removed before regions are formed: a person and their shadow would be one region.
         shadow = self._shadow(image, plate, self._sigma)
         weak = (distance > self.settings.low) & ~shadow
         strong = (distance > self.settings.high) & ~shadow
@@ -119,11 +126,13 @@ class MedianSubtractor:
 
     def _shadow(self, image: Floats, plate: Floats, sigma: Floats) -> Mask:
         """Return the pixels (H, W) that look like cast shadow."""
+        # Before the blur below, which would remove the texture that is compared.
         smooth = self._keeps_texture(image, plate, sigma)
         # Averaged, because chromaticity is noisy in the dark.
         image = np.asarray(cv2.blur(image, (3, 3)), np.float32)
         plate = np.asarray(cv2.blur(plate, (3, 3)), np.float32)
         brightness = _brightness(image, plate)
+        # Distance from the line through black and the background's colour, along which shadows move.
         chroma = _norm(image - brightness[..., None] * plate)
         darker = (brightness > self.settings.shadow_low) & (brightness < 1)
         return np.asarray(darker & (chroma < self.settings.shadow_chroma) & smooth)
@@ -133,6 +142,7 @@ class MedianSubtractor:
         ratio = _brightness(image, plate)
         # Mean of squares minus square of the mean: two box filters instead of one per offset.
         variance = cv2.blur(np.square(ratio), (3, 3)) - np.square(cv2.blur(ratio, (3, 3)))
+        # The ratio divides by the background, so its noise is larger where the background is dark.
         noise = np.square(sigma).mean(2) / _energy(plate)
         return np.asarray(variance < self.settings.shadow_texture**2 * noise)
 
@@ -168,6 +178,7 @@ class OpenCvSubtractor:
         self._model: cv2.BackgroundSubtractorMOG2 | cv2.BackgroundSubtractorKNN
         if method == "mog2":
             mog2 = cv2.createBackgroundSubtractorMOG2(history=500, varThreshold=16)
+            # OpenCV's default is 0.9.
             mog2.setBackgroundRatio(0.75)  # modes beyond this share of the weight are foreground
             self._model = mog2
         else:
@@ -188,6 +199,7 @@ class OpenCvSubtractor:
             raise RuntimeError("OpenCvSubtractor.mask: learn must be called first")
         # Practically frozen, but not 0: KNN divides by the rate.
         labels = self._model.apply(level_light(self._reference, frame), learningRate=1e-6)
+        # 255 is foreground; the comparison drops shadows and background together.
         return np.asarray(labels > SHADOW_LABEL)
 
 
@@ -225,6 +237,7 @@ def sample_count(size: tuple[int, int]) -> int:
     It is 40, and less for frames larger than 1080p, so that the samples and the arrays computed from
     them stay below about 1.3 GB.
     """
+    # 256 MiB of RGB frames, but never fewer than 8, since a median needs several.
     return max(8, min(40, 256 * 2**20 // (3 * size[0] * size[1])))
 
 
@@ -242,6 +255,7 @@ def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
         Gain and offset, each (3,), with frame = gain * reference + offset on the background; 1 and
         0 for a channel without enough contrast to fit.
     """
+    # A grid suffices for two unknowns per channel, and its cost does not grow with the frame.
     step = max(1, int((frame.shape[0] * frame.shape[1] / 5000) ** 0.5))
     x = reference[step // 2 :: step, step // 2 :: step].reshape(-1, 3).astype(np.float64)
     y = frame[step // 2 :: step, step // 2 :: step].reshape(-1, 3).astype(np.float64)
@@ -251,6 +265,7 @@ def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
         # Clipped values do not follow the line.
         usable = (xs > 2) & (xs < 253) & (ys > 2) & (ys < 253)
         xs, ys = xs[usable], ys[usable]
+        # A flat channel determines no slope.
         if len(xs) < 20 or xs.std() < 1:
             continue
         # The ratio of the medians is a start that outliers cannot pull far.
@@ -261,6 +276,7 @@ def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
             near = residual <= 2.5 * max(1.4826 * float(np.median(residual)), 1.0)
             u, v = xs[near], ys[near]
             variance = u.var()
+            # The inliers may be flat although all pixels were not; the last good fit is kept.
             if variance < 1:
                 break
             a = float(np.mean((u - u.mean()) * (v - v.mean())) / variance)
@@ -273,6 +289,7 @@ def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
 def level_light(reference: Floats, frame: Image) -> Image:
     """Return a frame (H, W, 3) uint8 as it would appear in the light of a reference, see `fit_light`."""
     gain, offset = fit_light(reference, frame)
+    # The half rounds, since the conversion to uint8 cuts off.
     return np.asarray(np.clip((frame - offset) / gain + 0.5, 0, 255), np.uint8)
 
 
@@ -303,14 +320,17 @@ def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Ma
     """
     raw = mask.astype(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    # Closed before it is opened, or the opening would widen cracks into gaps.
     closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, cross)
     # The tall element removes thin horizontal structures; upright legs and arms pass. Its even length shifts the rest
     # down by a pixel, which the growth below compensates.
     opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cross)
     opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((4, 1), np.uint8))
+    # Growing inside the closed mask restores the outline that the openings have rounded.
     cleaned: npt.NDArray[Any] = cv2.min(cv2.dilate(opened, np.ones((5, 5), np.uint8)), closed)
     contours, hierarchy = cv2.findContours(cleaned, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(mask.shape, np.uint8)
+    # OpenCV's answer to a mask without contours.
     if hierarchy is None:
         return np.asarray(filled > 0)
     for outline, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True):
@@ -320,6 +340,7 @@ def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Ma
         x, y, w, h = cv2.boundingRect(outline)
         region = np.zeros((h, w), np.uint8)
         cv2.drawContours(region, [outline], -1, 1, cv2.FILLED, offset=(-x, -y))
+        # A filled outline includes its holes; the cleaned mask takes them out again.
         own = region & cleaned[y : y + h, x : x + w]
         area = int(own.sum())
         if area < min_area:
@@ -330,5 +351,6 @@ def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Ma
         for hole in range(1, count):
             if stats[hole, cv2.CC_STAT_AREA] <= max_hole * area:
                 own[labels == hole] = 1
+        # Boxes of regions overlap, so pixels are added and never cleared.
         filled[y : y + h, x : x + w] |= own
     return np.asarray(filled > 0)

@@ -52,8 +52,11 @@ def make_crop(frame_image: Image, detection: Detection, track: int, *, size: int
         The crop, centred on the bounding box.
     """
     x, y, w, h = detection.bbox
+    # The longer side, so that a crop is square without changing the person's proportions.
     side = (1 + 2 * margin) * max(w, h)
+    # Not rounded to whole pixels, so that the crop stays centred on the person.
     left, top = x + w / 2 - side / 2, y + h / 2 - side / 2
+    # In the whole frame, because the crop may extend beyond the box of the mask.
     mask = np.zeros(frame_image.shape[:2], np.uint8)
     mask[y : y + h, x : x + w] = detection.mask
     # Resampled as coverage and thresholded, so that the outline lies where half of a pixel is covered.
@@ -62,6 +65,7 @@ def make_crop(frame_image: Image, detection: Detection, track: int, *, size: int
         track=track,
         frame=detection.frame,
         box=(left, top, side, side),
+        # float32 avoids rounding before the samples of a pixel are averaged.
         image=np.rint(resample(frame_image.astype(np.float32), left, top, side, size)).astype(np.uint8),
         mask=(coverage >= 0.5).astype(np.float32),
         quality=detection.quality,
@@ -100,6 +104,7 @@ def resample(
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     sampled = cv2.warpAffine(image, to_source, (fine, fine), flags=flags, borderMode=border, borderValue=0)
     if fine > size:
+        # `fine` is a whole multiple of the size, so INTER_AREA averages equal blocks.
         sampled = cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(sampled, np.float32)
 
@@ -115,7 +120,9 @@ def samples_of_crops(crops: Sequence[Crop]) -> Samples:
     masks = np.stack([crop.mask for crop in crops]).astype(np.uint8)
     return Samples(
         images=np.stack([crop.image for crop in crops]),
+        # The true mask of a recording is unknown; programs that ask for any kind get the one there is.
         masks=np.repeat(masks[:, None], len(MASK_KINDS), axis=1),
+        # Frames of a track resemble each other, so they must not be split between training and held-out crops.
         clip=np.array([crop.track for crop in crops], np.int64),
         box=np.array([crop.box for crop in crops], np.float32),
     )

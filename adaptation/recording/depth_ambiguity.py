@@ -33,8 +33,10 @@ def reflect_in_depth(pose: Tensor) -> Tensor:
     Returns:
         (B, J, 3) axis-angle. Silhouettes under weak perspective are the same.
     """
+    # Left and right limbs are exchanged here, since no rotation of a body turns it into its reflection.
     mirrored = mirror_pose(pose)
     half_turn = roma.rotvec_to_rotmat(mirrored.new_tensor([0.0, torch.pi, 0.0]))
+    # From the left: the half turn is about the camera's y axis, not the body's.
     orientation = roma.rotmat_to_rotvec(half_turn @ roma.rotvec_to_rotmat(mirrored[:, 0]))
     return torch.cat([orientation[:, None], mirrored[:, 1:]], dim=1)
 
@@ -63,14 +65,17 @@ def choose(
     settings = settings or TemporalSettings()
     count, options = costs.shape
     node = costs + _heading_cost(facing, velocity, settings)
+    # Viterbi, forwards: the cheapest cost of every path that ends at each candidate.
     best = node[0]
     came_from = np.zeros((count, options), dtype=np.int64)
     for i in range(1, count):
         # The cost of motion fades with the distance in frames: after a gap the pose may be any.
         weight = settings.motion * max(0.0, 1 - (frames[i] - frames[i - 1] - 1) / settings.gap)
+        # Root-centred joints, so that walking through the image costs nothing, but turning around does.
         moved = np.linalg.norm(joints[i - 1][:, None] - joints[i][None], axis=-1).mean(-1)  # (K, K)
         through = best[:, None] + weight * moved
         came_from[i] = through.argmin(0)
+        # Only K paths survive each frame, so the cost is linear in the length of the track.
         best = through.min(0) + node[i]
     # Follow the cheapest path backwards from its end.
     chosen = np.empty(count, dtype=np.int64)
@@ -92,13 +97,16 @@ def seen_pitch(orientation: Tensor) -> Tensor:
     """
     # The second column of a rotation is where it takes y, the body's up direction; camera y points down.
     up = roma.rotvec_to_rotmat(orientation)[..., :, 1]
+    # Two arguments, so that a body that lies or stands on its head has an angle as well.
     return torch.atan2(-up[..., 2], -up[..., 1])
 
 
 def _heading_cost(facing: Array, velocity: Array, settings: TemporalSettings) -> Array:
     """Return the cost (N, K) of facing against the direction of travel on the ground."""
+    # In the ground plane, like `facing`: x right and z forward, which is up in the image.
     travel = np.stack([velocity[:, 0], -settings.ground_slope * velocity[:, 1]], axis=1)
     speed = np.linalg.norm(travel, axis=1)
+    # A person who stands has no direction; the speed below weighs it with 0.
     direction = travel / np.maximum(speed, 1e-9)[:, None]
     against = (1 - (facing * direction[:, None]).sum(-1)) / 2  # (N, K) in [0, 1]
     return settings.heading * np.minimum(1.0, speed / settings.full_speed)[:, None] * against

@@ -44,6 +44,7 @@ class TrackSettings:
     max_height: int | None = None
     max_width: float = 0.8
     min_region: int = 20
+    # As many as confirm a track: noise rarely lasts longer.
     min_usable: int = 5
     min_travel: float = 0.5
     max_gap: int = 8
@@ -99,6 +100,7 @@ class PackedMask:
     def unpack(self) -> Mask:
         """Return the mask, (h, w) bool."""
         height, width = self.shape
+        # Packing fills the last byte with zeros, which count cuts off.
         return np.unpackbits(self.bits, count=height * width).reshape(self.shape).view(bool)
 
 
@@ -158,10 +160,12 @@ def sight(number: int, frame: Image, regions: Sequence[Region]) -> Sighting:
     """Make the sighting that some regions of frame `number`, RGB uint8 (H, W, 3), are together."""
     (x, y, w, h), mask = join(regions)
     crop = frame[y : y + h, x : x + w]
+    # Rounded up, so that a mask of one row has an upper half.
     half = (h + 1) // 2
     # Shirt and trousers apart: people are told apart by the pair of colours.
     colour = np.zeros((2, 3))
     for row, part in enumerate((slice(0, half), slice(half, None))):
+        # A half without pixels, as below a bust, keeps black instead of the mean of nothing.
         if mask[part].any():
             colour[row] = crop[part][mask[part]].mean(0)
     return Sighting(number, (x, y, w, h), PackedMask.of(mask), colour)
@@ -179,6 +183,7 @@ def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackS
         One detection per sighting, in the same order.
     """
     border = np.array([_touches(sighting.bbox, size, settings.border) for sighting in sightings])
+    # The tracker knows groups whose members it saw apart; heads find those that entered together.
     crowd = np.array([sighting.merged or heads(sighting.packed.unpack()) > 1 for sighting in sightings])
     areas = np.array([sighting.area for sighting in sightings], float)
     heights = np.array([sighting.bbox[3] for sighting in sightings], float)
@@ -186,9 +191,11 @@ def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackS
     good = ~border & ~crowd
     detections = []
     for index, sighting in enumerate(sightings):
+        # A window, not the whole track: people grow and shrink as they come closer and walk away.
         around = slice(max(0, index - settings.window), index + settings.window + 1)
         # Without a good neighbour, bad ones are still better than no reference.
         chosen = good[around] if good[around].any() else np.ones(len(good[around]), bool)
+        # The median, which single bad masks in the window do not move.
         area = float(areas[index] / np.median(areas[around][chosen]))
         # Legs can stay hidden for a while: the taller neighbours show the whole person.
         height = float(heights[index] / np.percentile(heights[around][chosen], 75))
@@ -202,6 +209,7 @@ def _quality(
 ) -> MaskQuality:
     """Judge one mask, given its area and height as fractions of its neighbours'."""
     fragments, gap = _fragments(sighting.packed.unpack())
+    # Measured on the box: an arm stretched out is wide as well, and is refused with the groups.
     wide = sighting.bbox[2] > settings.max_width * sighting.bbox[3]
     notes = []
     if border:
@@ -246,6 +254,7 @@ def _fragments(mask: Mask) -> tuple[int, float]:
     main = int(np.argmax(areas)) + 1
     # One transform gives the distance of every pixel from the main region, so gaps need no pairs.
     away = cv2.distanceTransform((labels != main).astype(np.uint8), cv2.DIST_L2, 3)
+    # The nearest pixel of each fragment, since a limb that is cut in two still starts near the body.
     gaps = [away[labels == label].min() for label in range(1, count) if areas[label - 1] >= 0.02 * areas.sum()]
     return count - 1, float(max(gaps)) / mask.shape[0]
 
@@ -270,6 +279,7 @@ def heads(mask: Mask) -> int:
     for depth in (0.13, 0.17, 0.21, 0.25):
         upper = mask[: max(1, round(depth * height))].astype(np.uint8)
         count, _, stats, _ = cv2.connectedComponentsWithStats(upper, connectivity=8)
+        # The background counts as a region, so two heads make three.
         if count > 2:
             areas = stats[1:, cv2.CC_STAT_AREA]
             # A raised hand is small, and hair that sticks out is flat.

@@ -29,6 +29,7 @@ def list_images(folder: Path) -> list[Path]:
             # Hidden files include the "._*" twins that macOS puts next to every file on foreign disks.
             if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
         ),
+        # Plain order would put frame 10 before frame 2 where names have no leading zeros.
         key=lambda file: _natural_key(file.name),
     )
 
@@ -59,6 +60,7 @@ def to_rgb(bgr: npt.NDArray[Any]) -> Image:
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV from writing to stderr, so that the user sees only our one line."""
+    # The old level is restored, because the log is shared with the program that imports us.
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -46,6 +46,7 @@ class Masks:
                 f"{file}: the mask is {grey.shape[1]}x{grey.shape[0]}, wanted "
                 f"{self.size[0]}x{self.size[1]} as the frames; make the masks at the frames' size"
             )
+        # A threshold of 127 would make a file of zeros and ones silently empty.
         return grey > 0 if grey.max() <= 1 else grey > 127
 
 
@@ -75,6 +76,7 @@ def open_masks(folder: str | os.PathLike[str], frames: Frames) -> Masks:
     files = [file for file in list_images(folder) if file.suffix.lower() == ".png"]
     if not files:
         raise UserError(f"{folder}: there are no PNG masks in this folder")
+    # Which file belongs to which frame is decided once, before any pixel is read.
     masks = Masks(folder, frames.size, _pair(files, frames))
     if not masks.files:
         raise UserError(
@@ -98,5 +100,6 @@ def _pair(files: Sequence[Path], frames: Frames) -> dict[int, Path]:
     if len(files) == count:
         return dict(enumerate(files))
     numbered = ((re.search(r"(\d+)$", file.stem), file) for file in files)
+    # The end of the name: numbers before it often count clips or people.
     by_number = {int(match[1]): file for match, file in numbered if match}
     return {number: file for number, file in by_number.items() if number < count}

@@ -57,11 +57,13 @@ class FitOptions:
         temporal: costs of the choice between each body and its depth reflection.
     """
 
+    # Three bodies per second of usual video: neighbouring frames cost as much to fit and show nearly the same pose.
     every: int = 10
     frames: tuple[int, ...] | None = None
     method: Method = "median"
     size: int = 112
     margin: float = 0.1
+    # Small enough that gained and lost pixels at the outline both have a gradient; docs/rendering.md compares values.
     sigma: float = 0.1
     renderer: BackendName = "topokernels"
     device: str = "cpu"
@@ -84,8 +86,10 @@ def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSetti
         size: side of the crops, pixels.
     """
     ours = LossSettings(pixel_weight=3.0, bone_weight=2.0, pull_weight=3.0)
+    # Only "ours" is tuned to recordings, so that the others stay the baselines that the paper describes.
     usual = ours if loss == "ours" else LossSettings(name=loss)
     sized = at_size(usual, size / SIZE)
+    # The weight at the first step shrinks with the final one, which depends on the size of the crops.
     start = FitSettings().topology_start * sized.topology_weight / usual.topology_weight
     return FitSettings(
         loss=sized,

@@ -106,6 +106,7 @@ def fit_recording(
     people, first = [], 0
     for track, crops in zip(found.tracks, found.crops, strict=True):
         last = first + len(crops)
+        # The pitch is shared by all people, the path over time belongs to one person.
         result = resolve(fitter, track, crops, best.select(slice(first, last)), camera_pitch, options.temporal)
         people.append(FittedPerson(track, crops, result))
         first = last
@@ -128,6 +129,7 @@ def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: M
     if options.frames is not None:
         check_frames(options.frames, frames)
     with progress.task("Finding people") as update:
+        # All frames are tracked, also if few are requested: people are recognised by their motion.
         tracks = find_people(frames, method=options.method, masks=masks, settings=options.tracks, progress=update.to)
     chosen, notes = choose_detections(tracks, options)
     with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
@@ -175,6 +177,7 @@ def choose_detections(
     for track in tracks:
         asked = [detection for detection in track.detections if asked_for(detection.frame)]
         usable = [detection for detection in asked if detection.quality.usable]
+        # Frames left out are listed with their reason, or a result with gaps could not be explained.
         notes += [
             f"person {track.number}, frame {detection.frame}: not fitted, {detection.quality.note}"
             for detection in asked
@@ -243,11 +246,15 @@ def resolve(
         camera_pitch: pitch at which the camera sees upright people, radians.
         settings: costs of the choice.
     """
+    # Candidate 0 is the fit, 1 its reflection: K = 2 in `choose`.
     options = [best.fitted.pose, reflect_in_depth(best.fitted.pose)]
+    # Starts are reflected along, so that before and after show the same side.
     starts = [best.start.pose, reflect_in_depth(best.start.pose)]
     with torch.no_grad():
+        # (N, K, J, 3). The reflection keeps shape and camera, so both have the same betas.
         joints = torch.stack([fitter.body(pose, best.fitted.betas).joints for pose in options], dim=1)
     pitch = torch.stack([seen_pitch(pose[:, 0]) for pose in options], dim=1)
+    # Numbers of frames, not of crops: the cost of motion depends on the gaps between them.
     frame = np.array([crop.frame for crop in crops], dtype=np.int64)
     picked = choose(
         frame,
@@ -257,6 +264,7 @@ def resolve(
         velocity=velocity_of(track, frame),
         settings=settings,
     )
+    # A pair of indices, (candidate, crop), into tensors stacked over candidates.
     index = torch.from_numpy(picked).to(joints.device), torch.arange(len(crops), device=joints.device)
     chosen = replace(
         best,
@@ -277,6 +285,7 @@ def facing_direction(orientation: Tensor) -> NDArray[np.float64]:
     """
     # The third column of a rotation is where it takes z, the direction that a body faces in its own axes.
     forward = roma.rotvec_to_rotmat(orientation.double())[:, :, 2].cpu().numpy()[:, [0, 2]]
+    # A body that lies may face straight up and have no horizontal direction.
     return forward / np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-9)
 
 
@@ -300,8 +309,10 @@ def velocity_of(track: Track, frames: NDArray[np.int64], reach: int = 6) -> NDAr
     velocity = np.zeros((len(frames), 2))
     for i, frame in enumerate(frames):
         near = np.abs(times - frame) <= reach
+        # All detections count, also unusable ones: a cut-off mask still shows where the person is.
         centred = times[near] - times[near].mean()
         if centred.any():
             slope = (centred[:, None] * positions[near]).sum(0) / (centred**2).sum()
+            # In body heights, so that one speed limit fits people near and far.
             velocity[i] = slope / np.median(boxes[near, 3])
     return velocity

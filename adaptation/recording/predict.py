@@ -88,8 +88,10 @@ def predict_person(
         before: network that predicts the starts, with which the result is compared; None for ``after``.
         batch: crops at a time.
     """
+    # Without a network to compare with, the prediction is its own start, and before equals after.
     seen = _see(crops, after, fitter, batch)
     start = seen if before is None else _see(crops, before, fitter, batch)
+    # From rotations: results store axis-angle, whose conversion would add rounding.
     joints = fitter.body.joints(seen.bodies.rotations, seen.bodies.betas)
     best = BestFit(BodyVariables.of(start.bodies), BodyVariables.of(seen.bodies), start.judged, seen.judged)
     return person_result(crops, best, joints)
@@ -105,10 +107,12 @@ class _Seen(Batch):
 
 def _see(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, batch: int) -> _Seen:
     device = fitter.body.faces.device
+    # Evaluation mode, or batch norms would follow the crops of one person.
     network = network.to(device).eval()
     seen = []
     for first in range(0, len(crops), batch):
         part = crops[first : first + batch]
+        # From (B, S, S, 3) uint8 to (B, 3, S, S) in [0, 1], as networks expect.
         images = torch.from_numpy(np.stack([crop.image for crop in part])).permute(0, 3, 1, 2).float() / 255
         masks = torch.from_numpy(np.stack([crop.mask for crop in part]))[:, None]
         bodies = network(images.to(device)).bodies

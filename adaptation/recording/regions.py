@@ -32,6 +32,7 @@ class Region(NamedTuple):
 
 def find_regions(mask: Mask, min_area: int) -> list[Region]:
     """Return the 8-connected regions of a mask (H, W) that have at least `min_area` pixels."""
+    # 8-connected, because thin arms and legs are diagonal lines of pixels.
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     regions = []
     for label in range(1, count):  # 0 is the background
@@ -74,6 +75,7 @@ def split_people(region: Region, people: Boxes, min_height: int) -> list[Region]
             and (_match_people(boxes, people) or _side_by_side(boxes, height))
         ):
             return parts
+    # People whose trunks touch have no neck to erode; what separates them is a column with few pixels.
     return _cut_at_valley(region, people, min_height)
 
 
@@ -82,6 +84,7 @@ def _erode_apart(region: Region, padded: npt.NDArray[np.uint8], radius: int) -> 
 
     `padded` is the region's mask with one pixel of background on each side.
     """
+    # Round, so that necks of all directions are cut at the same width.
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.erode(padded, kernel), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
@@ -89,6 +92,7 @@ def _erode_apart(region: Region, padded: npt.NDArray[np.uint8], radius: int) -> 
     large = [label for label in range(1, count) if areas[label] > 0.2 * areas[1:].sum()]
     if len(large) < 2:
         return []
+    # Grown along the mask and not across gaps, so that a hand stays with its arm.
     owner = _grow(np.where(np.isin(labels, large), labels, 0), padded > 0)
     # -1 undoes the padding.
     return [_tight(owner == label, region.box[0] - 1, region.box[1] - 1) for label in large]
@@ -98,6 +102,7 @@ def _grow(labels: npt.NDArray[np.int32], mask: Mask) -> npt.NDArray[np.float32]:
     """Grow labels (0 for none) through the connected mask; each pixel takes the nearest label."""
     grown = labels.astype(np.float32)  # OpenCV does not dilate int32
     while True:
+        # Only unowned pixels change, so the larger label of a dilation never overwrites the smaller one.
         free = mask & (grown == 0)
         wider = cv2.dilate(grown, np.ones((3, 3), np.uint8))
         if not (wider[free] > 0).any():
@@ -111,6 +116,7 @@ def _cut_at_valley(region: Region, people: Boxes, min_height: int) -> list[Regio
     The column may hold 45 % of the height if the parts fit two expected people, and otherwise 30 %.
     """
     (x, y, w, h), mask = region
+    # Pixels per column, not their extent: the space below an arm counts as empty.
     columns = mask.sum(0)
     # Not near the sides, where an arm or a foot is thin as well.
     middle = slice(round(0.25 * w), round(0.75 * w) + 1)
@@ -118,6 +124,7 @@ def _cut_at_valley(region: Region, people: Boxes, min_height: int) -> list[Regio
     parts = [_tight(mask[:, :column], x, y), _tight(mask[:, column:], x + column, y)]
     boxes = [part.box for part in parts]
     depth = 0.45 if _match_people(boxes, people) else 0.3
+    # Both sides must be nearly as tall as the whole, since a cut through an arm leaves a short rest.
     fits = columns[column] <= depth * h and min(box[3] for box in boxes) >= min_height and _side_by_side(boxes, h)
     return parts if fits else [region]
 
@@ -132,6 +139,7 @@ def _match_people(parts: Sequence[Box], people: Boxes) -> bool:
     """Return whether each part of a region fits another one of the expected people."""
     if not len(people):
         return False
+    # (N, parts). Each part must have a person of its own, so the best matches must differ.
     overlap = iou(people, np.array(parts, float))
     return bool((overlap.max(0) > 0.4).all() and len(set(overlap.argmax(0))) == len(parts))
 
@@ -139,6 +147,7 @@ def _match_people(parts: Sequence[Box], people: Boxes) -> bool:
 def _side_by_side(parts: Sequence[Box], height: int) -> bool:
     """Return whether the parts of a region stand side by side and are nearly as tall as the region."""
     boxes = np.array(sorted(parts), float)  # from left to right
+    # Negative where there is a gap between neighbours.
     shared = boxes[:-1, 0] + boxes[:-1, 2] - boxes[1:, 0]
     narrower = np.minimum(boxes[:-1, 2], boxes[1:, 2])
     return bool((boxes[:, 3] >= 0.7 * height).all() and (shared <= 0.4 * narrower).all())
@@ -146,6 +155,7 @@ def _side_by_side(parts: Sequence[Box], height: int) -> bool:
 
 def stack_regions(regions: Sequence[Region]) -> list[list[Region]]:
     """Group regions with a small gap above one another: head, trunk and legs of one person."""
+    # From the top, so that a group grows downwards from its head.
     groups = [[region] for region in sorted(regions, key=lambda region: region.box[1])]
     merged = True
     # A merge changes a group's box, which can bring it near another one, so the search starts again.
@@ -170,6 +180,7 @@ def _stacked(upper: Box, lower: Box) -> bool:
     gap = lower[1] - (upper[1] + upper[3])
     height = max(upper[1] + upper[3], lower[1] + lower[3]) - upper[1]
     width = max(upper[0] + upper[2], lower[0] + lower[2]) - min(upper[0], lower[0])
+    # Half of the narrower box lies below the other; the whole is upright, or two people would be joined.
     return shared >= 0.5 * min(upper[2], lower[2]) and gap <= 0.15 * height and width <= 0.7 * height
 
 
@@ -193,8 +204,10 @@ def join(regions: Sequence[Region]) -> Region:
 
 def intersections(a: Boxes, b: Boxes) -> npt.NDArray[np.float64]:
     """Compute the common area of every box of (A, 4) with every box of (B, 4), (A, B) square pixels."""
+    # By broadcasting (A, 1, 2) with (1, B, 2): loops over pairs would dominate the tracker.
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
+    # Clamped per axis: two negative extents would multiply to a positive area.
     return np.asarray(np.maximum(high - low, 0).prod(2))
 
 

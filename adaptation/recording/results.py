@@ -32,6 +32,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "betas": (SHAPE_DIRECTIONS,),
     "camera": (3,),
     "joints3d": (len(SMPL), 3),
+    # Frame pixels, unlike the camera: results can be drawn into the recording without the crops.
     "joints2d": (len(SMPL), 2),
     "iou_before": (),
     "iou_after": (),
@@ -83,6 +84,7 @@ class PersonResult:
     start_camera: Array
 
     def __post_init__(self) -> None:
+        # Also checks files that another version wrote, of which a wrong shape is the likeliest defect.
         count = len(self.frame)
         for field in fields(self):
             shape = getattr(self, field.name).shape
@@ -113,6 +115,7 @@ class PersonResult:
             UserError: the file is missing, is not an npz, or lacks arrays of this class.
         """
         try:
+            # A pickle in the file could run code.
             with np.load(path, allow_pickle=False) as data:
                 return cls(**{field.name: data[field.name] for field in fields(cls)})
         except FileNotFoundError:
@@ -135,6 +138,7 @@ def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> Perso
         joints: (N, J, 3) joints of the bodies in camera axes, metres.
     """
     box = torch.tensor([crop.box for crop in crops], dtype=joints.dtype, device=joints.device)
+    # All crops of a run have one size.
     size = len(crops[0].mask)
     joints2d = crop_to_frame(project(joints, best.fitted.camera, size), box, size)
 

@@ -82,6 +82,7 @@ def find_people(
     for number, (frame, mask) in enumerate(_foreground(frames, method, masks, progress)):
         tracker.update(number, frame, mask)
     tracks = []
+    # Masks are judged only now, since each is compared with those after it as well.
     for trail in tracker.finished():
         detections = judge(trail.sightings, frames.size, settings)
         if _is_person(detections, frames.size[1], settings, moving=masks is None):
@@ -125,8 +126,10 @@ def _foreground(
 def _is_person(detections: Sequence[Detection], frame_height: int, settings: TrackSettings, *, moving: bool) -> bool:
     """Return whether a track is long, tall and mobile enough."""
     usable = [detection for detection in detections if detection.quality.usable]
+    # Usable ones only: a track of clipped or merged masks would give no body.
     if len(usable) < settings.min_usable:
         return False
+    # The median over a whole track: a single mask may miss the legs.
     height = float(np.median([detection.bbox[3] for detection in usable]))
     if not settings.min_height <= height <= (settings.max_height or frame_height):
         return False
@@ -141,6 +144,7 @@ class _Trail:
     def __init__(self, first: Sighting) -> None:
         self.sightings = [first]
         self.centre = first.centre
+        # Unknown at first; a person who stands is the best guess.
         self.velocity = np.zeros(2)
         self.size = np.array(first.bbox[2:], float)
         self.area = float(first.area)
@@ -156,6 +160,7 @@ class _Trail:
 
     def predict(self, frame: int) -> npt.NDArray[np.float64]:
         """Return the box x, y, w, h in which the person is expected, (4,) pixels."""
+        # Since the last frame alone: while a person is inside a group, the group's centre is not theirs.
         centre = self.centre + self.velocity * (frame - self.last_frame)
         return np.concatenate([centre - self.size / 2, self.size])
 
@@ -165,10 +170,13 @@ class _Trail:
         They are marked back to where the region was no larger than this person alone.
         """
         own = self.sightings[-1]
+        # The other came out of this person if most of it lies where this track was expected.
         overlap = intersections(predicted[None], np.array([other.bbox], float))[0, 0]
         inside = overlap > 0.4 * other.bbox[2] * other.bbox[3]
+        # And if the track's own mask has just lost about as much as the other has.
         if own.merged or not inside or other.area < 0.3 * self.area or own.area > 0.85 * self.area:
             return
+        # Backwards from the sighting before the split, which is the last that showed both.
         for index in range(len(self.sightings) - 2, -1, -1):
             if self.sightings[index].area < 1.2 * own.area:
                 break
@@ -186,6 +194,7 @@ class _Trail:
         self.last_seen = sighting.frame
         if sighting.merged:
             return
+        # Per frame, since a track may have missed some.
         step = (sighting.centre - self.centre) / (sighting.frame - self.last_frame)
         # The first step is the only evidence of the velocity so far; later ones are smoothed.
         weight = 0.3 if len(self.sightings) > 2 else 1.0
@@ -227,6 +236,7 @@ class _View:
         # The reshape keeps four columns if there are no regions.
         boxes = np.array([region.box for region in regions], float).reshape(-1, 4)
         overlap = intersections(predicted, boxes)
+        # Two fractions, since a small region inside a large box and the reverse mean different things.
         of_track = overlap / np.maximum(predicted[:, 2] * predicted[:, 3], 1)[:, None]
         of_region = overlap / np.maximum(boxes[:, 2] * boxes[:, 3], 1)[None, :]
         return cls(number, image, predicted, regions, boxes, of_track, of_region)
@@ -249,6 +259,7 @@ class _Tracker:
             mask: (H, W) bool, foreground of the frame.
         """
         view = self._view(number, frame, mask)
+        # The order of the steps: whole people first, then their fragments, then groups, and new tracks from the rest.
         owned = {track: [region] for track, region in self._match(view)}
         self._add_fragments(view, owned)
         taken = {region: track for track, members in owned.items() for region in members}
@@ -262,6 +273,7 @@ class _Tracker:
             self._active[track].add(sighting)
         rest = [region for index, region in enumerate(view.regions) if index not in taken]
         new = self._start_trails(view, rest)
+        # A new track may be a person who has just left another one's region.
         for trail in new:
             for track in owned:
                 self._active[track].part_from(trail.sightings[0], view.predicted[track])
@@ -275,6 +287,7 @@ class _Tracker:
     def _view(self, number: int, frame: Image, mask: Mask) -> _View:
         """Find the frame's regions, cut apart where they cover people who are known."""
         settings = self._settings
+        # The reshape keeps four columns if there are no tracks.
         predicted = np.array([trail.predict(number) for trail in self._active]).reshape(-1, 4)
         # An unconfirmed track may be noise, for which nothing should be cut.
         believed = predicted[[trail.confirmed for trail in self._active]]
@@ -331,8 +344,10 @@ class _Tracker:
         groups: dict[int, list[int]] = {}
         owners = set(taken.values())
         for track, trail in enumerate(self._active):
+            # Only confirmed people are expected to be hidden in a group; others are dropped as noise.
             if track in owners or not trail.confirmed or not view.regions:
                 continue
+            # The region that covers most of the expected box, even if another track owns it.
             region = int(np.argmax(view.of_track[track]))
             owner = taken.get(region)
             if owner is None or view.of_track[track, region] < 0.4 or not self._active[owner].confirmed:
@@ -353,6 +368,7 @@ class _Tracker:
         active: list[_Trail] = []
         for trail in self._active:
             unseen, alone = number - trail.last_seen, number - trail.last_frame
+            # People are hidden by posts and by others for a while; noise that was seen twice is not waited for.
             patience = self._settings.max_gap if trail.confirmed else 2
             (self._ended if unseen > patience or alone > self._settings.max_merged else active).append(trail)
         self._active = active

@@ -96,6 +96,7 @@ class VideoFrames(Frames):
     def exact_count(self) -> int:
         """Return the number of frames that can be decoded, counted in one pass if necessary."""
         if self._counted is None:
+            # Decoding is the only count that can be trusted.
             for _ in self:
                 pass
         return self.count
@@ -111,10 +112,12 @@ class VideoFrames(Frames):
                 number += 1
         finally:
             capture.release()
+        # Not in the `finally`: an iteration that is abandoned has not seen the end.
         self._finish(number)
 
     def frame(self, number: int) -> Image:
         """Return frame `number`, RGB uint8 (H, W, 3), decoding forward from the last requested frame if possible."""
+        # Before a full pass the count is a claim, so larger numbers are tried.
         if number < 0 or (self._counted is not None and number >= self._counted):
             raise self._no_such_frame(number)
         # Backwards means from the start again; nothing but decoding is trusted to find a frame.
@@ -134,6 +137,7 @@ class VideoFrames(Frames):
         return np.array(self._cursor_frame)
 
     def _checked(self, image: Image | None, number: int) -> Image | None:
+        # Background subtraction compares frames pixel by pixel.
         if image is not None and (image.shape[1], image.shape[0]) != self.size:
             raise UserError(
                 f"{self.path}: frame {number} is {image.shape[1]}x{image.shape[0]}, expected "
@@ -144,6 +148,7 @@ class VideoFrames(Frames):
     def _finish(self, counted: int) -> None:
         """Store the true number of frames at the end of a pass, and note if the header promised more."""
         self._counted = counted
+        # Not an error: what was decoded is usable, and the user decides.
         if counted < self._announced:
             self.warning = (
                 f"{self.path}: only {counted} of the {self._announced} frames that its header "
@@ -219,6 +224,7 @@ def open_frames(path: str | os.PathLike[str]) -> Frames:
         return FolderFrames(path)
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder; give a video file or a folder of images")
+    # FFmpeg would open it as a video of one frame, which has no background.
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(f"{path}: this is a single image; give a video file or the folder that holds the images")
     return VideoFrames(path)
@@ -236,6 +242,7 @@ def parse_frames(text: str) -> tuple[int, ...]:
     Raises:
         UserError: The text has another form, or a number exceeds `MAX_FRAME_NUMBER`.
     """
+    # A set, because ranges may overlap.
     numbers: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)

@@ -120,10 +120,13 @@ def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> Adapt
     samples, masks, scores = adapted.samples, adapted.settings.masks, adapted.scores
     # An empty mask shows no person that a prediction could agree with.
     usable = np.flatnonzero([bool(mask_of(samples, i, masks).any()) for i in range(len(samples))])
+    # Evenly spread, not the first thousand, which would show few people.
     index = usable[np.linspace(0, len(usable) - 1, min(_MOST, len(usable))).round().astype(np.int64)]
     before, after = (see(network, samples, index, fitter, masks) for network in (adapted.before, adapted.after))
+    # As `adapting.judge` splits: a single sequence is judged on the crops that it learns from.
     judged_on = "held-out crops" if len(np.unique(samples.sequences)) > 1 else "training crops"
     points = {name: np.asarray(values, np.float32) for name, values in adapted.curve.items()}
+    # argmax takes the first of equal values, as the judge does.
     kept = int(points["iou"].argmax())
     tables = [_agreement_table(before, after)]
     if scores is not None:
@@ -157,6 +160,7 @@ def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
     Raises:
         UserError: the file cannot be written.
     """
+    # Sorted values as a curve: an average can rise while the worst crops get worse.
     share = np.arange(101)
     sorted_iou = [np.percentile(seen.iou, share) for seen in (report.before, report.after)]
     # The axis of IoU starts at a round number below all values.
@@ -176,6 +180,7 @@ def _supervision(adapt: AdaptSettings) -> str:
     """What the network was trained on, for the line under the heading."""
     if adapt.supervised:
         return "labels"
+    # With "a2" masks serve only the fits, so no silhouette loss is named.
     masks = f"{adapt.masks} masks" + (f" with the loss {adapt.loss.name}" if adapt.keypoints != "a2" else " in fits")
     return {None: masks, "a1": "2D keypoints", "a2": f"2D keypoints, and {masks}", "weak": f"2D keypoints and {masks}"}[
         adapt.keypoints
@@ -201,6 +206,7 @@ def _summary(
         start, end = (each.summary() for each in scores)
         for label, name in (("PA-MPJPE, mm", "pa_mpjpe"), ("MPJPE, mm", "mpjpe")):
             figures.append((label, change(start[name], end[name], ".1f")))
+    # Step 0 here says that no weights agreed better than the source model's.
     figures.append(("weights kept from step", f"{curve['step'][kept]:,.0f} of {curve['step'][-1]:,.0f}"))
     return figures
 
@@ -231,6 +237,7 @@ def _agreement_table(before: Seen, after: Seen) -> ReportTable:
 def _error_table(before: Scores, after: Scores, measured: str) -> ReportTable:
     start, end = before.summary(), after.summary()
     rows = [
+        # The guard keeps a perfect start, such as a test's, from dividing by zero.
         [label, f"{start[name]:.{d}f}", f"{end[name]:.{d}f}", f"{(end[name] / max(start[name], 1e-9) - 1):+.1%}"]
         for label, name, d in (
             ("MPJPE, mm", "mpjpe", 1),
@@ -243,6 +250,7 @@ def _error_table(before: Scores, after: Scores, measured: str) -> ReportTable:
 
 
 def _joint_errors(before: Scores, after: Scores) -> list[JointError]:
+    # All 24 joints are shown; the protocol's 14 are marked, since only they enter the errors above.
     means = [each.joints.mean(axis=0) for each in (before, after)]
     return [
         JointError(name.replace("_", " "), float(means[0][joint]), float(means[1][joint]), joint in LSP_JOINTS)

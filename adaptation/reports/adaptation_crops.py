@@ -87,11 +87,14 @@ def see(
     """
     device = fitter.body.faces.device
     network = network.to(device).eval()
+    # On the CPU: a whole set of labels is only needed part by part.
     truth = samples.bodies(fitter.body) if samples.labelled else None
     bodies, judged, errors = [], [], []
+    # Split at every multiple of `batch`: array_split would take a single number as the count of parts.
     for part in np.array_split(index, range(batch, len(index), batch)):
         predicted = network(samples.image_batch(part, str(device))).bodies
         judged.append(fitter.evaluate(predicted, fitter.target(samples.mask_batch(part, masks, str(device)))))
+        # Pictures are drawn on the CPU, and the device keeps its memory for the networks.
         bodies.append(predicted.to("cpu"))
         if truth is not None:
             known = truth.select(torch.from_numpy(part)).to(device)
@@ -116,6 +119,7 @@ def spread_gallery(
     samples: Samples, index: npt.NDArray[np.int64], masks: MaskKind, before: Seen, after: Seen, body: Body
 ) -> list[GalleryRow]:
     """Crops ordered by the change of their IoU and taken evenly from that order, so that failures are shown, too."""
+    # Stable, so that equal crops keep their order and a report can be reproduced.
     order = np.argsort(after.iou - before.iou, kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, min(GALLERY, len(order))).round().astype(int)].tolist()
     return gallery_rows(samples, index, chosen, masks, before, after, body)
@@ -141,6 +145,7 @@ def gallery_rows(
         after: predictions of the adapted network for the N crops.
         body: body model to draw, on the CPU.
     """
+    # Vertices are enlarged and then drawn, so that bodies stay sharp in a small crop's picture.
     zoom = TILE / samples.size
     places = torch.tensor(chosen)
     pixels = [body_pixels(body, seen.bodies.select(places), samples.size) * zoom for seen in (before, after)]

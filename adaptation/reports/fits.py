@@ -167,6 +167,7 @@ def build_report(
         The report, ready for `write_report`.
     """
     fitted = [(result, crops) for result, crops in people if len(result)]
+    # Rows hold embedded pictures, which make up nearly all of the file's size.
     share = max(1, min(rows_per_person, max_rows // max(len(fitted), 1)))
     report_people = [
         ReportPerson(crops[0].track, result, _rows(body, result, crops, share)) for result, crops in fitted
@@ -174,6 +175,7 @@ def build_report(
     overview = overview_input = None
     caption = ""
     if frame_image is not None and fitted:
+        # The frame with most people shows best whether all of them were found.
         number = choose_frame([result for result, _ in fitted])
         overview_input = frame_image(number)
         tracked = [(crops[0].track, result) for result, crops in fitted]
@@ -192,6 +194,7 @@ def build_report(
 
 def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
     """Return label and value of the figures at the top of a report: medians over all frames of all people."""
+    # A median of nothing is NaN.
     if not results:
         return [("people", "0"), ("frames fitted", "0")]
 
@@ -248,9 +251,12 @@ def draw_overview(
     shown = []
     for order, (track, result) in enumerate(people):
         for index in np.flatnonzero(result.frame == frame).tolist():
+            # From the crop to the frame: the box has the side of the crop in frame pixels.
             box = result.box[index]
             pixels = body_pixels(body, result.bodies([index]), float(box[2]))[0]
+            # Only x and y: depth has no offset, and its scale is already that of the frame.
             pixels[:, :2] += torch.as_tensor(box[:2])
+            # The colour follows the order of people, not of depth, so that it stays theirs in every frame.
             shown.append((float(pixels[:, 1].max()), order, track, pixels * scale))
     # Painter's algorithm: feet lower in the image are nearer to the camera, since people stand on one floor.
     for _, order, track, pixels in sorted(shown, key=lambda person: person[0]):
@@ -287,6 +293,7 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
     shown = [by_frame[int(result.frame[index])] for index in chosen]
     size = shown[0].mask.shape[0]
     masks = torch.from_numpy(np.stack([crop.mask for crop in shown])).float()[:, None]
+    # From the masks of the crops, so that the pictures show what the losses compare.
     distances = s2d(masks)
     skeletons = d2t(distances, masks)
     before = body_pixels(body, result.starts(chosen), size)
@@ -357,7 +364,9 @@ def draw_turned(pixels: Tensor, body: Body) -> Image:
     ground = np.empty((TILE, TILE, 3), np.uint8)
     ground[:] = BACKDROP
     x, y, z = pixels.unbind(-1)
+    # Depth has no place in the picture, so the body is centred.
     middle = (z.amin() + z.amax()) / 2
+    # Seen from the right of the image: what is nearer there, a larger x, gets the smaller depth.
     turned = torch.stack([TILE / 2 + (z - middle), y, -x], dim=-1)
     return overlay.draw_body(ground, turned, body.faces, color=AFTER, alpha=1.0)
 
@@ -367,6 +376,7 @@ def _label(image: Image, text: str, centre: tuple[float, float], color: overlay.
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)
     x = int(np.clip(round(centre[0] - width / 2), 8, max(8, image.shape[1] - width - 8)))
     y = int(np.clip(round(centre[1]), height + 9, image.shape[0] - 11))
+    # A dark plate, since white text on a bright floor could not be read.
     cv2.rectangle(image, (x - 7, y - height - 8), (x + width + 6, y + 7), (20, 24, 32), -1)
     cv2.rectangle(image, (x - 7, y + 7), (x + width + 6, y + 10), color, -1)
     cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.75, (255, 255, 255), 2, cv2.LINE_AA)

@@ -34,6 +34,7 @@ def body_files() -> Iterator[tuple[str, str]]:
         try:
             yield str(file), _describe(Body.load(file))
         except UserError as error:
+            # An unusable file is a finding, not a failure of the report.
             yield str(file), str(error)
 
 
@@ -71,6 +72,7 @@ def examine(console: Console) -> None:
         ],
     )
     devices = [("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")]
+    # 0 in a torch without CUDA, where other calls would raise.
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         devices.append((f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))

@@ -29,11 +29,13 @@ def write_page(path: Path, template: str, **values: object) -> None:
         UserError: the file cannot be written.
     """
     environment = Environment(
+        # Escaped, since names of files may contain markup; strict, since a misspelt variable would print nothing.
         loader=PackageLoader("adaptation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(png=_png, jpeg=_jpeg)
     environment.globals.update(before=_css(BEFORE), after=_css(AFTER), backdrop=_css(BACKDROP), curve=curve, top=top)
+    # Rendered completely before the file is opened, so that an error in a template writes nothing.
     html = environment.get_template(template).render(**values)
     with whole_file(path) as file:
         file.write(html.encode(errors="backslashreplace"))  # file names need not be UTF-8
@@ -63,9 +65,12 @@ def curve(frames: np.ndarray, values: np.ndarray, low: float, high: float, width
         width: width of the box.
         height: height of the box.
     """
+    # One frame has no span and is drawn in the middle.
     span = max(int(frames[-1] - frames[0]), 1)
     x = (frames - frames[0]) / span * width if len(frames) > 1 else np.full(1, width / 2)
+    # SVG's y points down.
     y = height * (1 - np.clip((values - low) / max(high - low, 1e-9), 0, 1))
+    # A tenth of a unit is finer than a pixel, and more digits would only enlarge the file.
     points = [(round(float(a), 1), round(float(b), 1)) for a, b in zip(x, y, strict=True)]
     # Break the line at a gap of the track; a line across it would suggest values that were never measured.
     step = np.diff(frames)
@@ -88,6 +93,7 @@ def _css(color: Color) -> str:
 
 
 def _png(image: Image) -> str:
+    # PNG is for masks and maps, whose flat areas compress well without the ringing of JPEG.
     return _embed(image, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 

@@ -36,6 +36,7 @@ def write_results(
     for person in people:
         person.result.save(folder / f"person_{person.track.number:02d}.npz")
 
+    # One picture per frame, not per person: people who meet are seen together.
     overlays = folder / "overlays"
     overlays.mkdir()
     numbered = [(person.track.number, person.result) for person in people]
@@ -46,11 +47,13 @@ def write_results(
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         (overlays / f"frame_{number:06d}.jpg").write_bytes(data.tobytes())
 
+    # The warning of the recording comes before the many notes on single masks.
     notes = [*heading.notes, *filter(None, [outcome.warning]), *outcome.notes]
     crops = [(person.result, person.crops) for person in people]
     report = build_report(replace(heading, notes=notes), body, crops, frames.frame)
     write_report(folder / "report.html", report)
     settings = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}
+    # The marker comes last: a folder without it is never taken for results.
     (folder / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
 
 

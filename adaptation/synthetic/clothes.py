@@ -66,13 +66,16 @@ class Dresser:
         with torch.no_grad():
             rest = body(torch.zeros(1, len(body.parents), 3), torch.zeros(1, SHAPE_DIRECTIONS))
         self._rest = rest.vertices[0].numpy()
+        # Metres in the body's axes: x to its left, y up, z to its front.
         x, y, _ = rest.joints[0].numpy().T
         joint = {name: number for number, name in enumerate(JOINT_NAMES)}
         # Hems lie some centimetres from the joints. The rest pose is a T-pose: legs end along y, arms along x.
         self._waist, self._neck = y[joint["pelvis"]] + 0.04, y[joint["neck"]] - 0.03
         self._knee, self._ankle = y[joint["left_knee"]] + 0.05, y[joint["left_ankle"]] + 0.03
         self._wrist = x[joint["left_wrist"]] - 0.03
+        # Short sleeves end a quarter of the way from elbow to shoulder.
         self._upper_arm = 0.75 * x[joint["left_elbow"]] + 0.25 * x[joint["left_shoulder"]]
+        # Hair is placed by the extent of the head, so that it fits every body model.
         head = self._rest[self._rest[:, 1] > y[joint["head"]] - 0.04]
         self._head_low, self._head_high = head.min(0), head.max(0)
 
@@ -93,6 +96,7 @@ class Dresser:
         """
         # Every sample is dressed by its place on the body in the rest pose, independently of the current pose.
         rest = surface.interpolate(self._rest)
+        # Both sides alike: clothes are symmetric.
         side, height = np.abs(rest[..., 0]), rest[..., 1]
         _, up, back = np.moveaxis((rest - self._head_low) / (self._head_high - self._head_low), -1, 0)
         # Hair lies above a plane that falls from the forehead to the nape.
@@ -102,6 +106,7 @@ class Dresser:
         shirt = (side < cuff) & (height < self._neck + 0.25 * (side - 0.06)) & (height > self._waist)
         trousers = (height <= self._waist) & (height > (self._knee if outfit.short_trousers else self._ankle))
 
+        # From the inside out: what is painted later covers what is below.
         colors = np.empty(rest.shape, np.float32)
         colors[:] = outfit.skin
         colors[hair & ~shirt] = outfit.hair

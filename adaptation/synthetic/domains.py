@@ -55,6 +55,7 @@ def make_domain(
             f"expected at least 1 crop of at least 32 pixels, got {settings.count} of {settings.size} pixels"
         )
     parts = []
+    # A job is a clip, not a crop: background subtraction needs all frames of a scene.
     jobs = [(settings, number) for number in range(settings.clips)]
     films: Iterable[Samples]
     if workers > 1:
@@ -65,6 +66,7 @@ def make_domain(
         parts.append(part)
         if progress:
             progress(FRAMES)
+    # The other parts of a crop set are optional and do not exist here.
     made = ("images", "masks", "clip", "pose", "betas", "camera")
     arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in made}
     return Samples(**arrays)
@@ -76,11 +78,13 @@ _BODY: dict[str, tuple[Body, Dresser]] = {}  # loaded once per process
 def _film(job: tuple[DomainSettings, int]) -> Samples:
     """Render one clip and cut it into crops. Its random numbers depend only on the settings and its number."""
     settings, number = job
+    # Loaded on first use, since a spawned process starts without it.
     if not _BODY:
         body = Body.free()
         _BODY["free"] = body, Dresser(body)
     body, dresser = _BODY["free"]
     family = list(FAMILIES).index(settings.family)
+    # A list of seeds mixes all its numbers, so no two clips share a stream and each can be rendered alone.
     rng = np.random.default_rng([settings.seed, family, SPLITS.index(settings.split), number])
     looks = FAMILIES[settings.family]
     # A seed without split and number gives all clips of a site the same camera.
@@ -95,7 +99,9 @@ def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Sample
     masks = np.zeros((FRAMES, len(MASK_KINDS), size, size), np.uint8)
     camera = np.empty((FRAMES, 3), np.float32)
     for t in range(FRAMES):
+        # The box of the exact mask: the same crop for all kinds of mask, so that only the masks differ.
         ys, xs = np.nonzero(clip.truth[t])
+        # Outer edges of the outermost pixels, whose centres lie at +0.5.
         width, height = xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min()
         # Jittered, since the boxes of detectors are not exact.
         side = (1 + 2 * MARGIN) * max(width, height) * rng.uniform(0.93, 1.07)
@@ -104,7 +110,9 @@ def _cut(clip: Clip, number: int, size: int, rng: np.random.Generator) -> Sample
         cropped = resample(clip.images[t].astype(np.float32), left, top, side, size, border=cv2.BORDER_REPLICATE)
         images[t] = np.rint(cropped)
         for kind, source in enumerate((clip.truth[t], clip.subtracted[t])):
+            # As in `recording.crops`: a pixel belongs to the person if at least half of it is covered.
             masks[t, kind] = resample(source.astype(np.float32), left, top, side, size) >= 0.5
+        # Made after resampling, since its defects are sized in pixels of the crop.
         masks[t, 2] = degraded(masks[t, 0] > 0, rng)
         # From frame pixels to the weak-perspective camera of the crop, whose sides lie at -1 and 1.
         scale, x, y = clip.projection[t].tolist()

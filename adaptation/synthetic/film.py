@@ -74,6 +74,7 @@ def sample_clip(
         posed = body(pose, betas.expand(frames, -1))
     projection = _places(posed.vertices, height, width, rng)
     pixels = posed.vertices * projection[:, None, :1]
+    # Depth is scaled like x and y, so that the body keeps its proportions, but has no offset.
     pixels[..., :2] += projection[:, None, 1:]
 
     look = sample_look(family, rng, camera)
@@ -84,16 +85,19 @@ def sample_clip(
     truth = np.zeros((frames, height, width), bool)
     for t in range(frames):
         picture = scene
+        # Four samples per pixel give the coverage that decides about the exact mask.
         surface = see(pixels[t], body.faces, (height, width), samples=2)
         if surface is not None:
             x, y, w, h = surface.box
             truth[t, y : y + h, x : x + w] = surface.average(surface.visible.astype(np.float32)) >= 0.5
+            # Before the person is painted: the shadow lies on the floor, never on the legs.
             picture = _ground_shadow(scene, posed.joints[t], projection[t])
             picture = dresser.paint(picture, surface, look.outfit, light=look.light, ambient=look.ambient)
         images[t] = sensor(picture, noise, rng)
     # As for a real recording, the masks come from the noisy frames, with the errors this method makes.
     subtractor = MedianSubtractor()
     subtractor.learn(list(images))
+    # Cleaned as in a recording, and only the person: clips show one.
     subtracted = np.stack([_largest(clean_mask(subtractor.mask(image))) for image in images])
     return Clip(images, truth, subtracted, pose, betas, projection)
 
@@ -111,6 +115,7 @@ def _poses(family: LookFamily, count: int, generator: torch.Generator, rng: Rng,
     else:
         pose = sample_poses(count, generator)
         yaw = yaw + 2 * math.pi * torch.rand(count, generator=generator)
+    # One pitch per camera, not per person.
     pitch = math.radians(float(camera.uniform(*family.pitch)))
     pose[:, 0] = facing(yaw, pitch=pitch, roll=0.03 * torch.randn(count, generator=generator))
     return pose
@@ -120,7 +125,9 @@ def _places(vertices: Tensor, height: int, width: int, rng: Rng) -> Tensor:
     """Return projections (T, 3) that spread the person over the frame, always wholly inside it."""
     low, high = vertices[..., :2].amin(1), vertices[..., :2].amax(1)
     extent = high - low
+    # One zoom per clip, from the tallest pose: the camera is orthographic, and people do not change their size.
     zoom = float(rng.uniform(0.55, 0.8)) * height / float(extent[:, 1].max())
+    # Poses with spread arms have to fit the width as well.
     zoom = min(zoom, 0.9 * width / float(extent[:, 0].max()))
     count = len(vertices)
     # Evenly over the width, in random order: every part of the scene is then empty most of the time,
@@ -137,6 +144,7 @@ def _ground_shadow(scene: Image, joints: Tensor, projection: Tensor) -> Image:
     feet = joints[_FEET, :2] * scale + torch.tensor([x, y])
     centre = feet.mean(0)
     centre[1] = feet[:, 1].max()
+    # 30 cm in pixels, flattened below since the floor is seen at a low angle.
     radius = 0.3 * scale
     columns = (np.arange(scene.shape[1]) + 0.5 - float(centre[0])) / radius
     rows = (np.arange(scene.shape[0]) + 0.5 - float(centre[1])) / (0.3 * radius)

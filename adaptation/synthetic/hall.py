@@ -84,6 +84,7 @@ class SyntheticClip:
 
     def person_of(self, result: PersonResult) -> int:
         """Return the person (0 to P - 1) whose joints are nearest to a result's, in the result's frames."""
+        # In 2D, where a wrong pose in depth does not change who is who.
         truth = self.joints2d[:, result.frame]
         return int(np.linalg.norm(truth - result.joints2d, axis=-1).mean((1, 2)).argmin())
 
@@ -114,6 +115,7 @@ def render_clip(settings: ClipSettings | None = None, body: Body | None = None) 
     visible = np.zeros((people, count, *size), bool)
     dresser = Dresser(body)
     for number in range(count):
+        # Painter's algorithm: the farthest first.
         order = sorted(range(people), key=lambda person: -walks[person].depth[number])
         image = background
         # All shadows come before all people: a shadow falls on the floor, never on a person.
@@ -125,8 +127,10 @@ def render_clip(settings: ClipSettings | None = None, body: Body | None = None) 
                 continue
             image = dresser.paint(image, surface, WALKERS[person].outfit)
             x, y, w, h = surface.box
+            # A pixel belongs to a person who covers at least half of it.
             here = surface.average(surface.visible.astype(np.float32)) >= 0.5
             full[person, number, y : y + h, x : x + w] = here
+            # People who were painted before stand farther away and are hidden here.
             visible[:, number, y : y + h, x : x + w] &= ~here
             visible[person, number, y : y + h, x : x + w] = here
         images[number] = _expose(image, number, settings, rng)

@@ -54,6 +54,7 @@ def empty_hall(size: tuple[int, int], rng: np.random.Generator) -> Image:
     # Light from the upper left, and the fall-off of the lens.
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     canvas *= (1.07 - 0.20 * ((columns / width - 0.4) ** 2 + (rows / height - 0.35) ** 2))[..., None]
+    # INTER_AREA averages the larger picture, which smooths the edges.
     shrunk = cv2.resize(canvas, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     return np.asarray(np.rint(np.clip(shrunk, 0, 255)), np.uint8)
 
@@ -85,6 +86,7 @@ def _floor(floor: Floats, rng: np.random.Generator) -> None:
     away = 1 + 0.0032 * rows  # magnification, larger for nearer rows
     u = (columns - 320) / away / 46
     v = np.log(away) / 0.0032 / 21  # the integral of 1 / away, so that tiles keep their proportions
+    # A table of tones that repeats after 64 tiles, more than are in view.
     tone = rng.normal(0, 1, (64, 64)).astype(np.float32)
     row, column = np.floor(v).astype(int), np.floor(u).astype(int)
     stone = tone[row % 64, column % 64][..., None]

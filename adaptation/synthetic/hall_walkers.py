@@ -45,6 +45,7 @@ class Walker:
 WALKERS = (
     Walker(
         betas=(0.9, 0.3, -0.6),
+        # Both start outside of the frame, so that the first frames are empty; one walks across, one towards the camera.
         start=(-3.5, 0.0),
         heading=4.0,
         enter=0.12,
@@ -120,16 +121,19 @@ def simulate_walk(walker: Walker, body: Body, *, frames: int, rate: float, pitch
     betas = torch.zeros(1, SHAPE_DIRECTIONS)
     betas[0, : len(walker.betas)] = torch.tensor(walker.betas)
     heading = math.radians(walker.heading)
+    # Along the ground: y does not change.
     direction = torch.tensor([math.cos(heading), 0.0, math.sin(heading)])
 
     time = torch.arange(frames) / rate - walker.enter * frames / rate
     cycles = time * walker.steps / 2  # two steps per cycle
+    # First in level axes, in which the ground is y = 0; the camera's tilt comes last.
     pose = _level_poses(cycles, direction)
     posed = body(pose, betas.expand(frames, -1))
     vertices, joints = posed.vertices, posed.joints
 
     distance = _distance(cycles, direction, betas, body)
     x, z = (start + distance * along for start, along in zip(walker.start, direction[[0, 2]], strict=True))
+    # y points down, so the largest y is the lowest vertex.
     y = -vertices[..., 1].amax(1)  # soles on the ground, y = 0
     root = torch.stack([x, y, z], -1)
 
@@ -142,12 +146,15 @@ def simulate_walk(walker: Walker, body: Body, *, frames: int, rate: float, pitch
     place += joints[:, 0] @ tilt.T - posed.joints[:, 0]
 
     zoom = size[0] / 480 * _PIXELS_PER_METRE
+    # Weak perspective: one scale per person and frame, from the depth of the root.
     scale = zoom * (1 - _SHRINK * root[:, 2])
     middle = torch.tensor([size[1] / 2, size[0] * _GROUND])
+    # Places use the scale at z = 0 for everyone; only bodies shrink with the distance.
     shift = middle + place[:, :2] * zoom
     pixels = posed.vertices * scale[:, None, None]
     pixels[..., :2] += shift[:, None]
     feet = joints[:, _FEET] + root[:, None]
+    # The points on the floor straight below the feet: y = 0 before the tilt.
     ground = (feet * torch.tensor([1.0, 0.0, 1.0])) @ tilt.T
     # The same scale about the same root as the body's, or the shadows would part from the feet.
     ground_px = (ground[..., :2] - place[:, None, :2]) * scale[:, None, None] + shift[:, None]
@@ -166,6 +173,7 @@ def simulate_walk(walker: Walker, body: Body, *, frames: int, rate: float, pitch
 def _tilt(pitch: float) -> Tensor:
     """Return the rotation (3, 3) from level axes to those of a camera that looks down, in radians."""
     return torch.tensor(
+        # About x: the horizon stays level.
         [[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]],
         dtype=torch.float32,
     )
@@ -174,6 +182,7 @@ def _tilt(pitch: float) -> Tensor:
 def _level_poses(cycles: Tensor, direction: Tensor) -> Tensor:
     """Return walking poses (T, J, 3) of upright bodies that face a level direction (3,), in world axes."""
     pose = torch.stack([walking(float(cycle % 1)) for cycle in cycles]).float()
+    # Camera axes: y points down.
     up = torch.tensor([0.0, -1.0, 0.0])
     # The columns are the directions of the body's left, up and front.
     facing = torch.stack([torch.linalg.cross(up, direction), up, direction], dim=1)
@@ -185,6 +194,7 @@ def _distance(cycles: Tensor, direction: Tensor, betas: Tensor, body: Body, samp
     """Return the metres walked (T,) since cycle 0: the body advances as the lower foot moves back under it."""
     phases = torch.arange(samples + 1) / samples
     joints = body(_level_poses(phases, direction), betas.expand(samples + 1, -1)).joints
+    # (samples + 1, 2, 3); the last sample is the first of the next cycle.
     feet = joints[:, _FEET]
     along, low = feet @ direction, feet[..., 1]
     # y points down, so the carrying foot has the larger y, averaged over the step between two samples.
@@ -195,6 +205,7 @@ def _distance(cycles: Tensor, direction: Tensor, betas: Tensor, body: Body, samp
     # Interpolated within one cycle, which repeats.
     whole = cycles.floor()
     position = (cycles - whole) * samples
+    # Rounding may put the position on the last sample, which has no successor.
     below = position.floor().long().clamp(max=samples - 1)
     within = walked[below] + (position - below) * (walked[below + 1] - walked[below])
     return whole * walked[-1] + within

@@ -39,8 +39,10 @@ def simulated_keypoints(
     """
     bodies = samples.bodies(body)
     places = project(body.joints(bodies.rotations, bodies.betas), bodies.camera, samples.size)
+    # Drawn for all joints, also those that are dropped below, so that `missing` does not change the noise.
     places = places + noise_pixels * torch.randn(places.shape, generator=generator)
     found = torch.rand(places.shape[:2], generator=generator) >= missing
+    # OpenPose's 13 joints in SMPL's order; the others keep confidence 0.
     known = torch.zeros(body.joint_count, dtype=torch.bool)
     known[list(OPENPOSE_JOINTS)] = True
     keypoints = torch.cat([places, torch.ones_like(places[..., :1])], dim=2) * (found & known)[..., None]

@@ -77,6 +77,7 @@ def sample_look(family: LookFamily, rng: Rng, camera: Rng) -> Look:
     """
 
     def cloth(patterns: tuple[Pattern, ...]) -> Cloth:
+        # A plain cloth draws a second colour as well: the number of draws must not depend on the pattern.
         first, second = _color(family, rng), _color(family, rng)
         return Cloth(first, second, patterns[rng.integers(len(patterns))], float(rng.uniform(0.07, 0.2)))
 
@@ -92,6 +93,7 @@ def sample_look(family: LookFamily, rng: Rng, camera: Rng) -> Look:
         long_sleeves=bool(rng.random() < 0.5),
         short_trousers=bool(rng.random() < 0.25),
     )
+    # From above (y < 0) and from the camera's side (z < 0), or the visible surface would be dark.
     light = np.array([camera.uniform(*family.light_sides), camera.uniform(-1.2, -0.3), -1.0], np.float32)
     return Look(outfit, light, float(camera.uniform(*family.ambient)))
 
@@ -117,6 +119,7 @@ def _room(rng: Rng, height: int, width: int) -> Floats:
     """Paint a wall and a floor with a soft gradient, and boxes of furniture."""
     canvas = np.empty((height, width, 3), np.float32)
     horizon = int(height * rng.uniform(0.55, 0.85))
+    # Mixed with grey: walls are paler than clothes.
     canvas[:horizon] = rng.uniform(90, 235, 3) * 0.4 + rng.uniform(110, 220) * 0.6
     canvas[horizon:] = rng.uniform(40, 170, 3) * 0.5 + rng.uniform(50, 160) * 0.5
     for _ in range(rng.integers(2, 8)):
@@ -141,6 +144,7 @@ def _thicket(rng: Rng, height: int, width: int) -> Floats:
         noise = rng.random((max(2, cells * height // width), cells)).astype(np.float32)
         smooth = np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
         share += smooth / 1.6**octave
+    # To [0, 1], whatever the octaves added up to.
     share = (share - share.min()) / np.ptp(share)
     canvas += first.astype(np.float32) + (second - first).astype(np.float32) * share[..., None]
     for _ in range(rng.integers(1, 6)):
@@ -152,6 +156,7 @@ def _thicket(rng: Rng, height: int, width: int) -> Floats:
 
 
 SOURCE = LookFamily(
+    # Hues, patterns and backgrounds of the two families do not overlap; the other ranges do in part.
     hues=(-0.08, 0.42),
     saturations=(0.3, 0.9),
     values=(0.25, 0.95),
@@ -177,6 +182,7 @@ STYLE = LookFamily(
     shape_mean=(-0.6, 0.8, 0.5),
     noise=(1.5, 4.0),
 )
+# Only the camera is fixed, so that "site" differs from "style" in nothing else.
 SITE = replace(STYLE, one_camera=True)
 
 

@@ -20,6 +20,7 @@ def degraded(mask: Mask, rng: np.random.Generator) -> Mask:
         (S, S) bool, never empty.
     """
     size = len(mask)
+    # OpenCV draws into uint8 in place; the given mask stays as it is.
     work = mask.astype(np.uint8)
     ys, xs = np.nonzero(mask)
     unit = size / 112  # sizes below are pixels of a mask 112 wide
@@ -33,6 +34,7 @@ def degraded(mask: Mask, rng: np.random.Generator) -> Mask:
 
     for _ in range(rng.poisson(2.0)):  # holes and bites
         disc(float(rng.uniform(1, 4)), 0, mask)
+    # On the outline only: clutter that does not touch a person is a region of its own.
     outline = mask & (cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
     for _ in range(rng.poisson(2.0)):  # clutter at the outline
         disc(float(rng.uniform(1, 4)), 1, outline)
@@ -46,6 +48,7 @@ def degraded(mask: Mask, rng: np.random.Generator) -> Mask:
     change = int(rng.integers(-1, 3))  # clothes are wider than bodies more often than not
     repeat = round(abs(change) * unit / 1.5)
     if repeat:
+        # The outline changes last, so that holes and clutter grow and shrink with it.
         operation = cv2.MORPH_DILATE if change > 0 else cv2.MORPH_ERODE
         work = np.asarray(cv2.morphologyEx(work, operation, np.ones((3, 3), np.uint8), iterations=repeat), np.uint8)
     # A small person may be eroded away, but an empty mask cannot be fitted.

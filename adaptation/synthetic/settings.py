@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Split = Literal["train", "adapt", "test"]
+# The order is part of the seeds of clips: a new split goes to the end.
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHIFTS = ("lr-96", "lr-52", "lr-32", "uap-4", "uap-8", "uap-16", "night")
 """Names of domain shifts: low resolution (lr, with a width in pixels), universal adversarial perturbation (uap, with a
@@ -36,6 +37,7 @@ class DomainSettings:
     @property
     def clips(self) -> int:
         """Number of clips that are rendered."""
+        # Whole clips, since part of a clip is too short to learn its background.
         return math.ceil(self.count / FRAMES)
 
     @property

@@ -43,6 +43,7 @@ def shift_by_name(name: str, size: int, delta: Path | None) -> Shift:
     if kind == "uap":
         if delta is None:
             raise UserError(f"{name} needs --delta, a perturbation made by `topo-adapt uap`")
+        # One file serves all three strengths: it is rescaled to the number in the name.
         scaled = load_perturbation(delta, size, float(number))
         return lambda images, _masks, _generator: perturbed(images, scaled)
     return lambda images, masks, generator: night(images, masks, generator)
@@ -64,6 +65,7 @@ def shift_samples(samples: Samples, change: Shift) -> Samples:
     """
     generator = torch.Generator().manual_seed(0)  # so that equal sets stay equal
     images = np.empty_like(samples.images)
+    # The size of the parts belongs to the result: noise is drawn part by part.
     for index in torch.arange(len(samples)).split(256):
         part = index.numpy()
         shifted = change(samples.image_batch(part), samples.mask_batch(part), generator)

@@ -103,11 +103,13 @@ HOME = Cell("source", methods.SOURCE_ONLY, 0)
 def settings_of(cell: Cell, materials: Materials) -> AdaptSettings:
     """Return the settings of a cell, but for a teacher, which is chosen when the cell runs (see `decide`)."""
     scale, method = materials.scale, cell.method
+    # Used as it is, but for the number of steps: scaling it to small networks would no longer be the paper's.
     if method.preset == "paper":
         settings = replace(preset("paper").adapt, steps=scale.paper_steps)
         return replace(settings, seed=cell.seed, precision=materials.precision)
     chosen, small = preset(scale.preset), preset("small")
     ours = replace(small.adapt, steps=scale.adapt_steps, seed=cell.seed, precision=materials.precision)
+    # The change comes before the scaling, since methods change settings that were chosen for "small".
     settings = method.change(ours)
     settings = replace(settings, loss=at_size(settings.loss, chosen.size / small.size))
     # A network that trains with smaller steps adapts with smaller steps.
@@ -125,6 +127,7 @@ def decide(cell: Cell, settings: AdaptSettings, apart: float) -> AdaptSettings:
     chosen = taught_if_near(settings, apart)
     if not cell.method.flips_teacher:
         return chosen
+    # The opposite of the choice, so that both are known on every target.
     return settings if chosen.teacher_weight else taught(settings)
 
 
@@ -156,6 +159,7 @@ def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: 
         jobs: number of cells that run at once, in a process each.
         say: called with a line about each thing that is done.
     """
+    # A result on disk is never computed again, so a stopped grid resumes.
     todo = [cell for cell in cells if not materials.has_run(cell.name)]
     if not todo:
         return
@@ -167,6 +171,7 @@ def run_adaptations(cells: list[Cell], materials: Materials, *, jobs: int, say: 
     for cell in todo:
         _keypoints(cell, materials, say)
     materials.source_model(say)
+    # A partial of a module's function, since closures cannot be sent to other processes.
     for line in side_by_side(partial(_run, materials=materials), todo, jobs):
         say(line)
 
@@ -196,6 +201,7 @@ class _Adapted:
 def _run(cell: Cell, materials: Materials) -> str:
     """Run one cell, store its result, and return a line about it."""
     body = Body.free()
+    # Loaded anew in each process: adaptation changes the network in place.
     network = load_network(str(materials.source_model(nothing))).network
     test = Samples.load(materials.target(cell.target, "test", nothing, seed=cell.seed))
     begun = time.time()
@@ -206,6 +212,7 @@ def _run(cell: Cell, materials: Materials) -> str:
         "target": cell.target,
         "method": cell.method.name,
         "seed": cell.seed,
+        # Means of clips, not of images: tables compute intervals over clips, which are independent.
         **{name: _by_clip(getattr(scores, name), test.sequences) for name in ("mpjpe", "pa_mpjpe", "iou")},
         # The time before the interruption of a resumed run is unknown.
         "seconds": None if adapted and adapted.resumed else round(seconds, 1),
@@ -222,6 +229,7 @@ def _adapt(cell: Cell, network: nn.Module, body: Body, materials: Materials) -> 
         target = replace(target, keypoints=np.load(keypoints))
     source = Samples.load(materials.domain("source", "train", nothing))
     settings = settings_of(cell, materials)
+    # Only the distance is used, since `decide` may take the opposite choice.
     _, apart = choose_teacher(settings, network, target, body, materials.device)
     settings = settings if apart is None else decide(cell, settings, apart)
     folder = materials.folder / "runs" / cell.name

@@ -118,6 +118,7 @@ class KeypointDetector(ResNet):
         super().__init__(_BLOCKS, width)
         self.pyramid = FeaturePyramid(self.channels, channels)
         self.maps = nn.Conv2d(channels, len(OPENPOSE_JOINTS), 1)
+        # Not stored in files: they are constants of ImageNet.
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
 
@@ -133,6 +134,7 @@ class KeypointDetector(ResNet):
             "width": str(self.conv1.out_channels),
             "channels": str(self.maps.in_channels),
         }
+        # safetensors takes contiguous tensors only; channels-last convolutions are not.
         weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         with whole_file(path) as file:
             file.write(save(weights, meta))
@@ -172,9 +174,11 @@ def train_detector(samples: Samples, settings: DetectorSettings, device: str = "
     Raises:
         UserError: the samples has no labels, or the loss is not finite.
     """
+    # No noise, nothing missing: the projected joints themselves.
     places = torch.from_numpy(simulated_keypoints(samples, Body.free(), 0.0, 0.0, torch.Generator()))[
         :, list(OPENPOSE_JOINTS), :2
     ]
+    # For the initial weights, which torch draws from its global generator.
     torch.manual_seed(settings.seed)
     network = KeypointDetector(settings.width, settings.channels).to(device).train()
     channels_last(network)
@@ -183,11 +187,13 @@ def train_detector(samples: Samples, settings: DetectorSettings, device: str = "
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * warm_cosine(step, settings.steps, settings.rise)
         index = batch_of(step, settings.batch, len(samples), settings.seed)
+        # One generator per step, so that the augmentation does not depend on how many numbers earlier steps drew.
         generator = torch.Generator().manual_seed(settings.seed * 7_919 + step)
         seen = samples.image_batch(index.numpy(), device)
         images, goals = augment(seen, places[index].to(device), settings, generator)
         # Joints outside the crop have no heatmap, so that the mean is over those inside.
         inside = ((goals > 0) & (goals < samples.size)).all(2).sum()
+        # From pixels to cells of the heatmap.
         losses = heatmap_loss(run_in(settings.precision, network, images), goals / STRIDE, settings.spread)
         loss = losses.sum() / inside.clamp(min=1)
         if not torch.isfinite(loss):
@@ -207,6 +213,7 @@ def follow_norms(network: KeypointDetector, samples: Samples, device: str = "cpu
         samples: N crops.
         device: device of the copy.
     """
+    # A copy, because the source's statistics are needed for other targets.
     network = copy.deepcopy(network).to(device)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -246,9 +253,11 @@ def detect(
     for index in torch.arange(len(samples)).split(64):
         batch = samples.image_batch(index.numpy(), device)
         heat = heatmap_shares(run_in(precision, network, batch))
+        # Mirrored twice: the images before, the heatmaps after, whose left and right joints are exchanged as well.
         heat = (heat + heatmap_shares(run_in(precision, network, batch.flip(3))).flip(3)[:, _MIRRORED]) / 2
         keypoints = batch.new_zeros(len(batch), len(SMPL), 3)
         keypoints[:, joints] = read_peaks(heat)
+        # Position and confidence become 0 together, which is how the file format says "not found".
         found.append(torch.where(keypoints[..., 2:] < least, 0, keypoints))
     return torch.cat(found).cpu().numpy()
 
@@ -266,6 +275,7 @@ def detector_quality(samples: Samples) -> DetectorQuality:
     keypoints = samples.keypoints[:, joints]
     away = np.linalg.norm(keypoints[..., :2] - truth, axis=-1) / samples.size
     found = keypoints[..., 2] > 0
+    # In pixels of the preset "small", so that crops of other sizes can be compared.
     median = float(np.median(96 * away[found])) if found.any() else float("nan")
     return DetectorQuality(median, float(found.mean()), float((found & (away < 0.05)).mean()))
 
@@ -277,11 +287,14 @@ def read_peaks(heat: Tensor) -> Tensor:
         (B, J, 3): x and y in crop pixels, averaged over the 5 x 5 cells around the highest one, and the sum over these
         cells.
     """
+    # Flattened row by row: the remainder is x, the quotient y.
     side, highest = heat.shape[-1], heat.flatten(2).argmax(2)
     cells = torch.arange(side, device=heat.device)
     near = [(cells - place[..., None]).abs() <= _AROUND for place in (highest % side, highest // side)]
+    # Only the cells around the highest: a second peak, such as the other foot, would pull the mean between them.
     peak = heat * (near[1][..., :, None] & near[0][..., None, :])
     mass = peak.sum((2, 3))
+    # Centres of cells, in crop pixels with centres at +0.5.
     centres = (cells + 0.5) * STRIDE
     x, y = (peak.sum(2) * centres).sum(2) / mass, (peak.sum(3) * centres).sum(2) / mass
     return torch.stack([x, y, mass], dim=2)
@@ -303,6 +316,7 @@ def augment(
     """
 
     def spread(*shape: int) -> Tensor:
+        # From the CPU's generator, so that results do not depend on the device.
         return (2 * torch.rand(*shape, generator=generator) - 1).to(images.device)
 
     count, size = len(images), images.shape[-1]
@@ -311,6 +325,7 @@ def augment(
     zoom = 1 + settings.scale * spread(count)
     shift = 2 * settings.move * spread(count, 2)
     images = warp(images, flip, zoom, shift)
+    # A mirrored person's left hand is the right hand of the picture. The rest follows `warp` in [-1, 1].
     flipped = torch.where(flip[:, None, None], places[:, _MIRRORED], places) * (2 / size) - 1
     flipped = flipped * torch.stack([sign, torch.ones_like(sign)], dim=1)[:, None]
     places = (zoom[:, None, None] * (flipped + shift[:, None]) + 1) * (size / 2)
@@ -319,9 +334,11 @@ def augment(
     coarse, share = torch.rand(2, generator=generator).tolist()
     if coarse < 0.5:
         small = round(size * (settings.coarsest + (1 - settings.coarsest) * share))
+        # Antialiased, as a camera with fewer pixels would see it.
         images = F.interpolate(images, size=small, mode="bilinear", antialias=True)
         images = F.interpolate(images, size=size, mode="bilinear")
     contrast, brightness = 1 + settings.light * spread(count, 1, 1, 1), settings.light * spread(count, 1, 1, 1)
     colour = 1 + settings.light / 2 * spread(count, 3, 1, 1)
+    # Contrast about the mean of the image, so that it does not change the brightness.
     grey = images.mean((1, 2, 3), keepdim=True)
     return ((grey + contrast * (images - grey) + brightness) * colour).clamp(0, 1), places

@@ -55,6 +55,7 @@ def write_document(record_path: Path, path: Path) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     grid = Adaptations(record["adaptations"])
     plot_adaptations(grid, picture)
+    # The answer comes first, then the evidence, then the definitions.
     parts = [
         "# Does silhouette topology recover pose?",
         _answer(grid, record["fits"]),
@@ -99,6 +100,7 @@ def _changes(grid: Adaptations) -> str:
             parts.append(f"{found.pop(target):+.0f} % {text} ({before:.0f} to {after:.0f} mm)")
     if found:
         shifts = f"{len(found)} shifts" if len(found) > 1 else "a shift"
+        # The sign orders from the smallest reduction to the largest.
         ends = _ends({target: (-change, f"{change:+.0f} %") for target, change in found.items()})
         parts.append(f"{ends} on {shifts} of the image")
     return " and by ".join([", by ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
@@ -111,6 +113,7 @@ def _paper(grid: Adaptations) -> str:
     if expected is None or change is None or labels is None:
         return ""
     reached = f"The paper's reduction by {expected:.0f} % on another appearance is"
+    # Changes are negative where errors fall.
     if change <= -expected:
         return f"{reached} reached."
     if labels <= -expected:
@@ -137,6 +140,7 @@ def _added_in_fits(fits: Sequence[Row]) -> str:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in fits if row["condition"] == condition}
         if {"ours", "b2"} <= found.keys():
             count += 1
+            # Only significant differences count, in both directions.
             if differ(found["ours"], found["b2"]) < SIGNIFICANT:
                 gains.append(float(found["b2"].mean() - found["ours"].mean()))
     if not count:
@@ -178,6 +182,7 @@ def _protocol(record: Record, grid: Adaptations) -> str:
 def _adaptations(record: Record, grid: Adaptations) -> list[str]:
     options = _options(record)
     parts = []
+    # What is neither a place nor a person that changes is a shift of the image.
     shifts = [target for target in grid.targets if target not in _PLACES]
     if "style" in grid.targets:
         parts += [
@@ -290,6 +295,7 @@ def _commits(rows: Sequence[Row]) -> str:
 
 
 def _recipe(record: Record, grid: Adaptations) -> list[str]:
+    # Settings of the run itself, since today's defaults may differ from those that were measured.
     rows = [row["settings"] for row in grid.rows if row["method"] == OURS.name and "earlier" not in row]
     if not rows:
         return []

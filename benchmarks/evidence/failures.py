@@ -123,6 +123,7 @@ def run_failures(cells: list[FailureCell], materials: Materials, say: Say) -> No
     for cell in cells:
         if materials.has_run(cell.name) or not materials.has_run(cell.adaptation.name):
             continue
+        # The test crops: nothing was learnt from them.
         body, samples = Body.free(), Samples.load(materials.target(cell.target, "test", say))
         before, after = (predict(network, samples) for network in networks_of(materials, cell.adaptation, say))
         counts = [find_failures(bodies, samples, body).counts() for bodies in (before, after)]
@@ -142,6 +143,7 @@ def networks_of(materials: Materials, cell: Cell, say: Say) -> tuple[nn.Module, 
     """
     source = str(materials.source_model(say))
     adapted = load_network(source).network
+    # "best" are the weights that the judge kept, not those of the last step.
     adapted.load_state_dict(load_state(materials.folder / "runs" / cell.name / STATE)["best"])
     return load_network(source).network, adapted
 
@@ -183,11 +185,14 @@ def _compare(seen: Bodies, truth: Bodies, body: Body, size: int) -> tuple[Tensor
     posed = body(truth.rotations, truth.betas)
     joints, true = body.joints(seen.rotations, seen.betas), posed.joints
     flat, true_flat = project(joints, seen.camera, size), project(true, truth.camera, size)
+    # A share of the person's size, so that near and far people are judged alike.
     extent = (true_flat.amax(1) - true_flat.amin(1)).amax(1)
     turn = _turn(seen.rotations[:, 0], truth.rotations[:, 0])
     wrong_way = turn > TURNED
+    # A body that faces the wrong way has its sides exchanged throughout, which is another failure.
     swapped = [_swap(flat, true_flat, extent, limbs).where(~wrong_way, torch.nan) for limbs in (_LEGS, _ARMS)]
     near = (flat - true_flat).norm(dim=-1) < AGREES * size
+    # Of the true body: whether the mask could show the wrist does not depend on the prediction.
     torso = exact_silhouette(posed.vertices, _without_arms(body), truth.camera, size)[:, 0]
     hidden = _hidden(joints, true, true_flat, torso)
     return _amount(wrong_way, turn), *swapped, _bent(joints, true, near), hidden
@@ -198,6 +203,7 @@ def _turn(seen: Tensor, truth: Tensor) -> Tensor:
 
     This is the twist of a swing-twist decomposition of the relative rotation, which leaning does not change.
     """
+    # From the true orientation to the predicted one, in camera axes.
     between = seen @ truth.mT
     return torch.atan2(between[:, 0, 2] - between[:, 2, 0], between[:, 0, 0] + between[:, 2, 2]).abs().rad2deg()
 
@@ -213,8 +219,10 @@ def _bent(joints: Tensor, true: Tensor, near: Tensor) -> Tensor:
     """Return the largest angle (B,), degrees, between segments whose ends agree but whose depth is opposite."""
     upper, lower = (list(ends) for ends in zip(*_SEGMENTS, strict=True))
     segments = [points[:, lower] - points[:, upper] for points in (joints, true)]
+    # The angle with the image plane; its sign says whether the segment points away from the camera.
     seen, truth = (torch.atan2(s[..., 2], s[..., :2].norm(dim=-1)).rad2deg() for s in segments)
     apart = (seen - truth).abs()
+    # In 2D both explain the mask equally: only the depth is wrong.
     agree = near[:, upper] & near[:, lower]
     return _largest(_amount((seen * truth < 0) & (apart > BENT), apart), agree)
 
@@ -222,9 +230,11 @@ def _bent(joints: Tensor, true: Tensor, near: Tensor) -> Tensor:
 def _hidden(joints: Tensor, true: Tensor, true_flat: Tensor, torso: Tensor) -> Tensor:
     """Return the largest error (B,), millimetres, of wrists that lie in a silhouette (B, S, S)."""
     protocol = list(LSP_JOINTS)
+    # As for PA-MPJPE, so that a wrong orientation does not count as a hidden arm.
     aligned = similarity_align(joints[:, protocol], true[:, protocol])
     wrists = [LSP_JOINTS.index(joint) for joint in _WRISTS]
     away = 1000 * (aligned[:, wrists] - true[:, _WRISTS]).norm(dim=-1)
+    # Pixels by truncation, since centres lie at +0.5; clamped, as wrists may lie outside the crop.
     x, y = true_flat[:, _WRISTS].long().clamp(0, torso.shape[-1] - 1).unbind(-1)
     covered = torso[torch.arange(len(torso))[:, None], y, x] > 0.5
     return _largest(_amount(away > LOST, away), covered)
@@ -235,7 +245,9 @@ def _without_arms(body: Body) -> Tensor:
     rest = body(torch.zeros(1, 24, 3), torch.zeros(1, 10))
     vertices, joints = rest.vertices[0], rest.joints[0]
     beyond = vertices[:, 0].abs() > joints[_J["left_shoulder"], 0].abs()
+    # Nothing below the pelvis is an arm in a T-pose.
     arm = beyond & (vertices[:, 1] > joints[0, 1])
+    # Any corner on an arm: a face that spans the shoulder would stretch.
     return body.faces[~arm[body.faces].any(dim=1)]
 
 
@@ -259,6 +271,7 @@ def _rows(before: Bodies, after: Bodies, samples: Samples, body: Body) -> list[S
     found = [find_failures(bodies, samples, body) for bodies in (before, after)]
     counts = [each.counts() for each in found]
     columns = ["crop", "mask found", "before", "from its side", "after", "from its side", "truth", "from its side"]
+    # The worst after the adaptation: what remains is what has to be understood.
     rows: list[SheetRow] = []
     for kind, title in TITLES.items():
         numbers = [each[kind] for each in counts]

@@ -223,7 +223,9 @@ def make_pairs(condition: Condition, body: Body, materials: Materials) -> Pairs:
     if condition.filmed:
         return _filmed(condition, count, generator, materials)
     kinds = [KINDS[number % len(KINDS)] for number in range(count)]
+    # One at a time and in turn, so that every count of pairs holds all kinds.
     pose = torch.cat([sample_poses(1, generator, [kind]) for kind in kinds])
+    # Slightly from above, as cameras look.
     pose[:, 0] = facing((torch.rand(count, generator=generator) * 2 - 1) * torch.pi, pitch=0.15)
     betas = torch.randn(count, 10, generator=generator).clamp(-2, 2) * (not condition.same_build)
     with torch.no_grad():
@@ -240,6 +242,7 @@ def _filmed(condition: Condition, count: int, generator: torch.Generator, materi
         domain.masks is not None and domain.pose is not None and domain.betas is not None and domain.camera is not None
     )
     assert condition.filmed is not None
+    # No mask of any kind may be empty: all conditions take the same crops.
     whole = [i for i in range(len(domain)) if domain.masks[i].any(axis=(1, 2)).all()]
     index = np.array(whole)[np.linspace(0, len(whole) - 1, min(count, len(whole))).round().astype(int)]
     pose, betas, camera = (torch.from_numpy(array[index]) for array in (domain.pose, domain.betas, domain.camera))
@@ -272,6 +275,7 @@ def wrong_starts(
     noise = torch.randn(count, 3, generator=generator)
     camera = truth.camera.weak().parameters
     scale = camera[:, :1] * (1 + 0.04 * noise[:, :1])
+    # Pixels to metres: half a crop is 1, and the scale is half crops per metre.
     shift = camera[:, 1:] + noise[:, 1:] * 3 * (2 / SIZE) / scale
     return BodyVariables(pose, torch.zeros(count, 10), WeakPerspective(torch.cat([scale, shift], dim=1)))
 
@@ -289,6 +293,7 @@ def _masks(kind: MaskMaker, vertices: Tensor, camera: Camera, body: Body, genera
 
 def _clothed(body: Body) -> Tensor:
     """Return how far clothes cover each vertex, (V,) in [0, 1]: 0 at head, hands and feet."""
+    # Names end in the part, such as left_wrist.
     bare = [number for number, name in enumerate(JOINT_NAMES) if name.split("_")[-1] in _BARE]
     return 1 - body.skinning_weights[:, bare].sum(1)
 
@@ -296,6 +301,7 @@ def _clothed(body: Body) -> Tensor:
 def _normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Return unit normals of vertices (N, V, 3)."""
     a, b, c = (vertices[:, faces[:, corner]] for corner in range(3))
+    # Not normalised, so that larger faces weigh more in the mean.
     across = torch.linalg.cross(b - a, c - a)
     total = torch.zeros_like(vertices)
     for corner in range(3):
@@ -334,6 +340,7 @@ def fit_pairs(cell: FitCell, pairs: Pairs, body: Body, steps: int) -> BodyVariab
     parts, order = [], []
     for kind in KINDS:
         index = torch.tensor([number for number, own in enumerate(pairs.kinds) if own == kind])
+        # A prior that has seen the fitted kind would know the answer.
         fitter = _fitter(cell, body, GaussianPosePrior.default(without=kind), steps)
         parts.append(fitter.fit(fitter.target(pairs.masks[index]), pairs.start.select(index)))
         order.append(index)
@@ -347,6 +354,7 @@ def _fitter(cell: FitCell, body: Body, prior: PosePrior, steps: int) -> Silhouet
         settings = replace(settings, prior_start=0.02, prior_end=0.0005)
     if CONDITIONS[cell.condition].prior == "none":
         settings = replace(settings, prior_start=0.0, prior_end=0.0)
+    # Points need no rendering, so they replace the whole term and not only its loss.
     data: DataTerms = silhouette_data
     if cell.loss == "points":
         data = point_set_data
@@ -370,6 +378,7 @@ class _EqualGradients(SilhouetteTerm):
         """Per body, (B,)."""
         silhouette = posed.silhouette
         if silhouette.requires_grad:
+            # b1's gradient is 2 * (S - mask) / area; twice its absolute sum.
             size = 4 * (silhouette.detach() - self.target.mask).abs().sum((1, 2, 3)) / self.target.area
             # All terms share this tensor, so that the hook sees the sum of their gradients.
             silhouette.register_hook(lambda grad: _scaled(grad, size))

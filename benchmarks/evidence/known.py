@@ -27,6 +27,7 @@ def load_record(path: Path) -> Record:
     """
     try:
         record: Record = json.loads(path.read_bytes())
+        # Only what is read below: older records lack parts that came later.
         parts = ("adaptations", "fits", "recordings")
         whole = all(isinstance(row["cell"], str) for part in parts for row in record[part])
         whole = whole and isinstance(record["detector"], dict) and isinstance(record["materials"], dict)
@@ -50,8 +51,10 @@ def take_over(record: Record, adaptations: list[Cell], fits: list[FitCell], mate
         Number of results that were taken over.
     """
     then = record["materials"]
+    # Another amount of data or training changes every result.
     if any(then.get(name) != value for name, value in asdict(materials.scale).items()):
         return 0
+    # Records before the films had a version are of the first.
     filmed_alike = then.get("films", 1) == FILMS
     rows = {row["cell"]: row for part in ("adaptations", "fits") for row in record[part]}
     cells: list[Cell | FitCell] = [*adaptations, *fits]
@@ -75,9 +78,11 @@ def _sees_filmed_masks(cell: Cell | FitCell) -> bool:
 
 def _same_settings(cell: Cell | FitCell, row: Row, materials: Materials) -> bool:
     if isinstance(cell, FitCell):
+        # A fit's settings are in its name; its code is taken to be unchanged.
         return True
     if not cell.method.adapts:
         return row["settings"] is None
+    # Compared with today's settings, so that a changed default runs its cells again.
     today = settings_of(cell, materials)
     if (apart := row.get("apart")) is not None:
         # The same crops give the same distance, and so the same choice of a teacher.

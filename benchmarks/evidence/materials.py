@@ -111,7 +111,9 @@ class Materials:
     def domain(self, family: str, split: Split, say: Say, *, seed: int = 0) -> Path:
         """Return the folder of a filmed domain, which is made if it is missing."""
         count = {"train": self.scale.train, "adapt": self.scale.adapt, "test": self.scale.test}[split]
+        # Seed 0 has the plain name, by which commands and documents refer to it.
         path = self.folder / "data" / (f"{family}-{seed}-{split}" if seed else f"{family}-{split}")
+        # Written last: a set that was interrupted is made again.
         if not (path / "domain.json").exists():
             say(f"filming {count} crops of {family}, {split}")
             settings = DomainSettings(family, split, count, preset(self.scale.preset).size, seed)
@@ -134,9 +136,11 @@ class Materials:
             seed: seed of the cell. On "site" each seed is another camera; elsewhere it has no effect.
         """
         if name in FAMILIES:
+            # On "style" each clip has a camera of its own, so seeds share one set.
             return self.domain(name, split, say, seed=seed if name == "site" else 0)
         path = self.folder / "data" / f"{name}-{split}"
         if not (path / "domain.json").exists():
+            # Shifts are applied to the source's own crops: poses and people are the same, only the image is worse.
             delta = self._perturbation(say) if name.startswith("uap") else None
             source = Samples.load(self.domain("source", split, say))
             say(f"shifting the source to {name}, {split}")
@@ -192,6 +196,7 @@ class Materials:
             model = self._model("other", self.scale.other_steps, seed=1, say=say)
             network = load_network(str(model)).network
             say("crafting a universal perturbation on another network")
+            # The largest strength; the smaller ones are the same perturbation scaled down.
             settings = UapSettings(strength=16, steps=self.scale.uap_steps)
             source = Samples.load(self.domain("source", "train", say))
             save_perturbation(path, craft(network, source, settings, device=self.device))
@@ -204,6 +209,7 @@ class Materials:
             domain = Samples.load(self.domain("source", "train", say))
             say(f"training the {name} network, {steps} steps")
             size = preset(self.scale.preset)
+            # For the initial weights, which torch draws from its global generator.
             torch.manual_seed(seed)
             network = Regressor(size.blocks, size.width, size.hidden, heatmaps=size.heatmaps)
             settings = replace(size.pretrain, steps=steps, seed=seed, precision=self.precision)
@@ -233,6 +239,7 @@ class Materials:
         path = self._file(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
+            # The result comes last, so that one that was taken over keeps its own commit.
             file.write((json.dumps({"cell": cell, "commit": commit(), **result}) + "\n").encode())
 
     def results(self, kind: str) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ class Method:
 
     name: str
     text: str
+    # Partials are never equal; names identify methods.
     change: Change = field(default=_nothing, compare=False)
     preset: Literal["small", "paper"] = "small"
     adapts: bool = True
@@ -123,6 +124,7 @@ B2 = Method("b2", "L_S alone; with replay", _loss("b2"))
 B2_FLIPPED = Method("b2, other choice", "b2 with the opposite choice of a teacher", _loss("b2"), flips_teacher=True)
 B3 = Method("b3", "L_S and squared pixel differences of skeletons; with replay", _loss("b3"))
 B3_FLIPPED = Method("b3, other choice", "b3 with the opposite choice of a teacher", _loss("b3"), flips_teacher=True)
+# No change: all other methods are described by how they differ from this one.
 OURS = Method("ours", "L_S and L_T; with replay, as `topo-adapt adapt --source` does")
 PAPERS = Method(
     "paper's settings",
@@ -162,6 +164,7 @@ LABELS = Method(
     "labels", "full supervision on the target, for as many steps; with replay", _set(supervised=True, every=0)
 )
 
+# The order of rows in tables: from no adaptation to the upper bound.
 ALL = (
     SOURCE_ONLY,
     NORMS,

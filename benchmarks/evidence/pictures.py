@@ -18,6 +18,7 @@ from adaptation.bodies.parameters import Bodies
 from adaptation.support.drawing import Color, Image, draw_body
 from adaptation.support.files import whole_file
 
+# Light, so that bodies in any colour stand out.
 _MASK = 218  # grey level of masks
 _GAP, _GROUP, _CAPTION, _MARGIN = 3, 9, 20, 6  # pixels
 _DPI = 100
@@ -51,12 +52,14 @@ def pixels_of(bodies: Bodies, body: Body, size: int) -> Tensor:
         (B, V, 3) x, y and depth in pixels; depth is 0 at the pelvis.
     """
     posed = body(bodies.rotations, bodies.betas)
+    # Relative to the pelvis, so that a view from the side is centred on the body.
     depth = (posed.vertices - posed.joints[:, :1])[..., 2:] * bodies.camera.scale[:, None] * (size / 2)
     return torch.cat([project(posed.vertices, bodies.camera, size), depth], dim=-1)
 
 
 def mask_tile(mask: npt.NDArray[np.generic], size: int) -> Image:
     """Draw a mask (S, S) light grey on white, at a side of ``size`` pixels."""
+    # Enlarged before it is thresholded, which rounds the steps of single pixels.
     smooth = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
     grey = np.where(smooth > 0.5, _MASK, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
@@ -70,6 +73,7 @@ def body_tile(ground: Image, pixels: Tensor, body: Body, color: Color) -> Image:
 def side_tile(pixels: Tensor, body: Body, color: Color, size: int) -> Image:
     """Draw a body (V, 3) on white as seen from the right of the image, so that near parts lie to the left."""
     x, y, z = pixels.unbind(-1)
+    # As in reports: x becomes depth, and what was far lies to the right.
     turned = torch.stack([size / 2 + z, y, -x], dim=-1)
     return draw_body(np.full((size, size, 3), 255, np.uint8), turned, body.faces, color=color, alpha=1.0)
 
@@ -96,8 +100,10 @@ def write_sheet(path: Path, rows: Sequence[SheetRow], *, label_width: int, quali
     width = label_width + len(rows[0].tiles) * (size + _GAP) + _MARGIN
     above = [(_GROUP if row.label else 0) + (_CAPTION if row.captions else 0) for row in rows]
     height = sum(above) + len(rows) * (size + _GAP) + 2 * _MARGIN
+    # At this size one unit of figimage is one pixel.
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
+    # Matplotlib's y points up, so rows are placed from the top downwards.
     top = height - _MARGIN
     for row, space in zip(rows, above, strict=True):
         top -= space

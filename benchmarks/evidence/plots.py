@@ -28,6 +28,7 @@ def plot_adaptations(grid: Adaptations, path: Path) -> None:
 
     methods = [method for method in SHOWN if method in grid.methods]
     figure, axes = plt.subplots(figsize=(2.2 + 1.5 * max(len(grid.targets), 2), 4), constrained_layout=True)
+    # Not to the end of the map, whose yellow is hard to see on white.
     shades = plt.get_cmap("viridis")(np.linspace(0.0, 0.92, max(len(methods), 1)))
     colors = dict(zip(methods, shades, strict=True))
     bars, width = {}, 0.84 / max(len(methods), 1)
@@ -38,6 +39,7 @@ def plot_adaptations(grid: Adaptations, path: Path) -> None:
             assert clips is not None
             found = estimate(clips)
             bars[method] = axes.bar(
+                # Centred on the bars that were run: targets have different numbers of methods.
                 place + (number + 0.5 - len(run) / 2) * width,
                 found.mean,
                 0.92 * width,

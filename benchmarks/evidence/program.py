@@ -64,6 +64,7 @@ def main(
         scale = _scale(preset, quick=quick, video=video)
         materials = Materials(work, scale, kind, jobs, device)
         grids = Grids.of(quick=quick)
+        # Taken over before anything runs, so that known cells are skipped.
         before = load_record(known) if known else None
         if before:
             count = take_over(before, grids.adaptations, grids.fits, materials)
@@ -118,6 +119,7 @@ class Grids:
 def _scale(preset: str, *, quick: bool, video: Path | None) -> Scale:
     full = choice("--preset", preset, ("small", "paper")) == "paper"
     for option, given in (("--quick", quick), ("--video", video)):
+        # Both use the network that ships, which "paper" has not.
         if given and full:
             raise UserError(f"{option} needs --preset small")
     return QUICK if quick else FULL if full else Scale()
@@ -152,6 +154,7 @@ def _gather(grids: Grids, materials: Materials, before: Record | None) -> Record
         "recordings": materials.results("recording"),
     }
     if before:
+        # New measurements replace earlier ones by name.
         record["detector"] = {**before["detector"], **record["detector"]}
         record["recordings"] = record["recordings"] or before["recordings"]
     if not any(record[part] for part in ("adaptations", "fits", "recordings")):
@@ -161,6 +164,7 @@ def _gather(grids: Grids, materials: Materials, before: Record | None) -> Record
 
 def _write(record: Record, out: Path, document: Path | None, pictures: Path, console: Console) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
+    # The document is made from the file, so that both always agree.
     out.write_text(dumps(record))
     done = ", ".join(f"{len(rows)} {part}" for part, rows in record.items() if isinstance(rows, list))
     console.print(f"{out}: {done}")

@@ -89,6 +89,7 @@ def run_recording(video: Path, materials: Materials, say: Say) -> None:
     samples = _crops(video, folder, say)
     source = Samples.load(materials.domain("source", "train", say))
     network, begun = load_network(_MODEL).network, time.time()
+    # The same choice as `topo-adapt adapt` makes; nothing is flipped on real footage.
     settings, _ = choose_teacher(_settings(video, materials), network, samples, body)
     say(f"adapting to {len(samples)} crops of {video.name}")
     run = Run(folder / "run", {"adapt": asdict(settings), "video": video.name})
@@ -130,12 +131,14 @@ def _crops(video: Path, folder: Path, say: Say) -> Samples:
 
 
 def _predict(samples: Samples, body: Body, settings: AdaptSettings, adapted: nn.Module) -> Predictions:
+    # The same split as in the adaptation, from the same seed.
     training, judging = (part.numpy() for part in split_by_clip(samples, settings.hold_out, settings.seed))
     crops = np.union1d(training, judging)
     fitter = make_fitter(body, _OPTIONS)
     before, after = (
         see(network, samples, crops, fitter, settings.masks) for network in (load_network(_MODEL).network, adapted)
     )
+    # With one track both parts are equal, and no crop counts as held out.
     return Predictions(crops, ~np.isin(crops, training), before, after)
 
 
@@ -171,6 +174,7 @@ def _rows(predictions: Predictions, samples: Samples, body: Body) -> list[SheetR
 def _choose(aside: npt.NDArray[np.bool_]) -> list[int]:
     """Choose at most 12 crops, evenly spread, half of them from held-out tracks if there are as many."""
     places = [np.flatnonzero(part) for part in (aside, ~aside)]
+    # More than half only where the other part has too few.
     count = min(len(places[0]), max(_SHOWN // 2, _SHOWN - len(places[1])))
     numbers = (count, min(_SHOWN - count, len(places[1])))
     spread = [np.linspace(0, len(p) - 1, n).round().astype(int) for p, n in zip(places, numbers, strict=True)]

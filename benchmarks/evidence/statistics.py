@@ -42,20 +42,24 @@ class Estimate:
 
 def estimate(values: Numbers) -> Estimate:
     """Estimate the mean of independent values (N,), or of such values from several seeds, (S, N)."""
+    # (S, N), with one seed as a single row.
     seeds = np.atleast_2d(values)
     # Seeds see the same clips, so that they are averaged first: the interval is that over clips.
     means, values = seeds.mean(1), seeds.mean(0)
+    # The normal quantile: with 50 clips Student's is 2.01.
     half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return Estimate(float(values.mean()), float(half), float(means.std(ddof=1)) if len(means) > 1 else np.nan)
 
 
 def paired(first: Numbers, second: Numbers) -> Estimate:
     """Estimate the mean of the differences first - second, (N,) or (S, N) each."""
+    # Pairs see the same clips, whose difficulty cancels.
     return estimate(first - second)
 
 
 def differ(first: Numbers, second: Numbers) -> float:
     """Return the p-value of Wilcoxon's two-sided signed-rank test of pairs (N,); 1 if the two are equal."""
+    # Ranks, not values: a few fits that fail entirely would decide a t-test.
     from scipy.stats import wilcoxon
 
     # The test is not defined without any difference.

@@ -18,6 +18,7 @@ Row = dict[str, Any]
 
 # Percent of PA-MPJPE and MPJPE that the paper's adaptation removes on its own data, where it reports them.
 PAPER = {"style": (29.0, None), "lr-32": (10.5, 25.0), "uap-16": (13.0, 23.0)}
+# Not the usual 0.05: p-values are not corrected for the number of cells.
 SIGNIFICANT = 0.01
 
 
@@ -69,6 +70,7 @@ class Adaptations:
 
         On "site" a seed is a camera, and cameras differ much, so that only those count that all methods have seen.
         """
+        # Elsewhere the source model has one seed, and all seeds share one test set.
         if target != "site":
             return None
         return self._common(target, compared)
@@ -87,9 +89,11 @@ class Adaptations:
 
     def gap(self, target: str, method: Method) -> float | None:
         """Return the gain in percent of the gain from labels; None if labels gain nothing."""
+        # All three on the same seeds, or the share would mix cameras.
         compared = (SOURCE_ONLY, method, LABELS)
         seeds = self.shared(target, *compared)
         before, after, best = (self.mean(target, each, seeds=seeds) for each in compared)
+        # A gain of labels of 0 or less cannot be divided by.
         if before is None or after is None or best is None or best >= before:
             return None
         return 100 * (before - after) / (before - best)
@@ -114,6 +118,7 @@ def method_table(grid: Adaptations, target: str) -> str:
         rows = grid.of(target, method)
         if not rows:
             continue
+        # The source model has no change of itself.
         start = not method.adapts
         lines.append(
             f"| {method.name} | {_mean(grid, target, method)} "
@@ -175,6 +180,7 @@ def teacher_table(grid: Adaptations) -> str:
         "|---|---:|---:|---:|---:|---|",
     ]
     for target in grid.targets:
+        # Rows without a distance had no choice to make.
         rows = {row["seed"]: row for row in grid.of(target, OURS) if row.get("apart")}
         both = rows.keys() & {row["seed"] for row in grid.of(target, OURS_FLIPPED)}
         for chosen in (True, False):
@@ -182,6 +188,7 @@ def teacher_table(grid: Adaptations) -> str:
             ours, theirs = (grid.clips(target, each, seeds=seeds) for each in (OURS, OURS_FLIPPED))
             if ours is None or theirs is None:
                 continue
+            # "ours" holds the choice, the flipped method its opposite.
             without, taught = (theirs, ours) if chosen else (ours, theirs)
             place = f", camera {' and '.join(map(str, sorted(seeds)))}" if target == "site" else ""
             lines.append(
@@ -232,6 +239,7 @@ def fit_table(rows: Sequence[Row]) -> str:
     ]
     for condition in CONDITIONS:
         found = {row["loss"]: np.array(row["pa_mpjpe"]) for row in rows if row["condition"] == condition}
+        # The two backward passes have a table of their own.
         found = {loss: errors for loss, errors in found.items() if loss in LOSSES}
         if not found:
             continue
