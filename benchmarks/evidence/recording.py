@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from adaptation.recording.crop_samples import samples_of_crops
 from torch import nn
 
 from adaptation.adapting.algorithm1 import adapt
@@ -19,6 +18,7 @@ from adaptation.adapting.settings import AdaptSettings
 from adaptation.adapting.teacher import choose_teacher
 from adaptation.bodies.body import Body
 from adaptation.data.samples import MASK_KINDS, Samples
+from adaptation.recording.crops import samples_of_crops
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import find_crops, make_fitter
 from adaptation.recording.video import open_frames
