@@ -62,7 +62,7 @@ def test_what_is_not_sure_is_not_found(tmp_path: Path) -> None:
         ({"people": [{"pose_keypoints_2d": [[1.0, 2.0, 0.5]] * 25}]}, r"got shape \(25, 3\)"),
         ({"people": [{"pose_keypoints_2d": [float("nan")] * 75}]}, "must be finite"),
         ({"people": [{"pose_keypoints_2d": [-0.5] * 75}]}, "confidences not negative"),
-        ({"people": []}, "nobody was found in any of 1 files"),
+        ({"people": []}, "none of the 1 JSON files contains a person"),
     ],
     ids=str,
 )

@@ -139,7 +139,7 @@ def test_partial_labels_are_not_labelled(source: Samples, body: Body) -> None:
 def test_labels_are_for_their_own_body(source: Samples, body: Body) -> None:
     assert len(source.bodies(body)) == 24
     foreign = replace(source, body="smpl-abc")
-    with pytest.raises(UserError, match="belong to the body model 'smpl-abc', not to 'free'; see --body") as refused:
+    with pytest.raises(UserError, match="belong to the body model 'smpl-abc', not to 'free'; choose it with --body") as refused:
         foreign.bodies(body)
     assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match="'smpl-abc', not to 'free'"):
@@ -195,7 +195,7 @@ def test_broken_sets_are_refused(source: Samples, tmp_path: Path) -> None:
         ({"intrinsics": np.full((COUNT, 3, 3), np.nan, np.float32)}, "intrinsics has numbers that are not finite"),
         ({"parts": np.zeros((COUNT, SIZE, 4), np.uint8)}, r"parts must have shape \(5, 8, 8\)"),
         ({"masks": np.full((COUNT, 3, SIZE, SIZE), 255, np.uint8)}, "masks must hold 0 and 1, got 255"),
-        ({"images": np.zeros((0, SIZE, SIZE, 3), np.uint8)}, "holds no crops"),
+        ({"images": np.zeros((0, SIZE, SIZE, 3), np.uint8)}, "has no crops"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )

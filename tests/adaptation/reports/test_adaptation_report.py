@@ -51,10 +51,10 @@ def write(report: AdaptationReport, folder: Path) -> str:
 def test_the_page_shows_what_was_measured(target: Samples, fitter: SilhouetteFitter, tmp_path: Path) -> None:
     report = build(target, fitter)
     html = write(report, tmp_path)
-    assert report.kept == 1 and ("the same on held-out crops", "0.412 → 0.617") in report.summary
-    assert ("steps kept of those made", "50 of 100") in report.summary
+    assert report.kept == 1 and ("mean IoU, held-out crops", "0.412 → 0.617") in report.summary
+    assert ("weights kept from step", "50 of 100") in report.summary
     assert f"{report.before.iou.mean():.3f} → {report.after.iou.mean():.3f}" in html
-    assert "24 crops of 48 pixels, from degraded masks by the loss b2" in html and "is unchanged" not in html
+    assert "24 crops of 48 pixels, from degraded masks with the loss b2" in html and "is unchanged" not in html
     assert "Against the labels" in html and "Joint by joint" in html and html.count("left knee") == 1
     assert "adapt.loss.name" in html and "adapt.fit.prior_start" in html
     # Two lines over steps, two sorted ones.
@@ -95,8 +95,8 @@ def test_without_labels_and_with_few_crops(target: Samples, fitter: SilhouetteFi
     html = write(report, tmp_path)
     assert "Against the labels" not in html and "Joint by joint" not in html and " mm" not in html
     assert "from 2D keypoints<" in html
-    assert "since all of them are of one recording" in html and "held-out" not in html
-    assert "so that the model is unchanged" in html
+    assert "since all of them belong to one sequence" in html and "held-out" not in html
+    assert "so the model is unchanged" in html
 
 
 def test_looking_does_not_depend_on_batches(target: Samples, fitter: SilhouetteFitter) -> None:
