@@ -10,19 +10,19 @@ import sys
 import typer
 from rich.console import Console
 
-from adaptation.commands.adapt import adapt
-from adaptation.commands.degrade import degrade
-from adaptation.commands.demo import demo
-from adaptation.commands.demo_fit import demo_fit
+from adaptation.commands.crop_sets.degrade import degrade
+from adaptation.commands.crop_sets.domain import domain
+from adaptation.commands.crop_sets.keypoints import keypoints
 from adaptation.commands.doctor import doctor
-from adaptation.commands.domain import domain
-from adaptation.commands.evaluate import evaluate
-from adaptation.commands.fit import fit
-from adaptation.commands.keypoints import keypoints
-from adaptation.commands.predict import predict
-from adaptation.commands.pretrain import pretrain
-from adaptation.commands.prior import prior
-from adaptation.commands.uap import uap
+from adaptation.commands.networks.adapt import adapt
+from adaptation.commands.networks.demo import demo
+from adaptation.commands.networks.evaluate import evaluate
+from adaptation.commands.networks.pretrain import pretrain
+from adaptation.commands.networks.prior import prior
+from adaptation.commands.networks.uap import uap
+from adaptation.commands.recordings.demo_fit import demo_fit
+from adaptation.commands.recordings.fit import fit
+from adaptation.commands.recordings.predict import predict
 from adaptation.support.errors import UserError
 
 COMMANDS = (

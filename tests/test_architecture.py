@@ -245,7 +245,7 @@ def commands() -> set[tuple[str, str]]:
 
 def test_commands_are_found() -> None:
     found = commands()
-    assert ("adaptation/commands/adapt.py", "adapt") in found
+    assert ("adaptation/commands/networks/adapt.py", "adapt") in found
     assert {file for file, _ in found} <= {name_of(path) for path in python_files("adaptation/commands")}
 
 

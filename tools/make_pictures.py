@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from adaptation.bodies.body import Body
+from adaptation.recording.footage.video import open_frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import cut_crops
 from adaptation.recording.results import PersonResult
 from adaptation.recording.tracking import find_people
-from adaptation.recording.video import open_frames
 from adaptation.reports.fits import Heading, build_report
 from adaptation.support.drawing import BACKDROP
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.recording.detections import Detection, MaskQuality
-from adaptation.recording.image_files import Image
+from adaptation.recording.footage.image_files import Image
 from adaptation.support.errors import UserError
 
 

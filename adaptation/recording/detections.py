@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.recording.image_files import Image, Mask
+from adaptation.recording.footage.image_files import Image, Mask
 from adaptation.recording.regions import Box, Region, join
 
 

@@ -11,7 +11,7 @@ from adaptation.recording.detections import TrackSettings
 
 if TYPE_CHECKING:
     from adaptation.bodies.renderer import BackendName
-    from adaptation.recording.background import Method
+    from adaptation.recording.footage.background import Method
 
 SIZE = 112  # side, in pixels, of the crops that the settings of fits were chosen for
 

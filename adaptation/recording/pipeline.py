@@ -19,11 +19,11 @@ from adaptation.priors.named import pose_prior
 from adaptation.recording.crops import Crop, make_crop
 from adaptation.recording.depth_ambiguity import choose, reflect_in_depth, seen_pitch
 from adaptation.recording.detections import Detection
-from adaptation.recording.mask_files import Masks
+from adaptation.recording.footage.mask_files import Masks
+from adaptation.recording.footage.video import Frames, check_frames
 from adaptation.recording.options import FitOptions, TemporalSettings
 from adaptation.recording.results import PersonResult, person_result
 from adaptation.recording.tracking import Track, find_people
-from adaptation.recording.video import Frames, check_frames
 from adaptation.support.devices import usable_device
 from adaptation.support.errors import UserError
 from adaptation.support.progress import Progress

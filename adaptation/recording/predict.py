@@ -15,11 +15,11 @@ from adaptation.fitting.silhouette_fitter import Evaluation, SilhouetteFitter
 from adaptation.fitting.starts import BestFit
 from adaptation.fitting.variables import BodyVariables
 from adaptation.recording.crops import Crop
-from adaptation.recording.mask_files import Masks
+from adaptation.recording.footage.mask_files import Masks
+from adaptation.recording.footage.video import Frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import FitOutcome, FittedPerson, find_crops, make_fitter
 from adaptation.recording.results import PersonResult, person_result
-from adaptation.recording.video import Frames
 from adaptation.support.batches import Batch
 from adaptation.support.progress import Progress
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.recording.background import Method, clean_mask, make_subtractor, sample_count, sample_frames
 from adaptation.recording.detections import Detection, Sighting, TrackSettings, judge, sight
-from adaptation.recording.image_files import Image, Mask
-from adaptation.recording.mask_files import Masks
+from adaptation.recording.footage.background import Method, clean_mask, make_subtractor, sample_count, sample_frames
+from adaptation.recording.footage.image_files import Image, Mask
+from adaptation.recording.footage.mask_files import Masks
+from adaptation.recording.footage.video import Frames
 from adaptation.recording.regions import (
     Boxes,
     Region,
@@ -28,7 +29,6 @@ from adaptation.recording.regions import (
     split_people,
     stack_regions,
 )
-from adaptation.recording.video import Frames
 from adaptation.support.errors import UserError
 
 
@@ -63,7 +63,7 @@ def find_people(
 
     Args:
         frames: Recording, read twice (once with given masks).
-        method: Background subtraction, see `adaptation.recording.background`; "median" had the
+        method: Background subtraction, see `adaptation.recording.footage.background`; "median" had the
             tightest masks on real footage.
         masks: Masks made elsewhere, used instead of background subtraction.
         settings: Definition of a person and of a usable mask.

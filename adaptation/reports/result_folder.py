@@ -11,9 +11,9 @@ import numpy as np
 from rich.console import Console
 
 from adaptation.bodies.body import Body
+from adaptation.recording.footage.video import Frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import FitOutcome
-from adaptation.recording.video import Frames
 from adaptation.reports.fits import Heading, build_report, draw_overview, write_report
 from adaptation.support.files import MARKER
 from adaptation.support.versions import versions

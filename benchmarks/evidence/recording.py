@@ -19,9 +19,9 @@ from adaptation.adapting.teacher import choose_teacher
 from adaptation.bodies.body import Body
 from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.recording.crops import samples_of_crops
+from adaptation.recording.footage.video import open_frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import find_crops, make_fitter
-from adaptation.recording.video import open_frames
 from adaptation.regressors.files import load_network
 from adaptation.reports.adaptation_crops import Seen, see
 from adaptation.support.drawing import AFTER, BEFORE

@@ -16,7 +16,7 @@ import pytest
 from command_line import ENVIRONMENT, one_line, tree
 
 from adaptation import cli
-from adaptation.recording.video import open_frames
+from adaptation.recording.footage.video import open_frames
 
 QUICK = ("--frames", "20", "--steps", "2", "--size", "48", "--threads", "1")
 HERE = Path(__file__).parent  # not the source folder, which would hide the installed package

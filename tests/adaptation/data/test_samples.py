@@ -139,7 +139,9 @@ def test_partial_labels_are_not_labelled(source: Samples, body: Body) -> None:
 def test_labels_are_for_their_own_body(source: Samples, body: Body) -> None:
     assert len(source.bodies(body)) == 24
     foreign = replace(source, body="smpl-abc")
-    with pytest.raises(UserError, match="belong to the body model 'smpl-abc', not to 'free'; choose it with --body") as refused:
+    with pytest.raises(
+        UserError, match="belong to the body model 'smpl-abc', not to 'free'; choose it with --body"
+    ) as refused:
         foreign.bodies(body)
     assert "\n" not in str(refused.value)
     with pytest.raises(UserError, match="'smpl-abc', not to 'free'"):

@@ -15,7 +15,8 @@ from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.fitting.settings import FitSettings, StartSettings
 from adaptation.fitting.variables import BodyVariables
 from adaptation.recording.detections import Detection, MaskQuality, PackedMask
-from adaptation.recording.mask_files import open_masks
+from adaptation.recording.footage.mask_files import open_masks
+from adaptation.recording.footage.video import open_frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import (
     FitOutcome,
@@ -26,7 +27,6 @@ from adaptation.recording.pipeline import (
     velocity_of,
 )
 from adaptation.recording.tracking import Track
-from adaptation.recording.video import open_frames
 from adaptation.support.errors import UserError
 from adaptation.support.progress import Progress
 from adaptation.synthetic.hall import SyntheticClip

@@ -11,9 +11,9 @@ import pytest
 from figures import HEIGHT, WIDTH, figure
 
 from adaptation.recording.detections import Detection, TrackSettings
-from adaptation.recording.mask_files import open_masks
+from adaptation.recording.footage.mask_files import open_masks
+from adaptation.recording.footage.video import Frames, open_frames
 from adaptation.recording.tracking import Track, find_people
-from adaptation.recording.video import Frames, open_frames
 from adaptation.support.errors import UserError
 
 DARK, RED = (25, 20, 30), (40, 30, 200)  # blue, green, red

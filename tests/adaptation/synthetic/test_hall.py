@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from adaptation.bodies.body import Body
+from adaptation.recording.footage.video import open_frames
 from adaptation.recording.results import PersonResult
-from adaptation.recording.video import open_frames
 from adaptation.synthetic.hall import ClipSettings, SyntheticClip, render_clip, write_clip
 from topokernels import m2s
 

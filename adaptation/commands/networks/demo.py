@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from adaptation.adapting.presets import preset
-from adaptation.commands.adapt import AdaptJob, adapt_network
+from adaptation.commands.networks.adapt_job import AdaptJob, adapt_network
 from adaptation.recording.options import FitOptions
 from adaptation.regressors.modes import PRECISIONS, Precision
 from adaptation.support.arguments import Overwrite, PrecisionOption, Workers, choice, command_line

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import HEIGHT, WIDTH, grey_frame, write_folder, write_video
 
-from adaptation.recording.video import check_frames, open_frames, parse_frames
+from adaptation.recording.footage.video import check_frames, open_frames, parse_frames
 from adaptation.support.errors import UserError
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from adaptation.recording.background import (
+from adaptation.recording.footage.background import (
     METHODS,
     Method,
     OpenCvSubtractor,

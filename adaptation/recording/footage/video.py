@@ -19,7 +19,14 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
 
-from adaptation.recording.image_files import IMAGE_SUFFIXES, Image, list_images, quiet_opencv, read_image, to_rgb
+from adaptation.recording.footage.image_files import (
+    IMAGE_SUFFIXES,
+    Image,
+    list_images,
+    quiet_opencv,
+    read_image,
+    to_rgb,
+)
 from adaptation.support.errors import UserError
 
 # 92 hours at 30 frames per second; without a bound, a range such as "0-99999999999" would fill the memory.

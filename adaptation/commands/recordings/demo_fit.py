@@ -55,8 +55,8 @@ def demo_fit(
 
     from adaptation.bodies.body import Body
     from adaptation.bodies.renderer import BACKENDS
+    from adaptation.recording.footage.video import open_frames
     from adaptation.recording.pipeline import fit_recording
-    from adaptation.recording.video import open_frames
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.devices import use_threads

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptation.commands.demo import demo
+from adaptation.commands.networks.demo import demo
 from adaptation.support.errors import UserError
 
 

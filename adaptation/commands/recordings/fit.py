@@ -63,10 +63,10 @@ def fit(
 
     from adaptation.bodies.body import Body
     from adaptation.bodies.renderer import BACKENDS
-    from adaptation.recording.background import METHODS
-    from adaptation.recording.mask_files import open_masks
+    from adaptation.recording.footage.background import METHODS
+    from adaptation.recording.footage.mask_files import open_masks
+    from adaptation.recording.footage.video import open_frames, parse_frames
     from adaptation.recording.pipeline import fit_recording
-    from adaptation.recording.video import open_frames, parse_frames
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.devices import use_threads

@@ -38,9 +38,9 @@ def predict(
     from rich.console import Console
 
     from adaptation.bodies.body import Body
-    from adaptation.recording.mask_files import open_masks
+    from adaptation.recording.footage.mask_files import open_masks
+    from adaptation.recording.footage.video import open_frames
     from adaptation.recording.predict import predict_recording
-    from adaptation.recording.video import open_frames
     from adaptation.regressors.files import load_network
     from adaptation.regressors.mirrored import Mirrored
     from adaptation.reports.fits import Heading

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptation.recording.image_files import Mask, list_images, read_grey
-from adaptation.recording.video import FolderFrames, Frames
+from adaptation.recording.footage.image_files import Mask, list_images, read_grey
+from adaptation.recording.footage.video import FolderFrames, Frames
 from adaptation.support.errors import UserError
 
 

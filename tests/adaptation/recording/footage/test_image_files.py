@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from adaptation.recording.image_files import list_images, read_grey, read_image
+from adaptation.recording.footage.image_files import list_images, read_grey, read_image
 from adaptation.support.errors import UserError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from recordings import HEIGHT, WIDTH, write_folder, write_video
 
-from adaptation.recording.mask_files import open_masks
-from adaptation.recording.video import open_frames
+from adaptation.recording.footage.mask_files import open_masks
+from adaptation.recording.footage.video import open_frames
 from adaptation.support.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""What cameras deliver: videos, folders of images, given masks, and background subtraction."""
