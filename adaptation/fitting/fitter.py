@@ -56,9 +56,16 @@ class Fitter(Generic[AnyVariables]):
         variables: the variables, changed in place.
         terms: terms of the objective, by name.
         stages: stages in the order in which they run.
+
+    Raises:
+        ValueError: a stage weighs a term, or gives a rate to a leaf, that does not exist.
     """
 
     def __init__(self, variables: AnyVariables, terms: Mapping[str, Term], stages: Sequence[Stage]) -> None:
+        for stage in stages:
+            # A misspelt name would otherwise fit without its term, and nobody would see it.
+            if unknown := {*stage.weights} - {*terms} | {*stage.rates} - {*variables.leaves}:
+                raise ValueError(f"a stage names what the fit does not have: {', '.join(sorted(unknown))}")
         self.variables, self.terms, self.stages = variables, terms, stages
 
     def optimizer(self, stage: Stage) -> torch.optim.Adam:

@@ -144,7 +144,8 @@ class SilhouetteFitter:
         stage = stage_of(self.settings, steps)
         terms: dict[str, Term] = {**data, "prior": PriorTerm(self.prior), "shape": shape_term}
         # Point sets have no skeleton term, so its weight goes.
-        weights = {name: weight for name, weight in stage.weights.items() if name in terms}
+        # Point sets have no skeletons; any other weight must have its term.
+        weights = {name: weight for name, weight in stage.weights.items() if name in terms or name != "skeletons"}
         variables = BodyLeaves(start, self.scene, target.mask.shape[-1])
         return Fitter(variables, terms, [Stage(stage.steps, weights, stage.rates)])
 

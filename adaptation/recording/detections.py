@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.recording.footage.image_files import Image, Mask
 from adaptation.recording.regions import Box, Region, join
+from adaptation.support.image_files import Image, Mask
 
 
 @dataclass(frozen=True)

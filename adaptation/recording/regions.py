@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.recording.footage.image_files import Mask
+from adaptation.support.image_files import Mask
 
 Box = tuple[int, int, int, int]  # x, y, width, height in whole pixels
 Boxes = npt.NDArray[np.float64]

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from adaptation.recording.detections import Detection, Sighting, TrackSettings, judge, sight
 from adaptation.recording.footage.background import Method, clean_mask, make_subtractor, sample_count, sample_frames
-from adaptation.recording.footage.image_files import Image, Mask
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.regions import (
@@ -30,6 +29,7 @@ from adaptation.recording.regions import (
     stack_regions,
 )
 from adaptation.support.errors import UserError
+from adaptation.support.image_files import Image, Mask
 
 
 @dataclass(frozen=True, eq=False)

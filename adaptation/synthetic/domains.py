@@ -13,8 +13,8 @@ import numpy as np
 
 from adaptation.bodies.body import Body
 from adaptation.data.samples import MASK_KINDS, Samples
-from adaptation.recording.crops import resample
 from adaptation.support.errors import UserError
+from adaptation.support.resampling import resample
 from adaptation.support.workers import side_by_side
 from adaptation.synthetic.clothes import Dresser
 from adaptation.synthetic.film import Clip, sample_clip

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.recording.footage.image_files import Image, Mask
+from adaptation.support.image_files import Image, Mask
 
 Floats = npt.NDArray[np.float32]
 Method = Literal["median", "mog2", "knn"]

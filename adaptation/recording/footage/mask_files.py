@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptation.recording.footage.image_files import Mask, list_images, read_grey
 from adaptation.recording.footage.video import FolderFrames, Frames
 from adaptation.support.errors import UserError
+from adaptation.support.image_files import Mask, list_images, read_grey
 
 
 class Masks:

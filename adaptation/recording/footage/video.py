@@ -19,7 +19,8 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2
 import numpy as np
 
-from adaptation.recording.footage.image_files import (
+from adaptation.support.errors import UserError
+from adaptation.support.image_files import (
     IMAGE_SUFFIXES,
     Image,
     list_images,
@@ -27,7 +28,6 @@ from adaptation.recording.footage.image_files import (
     read_image,
     to_rgb,
 )
-from adaptation.support.errors import UserError
 
 # 92 hours at 30 frames per second; without a bound, a range such as "0-99999999999" would fill the memory.
 MAX_FRAME_NUMBER = 10_000_000

@@ -119,3 +119,9 @@ def test_an_objective_that_is_not_finite_is_an_error() -> None:
     with pytest.raises(FloatingPointError, match="at step 0"):
         Fitter(places, {"breaks": breaks}, [Stage(2, {"breaks": constant(1.0)}, {"near": 0.1})]).run()
     assert torch.equal(places.leaves["near"], before.leaves["near"])
+
+
+@pytest.mark.parametrize("stage", [Stage(1, {"naer": constant(1.0)}, {}), Stage(1, {}, {"faar": 0.1})])
+def test_misspelt_names_are_errors(stage: Stage) -> None:
+    with pytest.raises(ValueError, match="a stage names what the fit does not have: (naer|faar)"):
+        Fitter(Places(), {"near": Counted("near")}, [stage])

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from adaptation.recording.footage.image_files import list_images, read_grey, read_image
 from adaptation.support.errors import UserError
+from adaptation.support.image_files import list_images, read_grey, read_image
 
 
 def test_images_are_listed_in_natural_order(tmp_path: Path) -> None:
