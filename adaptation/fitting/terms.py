@@ -15,7 +15,7 @@ from torch import Tensor
 from adaptation.fitting.posed import PosedBodies
 from adaptation.losses.point_sets import mask_points, point_chamfer
 from adaptation.losses.settings import LossSettings
-from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_distance, skeleton_distance
+from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_distance, skeleton_loss
 from adaptation.priors.base import PosePrior
 
 Term = Callable[[PosedBodies, float], Tensor]
@@ -43,9 +43,8 @@ class SkeletonTerm:
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
         """Compute the weighted loss per body, (B,)."""
-        # Bones are always passed: `skeleton_distance` decides from the weight of L_B whether it needs them.
-        distance = weight * skeleton_distance(posed.silhouette, self.target, self.settings, posed.bones)
-        return distance / self.target.length if self.settings.normalise else distance
+        # Bones are always passed: the weight of L_B in the settings decides whether they are needed.
+        return skeleton_loss(posed.silhouette, self.target, self.settings, posed.bones, weight)
 
 
 @dataclass(frozen=True)

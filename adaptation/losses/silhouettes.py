@@ -82,10 +82,8 @@ def silhouette_terms(
     Raises:
         ValueError: L_B has a weight, but ``bones`` is None.
     """
-    topology = settings.topology_weight * skeleton_distance(silhouette, target, settings, bones)
-    # Divided after weighting, as `SkeletonTerm` does: another order would round differently, which fits amplify.
-    length = target.length if settings.normalise else 1.0
-    return SilhouetteTerms(silhouette_distance(silhouette, target, settings), topology / length)
+    topology = skeleton_loss(silhouette, target, settings, bones, settings.topology_weight)
+    return SilhouetteTerms(silhouette_distance(silhouette, target, settings), topology)
 
 
 def silhouette_distance(silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings) -> Tensor:
@@ -116,6 +114,15 @@ class ProjectedBones:
 
     joints: Tensor
     tree: tuple[int, ...]
+
+
+def skeleton_loss(
+    silhouette: Tensor, target: SilhouetteTarget, settings: LossSettings, bones: ProjectedBones | None, weight: float
+) -> Tensor:
+    """Compute `skeleton_distance` with a weight, (B,), per pixel of the target's skeleton if the settings say so."""
+    distance = weight * skeleton_distance(silhouette, target, settings, bones)
+    # Divided after weighting: another order would round differently, which fits amplify.
+    return distance / target.length if settings.normalise else distance
 
 
 def skeleton_distance(
