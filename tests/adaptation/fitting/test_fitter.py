@@ -123,5 +123,5 @@ def test_an_objective_that_is_not_finite_is_an_error() -> None:
 
 @pytest.mark.parametrize("stage", [Stage(1, {"naer": constant(1.0)}, {}), Stage(1, {}, {"faar": 0.1})])
 def test_misspelt_names_are_errors(stage: Stage) -> None:
-    with pytest.raises(ValueError, match="a stage names what the fit does not have: (naer|faar)"):
+    with pytest.raises(ValueError, match=r"a stage names what the fit does not have: (naer|faar)"):
         Fitter(Places(), {"near": Counted("near")}, [stage])
