@@ -24,6 +24,7 @@ from adaptation.commands.recordings.demo_fit import demo_fit
 from adaptation.commands.recordings.fit import fit
 from adaptation.commands.recordings.predict import predict
 from adaptation.support.errors import UserError
+from adaptation.support.reading.findings import printed_findings
 
 COMMANDS = (
     fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints,
@@ -46,7 +47,8 @@ for command in COMMANDS:
 def main() -> None:
     """Run the command line. Bad input prints one line and exits with code 2, Ctrl-C with code 130."""
     try:
-        app()
+        with printed_findings(Console(stderr=True)):
+            app()
     except UserError as error:
         # No markup, which brackets in file names would trigger; no wrapping, so that the error stays one line.
         Console(stderr=True, soft_wrap=True).print(f"topo-adapt: {error}", style="red", markup=False, highlight=False)

@@ -12,9 +12,10 @@ class UserError(Exception):
     code = 2  # as for wrong command-line options
 
 
-def reason(error: Exception) -> str:
-    """Return the first line of another library's error, or the name of its class if it has no text."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def reason(error: BaseException) -> str:
+    """Return the first line of another library's error, at most 200 characters, or its class if it has no text."""
+    # Some libraries quote the file's content.
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 class Interrupted(UserError):

@@ -1,0 +1,83 @@
+"""What a file is, by its first bytes: names of files are wrong too often to rely on."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from adaptation.support.errors import UserError
+
+# Longer signatures first where one begins with another. Sources: the formats' specifications and file(1).
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "PNG image"),
+    (0, b"\xff\xd8\xff", "JPEG image"),
+    (0, b"BM", "BMP image"),
+    (0, b"GIF8", "GIF image"),
+    (0, b"II*\x00", "TIFF image"),
+    (0, b"MM\x00*", "TIFF image"),
+    (8, b"WEBP", "WebP image"),
+    (8, b"AVI ", "AVI video"),
+    (4, b"ftyp", "MP4 or QuickTime video"),
+    (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM video"),
+    (0, b"\x89HDF\r\n\x1a\n", "HDF5 file"),
+    (0, b"MATLAB", "MATLAB file"),
+    (0, b"\x93NUMPY", "npy file of NumPy"),
+    (0, b"\x1f\x8b", "gzip archive"),
+    (0, b"7z\xbc\xaf'\x1c", "7z archive"),
+    (0, b"Rar!", "RAR archive"),
+    (0, b"BZh", "bzip2 archive"),
+    (0, b"\xfd7zXZ", "xz archive"),
+    (0, b"%PDF", "PDF document"),
+    (0, b"glTF", "glTF model"),
+    (0, b"ply", "PLY mesh"),
+    (0, b"version https://git-lfs", "pointer of Git LFS, not the file itself (git lfs pull fetches it)"),
+)
+
+
+def kind_of(file: Path) -> str:
+    """Return what kind of file this is, as a noun such as "PNG image"; "empty file" or "unknown file" are among them.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(512)
+    except FileNotFoundError:
+        raise UserError(f"no such file: {file}") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+    if not start:
+        return "empty file"
+    if start[:4] == b"PK\x03\x04":
+        return _kind_of_zip(file)
+    if start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05":
+        return "Python pickle"
+    for offset, signature, kind in _SIGNATURES:
+        if start[offset : offset + len(signature)] == signature:
+            return kind
+    # Safetensors begin with the length of a JSON header, eight bytes.
+    if start[8:9] == b"{":
+        return "safetensors file"
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] in (b"{", b"["):
+        return "JSON file"
+    if text[:1] == b"<":
+        return "XML or HTML file"
+    return "unknown file" if b"\0" in start else "text file"
+
+
+def _kind_of_zip(file: Path) -> str:
+    """Tell apart the formats that are zip archives."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return "truncated or damaged zip archive"
+    if any(name.endswith("/constants.pkl") for name in names):
+        return "TorchScript file"
+    if any(name.endswith("data.pkl") for name in names):
+        return "PyTorch checkpoint"
+    if names and all(name.endswith(".npy") for name in names):
+        return "npz file of NumPy"
+    return "zip archive"
