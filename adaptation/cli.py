@@ -10,6 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
+from adaptation.commands.check import check
 from adaptation.commands.crop_sets.degrade import degrade
 from adaptation.commands.crop_sets.domain import domain
 from adaptation.commands.crop_sets.keypoints import keypoints
@@ -27,7 +28,7 @@ from adaptation.support.errors import UserError
 from adaptation.support.reading.findings import printed_findings
 
 COMMANDS = (
-    fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints,
+    check, fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints,
 )  # fmt: skip
 
 app = typer.Typer(

@@ -35,7 +35,7 @@ LATENT = 32
 _JOINTS = len(SMPL) - 1  # all but the root
 # Six numbers per rotation are continuous; axis-angle vectors are not.
 _NUMBERS = 6 * _JOINTS
-_FORMAT = "topo-adapt pose prior 1"
+FORMAT = "topo-adapt pose prior 1"
 # Root mean square residual of a joint's rotation after encoding and decoding, in usual poses.
 _DEVIATION = math.radians(8)
 # Largest |phi| in the energy: u is infinite at 1, and 3.5 standard deviations here.
@@ -100,7 +100,7 @@ class LatentPosePrior(nn.Module):
 
     def save(self, path: Path, notes: dict[str, str] | None = None) -> None:
         """Write the weights, as float16, and notes to a safetensors file."""
-        meta = {"format": _FORMAT, "hidden": str(self.hidden), "notes": json.dumps(notes or {})}
+        meta = {"format": FORMAT, "hidden": str(self.hidden), "notes": json.dumps(notes or {})}
         # Half the size of float32; the package ships such a file.
         weights = {name: value.half().cpu() for name, value in self.state_dict().items()}
         with whole_file(path) as file:
@@ -138,7 +138,7 @@ class LatentPosePrior(nn.Module):
             with safe_open(path, "pt") as file:
                 meta = file.metadata() or {}
                 # Regressors are safetensors files, too: only the format tells the two apart.
-                if meta.get("format") != _FORMAT:
+                if meta.get("format") != FORMAT:
                     raise UserError(f"{path} is not a pose prior of topo-adapt")
                 prior = cls(int(meta["hidden"]))
                 prior.load_state_dict({name: file.get_tensor(name) for name in file.keys()})

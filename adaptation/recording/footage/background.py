@@ -102,6 +102,18 @@ class MedianSubtractor:
         # The floor comes after the blur, which would mix it with real noise.
         self._sigma = np.maximum(smooth, np.float32(self.settings.min_sigma))
 
+    @property
+    def background(self) -> Floats:
+        """The learnt background, (H, W, 3) float32 RGB, 0 to 255."""
+        assert self._plate is not None, "learn must be called first"
+        return self._plate
+
+    @property
+    def noise(self) -> Floats:
+        """Standard deviation of each pixel and channel of the background, (H, W, 3) float32, at least `min_sigma`."""
+        assert self._sigma is not None, "learn must be called first"
+        return self._sigma
+
     def mask(self, frame: Image) -> Mask:
         """Return the foreground (H, W) of one RGB uint8 frame (H, W, 3)."""
         if self._plate is None or self._sigma is None:

@@ -1,0 +1,90 @@
+"""Recognise what an input is by what it holds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, get_args
+
+from safetensors import SafetensorError, safe_open
+
+from adaptation.data.samples import is_crop_set
+from adaptation.priors.latent import FORMAT
+from adaptation.support.errors import UserError
+from adaptation.support.files import MARKER
+from adaptation.support.image_files import list_images
+from adaptation.support.reading.array_files import names_of_arrays
+from adaptation.support.reading.file_kinds import kind_of
+
+Kind = Literal["recording", "crops", "keypoints", "network", "prior", "poses", "body", "person", "results"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_BODY = {"v_template", "shapedirs"}
+_PERSON = {"frame", "box", "joints3d"}
+
+
+def recognise(name: str) -> Kind:
+    """Return what kind of input this is.
+
+    Args:
+        name: path of a file or folder, "small", or ``package.module:function``.
+
+    Raises:
+        UserError: the input is missing, or is none of these kinds; the message says what it is.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return _folder(path)
+    if name == "small" or (re.fullmatch(r"[\w.]+:\w+", name) and not path.exists()):
+        return "network"
+    kind = kind_of(path)
+    match kind:
+        case "PyTorch checkpoint" | "TorchScript file":
+            return "network"
+        case "safetensors file":
+            return "prior" if _is_prior(path) else "network"
+        case "Python pickle":
+            # Checkpoints of torch before 1.6 are pickles as well; so are SMPL's files, which lack a suffix of torch.
+            return "network" if path.suffix in (".pt", ".pth", ".tar", ".bin", ".ckpt") else "body"
+        case "npz file of NumPy":
+            return _arrays(set(names_of_arrays(path)))
+        case "npy file of NumPy":
+            return "poses"
+        case "PNG image" | "JPEG image" | "BMP image":
+            raise UserError(f"{path} is a single image; expected the folder that holds the images, or a video")
+        case "JSON file":
+            raise UserError(f"{path} is a single JSON file; expected the folder that holds the keypoints of all images")
+    # Whatever is left can only be a video; if it is none, its reader says so.
+    return "recording"
+
+
+def _folder(path: Path) -> Kind:
+    if is_crop_set(path):
+        return "crops"
+    if (path / MARKER).is_file():
+        return "results"
+    if list_images(path):
+        return "recording"
+    if any(path.glob("*.json")):
+        return "keypoints"
+    raise UserError(
+        f"{path}: this folder holds no images (png, jpg, bmp), no crops (images.npy), no keypoints (JSON) and no "
+        f"results of topo-adapt ({MARKER})"
+    )
+
+
+def _arrays(names: set[str]) -> Kind:
+    if names >= _BODY:
+        return "body"
+    if names >= _PERSON:
+        return "person"
+    return "poses"
+
+
+def _is_prior(path: Path) -> bool:
+    """Return whether a safetensors file is a pose prior rather than a regressor."""
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except SafetensorError:
+        return False  # the reader of regressors says what is wrong

@@ -1,0 +1,164 @@
+"""Check a recording: what `fit`, `predict` and `adapt` would find in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from adaptation.checking.sampling import sampled_frames
+from adaptation.checking.survey import STRIDE, Survey, survey
+from adaptation.checking.survey_picture import draw_survey
+from adaptation.checking.verdict import Use, Verdict
+from adaptation.recording.detections import TrackSettings
+from adaptation.recording.footage.mask_files import open_masks
+from adaptation.recording.footage.video import Frames, VideoFrames, open_frames
+from adaptation.recording.options import FitOptions
+from adaptation.support.errors import UserError
+from adaptation.support.progress import Progress
+
+EVERY = FitOptions.every
+FEW_FRAMES = 40  # a background is learnt from as many
+STILL, SHAKEN = 1.0, 3.0  # pixels: up to here masks do not suffer; beyond, outlines of the scene become foreground
+CLUTTERED = 0.02  # share of the frame
+LIGHT_RANGE = 1.5  # greatest ratio of the light to that of the background, or its inverse
+SMALL_PEOPLE = 80  # pixels; below, a body's limbs are a few pixels wide
+FEW_CROPS = 500  # the evidence adapts to 2,400
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the commands would work on, estimated from the sampled frames.
+
+    Attributes:
+        frames: number of frames of the recording.
+        people: people per frame, on average.
+        usable: usable masks per frame, on average.
+    """
+
+    frames: int
+    people: float
+    usable: float
+
+    def bodies(self, every: int) -> int:
+        """Return the number of bodies if one frame in ``every`` is used."""
+        return round(self.usable * self.frames / every)
+
+
+def check_recording(path: Path, masks: Path | None, min_height: int, progress: Progress) -> Verdict:
+    """Look at a recording, and tell what can be done with it.
+
+    Args:
+        path: video, or folder of frames.
+        masks: folder of masks to use instead of background subtraction.
+        min_height: smallest height of a person, pixels.
+        progress: progress bars.
+
+    Raises:
+        UserError: the recording or the masks cannot be read.
+    """
+    frames = open_frames(path)
+    given = open_masks(masks, frames) if masks else None
+    settings = TrackSettings(min_height=min_height)
+    with progress.task("Reading frames") as update:
+        chosen = sampled_frames(frames, in_step=given is not None, progress=update.by)
+    if not chosen:
+        raise UserError(f"{path}: no frame could be read by seeking; the file may be damaged")
+    with progress.task("Looking for people", len(chosen[::STRIDE])) as update:
+        seen = survey(frames.size, chosen, settings, given, update.by)
+    people, usable = len(seen.people), sum(person.quality.usable for person in seen.people)
+    looked = len(seen.samples)
+    counted = Counted(frames.count, people / looked, usable / looked)
+    kind = "video" if isinstance(frames, VideoFrames) else "folder of images"
+    return Verdict(
+        f"recording: {kind}",
+        [*_facts(frames), *_measured(seen)],
+        _uses(counted, seen, subtracted=given is None),
+        list(_advice(frames, counted, seen, settings, subtracted=given is None)),
+        draw_survey(seen),
+    )
+
+
+def _facts(frames: Frames) -> Iterator[tuple[str, str]]:
+    yield "frames", f"{frames.count}"
+    yield "size", f"{frames.size[0]}x{frames.size[1]} pixels"
+
+
+def _measured(seen: Survey) -> Iterator[tuple[str, str]]:
+    low, high = seen.gains
+    yield "looked at", f"{len(seen.samples)} frames, {seen.samples[0].number} to {seen.samples[-1].number}"
+    yield "camera", f"{'still' if seen.shake <= STILL else 'moves'}; shifted by up to {seen.shake:.1f} px"
+    yield "light", f"{low:.2f} to {high:.2f} times that of the background"
+    yield "background", f"noise {seen.noise:.1f} grey levels; {seen.clutter:.1%} of the frame moves and is nobody"
+    counts = [len(sample.people) for sample in seen.samples]
+    yield "people", f"{np.median(counts):.0f} at once, at most {max(counts)}"
+    if not seen.people:
+        return
+    heights = np.array([person.bbox[3] for person in seen.people])
+    yield "height", f"{np.median(heights):.0f} px, {np.percentile(heights, 5):.0f} to {np.percentile(heights, 95):.0f}"
+    usable = [person for person in seen.people if person.quality.usable]
+    reasons = Counter(reason for person in seen.people for reason in person.quality.note.split(", ") if reason)
+    shown = "; ".join(f"{_kind(reason)} {count}" for reason, count in _grouped(reasons).most_common(4))
+    yield "masks", f"{len(usable)} of {len(seen.people)} usable" + (f" (others: {shown})" if shown else "")
+
+
+def _grouped(reasons: Counter[str]) -> Counter[str]:
+    grouped: Counter[str] = Counter()
+    for reason, count in reasons.items():
+        grouped[_kind(reason)] += count
+    return grouped
+
+
+def _kind(reason: str) -> str:
+    """Return a reason without its number of fragments."""
+    return "in fragments" if reason.endswith("fragments") else reason
+
+
+def _uses(counted: Counted, seen: Survey, *, subtracted: bool) -> list[Use]:
+    if not counted.usable:
+        return [Use(command, False, "no usable mask of a person was seen") for command in ("fit", "predict", "adapt")]
+    if subtracted and seen.shake > SHAKEN:
+        return [Use(command, False, "the camera moves") for command in ("fit", "predict", "adapt")]
+    bodies = counted.bodies(EVERY)
+    return [
+        Use("fit", True, f"about {bodies} bodies at --every {EVERY}"),
+        Use("predict", True, f"about {bodies} bodies at --every {EVERY}"),
+        Use("adapt", True, f"about {bodies} crops at --every {EVERY}"),
+    ]
+
+
+def _advice(
+    frames: Frames, counted: Counted, seen: Survey, settings: TrackSettings, *, subtracted: bool
+) -> Iterator[str]:
+    if frames.warning:
+        yield frames.warning
+    low, high = seen.gains
+    if subtracted:
+        if counted.frames < FEW_FRAMES:
+            yield f"{counted.frames} frames are too few to learn a background from; give masks with --masks"
+        if seen.shake > STILL:
+            yield "the camera does not stand still: stabilise the recording, or give masks with --masks"
+        if max(high, 1 / low) > LIGHT_RANGE:
+            yield "the light changes much: split the recording where it changes, or give masks with --masks"
+        if seen.clutter > CLUTTERED:
+            yield "much of the background moves (leaves, water, screens): see the picture, or give masks with --masks"
+    if not seen.people:
+        yield (
+            f"nobody at least {settings.min_height // 2} px tall moves: lower --min-height for smaller people; people "
+            "who stand still throughout become background and need masks (--masks)"
+        )
+        return
+    height = float(np.median([person.bbox[3] for person in seen.people]))
+    if height < settings.min_height:
+        yield f"people are {height:.0f} px tall: lower --min-height, which is {settings.min_height}"
+    elif height < SMALL_PEOPLE:
+        yield f"people are {height:.0f} px tall, so their limbs are a few pixels wide; a nearer camera helps most"
+    if counted.usable < 0.5 * counted.people:
+        yield "more than half of the masks are not usable: look at the picture and at the reasons above"
+    crops = counted.bodies(EVERY)
+    if 0 < crops < FEW_CROPS and counted.bodies(1) > crops:
+        every = max(1, EVERY * crops // FEW_CROPS)
+        yield f"to adapt to more crops, use --every {every} (about {counted.bodies(every)} crops)"

@@ -1,0 +1,147 @@
+"""Measure a recording from a few frames: is the camera still, is the light steady, and how are people seen?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from adaptation.recording.detections import Detection, TrackSettings, judge, sight
+from adaptation.recording.footage.background import MedianSubtractor, clean_mask, fit_light
+from adaptation.recording.footage.mask_files import Masks
+from adaptation.recording.regions import find_regions, split_people, stack_regions
+from adaptation.support.image_files import Image, Mask
+
+Floats = npt.NDArray[np.float32]
+
+NOBODY = np.zeros((0, 4))  # boxes of people who are known beforehand
+STRIDE = 2  # subtraction takes most of the time, and half of the frames show as much
+WIDEST = 1280  # pixels; larger frames are reduced before their shift is measured
+
+
+@dataclass(frozen=True, eq=False)
+class SampledFrame:
+    """One of the frames that were looked at.
+
+    Attributes:
+        number: frame number from 0.
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool, foreground.
+        people: detections of people; their masks are judged without neighbouring frames.
+        shift: (2,) displacement x, y from the background, pixels.
+        gain: brightness as a multiple of the background's.
+    """
+
+    number: int
+    image: Image
+    mask: Mask
+    people: list[Detection]
+    shift: npt.NDArray[np.float64]
+    gain: float
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Measurements of a recording.
+
+    Attributes:
+        size: width and height of the frames, pixels.
+        samples: the frames that were looked at, in order.
+        background: (H, W, 3) uint8 RGB, median of these frames.
+        noise: median over the pixels of the background's standard deviation, grey levels of 255.
+    """
+
+    size: tuple[int, int]
+    samples: list[SampledFrame]
+    background: Image
+    noise: float
+
+    @property
+    def people(self) -> list[Detection]:
+        """People in all sampled frames."""
+        return [person for sample in self.samples for person in sample.people]
+
+    @property
+    def shake(self) -> float:
+        """Displacement from the background that one sampled frame in ten exceeds, pixels."""
+        return float(np.percentile([np.hypot(*sample.shift) for sample in self.samples], 90))
+
+    @property
+    def gains(self) -> tuple[float, float]:
+        """Lowest and highest brightness, as a multiple of the background's."""
+        gains = [sample.gain for sample in self.samples]
+        return min(gains), max(gains)
+
+    @property
+    def clutter(self) -> float:
+        """Mean share of the frame that is foreground and belongs to nobody: leaves, water, screens, light."""
+        shares = []
+        for sample in self.samples:
+            owned = sum(person.packed.area for person in sample.people)
+            shares.append(max(0, int(sample.mask.sum()) - owned) / sample.mask.size)
+        return float(np.mean(shares))
+
+
+def survey(
+    size: tuple[int, int],
+    frames: Sequence[tuple[int, Image]],
+    settings: TrackSettings,
+    masks: Masks | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Survey:
+    """Measure some frames of a recording.
+
+    Args:
+        size: width and height of the frames, pixels.
+        frames: numbers and images of evenly spread frames, in rising order. The background is learnt from all of
+            them, and people are looked for in every second one.
+        settings: definition of a person and of a usable mask.
+        masks: given masks, used instead of background subtraction.
+        progress: called with the number of frames that were measured since the last call.
+    """
+    subtractor = MedianSubtractor()
+    subtractor.learn([image for _, image in frames])
+    background = subtractor.background
+    samples = []
+    for number, image in frames[::STRIDE]:
+        given = masks.mask(number) if masks is not None else clean_mask(subtractor.mask(image))
+        mask = np.zeros(image.shape[:2], bool) if given is None else given
+        gain, _ = fit_light(background, image)
+        people = list(_people(number, image, mask, settings))
+        samples.append(SampledFrame(number, image, mask, people, _shift(background, image), float(gain.mean())))
+        progress(1)
+    return Survey(size, samples, np.asarray(np.rint(background), np.uint8), float(np.median(subtractor.noise)))
+
+
+def _people(number: int, image: Image, mask: Mask, settings: TrackSettings) -> Iterator[Detection]:
+    """Find people in one frame, without knowledge of other frames."""
+    regions = [
+        part
+        for region in find_regions(mask, settings.min_region)
+        for part in split_people(region, NOBODY, settings.min_height)
+    ]
+    for group in stack_regions(regions):
+        sighting = sight(number, image, group)
+        _, _, w, h = sighting.bbox
+        # As in tracking: half of the height, since a person may still be entering. Cars and shadows are wider.
+        if h >= 0.5 * settings.min_height and w <= 2 * h:
+            yield from judge([sighting], (image.shape[1], image.shape[0]), settings)
+
+
+def _shift(background: Floats, image: Image) -> npt.NDArray[np.float64]:
+    """Measure by how many pixels (x, y) a frame is displaced from the background, by phase correlation."""
+    scale = min(1.0, WIDEST / image.shape[1])
+
+    def reduced(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        # Green alone, which carries most of the brightness.
+        return np.asarray(cv2.resize(picture[..., 1].astype(np.float32), None, fx=scale, fy=scale))
+
+    still, moved = reduced(background), reduced(image)
+    # Without a window the borders, which do not move, would hold the estimate at 0.
+    window = cv2.createHanningWindow((still.shape[1], still.shape[0]), cv2.CV_32F)
+    shift, _ = cv2.phaseCorrelate(still, moved, window)
+    return np.array(shift) / scale
