@@ -74,6 +74,22 @@ def names_of_arrays(file: Path) -> tuple[str, ...]:
         return tuple(name.removesuffix(".npy") for name in archive.namelist())
 
 
+def open_mapped(file: Path) -> Array:
+    """Open the array of an npy file without reading it: its parts are read when they are used.
+
+    Raises:
+        UserError: the file is missing, damaged or of another kind, or holds Python objects.
+    """
+    if (kind := kind_of(file)) != "npy file of NumPy":
+        raise UserError(f"{file}: found a {kind}, expected an npy file of NumPy")
+    try:
+        mapped: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+    # NumPy raises errors of many types on damaged files.
+    except Exception as error:
+        raise UserError(f"{file} is damaged or truncated: {reason(error)}") from None
+    return mapped
+
+
 def _check_size(size: int, file: Path) -> None:
     if size > MOST_BYTES:
         raise UserError(
