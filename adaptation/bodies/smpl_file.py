@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adaptation.support.errors import UserError, reason
 from adaptation.support.reading.array_files import read_arrays
-from adaptation.support.reading.file_kinds import kind_of
+from adaptation.support.reading.file_kinds import kind_of, with_article
 from adaptation.support.reading.inert_pickle import RefusedError, plain, read_pickle
 from adaptation.support.reading.torch_files import read_torch
 
@@ -88,9 +88,7 @@ def _read(path: Path) -> Any:
     # The oldest pickles are text.
     if kind in ("Python pickle", "text file", "unknown file"):
         return _unpickled(path.read_bytes(), path, "a pickle")
-    raise UserError(
-        f"{path}: found a {kind}, expected a body model in SMPL's layout (its authors' .pkl, or an npz with its keys)"
-    )
+    raise UserError(f"{path}: found {with_article(kind)}, expected a body model in SMPL's layout (.pkl or .npz)")
 
 
 def _unpickled(content: bytes, path: Path, what: str) -> Any:

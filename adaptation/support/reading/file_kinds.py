@@ -39,6 +39,9 @@ _TORCH_BEFORE_ZIP = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 # The version of the format, and the name of the program that wrote the file: protobuf's fields 1 and 2.
 _ONNX = re.compile(rb"\x08[\x01-\x20]\x12[\x01-\x40][\x20-\x7e]{2}")
 
+# As they are pronounced: "an HDF5 file".
+_VOWELS = ("A", "H", "MP4", "O", "X", "e", "np", "u", "x")
+
 
 def kind_of(file: Path) -> str:
     """Return what kind of file this is, as a noun such as "PNG image"; "empty file" or "unknown file" are among them.
@@ -75,6 +78,11 @@ def kind_of(file: Path) -> str:
     if text[:1] == b"<":
         return "XML or HTML file"
     return "unknown file" if b"\0" in start else "text file"
+
+
+def with_article(kind: str) -> str:
+    """Return a kind with "a" or "an" before it, for messages."""
+    return f"an {kind}" if kind.startswith(_VOWELS) else f"a {kind}"
 
 
 def _kind_of_zip(file: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from adaptation.support.errors import UserError, reason
-from adaptation.support.reading.file_kinds import kind_of
+from adaptation.support.reading.file_kinds import kind_of, with_article
 from adaptation.support.reading.inert_pickle import IN_CHECKPOINTS, plain
 
 _CHUNK = 1 << 20
@@ -33,7 +33,7 @@ def read_torch(path: Path) -> Any:
     """
     kind = kind_of(path)
     if kind != "PyTorch checkpoint":
-        raise UserError(f"{path}: found a {kind}, expected a file of torch.save")
+        raise UserError(f"{path}: found {with_article(kind)}, expected a file of torch.save")
     try:
         _check_sums(path)
         # The advice that torch warns about is for its own developers.
@@ -48,10 +48,16 @@ def read_torch(path: Path) -> Any:
         raise UserError(f"{path} is damaged or truncated: {_cause(error)}") from None
 
 
+def is_before_zip(path: Path) -> bool:
+    """Return whether a file of torch.save has the format before torch 1.6, which is not a zip archive."""
+    with path.open("rb") as opened:
+        return opened.read(1) == b"\x80"
+
+
 def _check_sums(path: Path) -> None:
     """Compare the checksums in a zip archive, which torch does not do."""
-    if not zipfile.is_zipfile(path):
-        return  # the format before torch 1.6, which has no checksums
+    if is_before_zip(path):
+        return  # that format has no checksums
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             # 0 where torch was told not to compute them.
@@ -65,7 +71,7 @@ def _advice(path: Path) -> str:
     """Say how the weights alone are saved again, by whoever trusts the file."""
     with path.open("rb") as opened:
         start = opened.read(_CHUNK)
-    if zipfile.is_zipfile(path):
+    if not is_before_zip(path):
         with zipfile.ZipFile(path) as archive:
             start = b"".join(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
     # A network that was saved whole has its parts' classes in it.

@@ -189,7 +189,7 @@ def test_other_body_models_are_named(joints: int, poses: int, message: str, suff
 
 def test_other_kinds_of_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "body.pkl").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(UserError, match="found a HDF5 file, expected a body model in SMPL's layout"):
+    with pytest.raises(UserError, match="found an HDF5 file, expected a body model in SMPL's layout"):
         load_smpl(tmp_path / "body.pkl")
 
 

@@ -59,7 +59,7 @@ def test_a_header_may_not_claim_more_than_there_is(tmp_path):
 
 def test_other_files_are_named(tmp_path):
     (tmp_path / "poses.npz").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(UserError, match=r"found a HDF5 file, expected an npz or npy file"):
+    with pytest.raises(UserError, match=r"found an HDF5 file, expected an npz or npy file"):
         read_arrays(tmp_path / "poses.npz")
     with pytest.raises(UserError, match="no such file"):
         read_arrays(tmp_path / "missing.npz")
