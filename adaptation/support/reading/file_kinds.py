@@ -90,7 +90,8 @@ def _kind_of_zip(file: Path) -> str:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
+    # zipfile raises errors of many types, among them one for names that are not UTF-8.
+    except Exception:
         return "truncated or damaged zip archive"
     if any(name.endswith("/constants.pkl") for name in names):
         return "TorchScript file"
