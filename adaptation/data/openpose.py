@@ -26,7 +26,7 @@ from adaptation.support.reading.findings import found
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 _KEY, _OLD_KEY = "pose_keypoints_2d", "pose_keypoints"
-_EXPECTED = f"expected OpenPose's: one file per image, with numbers in people[].{_KEY}"
+_EXPECTED = f"expected one file per image, with numbers in people[].{_KEY}; move other files elsewhere"
 _NEAR = 0.03  # part of the mask's side by which joints may lie beside it, since detectors are not exact
 _MOST_CONFIDENT = 1.5  # OpenPose's confidences exceed 1 slightly
 # What files of other programs have at their top level.
@@ -94,7 +94,8 @@ def _ordered(folder: Path) -> list[Path]:
     if folder.is_file():
         raise UserError(f"{folder}: found {with_article(kind_of(folder))}, expected a folder of OpenPose's JSON files")
     # Other systems leave hidden files such as ._000.json beside each file.
-    by_name = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    files = (path for path in folder.glob("*") if path.suffix.lower() == ".json")
+    by_name = sorted(path for path in files if not path.name.startswith("."))
     if not by_name:
         raise UserError(f"{folder}: there are no JSON files of keypoints in this folder")
     paths = sorted(by_name, key=lambda path: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", path.name)])

@@ -114,7 +114,11 @@ def _chosen(contents: Any, path: Path) -> dict[str, Array]:
     for key in (*_WHOLE, *_ROOT, *_BODY):
         if key in held:
             value = held[key]
-            arrays[key] = value.detach().double().numpy() if isinstance(value, Tensor) else np.asarray(value)
+            try:
+                arrays[key] = value.detach().double().numpy() if isinstance(value, Tensor) else np.asarray(value)
+            # Lists of arrays of different lengths, and tensors that are not dense.
+            except (ValueError, TypeError, RuntimeError) as error:
+                raise UserError(f"{path}: {key} is not one array of numbers ({reason(error)}); {_ADVICE}") from None
     return arrays
 
 

@@ -142,7 +142,8 @@ def _check(
     for name, value in weights.items():
         if _without_ones(value.shape) != _without_ones(expected[name].shape):
             raise UserError(
-                f"{path} does not fit: {name} has shape {tuple(value.shape)}, expected {tuple(expected[name].shape)}"
+                f"{path} does not fit: {name} has shape {tuple(value.shape)}, expected {tuple(expected[name].shape)}; "
+                f"{OTHER_NETWORKS}"
             )
         if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
             raise UserError(
@@ -196,7 +197,8 @@ def _empty_network(weights: Mapping[str, Tensor], path: Path) -> Regressor:
         prior = _prior(weights, path)
     elif numbers != ROTATION_NUMBERS:
         raise UserError(
-            f"{path}: decpose must give {ROTATION_NUMBERS} numbers (rotations) or {LATENT + 6} (latent), got {numbers}"
+            f"{path}: decpose must give {ROTATION_NUMBERS} numbers (rotations) or {LATENT + 6} (latent), "
+            f"got {numbers}; {OTHER_NETWORKS}"
         )
     try:
         return Regressor(_depths(weights), width, hidden, prior, heatmaps="joints.maps.weight" in weights)

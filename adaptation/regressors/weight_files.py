@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -29,6 +30,7 @@ OTHER_NETWORKS = "for another network, give --model package.module:function (see
 """What to do with a network that is not SPIN's."""
 _REMEDIES = {
     "TorchScript file": f"it is a program with its weights, which torch.jit.load reads; {OTHER_NETWORKS}",
+    "program of torch.export": f"it cannot be trained as weights alone; {OTHER_NETWORKS}",
     "ONNX model": OTHER_NETWORKS,
     "HDF5 file": f"Keras's weights have other names and layouts than torch's; {OTHER_NETWORKS}",
     "Keras model": f"Keras's weights have other names and layouts than torch's; {OTHER_NETWORKS}",
@@ -240,6 +242,8 @@ def _looks_like(whole: Mapping[Any, Any]) -> str:
     """Describe the weights in a file by their names."""
     names = max((_tensors(held) for _, held in _mappings(whole)), key=len)
     if not names:
+        if any(isinstance(value, np.ndarray) for _, held in _mappings(whole) for value in held.values()):
+            return "NumPy's arrays in place of tensors"
         return f"no tensors ({', '.join(map(str, list(whole)[:5])) or 'nothing'})"[:200]
     for pattern, what in _ARCHITECTURES:
         if named := next((name for name in names if re.search(pattern, name)), None):

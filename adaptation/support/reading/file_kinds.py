@@ -97,6 +97,8 @@ def _kind_of_zip(file: Path) -> str:
         return "TorchScript file"
     if any(name.endswith("model.weights.h5") for name in names):
         return "Keras model"
+    if any(name.endswith("/archive_format") for name in names):
+        return "program of torch.export"
     if any(name.endswith("data.pkl") for name in names):
         return "PyTorch checkpoint"
     if names and all(name.endswith(".npy") for name in names):

@@ -101,6 +101,7 @@ def test_files_of_other_systems_are_skipped(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
     (tmp_path / "._.json").touch()
     (tmp_path / "Thumbs.db").touch()
+    (tmp_path / "001_keypoints.json").rename(tmp_path / "001_KEYPOINTS.JSON")
     assert len(read_openpose(tmp_path)) == 2
 
 
@@ -147,7 +148,9 @@ def test_files_of_other_programs_are_named(content: object, what: str, tmp_path:
     folder = write(tmp_path / "json", {"people": [person(BODY_25)]}, content)
     with pytest.raises(UserError, match=f"001_keypoints.json is not in OpenPose's layout: .*{what}") as caught:
         read_openpose(folder)
-    assert "expected OpenPose's: one file per image" in str(caught.value) and "\n" not in str(caught.value)
+    assert "expected one file per image, with numbers in people[].pose_keypoints_2d; move other files" in str(
+        caught.value
+    ) and "\n" not in str(caught.value)
 
 
 def at(x: float, y: float, confidence: float, count: int = 25) -> dict[str, list[float]]:

@@ -127,6 +127,8 @@ def test_other_kinds_are_named_and_nothing_is_executed(tmp_path: Path) -> None:
         (b"cos\nsystem\n(S'touch ran'\ntR.", "found a text file"),
         (b"\x80\x02cos\nsystem\n(S'touch ran'\ntR.", "holds objects of os.system, which are not loaded"),
         (b"\x80\x04\x95", "is damaged, or not a plain pickle"),
+        (pickle.dumps({"poses": [FLAT, FLAT[:9]]}), "poses is not one array of numbers"),
+        (pickle.dumps({"poses": [FLAT, FLAT]}), r"poses has shape \(2, 60, 72\)"),
     ):
         (tmp_path / "poses").write_bytes(content)
         with pytest.raises(UserError, match=message):

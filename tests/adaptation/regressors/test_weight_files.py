@@ -241,6 +241,8 @@ def test_other_networks_are_named(tmp_path: Path) -> None:
         (resnet, "the weights of a ResNet without SPIN's head (layer1.0.conv1.weight)"),
         ({"stage2.0.branches.0.weight": torch.ones(2)}, "the weights of an HRNet"),
         ({"epoch": 3}, "no tensors (epoch)"),
+        ({"model": {name: value.numpy() for name, value in weights.items()}}, "NumPy's arrays in place of tensors"),
+        (weights | {"fc1.weight": torch.ones(32, 288)}, "fc1.weight has shape (32, 288), expected (32, 285)"),
         (without("conv3.weight")(weights), "a ResNet of basic blocks (18 or 34)"),
         (weights | {"layer1.0.se.weight": torch.ones(2)}, "layer1.0.se.weight, for which the network has no place"),
     ):
