@@ -1,24 +1,20 @@
-"""Read body models in SMPL's layout, npz or the original pickles, without executing code from the file.
-
-SMPL's pickles hold NumPy arrays, SciPy csc matrices and objects of chumpy, a package that can no
-longer be installed. Unpickling calls the functions that a file names. Here every name that SMPL
-files use is mapped to an inert stand-in, which only records its arguments, and all other names are
-refused. The unpickling code of NumPy and SciPy is never reached.
-"""
+"""Read body models in SMPL's layout: npz, the original pickles, or files of torch.save. Nothing in them is executed."""
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from adaptation.support.errors import UserError
+from adaptation.support.errors import UserError, reason
+from adaptation.support.reading.array_files import read_arrays
+from adaptation.support.reading.file_kinds import kind_of, with_article
+from adaptation.support.reading.inert_pickle import RefusedError, plain, read_pickle
+from adaptation.support.reading.torch_files import read_torch
 
 PARENTS: tuple[int, ...] = (
     -1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21,
@@ -61,54 +57,89 @@ def load_smpl(path: str | Path) -> SmplArrays:
     """Read a body model.
 
     Args:
-        path: An ``.npz`` file with SMPL's keys, or an SMPL pickle as distributed by its authors.
+        path: an SMPL pickle as its authors distribute it, or a file with the same keys: npz, npy of a dict, a pickle
+            without chumpy, or a file of torch.save. Arrays may be SciPy's sparse matrices or torch's tensors.
 
     Returns:
         The checked arrays.
 
     Raises:
-        UserError: The file is missing or unreadable, names code to be loaded, lacks a key, or holds
-            invalid arrays.
+        UserError: the file is missing or unreadable, names code to be loaded, is another body model, lacks a key, or
+            holds invalid arrays.
     """
     path = Path(path)
+    values = _read(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds a {type(values).__name__}, expected a dict of SMPL's arrays")
+    return checked_arrays({key: _numbers(values[key], key, path) for key in _KEYS if key in values}, path)
+
+
+def _read(path: Path) -> Any:
+    """Read the contents of a file of one of four kinds, by its first bytes, since users rename files."""
+    kind = kind_of(path)
+    if kind in ("npz file of NumPy", "npy file of NumPy"):
+        arrays = read_arrays(
+            path, (*_KEYS, ""), lambda content: _unpickled(content, path, "an array of Python objects")
+        )
+        # np.save stores a dict as an array of one object.
+        return _numbers(arrays[""], "the array", path) if "" in arrays else arrays
+    if kind == "PyTorch checkpoint":
+        return read_torch(path)
+    # The oldest pickles are text.
+    if kind in ("Python pickle", "text file", "unknown file"):
+        return _unpickled(path.read_bytes(), path, "a pickle")
+    raise UserError(f"{path}: found {with_article(kind)}, expected a body model in SMPL's layout (.pkl or .npz)")
+
+
+def _unpickled(content: bytes, path: Path, what: str) -> Any:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read the body model {path}: {error.strerror or error}") from None
-    # An npz is a zip archive, which starts with "PK"; users rename files, so the suffix is not evidence.
-    values = _read_npz(content, path) if content[:2] == b"PK" else _read_pickle(content, path)
-    return checked_arrays(values, path)
-
-
-def _read_npz(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {key: archive[key] for key in _KEYS if key in archive.files}
-    except Exception as error:  # damaged archives raise errors of nearly every type
-        raise UserError(f"{path} is not a readable npz of a body model: {_first_line(error)}") from None
-
-
-def _read_pickle(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        values = _InertUnpickler(io.BytesIO(content), encoding="latin1").load()  # Python 2 wrote it
-        if not isinstance(values, dict):
-            raise pickle.UnpicklingError(f"it holds a {type(values).__name__}, not a dict")
-        return {key: _resolve(values[key]) for key in _KEYS if key in values}
-    except _RefusedError as error:
+        values = read_pickle(content)
+        # Other keys than SMPL's may hold what has no plain value.
+        return {key: values[key] for key in _KEYS if key in values} if isinstance(values, dict) else values
+    except RefusedError as error:
         raise UserError(
-            f"{path} refused: loading it could run code: it names {error}, which no SMPL file needs"
+            f"{path} refused: loading it could run code: it names {error}, which no SMPL file needs; if you trust it, "
+            "save its arrays with numpy.savez where it was made"
         ) from None
-    except Exception as error:  # as do damaged pickles
-        raise UserError(f"{path} is not a readable SMPL pickle (damaged or truncated?): {_first_line(error)}") from None
+    except Exception as error:  # damaged pickles raise errors of nearly every type
+        raise UserError(f"{path} is damaged or not a body model: {what} cannot be read ({reason(error)})") from None
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _numbers(value: Any, key: str, path: Path) -> Any:
+    """Return the array that a value of a file stands for; other values are returned unchanged."""
+    try:
+        value = plain(value)
+        if isinstance(value, Tensor):
+            # NumPy has no bfloat16.
+            value = (value.detach().double() if value.is_floating_point() else value.detach()).numpy()
+        if isinstance(value, np.ndarray) and value.dtype == object:
+            value = np.array(value.tolist())
+    except Exception as error:  # damaged values raise errors of nearly every type
+        raise UserError(f"{path} is damaged or not a body model: {key} cannot be read ({reason(error)})") from None
+    return value
 
 
 # ---- required contents ----
 
 _KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
+_OTHER_MODELS = {5: "FLAME", 16: "MANO", 52: "SMPL-H", 55: "SMPL-X"}
+"""Models with SMPL's keys, by their number of joints."""
+_STAR_POSES = 93  # STAR has SMPL's joints, but its blend shapes depend on quaternions
+
+
+def _other_model(values: dict[str, Any]) -> str | None:
+    """Name the model of a file that has SMPL's keys and is none, or return None."""
+
+    def size(key: str, axis: int) -> int:
+        array = values.get(key)
+        return array.shape[axis] if isinstance(array, np.ndarray) and array.ndim > axis else 0
+
+    joints = size("weights", 1) or size("J_regressor", 0)
+    if joints in _OTHER_MODELS:
+        return f"{_OTHER_MODELS[joints]} ({joints} joints)"
+    if size("posedirs", 2) == _STAR_POSES:
+        return f"STAR ({joints} joints, {_STAR_POSES} pose blend shapes)"
+    return None
 
 
 def checked_arrays(values: dict[str, Any], path: Path) -> SmplArrays:
@@ -121,9 +152,11 @@ def checked_arrays(values: dict[str, Any], path: Path) -> SmplArrays:
     Raises:
         UserError: A key is missing, or an array is invalid.
     """
+    if other := _other_model(values):
+        raise UserError(f"{path} is {other}, expected SMPL (24 joints): SMPL_NEUTRAL.pkl of smpl.is.tue.mpg.de is one")
     missing = [key for key in _KEYS if key not in values]
     if missing:
-        raise UserError(f"{path} is not an SMPL body model: it lacks {', '.join(missing)}")
+        raise UserError(f"{path} is not an SMPL body model: it lacks {', '.join(missing)}; it needs {', '.join(_KEYS)}")
 
     def array(key: str, *shape: int | None) -> Array:
         value = values[key]
@@ -168,150 +201,3 @@ def checked_arrays(values: dict[str, Any], path: Path) -> SmplArrays:
         weights=weights,
         f=faces.astype(np.int64),
     )
-
-
-# ---- stand-ins for the names in SMPL's pickles ----
-
-
-class _RefusedError(pickle.UnpicklingError):
-    """A pickle names something outside of `_STAND_INS`."""
-
-
-class _Recorder:
-    """Accepts any arguments and any state, and only stores the state."""
-
-    state: Any = None
-
-    def __new__(cls, *args: Any) -> _Recorder:
-        return object.__new__(cls)
-
-    def __init__(self, *args: Any) -> None: ...
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _Array(_Recorder):
-    """numpy.ndarray: state (version, shape, dtype, is_fortran, data)."""
-
-
-class _Chumpy(_Recorder):
-    """chumpy.ch.Ch: its value is x."""
-
-
-class _Select(_Recorder):
-    """chumpy.reordering.Select: a.ravel()[idxs].reshape(preferred_shape)."""
-
-
-class _Sparse(_Recorder):
-    """scipy.sparse csc matrices: data, indices, indptr, _shape."""
-
-
-class _Dtype(_Recorder):
-    """numpy.dtype: a type code, and a state whose second element is the byte order."""
-
-    def __init__(self, code: str = "", *args: Any) -> None:
-        self.code = code
-
-    def numpy(self) -> np.dtype[Any]:
-        """Return the dtype, which must be a number or boolean."""
-        order = self.state[1] if isinstance(self.state, tuple) else "="
-        # Arrays of objects have no raw bytes to read.
-        if not isinstance(self.code, str) or self.code[:1] not in tuple("fiub") or order not in ("<", ">", "=", "|"):
-            raise pickle.UnpicklingError(f"arrays of type {self.code!r} are not numbers")
-        return np.dtype(order.replace("|", "=") + self.code)
-
-
-class _Buffer(_Recorder):
-    """Arguments of numpy's _frombuffer in protocol 5: data, dtype, shape, order."""
-
-    def __init__(self, data: Any, dtype: Any, shape: Any, order: Any) -> None:
-        self.parts = data, dtype, shape, order == "F"
-
-
-def _reconstruct(*args: Any) -> _Array:
-    return _Array()
-
-
-def _reconstructor(cls: Any, *args: Any) -> Any:
-    """copyreg._reconstructor of protocols 0 and 1, restricted to the stand-ins."""
-    if not (isinstance(cls, type) and issubclass(cls, _Recorder)):
-        raise pickle.UnpicklingError("an object of an unexpected type")
-    return cls()
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """codecs.encode, with which Python 3 writes bytes in protocols 0 to 2."""
-    # Python always names latin1 here; the encoding in the file is not trusted to be that.
-    return str(text).encode("latin1")
-
-
-def _scalar(*args: Any) -> None:
-    """A NumPy scalar; no key that is read holds one."""
-
-
-# Names differ between Python 2 and 3 and between versions of NumPy and SciPy.
-_STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("chumpy.ch", "Ch"): _Chumpy,
-    ("chumpy", "Ch"): _Chumpy,
-    ("chumpy.reordering", "Select"): _Select,
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,
-    **{(m, "_reconstructor"): _reconstructor for m in ("copy_reg", "copyreg")},
-    # `object` is the base class that _reconstructor is given; chumpy keeps sets in its caches.
-    **{(m, n): t for m in ("__builtin__", "builtins") for n, t in (("object", object), ("set", set))},
-    **{(f"numpy.{c}.multiarray", "_reconstruct"): _reconstruct for c in ("core", "_core")},
-    **{(f"numpy.{c}.multiarray", "scalar"): _scalar for c in ("core", "_core")},
-    **{(f"numpy.{c}.numeric", "_frombuffer"): _Buffer for c in ("core", "_core")},
-    **{(f"scipy.sparse{m}", n): _Sparse for m in ("", ".csc", "._csc") for n in ("csc_matrix", "csc_array")},
-}
-
-
-class _InertUnpickler(pickle.Unpickler):
-    """Unpickler that resolves names to stand-ins and never imports anything."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _STAND_INS[module, name]
-        except KeyError:
-            raise _RefusedError(f"{module}.{name}") from None
-
-
-def _resolve(value: Any) -> Any:
-    """Convert stand-ins to plain arrays; other values are returned unchanged."""
-    if isinstance(value, _Array):
-        _, shape, dtype, fortran, data = value.state
-        return _from_bytes(data, dtype, shape, fortran)
-    if isinstance(value, _Buffer):
-        return _from_bytes(*value.parts)
-    if isinstance(value, _Chumpy):
-        return _resolve(value.state["x"])
-    # A selection is from another chumpy value, so its parts may be stand-ins, too.
-    if isinstance(value, _Select):
-        source, index = _resolve(value.state["a"]), _resolve(value.state["idxs"])
-        shape = _resolve(value.state["preferred_shape"])
-        return source.ravel()[index].reshape(tuple(int(n) for n in shape))
-    if isinstance(value, _Sparse):
-        return _dense({key: _resolve(part) for key, part in value.state.items()})
-    return value
-
-
-def _from_bytes(data: Any, dtype: _Dtype, shape: tuple[int, ...], fortran: Any) -> Array:
-    """Return an array from its raw bytes, in C or Fortran order."""
-    # Bytes written by Python 2 are read as text.
-    raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
-    flat = np.frombuffer(raw, dtype=dtype.numpy())
-    return flat.reshape(shape, order="F" if fortran else "C")
-
-
-def _dense(parts: dict[str, Any]) -> Array:
-    """Expand a csc matrix, the joint regressor, to (24, V)."""
-    rows, columns = parts["_shape"] if "_shape" in parts else parts["shape"]
-    data, indices, starts = parts["data"], parts["indices"], parts["indptr"]
-    if rows != len(PARENTS) or starts[-1] != len(data):  # also bounds the allocation below
-        raise pickle.UnpicklingError(f"the joint regressor is not a matrix of {len(PARENTS)} rows")
-    column = np.repeat(np.arange(columns), np.diff(starts))
-    dense = np.zeros((int(rows), int(columns)))
-    np.add.at(dense, (indices, column), data)  # csc allows duplicate entries, which are summed
-    return dense

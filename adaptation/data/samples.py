@@ -23,6 +23,7 @@ from adaptation.bodies.joint_sets import JOINT_SETS, SMPL, JointSet
 from adaptation.bodies.parameters import Bodies
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file, writing
+from adaptation.support.reading.array_files import names_of_arrays, open_mapped, read_arrays
 
 MaskKind = Literal["truth", "subtracted", "degraded"]
 MASK_KINDS: tuple[MaskKind, ...] = get_args(MaskKind)
@@ -214,10 +215,10 @@ class Samples:
         labels = {name: getattr(self, name) for name in _LABELS if getattr(self, name) is not None}
         # An npz holds arrays only, so names become arrays without dimensions.
         labels |= {name: np.array(getattr(self, name)) for name in _NAMES}
-        if (folder / "labels.npz").exists():
-            with np.load(folder / "labels.npz", allow_pickle=False) as data:
-                labels = {**{name: data[name] for name in data if name not in (*_LABELS, *_NAMES)}, **labels}
-        with whole_file(folder / "labels.npz") as file:
+        path = folder / "labels.npz"
+        if path.exists():
+            labels = read_arrays(path, set(names_of_arrays(path)) - {*_LABELS, *_NAMES}) | labels
+        with whole_file(path) as file:
             np.savez(file, **labels)
 
     @classmethod
@@ -228,15 +229,13 @@ class Samples:
             UserError: the folder is missing or incomplete, or its arrays do not fit together.
         """
         try:
-            images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-            masks = None
-            if (folder / "masks.npy").exists():
-                masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
-            with np.load(folder / "labels.npz", allow_pickle=False) as data:
-                labels: dict[str, Any] = {name: data[name] for name in _LABELS if name in data}
-                names: dict[str, Any] = {name: str(data[name]) for name in _NAMES if name in data}
-        except Exception as error:  # np.load raises errors of many types
+            images = open_mapped(folder / "images.npy")
+            masks = open_mapped(folder / "masks.npy") if (folder / "masks.npy").exists() else None
+            read = read_arrays(folder / "labels.npz", (*_LABELS, *_NAMES))
+        except UserError as error:
             raise UserError(f"{folder} is not a crop set: {error}") from None
+        labels: dict[str, Any] = {name: read[name] for name in _LABELS if name in read}
+        names: dict[str, Any] = {name: str(read[name]) for name in _NAMES if name in read}
         loaded = {"images": images, "masks": masks, **labels}
         # Parts that are absent have nothing to check.
         arrays = {name: array for name, array in loaded.items() if array is not None}
@@ -278,7 +277,9 @@ def _check(arrays: dict[str, Any], names: dict[str, str], folder: Path) -> None:
             raise UserError(f"{folder}: {name} must be {np.dtype(kind)}, got {array.dtype}")
         if kind == np.float32 and not np.isfinite(array).all():
             raise UserError(f"{folder}: {name} has numbers that are not finite")
-    if masks is not None and masks[0].max() > 1:  # only the first: reading all of them would take long
+    if (
+        masks is not None and masks[0].size and masks[0].max() > 1
+    ):  # only the first: reading all of them would take long
         raise UserError(f"{folder}: masks must hold 0 and 1, got {masks[0].max()}")
 
 

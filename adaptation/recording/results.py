@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,6 +20,7 @@ from adaptation.fitting.starts import BestFit
 from adaptation.recording.crops import Crop
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
+from adaptation.support.reading.array_files import read_arrays
 
 Array = NDArray[np.float32]
 
@@ -112,15 +112,21 @@ class PersonResult:
         """Read a file that `save` wrote.
 
         Raises:
-            UserError: the file is missing, is not an npz, or lacks arrays of this class.
+            UserError: the file is missing, damaged or of another kind, lacks arrays of this class, or holds numbers
+                that are not finite.
         """
+        arrays = read_arrays(path, tuple(_SHAPES))
+        if missing := [name for name in _SHAPES if name not in arrays]:
+            raise UserError(f"{path} is not a result of `topo-adapt fit`: it lacks {', '.join(missing)}")
+        for name, array in arrays.items():
+            kind = np.int64 if name == "frame" else np.float32
+            if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+                raise UserError(f"{path}: {name} must hold finite numbers, got {array.dtype} of shape {array.shape}")
+            # Programs that change a file often write float64.
+            arrays[name] = array.astype(kind)
         try:
-            # A pickle in the file could run code.
-            with np.load(path, allow_pickle=False) as data:
-                return cls(**{field.name: data[field.name] for field in fields(cls)})
-        except FileNotFoundError:
-            raise UserError(f"no such file: {path}") from None
-        except (EOFError, KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            return cls(**arrays)
+        except (ValueError, TypeError) as error:
             raise UserError(f"{path} is not a result of `topo-adapt fit`: {error}") from None
 
 

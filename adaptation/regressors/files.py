@@ -5,26 +5,32 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from adaptation.priors.latent import LATENT, LatentPosePrior
 from adaptation.regressors.hmr import ROTATION_NUMBERS, Regressor
+from adaptation.regressors.weight_files import OTHER_NETWORKS, Part, WeightFile, read_weights
 from adaptation.support.errors import UserError, reason
 from adaptation.support.files import whole_file
+from adaptation.support.reading.array_files import read_arrays
+from adaptation.support.reading.findings import found
 
 SHIPPED = {"small": Path(__file__).parents[1] / "assets" / "source_small.safetensors"}
 """Files of the regressors that come with the package, by name."""
 _PRIOR = "prior."  # prefix of the pose prior's weights in a regressor's file
-_PARALLEL = "module."  # prefix of the weights of a network that torch.nn.DataParallel wraps
-_INNER = ("model", "state_dict")  # keys under which checkpoints of SPIN and others keep the weights
+_RESNET = Part("layer1.0.conv1.weight", re.compile(r"(conv1|bn1|layer\d+)\."))
+_HEAD = Part(
+    "decpose.weight", re.compile(r"(fc1|fc2|decpose|decshape|deccam|init_pose|init_shape|init_cam|joints|prior)(\.|$)")
+)
+_SPIN = "SPIN's network (conv1, layer1, ..., fc1, decpose)"
+_MEANS = {"init_pose": "pose", "init_shape": "shape", "init_cam": "cam"}
+"""SPIN's mean estimate, and its keys in ``smpl_mean_params.npz``, which comes with SPIN."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,25 +40,23 @@ class LoadedNetwork:
     Attributes:
         network: the network.
         suffix: suffix of the file that it was read from.
-        around: the other contents of that file.
-        inner: key of the weights in the file; None if they are at the top level.
-        prefix: prefix of the names of the weights: "module." if they come from DataParallel.
+        file: that file; None if the network does not come from one.
     """
 
     network: nn.Module
     suffix: str
-    around: Mapping[str, Any]
-    inner: str | None
-    prefix: str = ""
+    file: WeightFile | None = None
 
     def save(self, path: Path) -> None:
         """Write the network's present weights in the format of the file that it was read from."""
-        weights = {f"{self.prefix}{name}": value for name, value in weights_of(self.network).items()}
+        weights = weights_of(self.network)
         with whole_file(path) as file:
-            if self.suffix == ".safetensors":
+            if self.file is not None:
+                self.file.write(file, weights)
+            elif self.suffix == ".safetensors":
                 file.write(save(weights))
             else:
-                torch.save({**self.around, **(weights if self.inner is None else {self.inner: weights})}, file)
+                torch.save(weights, file)
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -71,26 +75,22 @@ def load_network(spec: str) -> LoadedNetwork:
     """Load a regressor from a file, or build it with ``package.module:function``.
 
     Args:
-        spec: "small", the source model that comes with the package; a .safetensors, .pt, .pth or .tar file with
-            SPIN's keys, of any width and depth; or a function without arguments that returns a `MeshNetwork` (see
-            `adaptation.regressors.base.wrap`), imported from the Python path or the current folder.
+        spec: "small", the source model that comes with the package; a safetensors file or a file of torch.save with
+            SPIN's keys, of any width and depth, under any outer keys and prefixes; or a function without arguments that
+            returns a `MeshNetwork` (see `adaptation.regressors.base.wrap`), imported from the Python path or the
+            current folder.
 
     Raises:
         UserError: the file is missing, damaged, or not a regressor; the message says why.
     """
     if re.fullmatch(r"[\w.]+:\w+", spec):
-        return LoadedNetwork(_call(spec), ".pt", {}, None)
+        return LoadedNetwork(_call(spec), ".pt")
     path = SHIPPED.get(spec, Path(spec))
-    whole = _read(path)
-    inner = next((key for key in _INNER if isinstance(whole.get(key), Mapping)), None)
-    found = whole if inner is None else whole[inner]
-    # Checkpoints also hold optimisers, counters and names; only tensors are weights.
-    weights = {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    prefix = _PARALLEL if weights and all(name.startswith(_PARALLEL) for name in weights) else ""
-    weights = {name.removeprefix(prefix): value for name, value in weights.items()}
-    # What is not a weight goes back into the file on `save`.
-    around = whole if inner else {name: value for name, value in whole.items() if not isinstance(value, Tensor)}
-    return LoadedNetwork(_build(weights, path), path.suffix, around, inner, prefix)
+    file = read_weights(path, (_RESNET, _HEAD), _SPIN)
+    if left := file.others:
+        found(f"{path}: weights that are not of SPIN's network are left as they are: {_listed(left)}")
+    network, file = _build(file, path)
+    return LoadedNetwork(network, path.suffix, file)
 
 
 def load_imagenet(network: Regressor, path: Path) -> None:
@@ -99,78 +99,130 @@ def load_imagenet(network: Regressor, path: Path) -> None:
     Raises:
         UserError: the weights do not fit the network.
     """
-    weights = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
-    own = {name: value for name, value in network.state_dict().items() if name.startswith(("conv1", "bn1", "layer"))}
-    # Checked by hand, because load_state_dict without `strict` ignores missing weights silently.
-    wrong = [n for n, v in own.items() if n not in weights or weights[n].shape != v.shape]
-    if wrong:
-        raise UserError(f"{path} does not fit the network: {wrong[0]} and {len(wrong) - 1} more are missing or differ")
+    weights = read_weights(path, (_RESNET,), "torchvision's ResNet (conv1, bn1, layer1, ...)").weights
+    own = {name: value for name, value in network.state_dict().items() if _RESNET.names.match(name)}
+    _check(weights, own, path)
     network.load_state_dict(weights, strict=False)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        # A pickle may name code to run: with weights_only, torch refuses all but tensors and plain values.
-        whole = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"no such file: {path}") from None
-    except SafetensorError as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    except Exception as error:  # torch.load raises many kinds of error
-        raise UserError(f"{path} cannot be read as plain weights: {reason(error)}") from None
-    if not isinstance(whole, dict):
-        raise UserError(f"{path} holds a {type(whole).__name__}, not weights")
-    return whole
-
-
-def _build(weights: Mapping[str, Any], path: Path) -> nn.Module:
-    """Build the network that weights belong to, and load them."""
-    network = _empty_network(weights, path)
-    # A nan would only show as bodies that cannot be drawn.
-    for name, value in weights.items():
-        if not torch.isfinite(value).all():
-            raise UserError(f"{path}: {name} holds numbers that are not finite")
-    # Files may hold float16, to be small; the network computes in float32, as it was trained.
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+def _build(file: WeightFile, path: Path) -> tuple[Regressor, WeightFile]:
+    """Build the network that weights belong to, and load them. Return the file with what had to be added to it."""
+    weights = file.weights
+    # Without memory: a damaged file may claim any size.
+    with torch.device("meta"):
+        expected = _empty_network(weights, path).state_dict()
     own = {name: value for name, value in weights.items() if not name.startswith(_PRIOR)}
-    try:
-        network.load_state_dict(own)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit: {' '.join(str(error).split())[:200]}") from None
-    return network.eval()
+    means = _means(own, path)
+    _check({**own, **means}, expected, path, optional=tuple(_MEANS))
+    network = _empty_network(weights, path)
+    # Files may hold float16, to be small; the network computes in float32, as it was trained. SPIN's mean estimate has
+    # one dimension in some files.
+    loaded = {n: v.float() if v.is_floating_point() else v for n, v in {**own, **means}.items()}
+    network.load_state_dict({n: v.reshape(expected[n].shape) for n, v in loaded.items()}, strict=False)
+    # What came from another file is written into this one, where the network would otherwise not find it again.
+    added = {name: file.prefix(_HEAD) + name for name in means}
+    return network.eval(), replace(file, names={**file.names, **added})
 
 
-def _empty_network(weights: Mapping[str, Any], path: Path) -> Regressor:
+def _check(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, optional: tuple[str, ...] = ()
+) -> None:
+    """Check the names, shapes and values of a network's weights.
+
+    Raises:
+        UserError: they do not fit; a counter of batches, and optional weights, may be missing.
+    """
+    needed = [name for name in expected if not name.endswith("num_batches_tracked") and name not in optional]
+    if missing := [name for name in needed if name not in weights]:
+        raise UserError(f"{path} does not fit: it lacks {_listed(missing)}")
+    if unknown := [name for name in weights if name not in expected]:
+        raise UserError(
+            f"{path} does not fit: it holds {_listed(unknown)}, for which the network has no place; {OTHER_NETWORKS}"
+        )
+    for name, value in weights.items():
+        if _without_ones(value.shape) != _without_ones(expected[name].shape):
+            raise UserError(
+                f"{path} does not fit: {name} has shape {tuple(value.shape)}, expected {tuple(expected[name].shape)}; "
+                f"{OTHER_NETWORKS}"
+            )
+        if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
+            raise UserError(
+                f"{path}: {name} is not a plain tensor; save the weights before they are quantised or pruned"
+            )
+        # A nan would only show as bodies that cannot be drawn.
+        if not torch.isfinite(value.float()).all():
+            raise UserError(f"{path}: {name} holds numbers that are not finite")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    return ", ".join(name[:100] for name in names[:2]) + more
+
+
+def _without_ones(shape: torch.Size) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def _means(own: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the parts of SPIN's mean estimate that a file lacks, if SPIN's file of them lies beside it."""
+    missing = [name for name in _MEANS if name not in own]
+    if not missing:
+        return {}
+    beside = path.parent / "smpl_mean_params.npz"
+    if not beside.exists():
+        found(
+            f"{path}: no {', '.join(missing)} (SPIN's mean estimate); an upright body takes their place; "
+            f"if the network was trained with SPIN's {beside.name}, put that file beside it"
+        )
+        return {}
+    arrays = read_arrays(beside, tuple(_MEANS.values()))
+    for name in missing:
+        if _MEANS[name] not in arrays or arrays[_MEANS[name]].dtype.kind != "f":
+            raise UserError(f"{beside}: expected SPIN's mean estimate (pose, shape, cam), got {', '.join(arrays)}")
+    found(f"{path}: {', '.join(missing)} (SPIN's mean estimate) are taken from {beside.name} beside it")
+    return {name: torch.from_numpy(arrays[_MEANS[name]]) for name in missing}
+
+
+def _empty_network(weights: Mapping[str, Tensor], path: Path) -> Regressor:
     """Build a network of the right kind and size. The shapes of SPIN's weights give width and depth."""
     try:
         width, hidden = weights["conv1.weight"].shape[0], weights["fc1.weight"].shape[0]
         numbers = weights["decpose.weight"].shape[0]
     except (KeyError, IndexError):
-        raise UserError(f"{path} is not a regressor with SPIN's keys (conv1, layer1, ..., fc1, decpose)") from None
-    # Weights are named layer<stage>.<block>.…: the highest block of each stage gives its depth.
-    blocks = [
-        1 + max((int(m[1]) for name in weights if (m := re.match(rf"layer{stage}\.(\d+)\.", name))), default=-1)
-        for stage in (1, 2, 3, 4)
-    ]
+        raise UserError(f"{path} does not hold the weights of {_SPIN}: conv1, fc1 or decpose is missing") from None
+    if "layer1.0.conv3.weight" not in weights:
+        raise UserError(f"{path} holds a ResNet of basic blocks (18 or 34); expected bottlenecks; {OTHER_NETWORKS}")
     prior = None
     if numbers == LATENT + 6:
         prior = _prior(weights, path)
     elif numbers != ROTATION_NUMBERS:
         raise UserError(
-            f"{path}: decpose must give {ROTATION_NUMBERS} numbers (rotations) or {LATENT + 6} (latent), got {numbers}"
+            f"{path}: decpose must give {ROTATION_NUMBERS} numbers (rotations) or {LATENT + 6} (latent), "
+            f"got {numbers}; {OTHER_NETWORKS}"
         )
-    return Regressor(blocks, width, hidden, prior, heatmaps="joints.maps.weight" in weights)
-
-
-def _prior(weights: Mapping[str, Any], path: Path) -> LatentPosePrior:
-    own = {name.removeprefix(_PRIOR): value for name, value in weights.items() if name.startswith(_PRIOR)}
     try:
-        prior = LatentPosePrior(own["encoder.0.weight"].shape[0])
-        prior.load_state_dict(own)
-    except (KeyError, RuntimeError):
-        raise UserError(f"{path} has a latent but not the pose prior that decodes it") from None
+        return Regressor(_depths(weights), width, hidden, prior, heatmaps="joints.maps.weight" in weights)
+    except (RuntimeError, ValueError, TypeError, ZeroDivisionError) as error:
+        raise UserError(f"{path}: there is no network of the sizes in it ({reason(error)})") from None
+
+
+def _depths(weights: Mapping[str, Tensor]) -> list[int]:
+    """Return the number of blocks in each of the ResNet's four stages, from the names layer<stage>.<block>.*."""
+    places = [re.match(r"layer([1-4])\.(\d+)\.", name) for name in weights]
+    # Counted: the highest number in a damaged file may be any.
+    return [len({place[2] for place in places if place and place[1] == stage}) for stage in "1234"]
+
+
+def _prior(weights: Mapping[str, Tensor], path: Path) -> LatentPosePrior:
+    own = {name.removeprefix(_PRIOR): value for name, value in weights.items() if name.startswith(_PRIOR)}
+    if "encoder.0.weight" not in own:
+        raise UserError(f"{path} has a latent but not the pose prior that decodes it")
+    hidden = own["encoder.0.weight"].shape[0]
+    with torch.device("meta"):
+        _check(own, LatentPosePrior(hidden).state_dict(), path)
+    prior = LatentPosePrior(hidden)
+    if not prior.mean.is_meta:
+        prior.load_state_dict({name: value.float() for name, value in own.items()})
     return prior.frozen()
 
 

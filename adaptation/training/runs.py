@@ -21,8 +21,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 from torch import Tensor
 
-from adaptation.support.errors import Interrupted, UserError, reason
+from adaptation.support.errors import Interrupted, UserError
 from adaptation.support.files import MARKER, partial_prefix, whole_file, writing
+from adaptation.support.reading.torch_files import read_torch
 from adaptation.training.processes import is_first
 
 STATE = "state.pt"
@@ -145,16 +146,21 @@ def load_state(path: Path) -> State:
     """Read the tensors and plain values of a state file; nothing in it is executed.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or damaged, or does not hold the state of a run.
     """
+    # Checked here, because the line about a missing file already says what is wrong.
+    if not path.exists():
+        raise UserError(f"no such file: {path}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}") from None
-    except Exception as error:  # torch.load raises many kinds of error
-        raise UserError(f"{path} cannot be read ({reason(error)}); --overwrite starts anew") from None
-    if not isinstance(state, dict) or not isinstance(state.get("network"), dict):
+        state = read_torch(path)
+    except UserError as error:
+        raise UserError(f"{error}; --overwrite starts anew") from None
+    network = state.get("network") if isinstance(state, dict) else None
+    if not isinstance(network, dict) or not all(isinstance(value, Tensor) for value in network.values()):
         raise UserError(f"{path} does not hold the state of a run; --overwrite starts anew")
+    # `Run.save` never writes such weights.
+    if not all(torch.isfinite(value).all() for value in network.values()):
+        raise UserError(f"{path} is damaged: its weights are not finite; --overwrite starts anew")
     return state
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from adaptation.data.samples import Samples
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
+from adaptation.support.reading.array_files import read_arrays
 from adaptation.training.loop import PlainProgram, Report, Schedule, train
 from adaptation.training.processes import batch_of
 from adaptation.training.settings import UapSettings
@@ -104,7 +105,7 @@ def load_perturbation(path: Path, size: int, strength: float) -> Tensor:
     """Read a perturbation, scaled so that its largest absolute value is ``strength`` 255ths.
 
     Args:
-        path: npy file of a perturbation.
+        path: npy file of a perturbation, or an npz file with this array alone.
         size: side of the crops in pixels.
         strength: largest change of a pixel, in 255ths.
 
@@ -114,14 +115,12 @@ def load_perturbation(path: Path, size: int, strength: float) -> Tensor:
     Raises:
         UserError: the file is missing or no perturbation of this size.
     """
-    try:
-        delta = np.load(path, allow_pickle=False)
-    except Exception as error:  # np.load has no common error of its own
-        raise UserError(f"{path} is not a perturbation: {error}") from None
-    if not isinstance(delta, np.ndarray):
-        raise UserError(f"{path} is not a perturbation but an archive of arrays")
+    arrays = read_arrays(path)
+    if len(arrays) != 1:
+        raise UserError(f"{path} is not a perturbation: expected one array, got {len(arrays)}; save it with numpy.save")
+    (delta,) = arrays.values()
     if delta.shape != (3, size, size) or not np.issubdtype(delta.dtype, np.floating) or not np.isfinite(delta).all():
-        raise UserError(f"{path}: wanted a perturbation of shape {(3, size, size)}, got {delta.dtype} {delta.shape}")
+        raise UserError(f"{path}: expected a perturbation of shape {(3, size, size)}, got {delta.dtype} {delta.shape}")
     # A perturbation of zeros stays zero.
     largest = float(np.abs(delta).max())
     return torch.from_numpy(delta.astype(np.float32)) * (strength / 255 / max(largest, 1e-9))

@@ -215,7 +215,7 @@ class Materials:
             settings = replace(size.pretrain, steps=steps, seed=seed, precision=self.precision)
             run = Run(folder, {"pretrain": asdict(settings)})
             pretrain(network, domain, Body.free(), settings, run, device=self.device)
-            LoadedNetwork(network, ".safetensors", {}, None).save(path)
+            LoadedNetwork(network, ".safetensors").save(path)
         return path
 
     def has_run(self, cell: str) -> bool:

@@ -18,7 +18,7 @@ def keypoints(
     crops: Crops,
     openpose: Annotated[
         Path | None,
-        typer.Option("--from", help="Folder of OpenPose JSON files, one per crop, in the order of the crops."),
+        typer.Option("--from", help="Folder of OpenPose JSON files, one per crop, numbered in the order of the crops."),
     ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="Make keypoints from the labels, with noise.")] = False,
     pictures: Annotated[
@@ -38,6 +38,7 @@ def keypoints(
 
     They come from a detector or are simulated from the labels.
     """
+    import numpy as np
     import torch
 
     from adaptation.bodies.body import Body
@@ -52,13 +53,10 @@ def keypoints(
     if pictures is not None:
         _write_pictures(samples, pictures)
     elif openpose is not None:
-        found = to_body_joints(read_openpose(openpose))
-        # Files are matched by their order alone, so a missing one would shift all that follow.
-        if len(found) != len(samples):
-            raise UserError(
-                f"{openpose} has {len(found)} JSON files for {len(samples)} crops in {crops}; expected one per crop"
-            )
-        _keep(samples, crops, found)
+        # One kind of mask is enough to tell people apart; an empty one says nothing about anybody.
+        unknown = np.broadcast_to(np.uint8(0), (len(samples), samples.size, samples.size))
+        masks = unknown if samples.masks is None else samples.masks[:, 0]
+        _keep(samples, crops, to_body_joints(read_openpose(openpose, masks)))
     else:
         model = Body.load(body) if body else Body.free()
         generator = torch.Generator().manual_seed(seed)

@@ -85,6 +85,6 @@ def pretrain(
         # All processes hold the same weights; one of them writes.
         if not is_first():
             return
-        LoadedNetwork(network, ".safetensors", {}, None).save(out / "model.safetensors")
+        LoadedNetwork(network, ".safetensors").save(out / "model.safetensors")
     done = f"{out / 'model.safetensors'}: {settings.steps} steps on {len(samples)} crops"
     Console().print(done, highlight=False)

@@ -15,7 +15,10 @@ def prior(
     out: FileOut,
     poses: Annotated[
         Path | None,
-        typer.Option("--poses", help="npz file of poses in the layout of AMASS. Default: 60,000 sampled poses."),
+        typer.Option(
+            "--poses",
+            help="File of poses: npz of AMASS, SPIN or smplx, or npy. Default: 60,000 sampled poses.",
+        ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = PriorSettings.steps,
     seed: Seed = PriorSettings.seed,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptation.support.errors import UserError, reason
-from adaptation.support.reading.file_kinds import kind_of
+from adaptation.support.reading.file_kinds import kind_of, with_article
 
 Array = npt.NDArray[Any]
 MOST_BYTES = 8 << 30  # of all arrays of a file: a small archive can expand to any size
@@ -50,7 +50,7 @@ def read_arrays(
     # zipfile and NumPy raise errors of nearly every type on damaged files.
     except Exception as error:
         raise UserError(f"{file} is damaged or truncated: {reason(error)}") from None
-    raise UserError(f"{file}: found a {kind}, expected an npz or npy file of NumPy")
+    raise UserError(f"{file}: found {with_article(kind)}, expected an npz or npy file of NumPy")
 
 
 def _from_archive(
@@ -72,6 +72,22 @@ def names_of_arrays(file: Path) -> tuple[str, ...]:
         return ()
     with zipfile.ZipFile(file) as archive:
         return tuple(name.removesuffix(".npy") for name in archive.namelist())
+
+
+def open_mapped(file: Path) -> Array:
+    """Open the array of an npy file without reading it: its parts are read when they are used.
+
+    Raises:
+        UserError: the file is missing, damaged or of another kind, or holds Python objects.
+    """
+    if (kind := kind_of(file)) != "npy file of NumPy":
+        raise UserError(f"{file}: found {with_article(kind)}, expected an npy file of NumPy")
+    try:
+        mapped: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+    # NumPy raises errors of many types on damaged files.
+    except Exception as error:
+        raise UserError(f"{file} is damaged or truncated: {reason(error)}") from None
+    return mapped
 
 
 def _check_size(size: int, file: Path) -> None:

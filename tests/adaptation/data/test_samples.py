@@ -4,6 +4,7 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+import fuzzing
 import numpy as np
 import pytest
 import torch
@@ -206,3 +207,50 @@ def test_parts_that_do_not_fit_are_named(changes: dict[str, object], message: st
     with pytest.raises(UserError, match=message) as refused:
         Samples.load(tmp_path / "set")
     assert "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)
+
+
+def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path) -> None:
+    def refused(message: str) -> None:
+        with pytest.raises(UserError, match=f"set is not a crop set: .*{message}"):
+            Samples.load(tmp_path / "set")
+
+    every_part().save(tmp_path / "set", {})
+    labels = tmp_path / "set" / "labels.npz"
+    labels.write_bytes(b"<html>")
+    refused("labels.npz: found an XML or HTML file, expected an npz or npy file")
+    np.savez(labels, pose=np.array([None, {}]))
+    refused("pose holds Python objects, which are not loaded")
+    labels.unlink()
+    refused("no such file: .*labels.npz")
+    np.save(tmp_path / "set" / "masks.npy", np.array([None, {}]))
+    refused("masks.npy is damaged or truncated: Array can't be memory-mapped: Python objects")
+    (tmp_path / "set" / "images.npy").write_bytes(b"\x89PNG\r\n\x1a\n")
+    refused("images.npy: found a PNG image, expected an npy file of NumPy")
+
+
+def test_images_stay_on_the_disk(tmp_path: Path) -> None:
+    every_part().save(tmp_path / "set", {})
+    loaded = Samples.load(tmp_path / "set")
+    assert isinstance(loaded.images, np.memmap) and isinstance(loaded.masks, np.memmap)
+
+
+def load_and_check(path: Path) -> None:
+    """Load a folder with a file in place of its labels or its images; whatever is accepted is finite and fits."""
+    content, folder = path.read_bytes(), path.parent / "set"
+    every_part().save(folder, {})
+    (folder / ("images.npy" if content.startswith(b"\x93NUMPY") else "labels.npz")).write_bytes(content)
+    loaded = Samples.load(folder)
+    assert len(loaded) and loaded.images.shape == (len(loaded), loaded.size, loaded.size, 3)
+    for field in fields(Samples):
+        array = getattr(loaded, field.name)
+        if isinstance(array, np.ndarray):
+            assert len(array) == len(loaded) and (array.dtype != np.float32 or np.isfinite(array).all())
+
+
+def test_damaged_folders_end_in_one_line(tmp_path: Path) -> None:
+    every_part().save(tmp_path, {})
+    good = [(tmp_path / name).read_bytes() for name in ("labels.npz", "images.npy")]
+    outcome = fuzzing.fuzz(load_and_check, good, "", count=300)
+    print(outcome)
+    assert not outcome.findings, "\n".join(outcome.findings[:5])
+    assert outcome.counts["refused"] > 100

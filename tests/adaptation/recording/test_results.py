@@ -1,5 +1,6 @@
 from dataclasses import fields
 
+import fuzzing
 import numpy as np
 import pytest
 
@@ -42,7 +43,7 @@ def test_wrong_shape_is_refused():
 def test_corrupt_file(tmp_path, content):
     path = tmp_path / "a.npz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="is not a result"):
+    with pytest.raises(UserError, match=r"found an? .+, expected an npz or npy file"):
         PersonResult.load(path)
 
 
@@ -50,5 +51,47 @@ def test_missing_file_and_missing_key(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         PersonResult.load(tmp_path / "none.npz")
     np.savez(tmp_path / "other.npz", frame=np.arange(3))
-    with pytest.raises(UserError, match="is not a result"):
+    with pytest.raises(UserError, match="is not a result of `topo-adapt fit`: it lacks box, pose"):
         PersonResult.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pose": np.full((3, 24, 3), np.nan, np.float32)}, "pose must hold finite numbers"),
+        ({"betas": np.full((3, 10), "a")}, r"betas must hold finite numbers, got <U1 of shape \(3, 10\)"),
+        ({"camera": np.zeros((2, 3), np.float32)}, r"camera must have shape \(3, 3\), got \(2, 3\)"),
+        ({"frame": np.array(3)}, "is not a result of `topo-adapt fit`"),
+        ({"frame": np.array([None, {}, 2])}, "frame holds Python objects, which are not loaded"),
+    ],
+)
+def test_wrong_arrays_are_named(tmp_path, changes, message):
+    arrays = {field.name: getattr(make_result(), field.name) for field in fields(PersonResult)}
+    np.savez(tmp_path / "a.npz", **{**arrays, **changes})
+    with pytest.raises(UserError, match=message):
+        PersonResult.load(tmp_path / "a.npz")
+
+
+def test_numbers_of_other_programs_are_converted(tmp_path):
+    arrays = {field.name: getattr(make_result(), field.name).astype(float) for field in fields(PersonResult)}
+    np.savez(tmp_path / "a.npz", **arrays, mine=np.array(["what nobody knows"]))
+    loaded = PersonResult.load(tmp_path / "a.npz")
+    assert loaded.pose.dtype == np.float32 and loaded.frame.dtype == np.int64
+
+
+def load_and_check(path):
+    """Load a result; whatever is accepted is finite and typed."""
+    loaded = PersonResult.load(path)
+    for field in fields(loaded):
+        array = getattr(loaded, field.name)
+        assert np.isfinite(array).all() and array.dtype == (np.int64 if field.name == "frame" else np.float32)
+
+
+def test_damaged_files_end_in_one_line(tmp_path):
+    make_result().save(tmp_path / "small.npz")
+    np.savez(tmp_path / "plain.npz", **{f.name: getattr(make_result(1), f.name) for f in fields(PersonResult)})
+    good = [(tmp_path / name).read_bytes() for name in ("small.npz", "plain.npz")]
+    outcome = fuzzing.fuzz(load_and_check, good, ".npz", count=200)
+    print(outcome)
+    assert not outcome.findings, "\n".join(outcome.findings[:5])
+    assert outcome.counts["refused"] > 100

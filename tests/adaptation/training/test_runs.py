@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+import fuzzing
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -41,7 +43,7 @@ def test_states_come_back(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not hold the state of a run"):
         run.load(network.state_dict())
     (tmp_path / "run" / "state.pt").write_bytes(b"")
-    with pytest.raises(UserError, match=r"state\.pt cannot be read \(.+\); --overwrite starts anew"):
+    with pytest.raises(UserError, match=r"state\.pt: found an empty file, expected a file of torch\.save; --overwrite"):
         run.load(network.state_dict())
 
 
@@ -167,3 +169,31 @@ def test_interruption_says_what_is_kept(tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="goes on from its last save") as caught, resumable(tmp_path):
         raise KeyboardInterrupt
     assert caught.value.code == 130
+
+
+def test_states_of_other_programs_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    for state, message in (
+        ({"network": {"a": 3}}, "does not hold the state of a run"),
+        ({"network": [1]}, "does not hold the state of a run"),
+        ({"network": {"a": torch.tensor([1.0, float("nan")])}}, "is damaged: its weights are not finite"),
+        ({"network": {}, "options": nn.Linear(1, 1)}, "holds objects of torch.nn.modules.linear.Linear"),
+    ):
+        torch.save(state, path)
+        with pytest.raises(UserError, match=rf"state\.pt:? .*{message}.*; --overwrite starts anew"):
+            load_state(path)
+
+
+def load_and_check(path: Path) -> None:
+    """Load a state; whatever is accepted has finite weights."""
+    assert all(torch.isfinite(value).all() for value in load_state(path)["network"].values())
+
+
+def test_damaged_states_end_in_one_line() -> None:
+    stream = io.BytesIO()
+    state = {**state_of(nn.Linear(3, 2), 7), "curve": [(1, 0.5)], "optimizer": {"state": {0: {"step": torch.ones(1)}}}}
+    torch.save(state, stream)
+    outcome = fuzzing.fuzz(load_and_check, [stream.getvalue()], ".pt", count=200)
+    print(outcome)
+    assert not outcome.findings, "\n".join(outcome.findings[:5])
+    assert outcome.counts["refused"] > 100

@@ -35,5 +35,5 @@ def test_perturbations_stay_within_their_strength(source: Samples, tmp_path: Pat
     assert size(stronger) > size(start)
     save_perturbation(tmp_path / "d.npy", delta)
     assert load_perturbation(tmp_path / "d.npy", 48, 16).abs().max() == pytest.approx(16 / 255)
-    with pytest.raises(UserError, match="wanted a perturbation"):
+    with pytest.raises(UserError, match="expected a perturbation"):
         load_perturbation(tmp_path / "d.npy", 64, 16)

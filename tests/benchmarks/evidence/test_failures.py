@@ -177,7 +177,7 @@ def materials(source: Samples, target: Samples, tmp_path: Path) -> Materials:
     for domain, name in ((source, "source-train"), (target, "style-test")):
         domain.save(tmp_path / "data" / name, {})
     (tmp_path / "source").mkdir()
-    LoadedNetwork(tiny_network(), ".safetensors", {}, None).save(tmp_path / "source" / "model.safetensors")
+    LoadedNetwork(tiny_network(), ".safetensors").save(tmp_path / "source" / "model.safetensors")
     return Materials(tmp_path, TINY, "float32", 1)
 
 

@@ -82,5 +82,5 @@ def test_a_run_is_not_continued_with_another_model(command: Command, work: Path,
     assert code == 2 and "state.pt is of another network" in one_line(errors)
     (tmp_path / "out" / "state.pt").write_bytes(b"gone")
     code, _, errors = command(*adapting(work, tmp_path / "out"))
-    assert code == 2 and "state.pt cannot be read" in one_line(errors)
+    assert code == 2 and "state.pt: found a text file" in one_line(errors)
     assert command(*adapting(work, tmp_path / "out"), "--overwrite")[0] == 0

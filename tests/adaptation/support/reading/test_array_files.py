@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adaptation.support.errors import UserError
-from adaptation.support.reading.array_files import names_of_arrays, read_arrays
+from adaptation.support.reading.array_files import names_of_arrays, open_mapped, read_arrays
 
 
 @pytest.fixture
@@ -59,12 +59,23 @@ def test_a_header_may_not_claim_more_than_there_is(tmp_path):
 
 def test_other_files_are_named(tmp_path):
     (tmp_path / "poses.npz").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(UserError, match=r"found a HDF5 file, expected an npz or npy file"):
+    with pytest.raises(UserError, match=r"found an HDF5 file, expected an npz or npy file"):
         read_arrays(tmp_path / "poses.npz")
     with pytest.raises(UserError, match="no such file"):
         read_arrays(tmp_path / "missing.npz")
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         read_arrays(tmp_path)
+
+
+def test_arrays_are_mapped(archive, tmp_path):
+    np.save(tmp_path / "one.npy", np.arange(20.0))
+    mapped = open_mapped(tmp_path / "one.npy")
+    assert isinstance(mapped, np.memmap) and np.array_equal(mapped, np.arange(20.0))
+    with pytest.raises(UserError, match="found an npz file of NumPy, expected an npy file"):
+        open_mapped(archive)
+    (tmp_path / "one.npy").write_bytes((tmp_path / "one.npy").read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"one.npy is damaged or truncated: mmap length is greater"):
+        open_mapped(tmp_path / "one.npy")
 
 
 def test_damaged_files_end_in_one_line(archive, tmp_path):

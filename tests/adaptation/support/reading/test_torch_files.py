@@ -1,0 +1,53 @@
+"""Files of torch.save, old and new, are read whole or refused in one line."""
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+
+from adaptation.support.errors import UserError
+from adaptation.support.reading.file_kinds import kind_of
+from adaptation.support.reading.torch_files import is_before_zip, read_torch
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_plain_values_come_back(zipped, tmp_path):
+    whole = {"w": torch.arange(3), "n": np.float64(0.5), "o": argparse.Namespace(a=np.arange(2)), "t": (1, "a", None)}
+    torch.save(whole, tmp_path / "file", _use_new_zipfile_serialization=zipped)
+    assert kind_of(tmp_path / "file") == "PyTorch checkpoint" and is_before_zip(tmp_path / "file") != zipped
+    assert repr(read_torch(tmp_path / "file")) == repr(whole)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model", "net"])
+def test_the_advice_names_the_key_that_the_file_has(key, tmp_path):
+    torch.save({"x": 1, key: {"a": torch.zeros(1)}, "e": ValueError("no plain value")}, tmp_path / "file.ckpt")
+    with pytest.raises(
+        UserError, match=rf"file.ckpt holds objects of .*ValueError; only .* if you trust .*\[\"{key}\"\]"
+    ):
+        read_torch(tmp_path / "file.ckpt")
+
+
+def test_damage_is_found_by_checksums(tmp_path):
+    torch.save({"w": torch.full((1000,), 1.5)}, tmp_path / "file")
+    content = bytearray((tmp_path / "file").read_bytes())
+    content[content.find(torch.full((4,), 1.5).numpy().tobytes()) + 3] ^= 1
+    (tmp_path / "file").write_bytes(content)
+    assert torch.load(tmp_path / "file")["w"].unique().numel() == 2  # torch does not notice
+    with pytest.raises(UserError, match=r"file is damaged or truncated: Bad CRC-32 for file '.*data/0'"):
+        read_torch(tmp_path / "file")
+
+
+def test_files_without_checksums_are_read(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"w": torch.ones(2)}, tmp_path / "file")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(read_torch(tmp_path / "file")["w"], torch.ones(2))
+
+
+def test_other_kinds_are_named(tmp_path):
+    np.savez(tmp_path / "file.npz", a=np.ones(1))
+    with pytest.raises(UserError, match=r"found an npz file of NumPy, expected a file of torch\.save"):
+        read_torch(tmp_path / "file.npz")
