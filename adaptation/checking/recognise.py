@@ -15,10 +15,14 @@ from adaptation.support.files import MARKER
 from adaptation.support.image_files import list_images
 from adaptation.support.reading.array_files import names_of_arrays
 from adaptation.support.reading.file_kinds import kind_of
+from adaptation.support.reading.inert_pickle import read_pickle
 
 Kind = Literal["recording", "crops", "keypoints", "network", "prior", "poses", "body", "person", "results"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+_NETWORKS = (
+    "PyTorch checkpoint", "TorchScript file", "program of torch.export", "ONNX model", "Keras model", "HDF5 file",
+)  # fmt: skip
 _BODY = {"v_template", "shapedirs"}
 _PERSON = {"frame", "box", "joints3d"}
 
@@ -39,13 +43,13 @@ def recognise(name: str) -> Kind:
         return "network"
     kind = kind_of(path)
     match kind:
-        case "PyTorch checkpoint" | "TorchScript file":
+        # The reader of networks says what to do with those that it cannot read.
+        case _ if kind in _NETWORKS:
             return "network"
         case "safetensors file":
             return "prior" if _is_prior(path) else "network"
         case "Python pickle":
-            # Checkpoints of torch before 1.6 are pickles as well; so are SMPL's files, which lack a suffix of torch.
-            return "network" if path.suffix in (".pt", ".pth", ".tar", ".bin", ".ckpt") else "body"
+            return _pickle(path)
         case "npz file of NumPy":
             return _arrays(set(names_of_arrays(path)))
         case "npy file of NumPy":
@@ -79,6 +83,17 @@ def _arrays(names: set[str]) -> Kind:
     if names >= _PERSON:
         return "person"
     return "poses"
+
+
+def _pickle(path: Path) -> Kind:
+    """Recognise a pickle without executing it."""
+    try:
+        held = read_pickle(path.read_bytes())
+    # Whatever is wrong with it, the reader of body models says so.
+    except Exception:
+        return "body"
+    names = set(held) if isinstance(held, dict) else set()
+    return "poses" if names & {"poses", "pose", "global_orient", "root_orient"} and not names >= _BODY else "body"
 
 
 def _is_prior(path: Path) -> bool:

@@ -36,10 +36,15 @@ def read_torch(path: Path) -> Any:
         raise UserError(f"{path}: found {with_article(kind)}, expected a file of torch.save")
     try:
         _check_sums(path)
+        # An open file, because torch would take a file named .safetensors for one.
         # The advice that torch warns about is for its own developers.
-        with warnings.catch_warnings(), torch.serialization.safe_globals(list(IN_CHECKPOINTS)):
+        with (
+            path.open("rb") as opened,
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals(list(IN_CHECKPOINTS)),
+        ):
             warnings.simplefilter("ignore")
-            whole = torch.load(path, map_location="cpu", weights_only=True)
+            whole = torch.load(opened, map_location="cpu", weights_only=True)
         return plain(whole)
     # torch.load raises errors of nearly every type on damaged files.
     except Exception as error:
@@ -74,9 +79,9 @@ def _advice(path: Path) -> str:
     if not is_before_zip(path):
         with zipfile.ZipFile(path) as archive:
             start = b"".join(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
-    # A network that was saved whole has its parts' classes in it.
     # Text has its length before it.
     found = next((key for key in _KEYS if len(key).to_bytes(4, "little") + key.encode() in start), _KEYS[0])
+    # A network that was saved whole has its parts' classes in it.
     part = ".state_dict()" if b"torch.nn.modules" in start else f'["{found}"]'
     return (
         "only tensors, plain values and NumPy's are read, because others could run code; if you trust the file, save "

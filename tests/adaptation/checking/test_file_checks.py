@@ -19,7 +19,6 @@ from adaptation.checking.verdict import Verdict
 from adaptation.data.samples import Samples
 from adaptation.priors.latent import LatentPosePrior
 from adaptation.recording.results import PersonResult
-from adaptation.regressors.files import LoadedNetwork
 from adaptation.support.errors import UserError
 
 ASSETS = Path(__file__).parents[3] / "adaptation" / "assets"
@@ -41,6 +40,12 @@ def test_poses(poses):
     verdict = checked(poses)
     assert verdict.what == "poses" and dict(verdict.facts)["poses"] == "60 of 24 joints, axis-angle"
     assert [use.command for use in verdict.uses] == ["prior --poses"] and verdict.usable
+
+
+def test_poses_in_a_pickle_are_not_taken_for_a_body(poses, tmp_path):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(dict(np.load(poses))))
+    (tmp_path / "b.pkl").write_bytes(pickle.dumps(dict(np.load(ASSETS / "free_body.npz"))))
+    assert [recognise(str(tmp_path / name)) for name in ("a.pkl", "b.pkl")] == ["poses", "body"]
 
 
 def test_a_body_model():
@@ -94,7 +99,7 @@ def test_bodies_of_a_person(tmp_path):
 
 def test_a_network_is_tried(tmp_path):
     path = tmp_path / "model.pt"
-    LoadedNetwork(tiny_network(), ".pt", {}, None).save(path)
+    torch.save(tiny_network().state_dict(), path)
     assert recognise(str(path)) == "network"
     verdict = check_network(str(path), 48)
     assert verdict.usable and dict(verdict.facts)["predicts"] == "24 rotations, 10 shape coefficients, a camera"
@@ -116,16 +121,19 @@ def test_a_network_that_does_not_fit_says_why(tmp_path, monkeypatch, body, why):
     assert not verdict.usable and why in verdict.uses[0].note and "wrap" in verdict.advice[0]
 
 
-def test_pickles_are_not_opened_to_recognise_them(tmp_path):
+def test_nothing_is_executed_to_recognise_a_file(tmp_path):
     class Bomb:
         def __reduce__(self):
             return open, (str(tmp_path / "ran"), "w")
 
-    for name, kind in (("smpl.pkl", "body"), ("old.pt", "network")):
-        (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
-        assert recognise(str(tmp_path / name)) == kind
-        with pytest.raises(UserError):
-            check_network(str(tmp_path / name), 48) if kind == "network" else checked(tmp_path / name)
+    (tmp_path / "smpl.pkl").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(UserError, match="refused"):
+        checked(tmp_path / "smpl.pkl")
+    for zipped in (True, False):
+        torch.save({"model": Bomb()}, tmp_path / "model", _use_new_zipfile_serialization=zipped)
+        assert recognise(str(tmp_path / "model")) == "network"
+        with pytest.raises(UserError, match="could run code"):
+            check_network(str(tmp_path / "model"), 48)
     assert not (tmp_path / "ran").exists()
 
 

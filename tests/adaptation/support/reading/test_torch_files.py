@@ -17,6 +17,9 @@ def test_plain_values_come_back(zipped, tmp_path):
     torch.save(whole, tmp_path / "file", _use_new_zipfile_serialization=zipped)
     assert kind_of(tmp_path / "file") == "PyTorch checkpoint" and is_before_zip(tmp_path / "file") != zipped
     assert repr(read_torch(tmp_path / "file")) == repr(whole)
+    # torch itself would take this name for a file of another format.
+    (tmp_path / "file").rename(tmp_path / "file.safetensors")
+    assert repr(read_torch(tmp_path / "file.safetensors")) == repr(whole)
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "net"])
