@@ -84,7 +84,8 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def _nothing(folder: Path) -> UserError:
     """Return the error for a folder without masks, which says what it holds."""
-    kinds = Counter(entry.suffix.lower() or "no suffix" for entry in folder.iterdir() if entry.is_file())
+    files = [entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")]
+    kinds = Counter(entry.suffix.lower() or "without suffix" for entry in files)
     listed = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common(4)) or "no files"
     return UserError(
         f"{folder}: there are no PNG masks in this folder, nor JPEG, BMP, TIFF, WebP or npy files; it holds {listed}"

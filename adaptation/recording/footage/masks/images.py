@@ -71,6 +71,9 @@ def read_mask_image(file: Path, size: tuple[int, int]) -> MaskImage:
     content = file.read_bytes()
     if kind == "PNG image":
         return _png(content, file, size)
+    # What is missing of a truncated JPEG would be decoded as grey.
+    if kind == "JPEG image" and b"\xff\xd9" not in content[-64:]:
+        raise UserError(f"{file}: the JPEG image is truncated or damaged")
     lossy = kind in ("JPEG image", "WebP image")
     # JPEG may state an orientation, which OpenCV ignores in images read unchanged.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if kind == "JPEG image" else cv2.IMREAD_UNCHANGED

@@ -93,8 +93,7 @@ def _beyond(numbers: Sequence[int], count: int, folder: str, recording: str) -> 
 
 
 def _in_order(numbers: Sequence[int], count: int) -> dict[int, int]:
-    if tuple(numbers) != tuple(range(count)):
-        found(f"masks: numbers {numbers[0]} to {numbers[-1]} are taken in order as frames 0 to {count - 1}")
+    found(f"masks: numbers {numbers[0]} to {numbers[-1]} are taken in order as frames 0 to {count - 1}")
     return {number: frame for frame, number in enumerate(numbers)}
 
 
