@@ -103,9 +103,7 @@ def understand(masks: Sequence[Surveyed], name: str) -> Coding:
     shown = masks[max(range(len(masks)), key=lambda index: len(tallies[index].values))]
     case = _Case(masks, tallies, total, plane, f"{shown.where}: found a {shown.form} with {_listed(total, plane)}")
     if len(total.values) == 1:
-        raise UserError(
-            f"{name}: every mask holds the {_listed(total, plane)} alone, so it shows nobody; {_REMEDY}"
-        )
+        raise UserError(f"{name}: every mask holds the {_listed(total, plane)} alone, so it shows nobody; {_REMEDY}")
     return case.levels() if plane in ("level", "alpha") else case.labels()
 
 
