@@ -14,7 +14,7 @@ from adaptation.recording.footage.masks.values import SHADOW, Coding, understand
 from adaptation.recording.footage.video import Frames
 from adaptation.support.image_files import Mask
 
-_SURVEYED = 200  # frames whose masks are read to decide what the values mean; all, if these show nobody
+_SURVEYED = 100  # frames whose masks are read to decide what the values mean; all, if these show nobody
 
 
 class Masks:
@@ -62,7 +62,7 @@ def open_masks(folder: str | os.PathLike[str], frames: Frames) -> Masks:
             count its frames.
 
     Returns:
-        The masks by frame number. Up to 200 are read now, so that most errors come early.
+        The masks by frame number. About 100 are read now, so that most errors come early.
 
     Raises:
         UserError: There are no masks, it is not clear to which frames they belong or which values
@@ -85,6 +85,7 @@ def _survey(source: Source) -> list[Surveyed]:
             break
         for where, image in source.images(number):
             surveyed.append(one := Surveyed.of(image, where))
-            values.update(one.tally.values.tolist())
+            # What a lossy format makes of black is no person.
+            values.update((np.where(one.tally.values > SHADOW, 255, 0) if one.lossy else one.tally.values).tolist())
             opacities.update([255] if one.alpha is None else one.alpha.values.tolist())
     return surveyed

@@ -38,7 +38,7 @@ def list_masks(folder: Path, recording: Path, frame_names: frozenset[str] = froz
         if files:
             if inside != folder:
                 found(f"masks: they are taken from the folder {inside.relative_to(folder)}")
-            return inside, files
+            return inside, _of_one_kind(files)
         filled = [name for name in folders if any(_contents(inside / name))]
         named = [name for name in filled if name == recording.stem or name == recording.name]
         if len(filled) != 1 and not named:
@@ -49,7 +49,7 @@ def list_masks(folder: Path, recording: Path, frame_names: frozenset[str] = froz
 
 def _of_several(folder: Path, names: list[str], frame_names: frozenset[str]) -> list[str]:
     """List the masks of a folder per person, or per frame."""
-    files = [f"{name}/{file}" for name in names for file in _contents(folder / name)[0]]
+    files = [f"{name}/{file}" for name in names for file in _of_one_kind(_contents(folder / name)[0])]
     if not files:
         raise _nothing(folder)
     per_frame = bool(frame_names) and all(name in frame_names for name in names)
@@ -61,6 +61,15 @@ def _of_several(folder: Path, names: list[str], frame_names: frozenset[str]) -> 
             "recording, or number them if there is one per person"
         )
     return files
+
+
+def _of_one_kind(files: list[str]) -> list[str]:
+    """Leave out other files where there are PNG files: images and previews often lie beside masks."""
+    png = [file for file in files if file.lower().endswith(".png")]
+    if png and len(png) < len(files):
+        others = [file for file in files if not file.lower().endswith(".png")]
+        found(f"masks: PNG files are used, but not {len(others)} others such as {others[0]}")
+    return png or files
 
 
 def _contents(folder: Path) -> tuple[list[str], list[str]]:

@@ -53,8 +53,8 @@ class MaskImage:
     lossy: bool = False
 
 
-def read_mask_image(file: Path, size: tuple[int, int]) -> MaskImage:
-    """Read the image file or the npy file of one mask.
+def read_mask_images(file: Path, size: tuple[int, int]) -> list[MaskImage]:
+    """Read the masks of one frame: one of an image file, and any number, a layer per person, of an npy file.
 
     Args:
         file: PNG, JPEG, BMP, TIFF, WebP or npy file, told apart by its content.
@@ -65,7 +65,11 @@ def read_mask_image(file: Path, size: tuple[int, int]) -> MaskImage:
     """
     kind = kind_of(file)
     if kind == "npy file of NumPy":
-        return of_array(read_arrays(file)[""], str(file), size)
+        return of_layers(read_arrays(file)[""], str(file), size)
+    return [_read_image(file, kind, size)]
+
+
+def _read_image(file: Path, kind: str, size: tuple[int, int]) -> MaskImage:
     if kind not in _DECODED:
         raise UserError(f"{file}: found a {kind}, expected the image of a mask, such as PNG")
     content = file.read_bytes()
@@ -83,6 +87,26 @@ def read_mask_image(file: Path, size: tuple[int, int]) -> MaskImage:
             return of_array(image, str(file), size)
         raise UserError(f"{file}: found pixels of type {image.dtype}, expected 8 or 16 bits per channel")
     return of_pixels(image, kind.removesuffix(" image"), str(file), size, lossy=lossy)
+
+
+def of_layers(array: Any, where: str, size: tuple[int, int]) -> list[MaskImage]:
+    """Return masks that are stored as an array of numbers, one per person.
+
+    Args:
+        array: (H, W), (K, H, W) with K people, also with further axes of length 1; see `of_array`.
+        where: file and place of the array, for messages.
+        size: width and height of the frames, pixels.
+
+    Raises:
+        UserError: the array has another shape or holds other numbers.
+    """
+    array = np.asarray(array)
+    height_width = size[::-1]
+    if array.ndim == 4 and array.shape[1] == 1:  # detectors' masks have a channel
+        array = array[:, 0]
+    if array.ndim == 3 and array.shape[1:] == height_width and array.shape[2] > 1:
+        return [of_array(layer, where, size) for layer in array]
+    return [of_array(array, where, size)]
 
 
 def of_array(array: Any, where: str, size: tuple[int, int]) -> MaskImage:
@@ -164,7 +188,7 @@ def _png(content: bytes, file: Path, size: tuple[int, int]) -> MaskImage:
     indices = image // (255 // (2**bits - 1))
     colours = np.frombuffer(chunks[b"PLTE"][: len(chunks[b"PLTE"]) // 3 * 3], np.uint8).reshape(-1, 3)
     palette = np.zeros(256, np.uint32)  # the standard allows palettes that are shorter than the range of indices
-    palette[: len(colours)] = _packed(colours[None, :256])[0]
+    palette[: len(colours)] = _packed(colours[None, :256, ::-1])[0] if len(colours) else 0
     alpha = None
     if b"tRNS" in chunks:
         opacity = np.full(256, 255, np.uint8)
@@ -245,12 +269,12 @@ def of_pixels(image: Values, name: str, where: str, size: tuple[int, int], *, lo
         return MaskImage(form, "level", green, top, alpha, lossy=lossy)
     if top > 255:
         image = (image >> 8).astype(np.uint8)
-    colours = _packed(image[..., 2::-1])
+    colours = _packed(image[..., :3])
     form = f"colour {name}" + (" with transparency" if alpha is not None else "")
     return MaskImage(form, "colour", colours, alpha=alpha, lossy=lossy)
 
 
-def _packed(rgb: Values) -> Values:
-    """Return colours (H, W, 3) uint8 as (H, W) integers 0xRRGGBB."""
-    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
-    return (red << 16) | (green << 8) | blue
+def _packed(bgr: Values) -> Values:
+    """Return colours (H, W, 3) uint8 in OpenCV's order as (H, W) integers 0xRRGGBB."""
+    # Bytes blue, green, red, 255 are the number 0xFFRRGGBB, without a copy.
+    return cv2.cvtColor(np.ascontiguousarray(bgr), cv2.COLOR_BGR2BGRA).view("<u4")[..., 0] & np.uint32(0xFFFFFF)

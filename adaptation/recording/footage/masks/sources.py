@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adaptation.recording.footage.masks.folders import list_masks
-from adaptation.recording.footage.masks.images import MaskImage, check_size, of_array, of_pixels, read_mask_image
+from adaptation.recording.footage.masks.images import MaskImage, check_size, of_layers, of_pixels, read_mask_images
 from adaptation.recording.footage.masks.numbering import Recording, pair
 from adaptation.recording.footage.video import FolderFrames, Frames, VideoFrames
 from adaptation.support.errors import UserError
@@ -60,7 +60,8 @@ class MaskFiles(Source):
     def images(self, number: int) -> list[tuple[str, MaskImage]]:
         """Read the files of a frame."""
         # Read on demand: the masks of a long recording would not fit into memory.
-        return [(str(file), read_mask_image(file, self._size)) for file in self.files.get(number, ())]
+        files = self.files.get(number, ())
+        return [(str(file), image) for file in files for image in read_mask_images(file, self._size)]
 
 
 class MaskArray(Source):
@@ -88,7 +89,7 @@ class MaskArray(Source):
     def images(self, number: int) -> list[tuple[str, MaskImage]]:
         """Return a part of the array."""
         where = f"{self._file}, mask {number}"
-        return [(where, of_array(self._array[number], where, self._size))]
+        return [(where, image) for image in of_layers(self._array[number], where, self._size)]
 
 
 class MaskVideo(Source):

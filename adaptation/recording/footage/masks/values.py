@@ -91,12 +91,14 @@ def understand(masks: Sequence[Surveyed], name: str) -> Coding:
     """Decide what the values of masks mean, and state it where it is unusual.
 
     Args:
-        masks: what many or all masks of a recording hold; at least one.
+        masks: what many or all masks of a recording hold.
         name: folder or file of the masks, for messages.
 
     Raises:
         UserError: it is not clear which values are people; the message names a file, its values, and what to do.
     """
+    if not masks:
+        raise UserError(f"{name}: no mask shows anybody; {_REMEDY}")
     plane, tallies = _plane(masks)
     total = Tally.sum(tallies)
     # The mask with most values shows best what is not clear.
@@ -204,8 +206,6 @@ class _Case:
         """Decide on labels: which one is the background."""
         if self.plane == "colour" and any(mask.lossy for mask in self.masks):
             raise self.unclear("this format changes the colours of masks")
-        if self.plane == "index" and len(self.total.values) > 2:
-            ignored = tuple({VOID} & {*self.total.values.tolist()})
         others = self.total.where(self.total.values != 0)
         if len(others.values) > _FEW and others.evenness < 0.5:
             raise self.unclear("it looks like a picture, not a mask")
@@ -220,7 +220,9 @@ class _Case:
         if self.plane == "index" and background == 0 and self.total.values.tolist() == [0, VOID]:
             raise self.unclear(f'{VOID} usually means "ignore", and nothing else is labelled')
         name = _named(background, self.plane)
-        void = f"; {', '.join(map(str, ignored))} means 'ignore' and is background" if ignored else ""
+        if self.plane == "index" and background == 0:
+            ignored = (VOID,)
+        void = "".join(f"; {value} means 'ignore' and is background" for value in ignored if value in self.total.values)
         edge = ", which fills most of every edge" if background else ""
         self.say(f"any but {name}{edge} is a person{void}")
         return Coding(self.plane, background, ignored, top=top, strict=strict and background == 0)

@@ -10,7 +10,7 @@ import fuzzing
 import numpy as np
 from PIL import Image
 
-from adaptation.recording.footage.masks.images import read_mask_image
+from adaptation.recording.footage.masks.images import read_mask_images
 from adaptation.recording.footage.masks.tally import Surveyed
 from adaptation.recording.footage.masks.values import understand
 
@@ -19,9 +19,9 @@ WIDTH, HEIGHT = 40, 30
 
 def read(file: Path) -> None:
     """Read a file as the only mask of a recording."""
-    image = read_mask_image(file, (WIDTH, HEIGHT))
-    mask = understand([Surveyed.of(image, str(file))], str(file)).mask(image, str(file))
-    assert mask.shape == (HEIGHT, WIDTH) and mask.dtype == bool
+    for image in read_mask_images(file, (WIDTH, HEIGHT)):
+        mask = understand([Surveyed.of(image, str(file))], str(file)).mask(image, str(file))
+        assert mask.shape == (HEIGHT, WIDTH) and mask.dtype == bool
 
 
 def contents() -> list[bytes]:

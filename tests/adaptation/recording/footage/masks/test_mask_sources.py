@@ -80,7 +80,7 @@ def test_what_a_folder_holds_in_place_of_masks(tmp_path: Path, frames: Frames) -
         open_masks(tmp_path / "masks" / "instances.json", frames)
 
 
-@pytest.mark.parametrize("kind", ["bool", "ids", "fractions", "ids as fractions", "one channel"])
+@pytest.mark.parametrize("kind", ["bool", "ids", "fractions", "ids as fractions", "one channel", "layers"])
 def test_an_array_of_masks(tmp_path: Path, frames: Frames, kind: str) -> None:
     array = np.stack([people(number) + 0 * people(number) for number in range(COUNT)]).astype(np.uint16)
     array += np.stack([2 * people(number, 1) * (number > 2) for number in range(COUNT)]).astype(np.uint16)
@@ -91,6 +91,7 @@ def test_an_array_of_masks(tmp_path: Path, frames: Frames, kind: str) -> None:
         "fractions": np.where(expected, 0.97, 0.01).astype(np.float32),
         "ids as fractions": array.astype(np.float64),
         "one channel": array[:, None],
+        "layers": np.stack([array == 1, array == 2], 1),
     }[kind]
     np.save(tmp_path / "masks.npy", made)
     np.savez_compressed(tmp_path / "masks.npz", boxes=np.zeros(3), masks=made)
@@ -99,6 +100,26 @@ def test_an_array_of_masks(tmp_path: Path, frames: Frames, kind: str) -> None:
             masks = open_masks(tmp_path / name, frames)
         assert all(np.array_equal(masks.mask(number), mask) for number, mask in enumerate(expected))
         assert "masks: 8 masks of an array are taken as frames 0 to 7" in found and masks.files == {}
+
+
+def test_a_file_with_a_layer_per_person(tmp_path: Path, frames: Frames) -> None:
+    (tmp_path / "masks").mkdir()
+    for number in range(COUNT):
+        layers = [people(number, person) for person in (0, 1)][: number % 3]  # nobody in some frames
+        np.save(tmp_path / "masks" / f"mask_{number:05d}.npy", np.reshape(layers, (-1, 1, HEIGHT, WIDTH)).astype(bool))
+    masks = open_masks(tmp_path / "masks", frames)
+    assert masks.mask(0) is None
+    for number in (1, 2, 4, 5):
+        assert np.array_equal(masks.mask(number), np.any([people(number, at) for at in range(number % 3)], 0))
+
+
+def test_images_beside_masks_are_not_used(tmp_path: Path, frames: Frames) -> None:
+    write(tmp_path / "masks")
+    for number in range(COUNT):
+        cv2.imwrite(str(tmp_path / "masks" / f"{number:05d}.jpg"), np.full((HEIGHT, WIDTH), 90, np.uint8))
+    with kept_findings() as found:
+        assert same(open_masks(tmp_path / "masks", frames))
+    assert found == ["masks: PNG files are used, but not 8 others such as 00000.jpg"]
 
 
 def test_arrays_that_do_not_fit(tmp_path: Path, frames: Frames) -> None:
