@@ -13,6 +13,7 @@ from adaptation.recording.footage.masks.tally import Surveyed
 from adaptation.recording.footage.masks.values import SHADOW, Coding, understand
 from adaptation.recording.footage.video import Frames
 from adaptation.support.image_files import Mask
+from adaptation.support.reading.findings import findings_of_success
 
 _SURVEYED = 100  # frames whose masks are read to decide what the values mean; all, if these show nobody
 
@@ -69,8 +70,9 @@ def open_masks(folder: str | os.PathLike[str], frames: Frames) -> Masks:
             are people, no mask belongs to a frame, or a mask has the wrong size.
     """
     folder = Path(folder)
-    source = open_source(folder, frames)
-    return Masks(folder, source, understand(_survey(source), str(folder)))
+    with findings_of_success():
+        source = open_source(folder, frames)
+        return Masks(folder, source, understand(_survey(source), str(folder)))
 
 
 def _survey(source: Source) -> list[Surveyed]:

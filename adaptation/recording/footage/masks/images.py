@@ -71,7 +71,7 @@ def read_mask_images(file: Path, size: tuple[int, int]) -> list[MaskImage]:
 
 def _read_image(file: Path, kind: str, size: tuple[int, int]) -> MaskImage:
     if kind not in _DECODED:
-        raise UserError(f"{file}: found a {kind}, expected the image of a mask, such as PNG")
+        raise UserError(f"{file}: not an image of a mask but a {kind}; save masks as PNG")
     content = file.read_bytes()
     if kind == "PNG image":
         return _png(content, file, size)
@@ -165,7 +165,7 @@ def check_size(found: tuple[int, int], wanted: tuple[int, int], where: str) -> N
         how = f"they are {ratio:.3g} times the size of the frames; resize them, without smoothing, to the frames' size"
     else:
         how = "their proportions differ; make the masks from these frames, without cropping or padding"
-    raise UserError(f"{where}: the mask is {w}x{h}, expected {width}x{height} as the frames: {how}")
+    raise UserError(f"{where}: the mask is {w}x{h}, wanted {width}x{height} as the frames: {how}")
 
 
 def _png(content: bytes, file: Path, size: tuple[int, int]) -> MaskImage:

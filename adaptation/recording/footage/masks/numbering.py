@@ -60,7 +60,7 @@ def pair(names: Sequence[str], recording: Recording, folder: str) -> Pairs:
         )
     missing = recording.count - len(pairs)
     if missing:
-        found(f"masks: {missing} of {recording.count} frames have none, so nobody is looked for in them")
+        found(f"masks: {missing} of {recording.count} frames have no mask, so nobody is looked for in them")
     return pairs
 
 

@@ -65,6 +65,13 @@ def _counted(numbers: Sequence[int], count: int, folder: str, recording: str) ->
 def _of_images(numbers: Sequence[int], own: Mapping[int, int], folder: str, recording: str) -> dict[int, int]:
     """Find the images of numbers, some of which no image has."""
     low, high = min(own), max(own)
+    for shift in (-1, 1):  # images from 0 and masks from 1, or the other way round
+        if all(number + shift in own for number in numbers):
+            found(
+                f"masks: numbers {numbers[0]} to {numbers[-1]} are taken as the images {numbers[0] + shift} to "
+                f"{numbers[-1] + shift}, since images are numbered {low} to {high}"
+            )
+            return {number: own[number + shift] for number in numbers}
     if numbers[0] < low or sum(number not in own and number <= high for number in numbers):
         strange = next(number for number in numbers if number not in own)
         raise UserError(
@@ -78,7 +85,8 @@ def _within(numbers: Sequence[int], frames: Mapping[int, int], folder: str, reco
     """Take numbers as they are, and leave out few that lie beyond the last frame."""
     kept = {number: frames[number] for number in numbers if number in frames}
     beyond = len(numbers) - len(kept)
-    if kept and beyond > max(2, len(numbers) // 10):
+    # As many masks as frames, but with gaps and beyond the end: the numbers are not those of these frames.
+    if kept and (beyond > max(2, len(numbers) // 10) or (beyond and len(numbers) == len(frames))):
         raise _beyond(numbers, len(frames), folder, recording)
     if kept and beyond:
         found(f"masks: {beyond} of {len(numbers)} lie beyond the last frame, {max(frames)}, and are not used")

@@ -98,14 +98,16 @@ def understand(masks: Sequence[Surveyed], name: str) -> Coding:
         UserError: it is not clear which values are people; the message names a file, its values, and what to do.
     """
     if not masks:
-        raise UserError(f"{name}: no mask shows anybody; {_REMEDY}")
+        raise UserError(f"{name}: no person found in the masks, which are empty; {_REMEDY}")
     plane, tallies = _plane(masks)
     total = Tally.sum(tallies)
     # The mask with most values shows best what is not clear.
     shown = masks[max(range(len(masks)), key=lambda index: len(tallies[index].values))]
     case = _Case(masks, tallies, total, plane, f"{shown.where}: found a {shown.form} with {_listed(total, plane)}")
     if len(total.values) == 1:
-        raise UserError(f"{name}: every mask holds the {_listed(total, plane)} alone, so it shows nobody; {_REMEDY}")
+        raise UserError(
+            f"{name}: no person found in the masks, which hold the {_listed(total, plane)} alone; {_REMEDY}"
+        )
     return case.levels() if plane in ("level", "alpha") else case.labels()
 
 
@@ -216,14 +218,14 @@ class _Case:
             background = int(self.total.values[int(np.argmax(shares))])
             most = np.mean([tally.at_border(background) >= 0.5 for tally in self.tallies])
             if background == 0 or len(self.total.values) > 2 or most < 0.9:
-                raise self.unclear("the background should fill most of the image's edge, but no value does so alone")
+                raise self.unclear("the background should be 0 and fill most of the image's edge, and it is not")
         if self.plane == "index" and background == 0 and self.total.values.tolist() == [0, VOID]:
             raise self.unclear(f'{VOID} usually means "ignore", and nothing else is labelled')
         name = _named(background, self.plane)
         if self.plane == "index" and background == 0:
             ignored = (VOID,)
         void = "".join(f"; {value} means 'ignore' and is background" for value in ignored if value in self.total.values)
-        edge = ", which fills most of every edge" if background else ""
+        edge = ", which fills most of every edge," if background else ""
         self.say(f"any but {name}{edge} is a person{void}")
         return Coding(self.plane, background, ignored, top=top, strict=strict and background == 0)
 

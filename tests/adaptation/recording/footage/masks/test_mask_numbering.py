@@ -53,7 +53,7 @@ def test_names_and_numbers_of_images(form: str, images: Sequence[str]) -> None:
     assert paired(names, images=images) == (single(names), [])
     fewer, found = paired(names[3:8], images=images)
     assert fewer == {number: (names[number],) for number in range(3, 8)}
-    assert found == ["masks: 5 of 10 frames have none, so nobody is looked for in them"]
+    assert found == ["masks: 5 of 10 frames have no mask, so nobody is looked for in them"]
 
 
 def test_names_without_numbers() -> None:
@@ -73,9 +73,18 @@ def test_images_and_masks_that_count_from_different_numbers() -> None:
     assert pairs == single(names) and found == ["masks: numbers 0 to 9 are taken in order as frames 0 to 9"]
     names = numbered("{:04d}.png", range(1, 11))
     assert paired(names, images=numbered("{:04d}.jpg", range(10)))[0] == single(names)
-    # One is missing: moved by an image, or the last one is superfluous?
+    # Some are missing.
+    names = numbered("{:04d}.png", (0, 1, 3, 4))
+    pairs, found = paired(names, images=numbered("{:04d}.jpg", range(1, 6)))
+    assert pairs == dict(zip((0, 1, 3, 4), ((name,) for name in names), strict=True))
+    assert found[0] == "masks: numbers 0 to 4 are taken as the images 1 to 5, since images are numbered 1 to 5"
+    names = numbered("mask_{:04d}.png", (1, 2, 3, 5, 6))
+    pairs, found = paired(names, images=numbered("frame_{:04d}.jpg", range(6)))
+    assert pairs == dict(zip((0, 1, 2, 4, 5), ((name,) for name in names), strict=True)) and len(found) == 2
     with pytest.raises(UserError, match="there is a mask 0, but the images of clip are numbered 1 to 10"):
-        paired(numbered("{:04d}.png", range(9)), images=numbered("{:04d}.jpg", range(1, 11)))
+        paired(numbered("{:04d}.png", (0, 5, 10)), images=numbered("{:04d}.jpg", range(1, 11)))
+    with pytest.raises(UserError, match=r"masks 1 to 6 \(without 4\) are more than the 5 frames"):
+        paired(names, images=numbered("frame_{:04d}.jpg", range(5)))
 
 
 NAMES_OF_OBJECTS = (
@@ -133,9 +142,9 @@ def test_numbers_that_could_count_frames_or_people_are_refused() -> None:
         (range(20), 20, range(20), ""),
         (range(1, 21), 20, range(20), "numbers 1 to 20 are taken in order as frames 0 to 19"),
         (range(1001, 1021), 20, range(20), "numbers 1001 to 1020 are taken in order as frames 0 to 19"),
-        (range(0, 200, 10), 200, range(0, 200, 10), "180 of 200 frames have none"),
+        (range(0, 200, 10), 200, range(0, 200, 10), "180 of 200 frames have no mask"),
         (range(0, 200, 10), 20, range(20), "numbers 0 to 190 are taken in order as frames 0 to 19"),
-        ((0, 3, 17), 20, (0, 3, 17), "17 of 20 frames have none"),
+        ((0, 3, 17), 20, (0, 3, 17), "17 of 20 frames have no mask"),
         ((4, 19), 20, (4, 19), "numbers 4 to 19 are taken as frame numbers, counted from 0"),
         ((1, 2, 3, 5, 6), 6, (0, 1, 2, 4, 5), "numbers 1 to 6 are counted from 1 and taken as frames 0 to 5"),
         ((7, 8, 20), 20, (6, 7, 19), "numbers 7 to 20 are counted from 1 and taken as frames 6 to 19"),
@@ -156,6 +165,7 @@ def test_numbers_of_a_video(numbers: Sequence[int], count: int, frames: Sequence
         ((1, 2, 3, 5, 6), 5, r"masks 1 to 6 \(without 4\) are more than the 5 frames"),
         ((1, 2, 3, 5, 6), 7, r"masks 1 to 6 \(without 4\) of the 7 frames of clip may count from 0 or from 1; add"),
         (range(1, 10), 20, "may count from 0 or from 1; add an empty mask numbered 0 .* or 20 if"),
+        ((0, 1, 2, 4, 5), 5, r"masks 0 to 5 \(without 3\) are more than the 5 frames"),
         (range(10, 110, 10), 100, "may count from 0 or from 1"),
         (range(60), 20, "masks 0 to 59 are more than the 20 frames of clip; give the masks of these very frames"),
         ((500,), 20, "none of the 1 masks belongs to a frame of clip"),

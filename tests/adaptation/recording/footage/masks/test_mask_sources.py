@@ -127,7 +127,7 @@ def test_arrays_that_do_not_fit(tmp_path: Path, frames: Frames) -> None:
     with pytest.raises(UserError, match=r"found an array \(7, 48, 64\) of bool, expected .* \(8, 48, 64\)"):
         open_masks(tmp_path / "few.npy", frames)
     np.save(tmp_path / "small.npy", np.zeros((COUNT, HEIGHT // 2, WIDTH // 2), bool))
-    with pytest.raises(UserError, match=r"mask 0: the mask is 32x24, expected 64x48.*0\.5 times"):
+    with pytest.raises(UserError, match=r"mask 0: the mask is 32x24, wanted 64x48.*0\.5 times"):
         open_masks(tmp_path / "small.npy", frames)
     np.savez(tmp_path / "named.npz", boxes=np.zeros(3), scores=np.zeros(3))
     with pytest.raises(UserError, match="found the arrays boxes, scores, expected one named masks"):

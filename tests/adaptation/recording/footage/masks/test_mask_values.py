@@ -182,7 +182,7 @@ REFUSED: dict[str, tuple[Write, str]] = {
     "a trimap or ids": (levels(0, 128, 255), r"\.png: found a grey PNG with values 0, 128, 255: .*save the masks"),
     "scaled ids": (levels(0, 100, 255), "values 0, 100, 255"),
     "shadows alone": (levels(0, 127, 127), "127 is the label of shadows"),
-    "nobody": (levels(0, 0, 0), "every mask holds the value 0 alone"),
+    "nobody": (levels(0, 0, 0), "no person found in the masks, which hold the value 0 alone"),
     "white alone": (levels(255, 255, 255), "the value 255 alone"),
     "void alone": (palette(*DAVIS * 86, order=(0, 255, 255)), 'indices 0, 255: 255 usually means "ignore"'),
     "ids and white": (levels(0, 255, 1), "values 0, 1, 255: it is not clear"),
@@ -212,14 +212,17 @@ REFUSED: dict[str, tuple[Write, str]] = {
     ),
     "scene labels": (
         lambda path, ids: levels(0, 24, 7, 8, 23)(path, np.where(ids > 0, 1, 2 + np.indices(ids.shape)[0] // 17)),
-        "the background should fill most of the image's edge",
+        "the background should be 0 and fill most of the image's edge",
     ),
     "logits": (lambda path, ids: np.save(path.with_suffix(".npy"), 20.0 * (ids > 0) - 10), "save scores > 0"),
     "half the masks inverted": (
         lambda path, ids: levels(*((255, 0, 0) if int(path.stem) < 4 else (0, 255, 255)))(path, ids),
         "white in 4 of 6 masks",
     ),
-    "another format": (lambda path, ids: path.write_bytes(b"GIF89a" + bytes(50)), "found a GIF image"),
+    "another format": (
+        lambda path, ids: path.write_bytes(b"GIF89a" + bytes(50)),
+        "not an image of a mask but a GIF image; save",
+    ),
 }
 
 
@@ -266,7 +269,7 @@ def test_files_of_zero_and_one_among_files_of_white(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((HEIGHT // 2, WIDTH // 2), "32x24, expected 64x48 as the frames: they are 0.5 times the size"),
+        ((HEIGHT // 2, WIDTH // 2), "32x24, wanted 64x48 as the frames: they are 0.5 times the size"),
         ((WIDTH, HEIGHT), "width and height are swapped"),
         ((HEIGHT, HEIGHT), "proportions differ"),
     ],
