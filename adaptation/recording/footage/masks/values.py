@@ -30,7 +30,7 @@ class Coding:
         threshold: levels above it are white.
         inverted: for levels, whether people are black and the background is white.
         top: value of white.
-        strict: whether a mask that holds only small ids contradicts this coding.
+        strict: whether a mask with other values than those that were seen contradicts this coding.
     """
 
     plane: str
@@ -60,14 +60,18 @@ class Coding:
             for value in self.ignored:
                 people &= values != value
             return np.asarray(people)
-        if self.strict and 0 < values.max() <= _FEW:
-            raise UserError(f"{where}: found values up to {values.max()}, but other masks hold 0 and 255; {_REMEDY}")
+        if self.strict and self.plane == "level":
+            others = (values > 0) & (values < self.top) & (values != SHADOW)
+            # Few may be soft edges of a single mask.
+            if np.count_nonzero(others) > 0.05 * np.count_nonzero(values):
+                listed = _listed(Tally.of(values), self.plane)
+                raise UserError(f"{where}: found {listed}, but other masks hold 0 and {self.top} alone; {_REMEDY}")
         # A shadow label is background, also where white is the background.
         return np.asarray(values < min(self.threshold, SHADOW) if self.inverted else values > self.threshold)
 
     def _values(self, image: MaskImage, where: str) -> Values:
         """Return the plane of a mask that the coding is about."""
-        if self.plane == "alpha" and image.alpha is not None:
+        if self.plane == "alpha" and image.alpha is not None and (image.alpha != 255).any():
             return image.alpha
         if self.plane == image.plane and self.plane != "level":
             return image.values

@@ -251,8 +251,21 @@ def test_masks_that_were_not_looked_at_first_may_not_contradict(
     masks = open_masks(tmp_path / "masks", frames)
     first = masks.mask(1)
     assert first is not None and np.array_equal(first, labels(1) > 0)
-    with pytest.raises(UserError, match=r"3\.png: found values up to 2, but other masks hold 0 and 255"):
+    with pytest.raises(UserError, match=r"3\.png: found values 0, 1, 2, but other masks hold 0 and 255 alone"):
         masks.mask(3)
+
+
+def test_a_frame_without_transparency_among_others(tmp_path: Path) -> None:
+    frames = open_frames(write_folder(tmp_path / "images", ["0.png", "1.png", "2.png"]))
+    (tmp_path / "masks").mkdir()
+    white = colours((0, 0, 0, 0), (255,) * 4, (255,) * 4, mode="RGBA")
+    white(tmp_path / "masks" / "0.png", labels(1))
+    colours((0, 0, 0, 255), mode="RGBA")(tmp_path / "masks" / "1.png", labels(0))
+    empty = open_masks(tmp_path / "masks", frames).mask(1)
+    assert empty is not None and not empty.any()
+    colours((90, 80, 70, 255), mode="RGBA")(tmp_path / "masks" / "2.png", labels(0))
+    with pytest.raises(UserError, match=r"2\.png: found no transparent pixels, but other masks have some"):
+        open_masks(tmp_path / "masks", frames)
 
 
 def test_files_of_zero_and_one_among_files_of_white(tmp_path: Path) -> None:
