@@ -56,6 +56,7 @@ class AdaptationReport:
         settings: name and value of each setting.
         command: command line that reproduces the result.
         versions: name and version of each package that was used.
+        found: how unusual inputs were understood, one line each.
     """
 
     title: str
@@ -72,6 +73,7 @@ class AdaptationReport:
     settings: Sequence[tuple[str, str]]
     command: str
     versions: Sequence[tuple[str, str]]
+    found: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,7 @@ class Adapted:
         measured: name of the set that ``scores`` were measured on.
         described: settings and inputs that the result depends on, nested by name.
         command: command line that reproduces the result.
+        found: how unusual inputs were understood, one line each; see `adaptation.support.reading.findings`.
     """
 
     target: str
@@ -103,6 +106,7 @@ class Adapted:
     measured: str
     described: Mapping[str, Any]
     command: str
+    found: Sequence[str] = ()
 
 
 def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> AdaptationReport:
@@ -147,6 +151,7 @@ def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> Adapt
         settings=list(_flat(adapted.described)),
         command=adapted.command,
         versions=versions(),
+        found=adapted.found,
     )
 
 

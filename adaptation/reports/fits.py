@@ -109,6 +109,7 @@ class Heading:
         command: command line that reproduces the result.
         tables: measured results.
         notes: rejected frames and other remarks.
+        found: how unusual inputs were understood, one line each; see `adaptation.support.reading.findings`.
         method: what "before" and "after" are, above the people; `FITTED` for fits.
     """
 
@@ -117,6 +118,7 @@ class Heading:
     command: str = ""
     tables: Sequence[ReportTable] = ()
     notes: Sequence[str] = ()
+    found: Sequence[str] = ()
     method: str = FITTED
 
 

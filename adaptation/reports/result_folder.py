@@ -29,7 +29,8 @@ def write_results(
         frames: the recording.
         body: body model of the results, on the CPU.
         outcome: people with their results.
-        options: options of the fit or prediction; they are stored with the results.
+        options: options of the fit or prediction; they are stored with the results, as is what the heading says of
+            the inputs.
         heading: heading of the report; the notes and the warning of the outcome are added to its notes.
     """
     people = outcome.people
@@ -52,7 +53,8 @@ def write_results(
     crops = [(person.result, person.crops) for person in people]
     report = build_report(replace(heading, notes=notes), body, crops, frames.frame)
     write_report(folder / "report.html", report)
-    settings = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}
+    settings: dict[str, object] = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}
+    settings["found"] = list(heading.found)
     # The marker comes last: a folder without it is never taken for results.
     (folder / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
 

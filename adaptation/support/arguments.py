@@ -32,7 +32,9 @@ Loss = Annotated[
 ]
 MaskFolder = Annotated[
     Path | None,
-    typer.Option("--masks", help="Folder of PNG masks (0 and 255) to use instead of background subtraction."),
+    typer.Option(
+        "--masks", help="Masks to use instead of background subtraction: a folder of images, npz, or a video."
+    ),
 ]
 Mirror = Annotated[
     bool,

@@ -12,6 +12,8 @@ from adaptation.recording.options import FitOptions
 from adaptation.support.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from torch import nn
 
@@ -69,6 +71,14 @@ def adapt_network(job: AdaptJob) -> None:
     Raises:
         UserError: an input is missing or unusable, inputs do not fit together, or ``out`` holds another run.
     """
+    from adaptation.support.reading.findings import kept_findings
+
+    with kept_findings() as found:
+        _adapt(job, found)
+
+
+def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
+    """Adapt a regressor as `adapt_network` does; ``found`` grows as inputs are read."""
     import copy
 
     from rich.console import Console
@@ -101,8 +111,8 @@ def adapt_network(job: AdaptJob) -> None:
     loaded.save(weights)  # in the format of the model that came, so that it fits where that one did
     console.print(f"adapted weights: {weights}", highlight=False)
     if recording is not None:
-        _write_bodies(job, recording, body, before, loaded.network)
-    _report(job, settings, samples, test, body, (before, loaded.network))
+        _write_bodies(job, recording, body, (before, loaded.network), found)
+    _report(job, settings, samples, test, body, (before, loaded.network), found)
 
 
 def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
@@ -183,7 +193,11 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
 
 
 def _write_bodies(
-    job: AdaptJob, recording: tuple[Frames, FitOutcome], body: Body, before: nn.Module, after: nn.Module
+    job: AdaptJob,
+    recording: tuple[Frames, FitOutcome],
+    body: Body,
+    networks: tuple[nn.Module, nn.Module],
+    found: Sequence[str],
 ) -> None:
     """Write the bodies of a recording before and after the adaptation, and their report."""
     from rich.console import Console
@@ -194,13 +208,14 @@ def _write_bodies(
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.files import result_folder
 
-    frames, outcome = recording
+    (frames, outcome), (before, after) = recording, networks
     again = predict_again(outcome, make_fitter(body, job.options), before=before, after=after)
     with result_folder(job.out / "bodies", overwrite=True) as folder:  # a resumed run writes them again
         heading = Heading(
             "Bodies before and after adaptation",
             frames.path.name,
             job.command,
+            found=found,
             method="Before and after are the bodies that the source regressor and the adapted one predict.",
         )
         write_results(folder, frames, body.cpu(), again, job.options, heading)
@@ -214,6 +229,7 @@ def _report(
     test: Samples | None,
     body: Body,
     networks: tuple[nn.Module, nn.Module],
+    found: Sequence[str],
 ) -> None:
     """Measure errors if there are labels, and write the report."""
     import json
@@ -238,11 +254,12 @@ def _report(
         measured=str(job.test or job.target),
         described=json.loads((job.out / MARKER).read_text()),
         command=job.command,
+        found=found,
     )
     report = build_adaptation_report(adapted, make_fitter(body, job.options))
     with result_folder(job.out / "report", overwrite=True) as folder:  # a resumed run writes it again
         write_adaptation_report(folder / "index.html", report)
-        (folder / MARKER).write_text(json.dumps({"command": job.command}, indent=2) + "\n")
+        (folder / MARKER).write_text(json.dumps({"command": job.command, "found": list(found)}, indent=2) + "\n")
     page = job.out / "report" / "index.html"
     Console().print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 

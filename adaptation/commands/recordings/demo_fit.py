@@ -62,6 +62,7 @@ def demo_fit(
     from adaptation.support.devices import use_threads
     from adaptation.support.files import result_folder
     from adaptation.support.progress import Progress
+    from adaptation.support.reading.findings import kept_findings
     from adaptation.synthetic.hall import ClipSettings, render_clip, write_clip
 
     started = time.monotonic()
@@ -74,7 +75,7 @@ def demo_fit(
         fit=replace(settings, prior=prior),
     )
     use_threads(threads)
-    with result_folder(out, overwrite=overwrite) as folder:
+    with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         progress, body = Progress(), Body.free()
         with progress.task("Rendering a clip"):
             clip = render_clip(ClipSettings(seed=seed))
@@ -84,7 +85,8 @@ def demo_fit(
         outcome = fit_recording(frames, body, options, progress)
         table = compare_with_truth(clip, outcome, body.cpu())
         title, source = "Bodies fitted to silhouettes of a synthetic clip", "clip/frames"
-        write_results(folder, frames, body, outcome, options, Heading(title, source, command_line(), [table]))
+        heading = Heading(title, source, command_line(), [table], found=found)
+        write_results(folder, frames, body, outcome, options, heading)
     console = Console()
     summarise(console, out, outcome, time.monotonic() - started)
     for row in table.rows:

@@ -72,6 +72,7 @@ def fit(
     from adaptation.support.devices import use_threads
     from adaptation.support.files import result_folder
     from adaptation.support.progress import Progress
+    from adaptation.support.reading.findings import kept_findings
 
     started = time.monotonic()
     settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps, size)
@@ -87,13 +88,13 @@ def fit(
     )
     # After the options, whose errors should come before anything is started.
     use_threads(threads)
-    with result_folder(out, overwrite=overwrite) as folder:
+    with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         # Inside the folder's block, so that its errors leave no folder behind.
         opened = open_frames(recording)
         given = open_masks(masks, opened) if masks else None
         model = Body.load(body) if body else Body.free()
         outcome = fit_recording(opened, model, options, Progress(), given)
-        heading = Heading("Bodies fitted to silhouettes", opened.path.name, command_line())
+        heading = Heading("Bodies fitted to silhouettes", opened.path.name, command_line(), found=found)
         # On the CPU, where the pictures are drawn.
         write_results(folder, opened, model.cpu(), outcome, options, heading)
     summarise(Console(), out, outcome, time.monotonic() - started)

@@ -47,14 +47,15 @@ def predict(
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.files import result_folder
     from adaptation.support.progress import Progress
+    from adaptation.support.reading.findings import kept_findings
     from adaptation.synthetic.settings import MARGIN
 
     # The margin of the synthetic crops that the shipped network was trained on; fits use a smaller one.
     options = FitOptions(every=every, size=size, margin=MARGIN, device=device)
-    network = load_network(model).network
-    shape = Body.load(body) if body else Body.free()
-    frames = open_frames(recording)
-    with result_folder(out, overwrite=overwrite) as folder:
+    with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
+        network = load_network(model).network
+        shape = Body.load(body) if body else Body.free()
+        frames = open_frames(recording)
         given = open_masks(masks, frames) if masks else None
         # Averaging with the mirror image lowers errors at twice the cost, so it is left to the user.
         used = Mirrored(network) if mirror else network
@@ -63,6 +64,7 @@ def predict(
             "Predicted bodies",
             frames.path.name,
             command_line(),
+            found=found,
             method="A regressor predicted the bodies; nothing was fitted, so before and after are equal.",
         )
         write_results(folder, frames, shape.cpu(), outcome, options, heading)

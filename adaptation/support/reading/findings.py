@@ -32,6 +32,24 @@ def kept_findings() -> Iterator[list[str]]:
 
 
 @contextmanager
+def findings_of_success() -> Iterator[None]:
+    """Hold the findings of a block back until it ends without an error: an input that is refused gets one line."""
+    held: list[logging.LogRecord] = []
+
+    def hold(record: logging.LogRecord) -> bool:
+        held.append(record)
+        return False
+
+    _LOGGER.addFilter(hold)
+    try:
+        yield
+    finally:
+        _LOGGER.removeFilter(hold)
+    for record in held:
+        _LOGGER.handle(record)
+
+
+@contextmanager
 def printed_findings(console: Console) -> Iterator[None]:
     """Print the findings of a block as they appear, each line once."""
     with _handled(_Printer(console)):

@@ -60,7 +60,7 @@ def test_masks_of_a_video(video: Path, tmp_path: Path) -> None:
     for number in range(1, 21):  # counted from 1, as many tools do
         write_mask(by_order / f"{number}.png", 255)
     files = open_masks(by_order, frames).files
-    assert sorted(files) == list(range(20)) and files[9].name == "10.png"
+    assert sorted(files) == list(range(20)) and files[9][0].name == "10.png"
 
 
 def test_bad_masks(video: Path, tmp_path: Path) -> None:

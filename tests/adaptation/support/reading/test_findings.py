@@ -2,9 +2,10 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from adaptation.support.reading.findings import found, kept_findings, printed_findings
+from adaptation.support.reading.findings import findings_of_success, found, kept_findings, printed_findings
 
 
 def test_findings_are_printed_and_kept_once():
@@ -15,6 +16,17 @@ def test_findings_are_printed_and_kept_once():
         found("poses: matrices")
     assert output.getvalue() == "found: masks: [2] levels\nfound: poses: matrices\n"
     assert lines == ["masks: [2] levels", "poses: matrices"]
+
+
+def test_findings_of_refused_inputs_are_not_stated():
+    with kept_findings() as lines:
+        with pytest.raises(ValueError), findings_of_success():
+            found("refused")
+            raise ValueError
+        with findings_of_success():
+            found("taken")
+            assert not lines
+    assert lines == ["taken"]
 
 
 def test_blocks_do_not_share_findings():
