@@ -45,7 +45,14 @@ def _one_line() -> Iterator[None]:
 
 def _requirements(hook: Callable[[Settings], list[str]], config_settings: Settings) -> list[str]:
     with _one_line():
-        return hook(config_settings) + ([] if _checked_torch() else ["torch>=2.10"])
+        found = _checked_torch()
+        # uv would fetch several GB, also where the environment that it installs into has a torch.
+        if found is None and "UV" in os.environ:
+            raise Refusal(
+                "found no torch in the active environment or .venv; uv hides others. Install torch first (uv pip "
+                "install torch), activate the environment that has it, or build with --no-build-isolation."
+            )
+        return hook(config_settings) + ([] if found else ["torch>=2.10"])
 
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:

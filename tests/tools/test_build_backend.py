@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -46,9 +47,17 @@ def test_every_hook_stops_at_an_older_torch(tmp_path: Path) -> None:
         assert one_line(hook(python, name, *arguments)).startswith("found torch 2.7.1+cu128 in ")
 
 
-def test_torch_is_required_where_there_is_none() -> None:
+def test_torch_is_required_where_there_is_none(tmp_path: Path) -> None:
     with_torch = hook(sys.executable, "get_requires_for_build_wheel")
     assert with_torch.returncode == 0 and "torch" not in with_torch.stdout
+    bare = environment_with_torch(tmp_path, None)
+    for name in ("scikit_build_core", "packaging", "pathspec"):
+        folder = Path(str(importlib.import_module(name).__file__)).parent
+        (next((tmp_path / "lib").glob("python*")) / "site-packages" / name).symlink_to(folder)
+    without = hook(bare, "get_requires_for_build_wheel", PYTHONPATH=str(ROOT / "tools"))
+    assert without.returncode == 0 and "torch>=2.10" in without.stdout
+    uv = hook(bare, "get_requires_for_build_wheel", PYTHONPATH=str(ROOT / "tools"), UV="uv", PATH="/usr/bin:/bin")
+    assert one_line(uv).startswith("found no torch in the active environment or .venv; uv hides others.")
 
 
 @pytest.mark.parametrize(
