@@ -33,5 +33,6 @@ py::dict build_info() {
 
 PYBIND11_MODULE(_build_info, m) {
   m.doc() = "How the topokernels extension was compiled.";
-  m.def("build_info", &build_info, "Compiler, SIMD levels, CUDA toolkit and architectures or why there are none, version.");
+  m.def("build_info", &build_info,
+        "Compiler, SIMD levels, CUDA toolkit and architectures or why there are none, version.");
 }

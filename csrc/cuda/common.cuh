@@ -28,8 +28,9 @@ inline void check_launch(const char* op) {
     cudaGetDevice(&device);
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-    TOPO_CHECK(false, op, ": this GPU has compute capability ", major, ".", minor, ", and the kernels are compiled for ",
-               TOPO_CUDA_ARCHITECTURES, ". Install topokernels again with CUDAARCHS=", major, minor, " pip install .");
+    TOPO_CHECK(false, op, ": this GPU has compute capability ", major, ".", minor,
+               ", and the kernels are compiled for ", TOPO_CUDA_ARCHITECTURES,
+               ". Install topokernels again with CUDAARCHS=", major, minor, " pip install .");
   }
   TOPO_CHECK(error == cudaSuccess, op, ": CUDA kernel launch failed: ", cudaGetErrorString(error));
 }
