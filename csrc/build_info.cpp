@@ -3,6 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 namespace py = pybind11;
 
 namespace {
@@ -19,6 +21,10 @@ py::dict build_info() {
   const std::string toolkit = TOPO_CUDA_TOOLKIT;
   info["cuda_toolkit"] = toolkit.empty() ? py::object(py::none()) : py::object(py::str(toolkit));
   info["cuda_architectures"] = toolkit.empty() ? py::list() : split(TOPO_CUDA_ARCHITECTURES);
+  const std::string missing =
+#include "cuda_missing.inc"
+      ;
+  info["cuda_missing"] = missing.empty() ? py::object(py::none()) : py::object(py::str(missing));
   info["torch_abi"] = "stable, 2.10";
   return info;
 }
@@ -27,5 +33,6 @@ py::dict build_info() {
 
 PYBIND11_MODULE(_build_info, m) {
   m.doc() = "How the topokernels extension was compiled.";
-  m.def("build_info", &build_info, "Compiler, SIMD levels, CUDA toolkit and architectures, version.");
+  m.def("build_info", &build_info,
+        "Compiler, SIMD levels, CUDA toolkit and architectures or why there are none, version.");
 }

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
+
+
+def check_torch(version: str) -> None:
+    """Check a version of torch, which may have changed since the operators were compiled.
+
+    Raises:
+        ImportError: it is older than 2.10. Pre-releases of 2.10 pass.
+    """
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is not None and (int(numbers[1]), int(numbers[2])) < (2, 10):
+        raise ImportError(
+            f"topokernels: found torch {version}, expected 2.10 or later. Install a later torch "
+            "(pip install --upgrade 'torch>=2.10'), then topokernels again."
+        )
+
+
+check_torch(torch.__version__)
 
 try:
     from topokernels import _build_info
@@ -21,7 +39,13 @@ _FOLDER = Path(_build_info.__file__).parent
 def _load(name: str) -> bool:
     path = _FOLDER / f"lib{name}.so"
     if path.exists():
-        torch.ops.load_library(str(path))
+        try:
+            torch.ops.load_library(str(path))
+        except OSError as error:
+            raise ImportError(
+                f"topokernels: {path.name} does not load with torch {torch.__version__} ({error}). Install topokernels "
+                "again, with this torch."
+            ) from error
     return path.exists()
 
 

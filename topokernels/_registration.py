@@ -10,7 +10,8 @@ from torch import Tensor
 from torch._functorch import autograd_function as functorch
 from torch.autograd import forward_ad
 
-from topokernels._library import has_cuda  # loads the operators, which must exist before anything is registered
+from topokernels._library import has_cuda  # isort: skip  loads the operators, which must exist before registrations
+from topokernels._build_info import build_info
 
 # How the operators differentiate; topokernels.s2d explains the two.
 BackwardMode = Literal["subgradient", "literal"]
@@ -24,7 +25,7 @@ def explain_missing_cuda() -> None:
     def missing(*_: object, **__: object) -> NoReturn:
         raise RuntimeError(
             "topokernels was installed without CUDA kernels. Install it again where nvcc is on the PATH, with "
-            "TOPO_CUDA=ON, or move the tensors to the CPU."
+            f"TOPO_CUDA=ON, or move the tensors to the CPU. Why there are none: {build_info().get('cuda_missing')}"
         )
 
     # Operators without a CPU kernel, such as m2s, are composed of others and reach the error through them.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import cv2
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -15,8 +17,9 @@ from rich.text import Text
 import topokernels
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import BACKENDS, make_renderer
+from adaptation.reports.gpu_architectures import kernel_text
 from adaptation.support.errors import UserError
-from adaptation.support.versions import versions
+from adaptation.support.versions import opencv_warning, versions
 
 
 def body_files() -> Iterator[tuple[str, str]]:
@@ -53,6 +56,34 @@ def renderers() -> Iterator[tuple[str, str]]:
             yield name, str(error)
 
 
+def cuda_text(build: Mapping[str, Any]) -> str:
+    """Describe the CUDA kernels of a build, or why there are none.
+
+    Args:
+        build: what `topokernels.build_info` returns.
+    """
+    if build["cuda_toolkit"] is None:
+        # Builds of earlier versions do not know why.
+        return f"no: {build.get('cuda_missing', 'nvcc was not found, or TOPO_CUDA=OFF')}"
+    return f"toolkit {build['cuda_toolkit']}, sm {', '.join(build['cuda_architectures'])}"
+
+
+def devices(architectures: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and description of each device.
+
+    Args:
+        architectures: what the CUDA kernels were compiled for; empty if there are none.
+    """
+    yield "cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    count = torch.cuda.device_count()  # 0 in a torch without CUDA, where other calls would raise
+    for index in range(count):
+        properties = torch.cuda.get_device_properties(index)
+        kernels = kernel_text((properties.major, properties.minor), architectures) if architectures else "no kernels"
+        yield f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {kernels}"
+    if count == 0:
+        yield "cuda", "none found" if torch.version.cuda else "this PyTorch was built without CUDA"
+
+
 def examine(console: Console) -> None:
     """Print the report.
 
@@ -60,35 +91,22 @@ def examine(console: Console) -> None:
         console: console to print to.
     """
     build = topokernels.build_info()
-    _print(console, "Versions", versions())
+    found = versions()
+    warning = opencv_warning(found)
+    _print(console, "Versions", [*found, ("cv2", cv2.__version__ + (f"; {warning}" if warning else ""))])
     _print(
         console,
         "Operators",
         [
             ("compiled with", build["compiler"]),
             ("SIMD levels compiled", ", ".join(build["simd_levels"])),
-            ("CUDA kernels compiled", _cuda_text(build)),
+            ("CUDA kernels compiled", cuda_text(build)),
             ("CUDA kernels loaded", "yes" if topokernels.has_cuda() else "no"),
         ],
     )
-    devices = [("cpu", f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")]
-    # 0 in a torch without CUDA, where other calls would raise.
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        devices.append((f"cuda:{index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
-    if len(devices) == 1:
-        devices.append(("cuda", "none found" if torch.version.cuda else "this PyTorch was built without CUDA"))
-    _print(console, "Devices", devices)
+    _print(console, "Devices", list(devices(build["cuda_architectures"])))
     _print(console, "Renderers", list(renderers()))
     _print(console, "Bodies", list(body_files()))
-
-
-def _cuda_text(build: dict[str, object]) -> str:
-    if build["cuda_toolkit"] is None:
-        return "no (nvcc was not found, or TOPO_CUDA=OFF)"
-    architectures = build["cuda_architectures"]
-    assert isinstance(architectures, list)
-    return f"toolkit {build['cuda_toolkit']}, sm {', '.join(architectures)}"
 
 
 def _print(console: Console, title: str, rows: list[tuple[str, str]]) -> None:

@@ -60,13 +60,15 @@ def to_rgb(bgr: npt.NDArray[Any]) -> Image:
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV from writing to stderr, so that the user sees only our one line."""
+    # OpenCV moved these functions in 4.13.
+    log: Any = getattr(cv2.utils, "logging", cv2)
     # The old level is restored, because the log is shared with the program that imports us.
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    level = log.getLogLevel()
+    log.setLogLevel(0)  # silent
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)
 
 
 def _decode(file: Path, flags: int) -> Image:

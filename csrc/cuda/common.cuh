@@ -23,6 +23,15 @@ struct CudaScope {
 
 inline void check_launch(const char* op) {
   const cudaError_t error = cudaGetLastError();
+  if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction) {
+    int device = 0, major = 0, minor = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    TOPO_CHECK(false, op, ": this GPU has compute capability ", major, ".", minor,
+               ", and the kernels are compiled for ", TOPO_CUDA_ARCHITECTURES,
+               ". Install topokernels again with CUDAARCHS=", major, minor, " pip install .");
+  }
   TOPO_CHECK(error == cudaSuccess, op, ": CUDA kernel launch failed: ", cudaGetErrorString(error));
 }
 

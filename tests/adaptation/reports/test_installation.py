@@ -9,8 +9,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from adaptation.reports.installation import examine
-from adaptation.support.versions import versions
+from adaptation.reports.installation import cuda_text, examine
+from adaptation.support.versions import opencv_warning, versions
 
 
 def shown(width: int = 300) -> str:
@@ -60,3 +60,23 @@ def test_folder_without_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
         folder.mkdir()
     monkeypatch.setenv("SMPL_MODELS", str(folder))
     assert message in shown()
+
+
+def test_cuda_kernels_and_why_there_are_none() -> None:
+    built = {"cuda_toolkit": "13.0.88", "cuda_architectures": ["75-real", "90"], "cuda_missing": None}
+    assert cuda_text(built) == "toolkit 13.0.88, sm 75-real, 90"
+    missing = {"cuda_toolkit": None, "cuda_architectures": [], "cuda_missing": "nvcc 11.5 (nvcc) is older than 11.8"}
+    assert cuda_text(missing) == "no: nvcc 11.5 (nvcc) is older than 11.8"
+
+
+def test_two_opencvs_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert opencv_warning(versions()) is None
+    contrib = tmp_path / "opencv_contrib_python-4.10.0.84.dist-info"
+    contrib.mkdir()
+    (contrib / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-contrib-python\nVersion: 4.10.0.84\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = shown(500)
+    (line,) = (line for line in text.splitlines() if line.startswith("cv2 "))
+    assert "2 packages share the module cv2" in line
+    assert "pip uninstall opencv-python-headless opencv-contrib-python, then" in line
+    assert "4.10.0.84" in text
