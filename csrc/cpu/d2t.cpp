@@ -34,12 +34,12 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
   });
 }
 
-Tensor d2t_cpu(const Tensor& distance, const Tensor& mask, int64_t pool_size, const std::string& backward) {
+Tensor d2t_cpu(const Tensor& distance, const Tensor& mask, int64_t pool_size, StringArgument backward) {
+  backward_mode("d2t", backward);
   check_floating("d2t", "distance", distance);
   check_mask_dtype("d2t", "mask", mask);
   check_same_shape("d2t", "mask", mask, "distance", distance);
   check_same_device("d2t", "mask", mask, "distance", distance);
-  backward_mode("d2t", backward);
   const Images images = images_of("d2t", "distance", distance);
   const D2tParams p = d2t_params("d2t", images, pool_size);
   const ScalarType type = distance.scalar_type();

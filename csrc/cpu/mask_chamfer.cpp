@@ -75,9 +75,9 @@ void mask_chamfer_images(const MaskChamferArgs& args, bool skeletons, const T* p
 
 std::tuple<Tensor, Tensor> mask_chamfer_cpu(const Tensor& pred, const Tensor& target, const Tensor& target_distance,
                                             std::optional<int64_t> iterations, bool skeletons,
-                                            const std::string& backward) {
-  const MaskChamferArgs args = mask_chamfer_args("mask_chamfer", pred, target, target_distance, iterations);
+                                            StringArgument backward) {
   backward_mode("mask_chamfer", backward);
+  const MaskChamferArgs args = mask_chamfer_args("mask_chamfer", pred, target, target_distance, iterations);
   Tensor pull = chamfer_result(pred, args.result);
   Tensor push = chamfer_result(pred, args.result);
   if (args.images.count == 0) return {pull, push};

@@ -86,9 +86,9 @@ void dispatch_result(ScalarType type, Body&& body) {
 }
 
 Tensor s2d_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size, bool black_border,
-               bool fill_holes, const std::string& backward, std::optional<ScalarType> out_dtype) {
-  check_mask_dtype("s2d", "mask", mask);
+               bool fill_holes, StringArgument backward, std::optional<ScalarType> out_dtype) {
   backward_mode("s2d", backward);
+  check_mask_dtype("s2d", "mask", mask);
   const Images images = images_of("s2d", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
   const ScalarType result = s2d_result_dtype(mask.scalar_type(), out_dtype, p);

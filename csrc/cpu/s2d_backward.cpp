@@ -44,11 +44,11 @@ void s2d_backward_images(const T* grad, const T* mask, T* grad_mask, int64_t cou
 }
 
 Tensor s2d_backward_cpu(const Tensor& grad, const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size,
-                        bool black_border, bool fill_holes, const std::string& backward) {
+                        bool black_border, bool fill_holes, StringArgument backward) {
+  const BackwardMode mode = backward_mode("s2d_backward", backward);
   check_floating("s2d_backward", "mask", mask);
   check_floating("s2d_backward", "grad", grad);
   check_same_shape("s2d_backward", "grad", grad, "mask", mask);
-  const BackwardMode mode = backward_mode("s2d_backward", backward);
   const Images images = images_of("s2d_backward", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
   Tensor grad_mask = fresh_like_shape(mask, mask.scalar_type());
