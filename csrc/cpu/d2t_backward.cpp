@@ -13,7 +13,7 @@ void d2t_backward_images(const T* grad, const T* distance, const T* mask, const 
   const int64_t n = p.pixels();
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     RidgeWorkspace<Real> ws;
-    std::vector<Real> maps[6];
+    Buffer<Real> maps[6];
     for (int64_t offset = begin * n; offset < end * n; offset += n) {
       if constexpr (std::is_same_v<T, Real>) {
         ridge_backward(p, mode, grad + offset, distance + offset, mask + offset, skeleton + offset, ws,

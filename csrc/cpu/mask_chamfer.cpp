@@ -24,8 +24,8 @@ Terms binary_terms(const S2dParams& p, Workspace<Real>& ws, uint8_t* x, const Ta
 
 // Soft X, which is overwritten with 1 - X; `out` is scratch.
 template <typename Real, typename Target, typename Distance>
-Terms soft_terms(const S2dParams& p, Workspace<Real>& ws, std::vector<Real>& x, std::vector<Real>& out,
-                 const Target* target, const Distance* target_distance) {
+Terms soft_terms(const S2dParams& p, Workspace<Real>& ws, Buffer<Real>& x, Buffer<Real>& out, const Target* target,
+                 const Distance* target_distance) {
   const int64_t n = p.pixels();
   const double push = map_sum(x.data(), target_distance, n);
   for (Real& value : x) value = 1 - value;

@@ -42,7 +42,7 @@ void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p)
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     Workspace<Real> ws(p);
     const DepthWriter<Out> writer(p);
-    std::vector<Real> soft;
+    Buffer<Real> soft;
     for (int64_t image = begin; image < end; ++image) {
       const T* source = mask + image * p.pixels();
       Out* target = distance + image * p.pixels();

@@ -1,7 +1,5 @@
 #include "cpu/s2d_backward.h"
 
-#include <vector>
-
 #include "cpu/mask.h"
 #include "cpu/pages.h"
 
@@ -17,7 +15,7 @@ void s2d_backward_images(const T* grad, const T* mask, T* grad_mask, int64_t cou
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     Workspace<Real> ws(p);
     BackwardWorkspace<Real> back(p);
-    std::vector<Real> upstream, result;
+    Buffer<Real> upstream, result;
     for (int64_t image = begin; image < end; ++image) {
       const T* source = mask + image * n;
       const MaskKind kind = read_mask(source, n, ws.foreground.data());
