@@ -48,7 +48,7 @@ void mask_chamfer_images(const MaskChamferArgs& args, bool skeletons, const T* p
       Terms terms{0, 0};
       switch (read_mask(source, n, ws.thinning.foreground.data())) {
         case MaskKind::kInvalid:
-          invalid.record(image);
+          invalid.record(image, source, n);
           break;
         case MaskKind::kBinary: {
           if (skeletons) binary_skeleton(p, ws, ws.ridges.data());

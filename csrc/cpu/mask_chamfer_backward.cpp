@@ -47,7 +47,7 @@ void chamfer_backward_images(const MaskChamferArgs& args, bool skeletons, Backwa
       const MaskKind kind =
           skeletons ? skeleton_maps(p, source, ws) : read_mask(source, n, ws.image.thinning.foreground.data());
       if (kind == MaskKind::kInvalid) {
-        invalid.record(image);
+        invalid.record(image, source, n);
         continue;
       }
       if (skeletons) {

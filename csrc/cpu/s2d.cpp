@@ -54,7 +54,7 @@ void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p)
       }
       switch (read_mask(source, p.pixels(), ws.foreground.data())) {
         case MaskKind::kInvalid:
-          invalid.record(image);
+          invalid.record(image, source, p.pixels());
           break;
         case MaskKind::kBinary:
           binary_depth(p, ws);

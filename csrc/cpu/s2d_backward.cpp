@@ -20,7 +20,7 @@ void s2d_backward_images(const T* grad, const T* mask, T* grad_mask, int64_t cou
       const T* source = mask + image * n;
       const MaskKind kind = read_mask(source, n, ws.foreground.data());
       if (kind == MaskKind::kInvalid) {
-        invalid.record(image);
+        invalid.record(image, source, n);
         continue;
       }
       if (kind == MaskKind::kSoft) {

@@ -17,7 +17,7 @@ void skeleton_images(const T* mask, Out* skeleton, int64_t count, const Skeleton
       Out* target = skeleton + image * p.pixels();
       switch (read_mask(source, p.pixels(), ws.thinning.foreground.data())) {
         case MaskKind::kInvalid:
-          invalid.record(image);
+          invalid.record(image, source, p.pixels());
           break;
         case MaskKind::kBinary:
           if constexpr (std::is_same_v<Out, float>) {

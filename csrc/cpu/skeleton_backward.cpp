@@ -18,7 +18,7 @@ void skeleton_backward_images(const T* grad, const T* mask, T* grad_mask, int64_
     for (int64_t image = begin; image < end; ++image) {
       const MaskKind kind = skeleton_maps(p, mask + image * n, ws);
       if (kind == MaskKind::kInvalid) {
-        invalid.record(image);
+        invalid.record(image, mask + image * n, n);
         continue;
       }
       std::copy(grad + image * n, grad + (image + 1) * n, upstream.begin());

@@ -122,6 +122,7 @@ std::tuple<Tensor, Tensor> mask_chamfer_cuda(const Tensor& pred, const Tensor& t
   backward_mode("mask_chamfer", backward);
   const CudaScope cuda(pred);
   const MaskChamferArgs args = mask_chamfer_args("mask_chamfer", pred, target, target_distance, iterations);
+  debug_mask_values("mask_chamfer", "pred", pred, args.images);
   std::tuple<Tensor, Tensor> result;
   // The maps are read in double if pred is double, in the dtype of a half-precision pred if target_distance has that
   // dtype as well, and in float32 otherwise.

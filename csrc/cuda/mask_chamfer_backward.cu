@@ -39,6 +39,7 @@ Tensor mask_chamfer_backward_cuda(const Tensor& grad_pull, const Tensor& grad_pu
   const bool literal = backward_mode("mask_chamfer_backward", backward) == BackwardMode::kLiteral;
   const CudaScope cuda(pred);
   const MaskChamferArgs args = mask_chamfer_args("mask_chamfer_backward", pred, target, target_distance, iterations);
+  debug_mask_values("mask_chamfer_backward", "pred", pred, args.images);
   check_floating("mask_chamfer_backward", "pred", pred);
   check_image_sums("mask_chamfer_backward", "grad_pull", grad_pull, pred);
   check_image_sums("mask_chamfer_backward", "grad_push", grad_push, pred);

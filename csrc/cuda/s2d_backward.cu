@@ -15,6 +15,7 @@ Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<i
   check_same_shape("s2d_backward", "grad", grad, "mask", mask);
   check_same_device("s2d_backward", "grad", grad, "mask", mask);
   const Images images = images_of("s2d_backward", "mask", mask);
+  debug_mask_values("s2d_backward", "mask", mask, images);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes, "s2d_backward");
   if (mask.numel() == 0) return empty_like_shape(mask, mask.scalar_type());
 

@@ -53,6 +53,7 @@ Tensor skeleton_cuda(const Tensor& mask, std::optional<int64_t> iterations, int6
   const CudaScope cuda(mask);
   check_mask_dtype("skeleton", "mask", mask);
   const Images images = images_of("skeleton", "mask", mask);
+  debug_mask_values("skeleton", "mask", mask, images);
   const SkeletonParams p = skeleton_params("skeleton", images, iterations, pool_size);
   Tensor skeleton = empty_like_shape(mask, skeleton_dtype(mask.scalar_type()));
   if (mask.numel() == 0) return skeleton;

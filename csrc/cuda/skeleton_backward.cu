@@ -16,6 +16,7 @@ Tensor skeleton_backward_cuda(const Tensor& grad, const Tensor& mask, std::optio
   check_same_shape("skeleton_backward", "grad", grad, "mask", mask);
   check_same_device("skeleton_backward", "grad", grad, "mask", mask);
   const Images images = images_of("skeleton_backward", "mask", mask);
+  debug_mask_values("skeleton_backward", "mask", mask, images);
   const SkeletonParams p = skeleton_params("skeleton_backward", images, iterations, pool_size);
   if (mask.numel() == 0) return empty_like_shape(mask, mask.scalar_type());
 
