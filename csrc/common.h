@@ -58,6 +58,26 @@ inline bool is_floating(ScalarType type) {
          type == ScalarType::BFloat16;
 }
 
+// The largest n for which a dtype holds all whole numbers from 0 to n; 0 for dtypes that hold no distances.
+inline int64_t largest_whole(ScalarType type) {
+  switch (type) {
+    case ScalarType::Byte:
+      return 255;
+    case ScalarType::BFloat16:
+      return 256;
+    case ScalarType::Half:
+      return 2048;
+    case ScalarType::Short:
+      return 32767;
+    case ScalarType::Int:
+    case ScalarType::Float:
+    case ScalarType::Double:
+      return 1 << 24;
+    default:
+      return 0;
+  }
+}
+
 inline std::string dtype_str(ScalarType type) {
   return torch::headeronly::toString(type);
 }

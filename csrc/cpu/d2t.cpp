@@ -1,6 +1,7 @@
 #include "d2t.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "cpu/buffer.h"
 #include "cpu/d2t_ridges.h"
@@ -17,6 +18,7 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
   constexpr bool direct = std::is_same_v<T, Real>;
   const int64_t n = p.pixels(), held = direct ? 0 : n;
   const RidgeImage image = ridge_image(p);
+  std::atomic<bool> rounded{false};
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     Buffer<Real> line(ridge_lines(image.width, image.radius)), d(held), s(held), t(held);
     for (int64_t offset = begin * n; offset < end * n; offset += n) {
@@ -25,6 +27,7 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
       } else {
         for (int64_t i = 0; i < n; ++i) {
           d[i] = static_cast<Real>(distance[offset + i]);
+          if (may_be_rounded<T>(d[i], p.height, p.width)) rounded = true;
           s[i] = static_cast<Real>(mask[offset + i]);
         }
         TOPO_SIMD_CALL(ridges, image, d.data(), s.data(), t.data(), line.data());
@@ -32,6 +35,9 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
       }
     }
   });
+  TOPO_CHECK(!rounded,
+             "d2t: distance must be float32 or float64 at this depth, since float16 rounds distances above 2048 and "
+             "bfloat16 above 256. Use s2d(mask, out_dtype=torch.float32), or skeleton(mask)");
 }
 
 Tensor d2t_cpu(const Tensor& distance, const Tensor& mask, int64_t pool_size, StringArgument backward) {
