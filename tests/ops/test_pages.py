@@ -31,30 +31,33 @@ class _Mallinfo(ctypes.Structure):
     )
 
 
+_MALLINFO = getattr(ctypes.CDLL(None), "mallinfo2", None)
+if _MALLINFO is not None:
+    _MALLINFO.restype = _Mallinfo
+
+
 def bytes_in_use() -> int:
-    mallinfo = ctypes.CDLL(None).mallinfo2
-    mallinfo.restype = _Mallinfo
-    info = mallinfo()
+    assert _MALLINFO is not None
+    info = _MALLINFO()
     return info.uordblks + info.hblkhd
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc before 2.33")
+@pytest.mark.skipif(_MALLINFO is None, reason="glibc before 2.33")
 @pytest.mark.parametrize("sample", all_samples(), ids=str)
 def test_calls_lose_no_memory(sample: Sample) -> None:
     """A lost block of a few bytes between two results keeps the allocator from joining them once they are free."""
     arguments = sample.arguments()
     call = getattr(torch.ops.topo, sample.op).default
 
-    def run(count: int) -> None:
+    def growth() -> int:
+        before = bytes_in_use()
         with torch.no_grad():
-            for _ in range(count):
+            for _ in range(100):
                 call(*arguments, **sample.kwargs)
+        return bytes_in_use() - before
 
-    run(20)
-    before = bytes_in_use()
-    run(200)
-    # A lost block takes at least 32 bytes in each call.
-    assert bytes_in_use() - before < 200 * 16
+    # Caches grow now and then, but not in every round. A lost block takes at least 32 bytes in each call.
+    assert min(growth() for _ in range(4)) < 100 * 16
 
 
 def square(size: int) -> Tensor:
