@@ -162,6 +162,22 @@ CPU_BARS = [
         )
         for size, least in OPENCV.items()
     ),
+    *(
+        Bar(
+            f"s2d in a loop over OpenCV DIST_C, {size} px",
+            row("s2d in a loop", "forward", "OpenCV", "cpu", size=size, threads=1, simd="best", masks=figures),
+            ratio,
+            least=4.0,
+        )
+        for size in (512, 1024)
+    ),
+    Bar(
+        "s2d in a loop: page faults beyond torch.relu's",
+        row("s2d in a loop", "forward", "OpenCV", "cpu", threads=1, masks=figures),
+        lambda entry: entry["faults"] - entry["relu_faults"],
+        most=0.0,
+        unit="",
+    ),
     Bar(
         "s2d forward, all cores over one: efficiency",
         # In these rows the baseline is the same operator on one thread.

@@ -5,8 +5,9 @@
 
 l is the number of iterations of the stacked convolution: 26 at 224 px for the inward map of figures, half the image
 size for their outward map, and the depth of the map for the other masks. s2d itself does not get this number. On the
-CPU the baseline "1 thread" is s2d on one thread, compared with s2d on all cores. On CUDA the baseline "copy" moves the
-same number of bytes, and rows marked * are kernel times without launches.
+CPU the baseline "1 thread" is s2d on one thread, compared with s2d on all cores. "s2d in a loop" keeps its last four
+results or drops them, and so does its baseline; page faults per call are reported beside those of torch.relu. On CUDA
+the baseline "copy" moves the same number of bytes, and rows marked * are kernel times without launches.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import peers
 import torch
 from common import Contest, Memory, main
 from inputs import Batch, copy_of, gradient, rotate
-from timing import Call, peak_bytes
+from timing import Call, Loop, peak_bytes
 from torch import Tensor
 
 from topokernels import reference
@@ -45,10 +46,26 @@ def contests(batch: Batch) -> Iterator[Contest]:
         grads = [torch.rand_like(mask) for mask in batch.masks]
         yield Contest("s2d", "forward", ours, *copy_of(batch, 8), kernel=True)
         yield Contest("s2d", "backward", rotate(backward, grads, batch.masks), *copy_of(batch, 12), kernel=True)
-    elif CORES > 1 and len(batch.mask) >= 2 * CORES and batch.kind == "inward":
+    if batch.device == "cpu" and len(batch.mask) == 1 and batch.kind in ("inward", "outward"):
+        yield from loops(batch, ours)
+    if batch.device == "cpu" and CORES > 1 and len(batch.mask) >= 2 * CORES and batch.kind == "inward":
         for direction, call in (("forward", ours), ("forward+backward", both)):
             one, every = (with_threads(count, call, batch.threads) for count in (1, CORES))
             yield Contest("s2d", direction, every, "1 thread", one, threads=CORES)
+
+
+def loops(batch: Batch, ours: Call) -> Iterator[Contest]:
+    """Loops that keep or drop results between other allocations; a fresh result costs many page faults."""
+    for what, kept in (("kept", 4), ("dropped", 0)):
+
+        def loop(call: Call, kept: int = kept) -> Loop:
+            return Loop(call, kept, batch.mask)
+
+        for name, transform in peers.distance_transforms(batch):
+            if name.startswith("OpenCV"):
+                relu = loop(rotate(torch.relu, batch.masks))
+                baseline = f"{name}, {what}"
+                yield Contest("s2d in a loop", "forward", loop(ours), baseline, loop(transform), relu=relu)
 
 
 def with_threads(count: int, call: Call, usual: int) -> Call:

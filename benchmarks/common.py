@@ -12,13 +12,13 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 from inputs import KINDS, Batch, batch_of, figures
 from plots import plot
-from timing import Call, Numbers, compare, compare_kernels, measure
+from timing import Call, Loop, Numbers, compare, compare_kernels, faults_per_call, measure
 
 import topokernels
 
@@ -46,6 +46,8 @@ class Row(Numbers, Compared):  # the fields of Compared come first, then those o
     masks: str = ""
     threads: int = 1
     clock: str = "wall"  # or "kernel": replay of a CUDA graph, device time only
+    faults: float | None = None  # page faults per call, for loops on the CPU
+    relu_faults: float | None = None  # those of torch.relu in the same loop
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Contest:
     kernel: bool = False  # whether to time a graph replay on CUDA as well
     threads: int | None = None  # None: those of the batch
     steps: int | None = None  # iterations of the stacked convolution; None: those of the batch
+    relu: Loop | None = None  # torch.relu, if `ours` is a loop whose page faults are compared with its
 
 
 @dataclass
@@ -213,9 +216,11 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], arg
 
     try:
         numbers = compare(contest.ours, contest.theirs, batch.device, args.seconds)
+        loops = (contest.ours, contest.relu) if isinstance(contest.ours, Loop) and contest.relu else ()
         # The newest time replaces the estimate, since it comes from the most similar batch.
         rates.note(contest, batch, numbers.baseline_us / 1e6)
-        measured = [row(numbers, "wall")]
+        faults = dict(zip(("faults", "relu_faults"), map(faults_per_call, loops), strict=False))
+        measured = [replace(row(numbers, "wall"), **faults)]
         if contest.kernel and batch.device == "cuda":
             measured.append(row(compare_kernels(contest.ours, contest.theirs, args.seconds), "kernel"))
     except torch.OutOfMemoryError:
@@ -280,7 +285,8 @@ def show(row: Row) -> None:
     print(
         f"{row.op:14} {PASSES[row.direction]:7} {shape:15} {row.masks:8} {row.depth:4d} {row.baseline:22} "
         f"{row.time_us:9.1f} {row.baseline_us:10.1f} {row.ratio:8.2f}x{kernel} "
-        f"{row.ratio_low:.2f}-{row.ratio_high:.2f}",
+        f"{row.ratio_low:.2f}-{row.ratio_high:.2f}"
+        + ("" if row.faults is None else f"  page faults {row.faults:.1f}, relu {row.relu_faults:.1f}"),
         flush=True,
     )
 
@@ -339,6 +345,13 @@ def markdown(result: dict) -> str:
         f"| {r['ratio']:,.2f} ({r['ratio_low']:,.2f} to {r['ratio_high']:,.2f}) |"
         for r in rows
     ]
+    if loops := [r for r in rows if r.get("faults") is not None]:
+        lines += ["", "| op | shape | baseline | page faults per call | of torch.relu |", "|---|---|---|---:|---:|"]
+        lines += [
+            f"| {r['op']} | {' x '.join(map(str, r['shape']))} | {r['baseline']} | {r['faults']:,.1f} "
+            f"| {r['relu_faults']:,.1f} |"
+            for r in loops
+        ]
     if memories:
         lines += ["", "| op | shape | implementation | peak, MiB | of inputs and outputs |", "|---|---|---|---:|---:|"]
     lines += [

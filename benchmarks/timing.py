@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple, dataclass
 
@@ -51,6 +53,31 @@ def compare(ours: Call, baseline: Call, device: str, seconds: float) -> Numbers:
     # The median of ratios, not the ratio of medians: each pair was measured under the same conditions.
     ratio_low, ratio, ratio_high = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75]).tolist()
     return Numbers(*middle, ratio, ratio_low, ratio_high, low[0], high[0], low[1], high[1])
+
+
+class Loop:
+    """A call as a loop makes it, which keeps its last results or drops them and allocates other tensors in between."""
+
+    def __init__(self, call: Call, kept: int, other: torch.Tensor) -> None:
+        self.call, self.kept, self.other = call, kept, other
+        self.results: deque[object] = deque(maxlen=2 * max(kept, 1))
+
+    def __call__(self) -> None:
+        """One call of the loop."""
+        # The other tensor is never written to, so that its pages cost neither contestant any time.
+        self.results += [self.call(), torch.empty_like(self.other)]
+        if not self.kept:
+            self.results.clear()
+
+
+def faults_per_call(loop: Loop, calls: int = 100) -> float:
+    """Page faults of a call on the CPU, once the loop has run for a while."""
+    for _ in range(calls):
+        loop()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(calls):
+        loop()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / calls
 
 
 def measure(call: Call, device: str, repeats: int = 1) -> float:

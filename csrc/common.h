@@ -58,6 +58,26 @@ inline bool is_floating(ScalarType type) {
          type == ScalarType::BFloat16;
 }
 
+// The largest n for which a dtype holds all whole numbers from 0 to n; 0 for dtypes that hold no distances.
+inline int64_t largest_whole(ScalarType type) {
+  switch (type) {
+    case ScalarType::Byte:
+      return 255;
+    case ScalarType::BFloat16:
+      return 256;
+    case ScalarType::Half:
+      return 2048;
+    case ScalarType::Short:
+      return 32767;
+    case ScalarType::Int:
+    case ScalarType::Float:
+    case ScalarType::Double:
+      return 1 << 24;
+    default:
+      return 0;
+  }
+}
+
 inline std::string dtype_str(ScalarType type) {
   return torch::headeronly::toString(type);
 }
@@ -139,7 +159,21 @@ TOPO_HOST_DEVICE void visit_window(int64_t height, int64_t width, int64_t radius
 
 enum class BackwardMode { kLiteral, kSubgradient };
 
-inline BackwardMode backward_mode(const char* op, const std::string& name) {
+// A str argument of an operator. Kernels do not take a std::string, because torch's conversion (2.10 to 2.13) leaks one
+// per call. The leaked blocks lie between the results on the heap, so the allocator cannot join freed results: a loop
+// would get fresh pages, with all their page faults, in every call, and the process would grow by a result per call.
+struct StringArgument {
+  StringHandle handle;  // owned by the kernel: backward_mode() releases it
+};
+
+// Reads the argument `backward` and releases it, so kernels call this once, before anything that may throw.
+inline BackwardMode backward_mode(const char* op, StringArgument argument) {
+  const char* text = nullptr;
+  size_t length = 0;
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_string_c_str(argument.handle, &text));
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_string_length(argument.handle, &length));
+  const std::string name(text, length);
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_delete_string(argument.handle));
   TOPO_CHECK(name == "literal" || name == "subgradient", op, ": backward must be 'literal' or 'subgradient', got '",
              name, "'");
   return name == "literal" ? BackwardMode::kLiteral : BackwardMode::kSubgradient;

@@ -11,7 +11,9 @@
 
 #pragma once
 
-#include "common.h"
+#include <type_traits>
+
+#include "dtypes.h"
 
 namespace topo {
 
@@ -26,6 +28,26 @@ struct D2tParams {
 
 inline D2tParams d2t_params(const char* op, const Images& images, int64_t pool_size) {
   return {images.height, images.width, window_radius(op, "pool_size", pool_size)};
+}
+
+// Half precision rounds whole numbers above 2048, bfloat16 above 256. Ridges of rounded distances are wrong, so d2t
+// refuses them on the CPU and returns NaN for them on CUDA, where an error would need a synchronisation.
+template <typename T>
+constexpr float kLargestWhole = std::is_same_v<T, Half> ? 2048.0f : 256.0f;
+
+template <typename T>
+constexpr bool kRounds = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
+
+// Whether a distance in an image of these sides may have been rounded. The limit itself may be a rounded number as
+// well, unless the image is too small for more.
+template <typename T, typename Real>
+TOPO_HOST_DEVICE bool may_be_rounded(Real distance, int64_t height, int64_t width) {
+  if constexpr (kRounds<T>) {
+    const auto limit = static_cast<Real>(kLargestWhole<T>);
+    return distance > limit || (distance == limit && (height > kLargestWhole<T> || width > kLargestWhole<T>));
+  } else {
+    return false;
+  }
 }
 
 inline D2tParams d2t_backward_params(const Tensor& grad, const Tensor& distance, const Tensor& mask,

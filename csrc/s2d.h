@@ -50,14 +50,15 @@ inline S2dParams s2d_params(const Images& images, std::optional<int64_t> iterati
       black_border,  fill_holes};
 }
 
+// The mask's dtype if it holds every depth exactly, and float32 otherwise. The dtype depends on the size of the image,
+// not on its contents, which a caller on the GPU or under torch.compile could not know.
 inline ScalarType s2d_result_dtype(ScalarType mask, std::optional<ScalarType> out_dtype, const S2dParams& p) {
-  if (!out_dtype) return is_floating(mask) ? mask : ScalarType::Float;
-  const auto type = *out_dtype;
-  const bool fits = (type == ScalarType::Byte && p.iterations + 1 <= 255) ||
-                    (type == ScalarType::Short && p.iterations + 1 <= 32767) || type == ScalarType::Int;
-  TOPO_CHECK(is_floating(type) || fits, "s2d: out_dtype must be floating point, or uint8, int16 or int32 that hold ",
-             p.iterations + 1, ", got ", dtype_str(type));
-  return type;
+  const int64_t deepest = p.iterations + 1;
+  if (!out_dtype) return is_floating(mask) && largest_whole(mask) >= deepest ? mask : ScalarType::Float;
+  TOPO_CHECK(largest_whole(*out_dtype) >= deepest,
+             "s2d: out_dtype must be floating point, uint8, int16 or int32, and hold all distances up to ", deepest,
+             " exactly, as torch.float32 does, got ", dtype_str(*out_dtype));
+  return *out_dtype;
 }
 
 // The depth D of a pixel at chessboard distance d.

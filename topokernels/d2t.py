@@ -28,7 +28,9 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: Backwar
     neither thin (even widths give ridges two pixels wide) nor connected.
 
     Args:
-        distance: D, (..., H, W), floating point, as returned by :func:`topokernels.s2d`.
+        distance: D, (..., H, W), floating point, as returned by :func:`topokernels.s2d`. bfloat16
+            rounds distances above 256, float16 above 2048. Rounded distances would have wrong
+            ridges: they are an error on the CPU, and their skeleton is NaN on CUDA.
         mask: S, same shape, bool, uint8 or floating point in [0, 1].
         pool_size: side of the max-pooling window, odd and at least 3; pixels outside the image are
             ignored.
@@ -39,7 +41,8 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3, backward: Backwar
         (..., H, W) in the dtype of ``distance``.
 
     Raises:
-        RuntimeError: wrong rank, shape, device, dtype or option.
+        RuntimeError: wrong rank, shape, device, dtype or option, or distances that half precision
+            rounds (CPU).
 
     Source: Rakesh et al., NeurIPS 2021, eq. 3. The subgradient is our own; csrc/d2t.h defines it.
 

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from topokernels.s2d import result_dtype
+
 
 def s2d(
     mask: Tensor,
@@ -22,6 +24,7 @@ def s2d(
     fill_holes: bool = False,
 ) -> Tensor:
     """Iterated thinning with a convolution (Rakesh et al., NeurIPS 2021, eq. 2). ``mask`` (..., H, W)."""
+    dtype, mask = result_dtype(mask, iterations, None), _real(mask)
     height, width = mask.shape[-2:]
     steps = max(height, width) - 1 if iterations is None else iterations
     # The paper prints N without its centre, which turns on background pixels whose neighbours are all foreground. With
@@ -38,7 +41,12 @@ def s2d(
         # m = n^2 - 1, or n^2 - 2 without the centre: a binary pixel survives only if its whole window is 1.
         state = F.relu(F.conv2d(padded, kernel) - (kernel.sum() - 1))
         distance = distance + state
-    return distance.reshape(mask.shape)
+    return distance.reshape(mask.shape).to(dtype)
+
+
+def _real(values: Tensor) -> Tensor:
+    """Half precision as float32: it would round counts of pixels, distances above 256, and their sums."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3) -> Tensor:
@@ -52,8 +60,8 @@ def d2t(distance: Tensor, mask: Tensor, *, pool_size: int = 3) -> Tensor:
 
 def chamfer(pred: Tensor, target: Tensor, pred_distance: Tensor, target_distance: Tensor) -> tuple[Tensor, Tensor]:
     """The two masked sums of eq. 5 per image, pull and push, each (...)."""
-    pull = (pred_distance * target).sum((-2, -1))
-    push = (target_distance * pred).sum((-2, -1))
+    pull = (_real(pred_distance) * target).sum((-2, -1))
+    push = (_real(target_distance) * pred).sum((-2, -1))
     return pull, push
 
 

@@ -35,7 +35,7 @@ def s2d(
     Args:
         mask: (..., H, W), bool, uint8 (non-zero is foreground), float16, bfloat16, float32 or
             float64 in [0, 1]. Other values raise an error on the CPU. On CUDA they are not
-            checked, because a check would synchronise; call ``mask.isfinite().all()`` to do so.
+            checked, because a check would synchronise, unless the environment sets ``TOPO_DEBUG=1``.
         iterations: l, the number of thinning steps; D saturates at l + 1. The default, None, is
             max(H, W) - 1, which is enough for any image. In an image without background,
             D = l + 1 everywhere.
@@ -48,13 +48,16 @@ def s2d(
         backward: "subgradient" (bounded; points to the nearest contour) or "literal" (the result of
             autograd on the stacked convolution; grows as 8^depth). A soft mask gets its exact
             gradient in both modes.
-        out_dtype: dtype of the result; uint8, int16 and int32 results carry no gradient.
+        out_dtype: dtype of the result, which must hold distances up to l + 1 exactly: bfloat16 up
+            to 256, float16 up to 2048. uint8, int16 and int32 results carry no gradient.
 
     Returns:
-        (..., H, W) in pixels, in the mask's dtype, or float32 for bool and uint8 masks.
+        (..., H, W) in pixels, in the mask's dtype; in float32 for bool and uint8 masks, and for
+        masks in half precision that does not hold l + 1 exactly.
 
     Raises:
-        RuntimeError: wrong rank, dtype or option, or mask values outside [0, 1] (CPU).
+        RuntimeError: wrong rank, dtype or option, or mask values outside [0, 1] (on the CPU; on
+            CUDA with ``TOPO_DEBUG=1``).
 
     Source: Rakesh et al., "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose Recovery",
     NeurIPS 2021, eq. 2. The subgradient is our own; csrc/s2d.h defines it.
@@ -82,7 +85,28 @@ def complement(mask: Tensor) -> Tensor:
     return 1 - mask if mask.is_floating_point() else mask == 0
 
 
-_LARGEST = {torch.uint8: 255, torch.int16: 32767, torch.int32: 65535}  # no depth exceeds 65535
+# The largest n for which a dtype holds all whole numbers from 0 to n. No depth exceeds 65535.
+_LARGEST_WHOLE = {torch.uint8: 255, torch.bfloat16: 256, torch.float16: 2048, torch.int16: 32767}
+_LARGEST_WHOLE |= dict.fromkeys((torch.int32, torch.float32, torch.float64), 1 << 24)
+
+
+def result_dtype(mask: Tensor, iterations: int | None, out_dtype: torch.dtype | None) -> torch.dtype:
+    """The dtype of ``s2d``: the mask's if it holds every depth up to l + 1 exactly, and float32 otherwise."""
+    # The compiled kernels store depths in 16 bits, which limits the iterations.
+    steps = max(*mask.shape[-2:], 1) - 1 if iterations is None else min(iterations, 65534)
+    deepest = steps + 1
+    if out_dtype is None:
+        exact = mask.is_floating_point() and deepest <= _LARGEST_WHOLE[mask.dtype]
+        return mask.dtype if exact else torch.float32
+    torch._check(
+        # 0 for dtypes that no kernel writes.
+        deepest <= _LARGEST_WHOLE.get(out_dtype, 0),
+        lambda: (
+            "s2d: out_dtype must be floating point, uint8, int16 or int32, and hold all distances up to "
+            f"{deepest} exactly, as torch.float32 does, got {out_dtype}"
+        ),
+    )
+    return out_dtype
 
 
 @torch.library.register_fake("topo::s2d")
@@ -102,19 +126,7 @@ def _fake(
     check_image_shape("s2d", "mask", mask)
     check_window("s2d", "kernel_size", kernel_size)
     check_steps("s2d", iterations)
-    dtype = out_dtype or (mask.dtype if mask.is_floating_point() else torch.float32)
-    if not dtype.is_floating_point:
-        # The compiled kernels store depths in 16 bits, which limits the iterations.
-        steps = max(*mask.shape[-2:], 1) - 1 if iterations is None else min(iterations, 65534)
-        deepest = steps + 1
-        torch._check(
-            # 0 for any other integer dtype, which is refused because no kernel writes it.
-            deepest <= _LARGEST.get(dtype, 0),
-            lambda: (
-                f"s2d: out_dtype must be floating point, or uint8, int16 or int32 that hold {deepest}, got {dtype}"
-            ),
-        )
-    return mask.new_empty(mask.shape, dtype=dtype)
+    return mask.new_empty(mask.shape, dtype=result_dtype(mask, iterations, out_dtype))
 
 
 register_mask_operator("s2d", ("iterations", "kernel_size", "black_border", "fill_holes", "backward"))

@@ -1,6 +1,7 @@
 #include "d2t.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "cpu/buffer.h"
 #include "cpu/d2t_ridges.h"
@@ -17,6 +18,7 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
   constexpr bool direct = std::is_same_v<T, Real>;
   const int64_t n = p.pixels(), held = direct ? 0 : n;
   const RidgeImage image = ridge_image(p);
+  std::atomic<bool> rounded{false};
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     Buffer<Real> line(ridge_lines(image.width, image.radius)), d(held), s(held), t(held);
     for (int64_t offset = begin * n; offset < end * n; offset += n) {
@@ -25,6 +27,7 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
       } else {
         for (int64_t i = 0; i < n; ++i) {
           d[i] = static_cast<Real>(distance[offset + i]);
+          if (may_be_rounded<T>(d[i], p.height, p.width)) rounded = true;
           s[i] = static_cast<Real>(mask[offset + i]);
         }
         TOPO_SIMD_CALL(ridges, image, d.data(), s.data(), t.data(), line.data());
@@ -32,14 +35,17 @@ void d2t_images(const T* distance, const Mask* mask, T* skeleton, int64_t count,
       }
     }
   });
+  TOPO_CHECK(!rounded,
+             "d2t: distance must be float32 or float64 at this depth, since float16 rounds distances above 2048 and "
+             "bfloat16 above 256. Use s2d(mask, out_dtype=torch.float32), or skeleton(mask)");
 }
 
-Tensor d2t_cpu(const Tensor& distance, const Tensor& mask, int64_t pool_size, const std::string& backward) {
+Tensor d2t_cpu(const Tensor& distance, const Tensor& mask, int64_t pool_size, StringArgument backward) {
+  backward_mode("d2t", backward);
   check_floating("d2t", "distance", distance);
   check_mask_dtype("d2t", "mask", mask);
   check_same_shape("d2t", "mask", mask, "distance", distance);
   check_same_device("d2t", "mask", mask, "distance", distance);
-  backward_mode("d2t", backward);
   const Images images = images_of("d2t", "distance", distance);
   const D2tParams p = d2t_params("d2t", images, pool_size);
   const ScalarType type = distance.scalar_type();

@@ -13,7 +13,7 @@ void d2t_backward_images(const T* grad, const T* distance, const T* mask, const 
   const int64_t n = p.pixels();
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     RidgeWorkspace<Real> ws;
-    std::vector<Real> maps[6];
+    Buffer<Real> maps[6];
     for (int64_t offset = begin * n; offset < end * n; offset += n) {
       if constexpr (std::is_same_v<T, Real>) {
         ridge_backward(p, mode, grad + offset, distance + offset, mask + offset, skeleton + offset, ws,
@@ -34,9 +34,9 @@ void d2t_backward_images(const T* grad, const T* distance, const T* mask, const 
 }
 
 std::tuple<Tensor, Tensor> d2t_backward_cpu(const Tensor& grad, const Tensor& distance, const Tensor& mask,
-                                            const Tensor& skeleton, int64_t pool_size, const std::string& backward) {
-  const D2tParams p = d2t_backward_params(grad, distance, mask, skeleton, pool_size);
+                                            const Tensor& skeleton, int64_t pool_size, StringArgument backward) {
   const BackwardMode mode = backward_mode("d2t_backward", backward);
+  const D2tParams p = d2t_backward_params(grad, distance, mask, skeleton, pool_size);
   const auto type = distance.scalar_type();
   Tensor grad_distance = fresh_like_shape(distance, type);
   Tensor grad_mask = fresh_like_shape(distance, type);

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
+#include "cpu/buffer.h"
 #include "cpu/d2t_backward_simd.h"
 #include "d2t.h"
 
@@ -13,8 +13,8 @@ namespace topo {
 // Scratch of one thread.
 template <typename Real>
 struct RidgeWorkspace {
-  std::vector<Real> passed, taken;
-  std::vector<int64_t> argmax;
+  Buffer<Real> passed, taken;
+  Buffer<int64_t> argmax;
 };
 
 // Windows of any size in either mode, pixel by pixel.

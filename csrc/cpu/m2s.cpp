@@ -88,7 +88,8 @@ template <typename Real, typename Draw>
 void coverage_rows(const M2sParams& p, int64_t row_begin, int64_t row_end, const Image<Real>& image, Draw&& draw) {
   if (row_begin == row_end) return;
   const int64_t pitch = pitch_of(p);
-  std::vector<Real> product((row_end - row_begin) * pitch, Real(1));
+  Buffer<Real> product((row_end - row_begin) * pitch);
+  std::fill(product.begin(), product.end(), Real(1));
   Real* row_zero = product.data() - row_begin * pitch;
   draw(m2s_falloff<Real>(p), row_zero);
   for (int64_t y = row_begin; y < row_end; ++y) {

@@ -7,6 +7,7 @@
 
 #include "cpu/s2d_simd.h"
 #include "dtypes.h"
+#include "mask_values.h"
 
 namespace topo {
 
@@ -56,17 +57,19 @@ MaskKind read_mask(const T* mask, int64_t count, uint8_t* foreground) {
 // afterwards.
 class InvalidImage {
  public:
-  void record(int64_t image) {
+  template <typename T>
+  void record(int64_t image, const T* mask, int64_t count) {
     int64_t none = -1;
-    image_.compare_exchange_strong(none, image);
+    // Only the first to get here writes the value, which is read after the loop.
+    if (image_.compare_exchange_strong(none, image)) value_ = worst_value(mask, count);
   }
   void check(const char* op, const char* argument) const {
-    TOPO_CHECK(image_ < 0, op, ": ", argument, " must hold finite values in [0, 1]; image ", image_.load(),
-               " of the batch does not");
+    if (image_ >= 0) fail_mask_value(op, argument, image_, value_);
   }
 
  private:
   std::atomic<int64_t> image_{-1};
+  double value_ = 0;
 };
 
 }  // namespace topo

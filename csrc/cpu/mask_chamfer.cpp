@@ -24,8 +24,8 @@ Terms binary_terms(const S2dParams& p, Workspace<Real>& ws, uint8_t* x, const Ta
 
 // Soft X, which is overwritten with 1 - X; `out` is scratch.
 template <typename Real, typename Target, typename Distance>
-Terms soft_terms(const S2dParams& p, Workspace<Real>& ws, std::vector<Real>& x, std::vector<Real>& out,
-                 const Target* target, const Distance* target_distance) {
+Terms soft_terms(const S2dParams& p, Workspace<Real>& ws, Buffer<Real>& x, Buffer<Real>& out, const Target* target,
+                 const Distance* target_distance) {
   const int64_t n = p.pixels();
   const double push = map_sum(x.data(), target_distance, n);
   for (Real& value : x) value = 1 - value;
@@ -48,7 +48,7 @@ void mask_chamfer_images(const MaskChamferArgs& args, bool skeletons, const T* p
       Terms terms{0, 0};
       switch (read_mask(source, n, ws.thinning.foreground.data())) {
         case MaskKind::kInvalid:
-          invalid.record(image);
+          invalid.record(image, source, n);
           break;
         case MaskKind::kBinary: {
           if (skeletons) binary_skeleton(p, ws, ws.ridges.data());
@@ -75,9 +75,9 @@ void mask_chamfer_images(const MaskChamferArgs& args, bool skeletons, const T* p
 
 std::tuple<Tensor, Tensor> mask_chamfer_cpu(const Tensor& pred, const Tensor& target, const Tensor& target_distance,
                                             std::optional<int64_t> iterations, bool skeletons,
-                                            const std::string& backward) {
-  const MaskChamferArgs args = mask_chamfer_args("mask_chamfer", pred, target, target_distance, iterations);
+                                            StringArgument backward) {
   backward_mode("mask_chamfer", backward);
+  const MaskChamferArgs args = mask_chamfer_args("mask_chamfer", pred, target, target_distance, iterations);
   Tensor pull = chamfer_result(pred, args.result);
   Tensor push = chamfer_result(pred, args.result);
   if (args.images.count == 0) return {pull, push};

@@ -47,7 +47,7 @@ void chamfer_backward_images(const MaskChamferArgs& args, bool skeletons, Backwa
       const MaskKind kind =
           skeletons ? skeleton_maps(p, source, ws) : read_mask(source, n, ws.image.thinning.foreground.data());
       if (kind == MaskKind::kInvalid) {
-        invalid.record(image);
+        invalid.record(image, source, n);
         continue;
       }
       if (skeletons) {
@@ -79,13 +79,13 @@ void chamfer_backward_images(const MaskChamferArgs& args, bool skeletons, Backwa
 
 Tensor mask_chamfer_backward_cpu(const Tensor& grad_pull, const Tensor& grad_push, const Tensor& pred,
                                  const Tensor& target, const Tensor& target_distance, std::optional<int64_t> iterations,
-                                 bool skeletons, const std::string& backward) {
+                                 bool skeletons, StringArgument backward) {
   const char* op = "mask_chamfer_backward";
+  const BackwardMode mode = backward_mode(op, backward);
   const MaskChamferArgs args = mask_chamfer_args(op, pred, target, target_distance, iterations);
   check_floating(op, "pred", pred);
   check_image_sums(op, "grad_pull", grad_pull, pred);
   check_image_sums(op, "grad_push", grad_push, pred);
-  const BackwardMode mode = backward_mode(op, backward);
   Tensor grad_pred = fresh_like_shape(pred, pred.scalar_type());
   if (pred.numel() == 0) return grad_pred;
 

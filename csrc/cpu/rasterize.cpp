@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "cpu/buffer.h"
 #include "cpu/mesh.h"
 
 namespace topo {
@@ -11,9 +12,10 @@ namespace {
 // Rows row_begin to row_end of one image. `nearest` is scratch.
 template <typename Real>
 void rasterize_rows(const M2sParams& p, const Real* vertices, const int64_t* faces, int64_t row_begin, int64_t row_end,
-                    std::vector<double>& nearest, int64_t* index, Real* barycentrics, Real* depth) {
+                    Buffer<double>& nearest, int64_t* index, Real* barycentrics, Real* depth) {
   const double far = std::numeric_limits<double>::infinity();
-  nearest.assign((row_end - row_begin) * p.width, far);
+  nearest.resize((row_end - row_begin) * p.width);
+  std::fill(nearest.begin(), nearest.end(), far);
   std::fill(index + row_begin * p.width, index + row_end * p.width, int64_t(-1));
   std::fill(barycentrics + 3 * row_begin * p.width, barycentrics + 3 * row_end * p.width, Real(0));
   std::fill(depth + row_begin * p.width, depth + row_end * p.width, std::numeric_limits<Real>::infinity());
@@ -45,7 +47,7 @@ void rasterize_images(const M2sParams& p, const Tensor& vertices, const Tensor& 
   check_mesh("rasterize", p, v, f, true);
   const int64_t bands = row_bands(p);
   torch::stable::parallel_for(0, p.count * bands, 1, [&](int64_t begin, int64_t end) {
-    std::vector<double> nearest;
+    Buffer<double> nearest;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / bands, band = task % bands, offset = image * p.pixels();
       rasterize_rows(p, v + image * p.vertices * p.components, f + image * p.face_stride, band * p.height / bands,

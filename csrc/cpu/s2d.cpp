@@ -42,7 +42,7 @@ void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p)
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     Workspace<Real> ws(p);
     const DepthWriter<Out> writer(p);
-    std::vector<Real> soft;
+    Buffer<Real> soft;
     for (int64_t image = begin; image < end; ++image) {
       const T* source = mask + image * p.pixels();
       Out* target = distance + image * p.pixels();
@@ -54,7 +54,7 @@ void s2d_images(const T* mask, Out* distance, int64_t count, const S2dParams& p)
       }
       switch (read_mask(source, p.pixels(), ws.foreground.data())) {
         case MaskKind::kInvalid:
-          invalid.record(image);
+          invalid.record(image, source, p.pixels());
           break;
         case MaskKind::kBinary:
           binary_depth(p, ws);
@@ -86,9 +86,9 @@ void dispatch_result(ScalarType type, Body&& body) {
 }
 
 Tensor s2d_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size, bool black_border,
-               bool fill_holes, const std::string& backward, std::optional<ScalarType> out_dtype) {
-  check_mask_dtype("s2d", "mask", mask);
+               bool fill_holes, StringArgument backward, std::optional<ScalarType> out_dtype) {
   backward_mode("s2d", backward);
+  check_mask_dtype("s2d", "mask", mask);
   const Images images = images_of("s2d", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
   const ScalarType result = s2d_result_dtype(mask.scalar_type(), out_dtype, p);

@@ -1,7 +1,5 @@
 #include "cpu/s2d_backward.h"
 
-#include <vector>
-
 #include "cpu/mask.h"
 #include "cpu/pages.h"
 
@@ -17,12 +15,12 @@ void s2d_backward_images(const T* grad, const T* mask, T* grad_mask, int64_t cou
   torch::stable::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     Workspace<Real> ws(p);
     BackwardWorkspace<Real> back(p);
-    std::vector<Real> upstream, result;
+    Buffer<Real> upstream, result;
     for (int64_t image = begin; image < end; ++image) {
       const T* source = mask + image * n;
       const MaskKind kind = read_mask(source, n, ws.foreground.data());
       if (kind == MaskKind::kInvalid) {
-        invalid.record(image);
+        invalid.record(image, source, n);
         continue;
       }
       if (kind == MaskKind::kSoft) {
@@ -44,11 +42,11 @@ void s2d_backward_images(const T* grad, const T* mask, T* grad_mask, int64_t cou
 }
 
 Tensor s2d_backward_cpu(const Tensor& grad, const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size,
-                        bool black_border, bool fill_holes, const std::string& backward) {
+                        bool black_border, bool fill_holes, StringArgument backward) {
+  const BackwardMode mode = backward_mode("s2d_backward", backward);
   check_floating("s2d_backward", "mask", mask);
   check_floating("s2d_backward", "grad", grad);
   check_same_shape("s2d_backward", "grad", grad, "mask", mask);
-  const BackwardMode mode = backward_mode("s2d_backward", backward);
   const Images images = images_of("s2d_backward", "mask", mask);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
   Tensor grad_mask = fresh_like_shape(mask, mask.scalar_type());

@@ -39,8 +39,8 @@ struct BackwardWorkspace {
   Buffer<Real> flow;                   // the incoming gradient; then, on the contour, what stays there
   Buffer<Real> handed[2];              // what a pixel of an even or odd level gives to each of its lower neighbours
   Buffer<uint32_t> order, here, next;  // lists of padded indices
-  std::vector<int32_t> ends;           // where the levels end in `order`
-  std::vector<Real> a, b;
+  Buffer<int32_t> ends;                // where the levels end in `order`
+  Buffer<Real> a, b;
 };
 
 // For every byte: how many of its bits are set, and the index of the first one.
@@ -66,7 +66,8 @@ template <typename Real>
 void sort_by_level(const uint16_t* depth, const uint32_t* list, int64_t count, int32_t deepest,
                    BackwardWorkspace<Real>& ws) {
   uint32_t* order = ws.order.data();
-  ws.ends.assign(deepest + 2, 0);
+  ws.ends.resize(deepest + 2);
+  std::fill(ws.ends.begin(), ws.ends.end(), 0);
   int32_t* ends = ws.ends.data();
   for (int64_t k = 0; k < count; ++k) ++ends[depth[list[k]] + 1];
   for (int32_t level = 1; level <= deepest; ++level) ends[level + 1] += ends[level];
@@ -182,7 +183,8 @@ template <typename Real>
 void route_any(const S2dParams& p, const uint16_t* depth, const Real* upstream, BackwardWorkspace<Real>& ws,
                Real* grad) {
   const int64_t n = p.pixels();
-  ws.a.assign(n, Real(0));
+  ws.a.resize(n);
+  std::fill(ws.a.begin(), ws.a.end(), Real(0));
   std::fill(grad, grad + n, Real(0));
   Real* handed = ws.a.data();
   int64_t count = 0;

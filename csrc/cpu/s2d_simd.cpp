@@ -168,6 +168,12 @@ void write_row(const State* __restrict distance, int64_t width, Out* __restrict 
   for (int64_t x = 0; x < width; ++x) out[x] = static_cast<Out>(static_cast<int32_t>(distance[x]));
 }
 
+template <typename Out>
+void prefetch_for_writing(const Out* row, int64_t width) {
+  constexpr int64_t line = 64 / sizeof(Out);
+  for (int64_t x = 0; x < width; x += line) __builtin_prefetch(row + x, 1);
+}
+
 template <typename State>
 void fill_row(State* row, int64_t count, State value) {
   for (int64_t x = 0; x < count; ++x) row[x] = value;
@@ -197,13 +203,14 @@ Swept sweep(const Chessboard& image, const In* mask, Out* distance, void* scratc
     down_row(background, padded_width, outside, ramps, plane.row(y), plane.row(y - 1));
   }
   if (!binary) return Swept::kNotBinary;  // not tested in the loop, since most masks are binary
-  State deepest = 0;
   for (int64_t y = image.height - 1; y >= 0; --y) {
-    const State here = up_row(plane.row(y), plane.row(y + 1), padded_width, cap, line);
-    deepest = here > deepest ? here : deepest;
+    // Hardware prefetches pages upwards only, and a fresh result is in no cache.
+    if (y > 0) prefetch_for_writing(distance + (y - 1) * width, width);
+    const State deepest = up_row(plane.row(y), plane.row(y + 1), padded_width, cap, line);
+    if (deepest == far && cap < image.cap) return Swept::kTooDeep;
     write_row(line, width, distance + y * width);
   }
-  return deepest == far && cap < image.cap ? Swept::kTooDeep : Swept::kDone;
+  return Swept::kDone;
 }
 
 template <typename In, typename Out>

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
 #include "cpu/buffer.h"
 #include "cpu/mask.h"
@@ -22,7 +21,7 @@ struct Workspace {
   Buffer<uint16_t> depth;  // d, then D (binary images) or survivals (literal backward)
   Buffer<uint8_t> bytes;
   // Allocated only for soft images.
-  std::vector<Real> a, b;
+  Buffer<Real> a, b;
 };
 
 // The chessboard distance of which D is a function. D saturates at the distance r (l + 1).

@@ -17,7 +17,7 @@ void skeleton_images(const T* mask, Out* skeleton, int64_t count, const Skeleton
       Out* target = skeleton + image * p.pixels();
       switch (read_mask(source, p.pixels(), ws.thinning.foreground.data())) {
         case MaskKind::kInvalid:
-          invalid.record(image);
+          invalid.record(image, source, p.pixels());
           break;
         case MaskKind::kBinary:
           if constexpr (std::is_same_v<Out, float>) {
@@ -38,10 +38,9 @@ void skeleton_images(const T* mask, Out* skeleton, int64_t count, const Skeleton
   invalid.check("skeleton", "mask");
 }
 
-Tensor skeleton_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t pool_size,
-                    const std::string& backward) {
-  check_mask_dtype("skeleton", "mask", mask);
+Tensor skeleton_cpu(const Tensor& mask, std::optional<int64_t> iterations, int64_t pool_size, StringArgument backward) {
   backward_mode("skeleton", backward);
+  check_mask_dtype("skeleton", "mask", mask);
   const Images images = images_of("skeleton", "mask", mask);
   const SkeletonParams p = skeleton_params("skeleton", images, iterations, pool_size);
   Tensor skeleton = fresh_like_shape(mask, skeleton_dtype(mask.scalar_type()));

@@ -18,7 +18,7 @@ void skeleton_backward_images(const T* grad, const T* mask, T* grad_mask, int64_
     for (int64_t image = begin; image < end; ++image) {
       const MaskKind kind = skeleton_maps(p, mask + image * n, ws);
       if (kind == MaskKind::kInvalid) {
-        invalid.record(image);
+        invalid.record(image, mask + image * n, n);
         continue;
       }
       std::copy(grad + image * n, grad + (image + 1) * n, upstream.begin());
@@ -30,11 +30,11 @@ void skeleton_backward_images(const T* grad, const T* mask, T* grad_mask, int64_
 }
 
 Tensor skeleton_backward_cpu(const Tensor& grad, const Tensor& mask, std::optional<int64_t> iterations,
-                             int64_t pool_size, const std::string& backward) {
+                             int64_t pool_size, StringArgument backward) {
+  const BackwardMode mode = backward_mode("skeleton_backward", backward);
   check_floating("skeleton_backward", "mask", mask);
   check_floating("skeleton_backward", "grad", grad);
   check_same_shape("skeleton_backward", "grad", grad, "mask", mask);
-  const BackwardMode mode = backward_mode("skeleton_backward", backward);
   const Images images = images_of("skeleton_backward", "mask", mask);
   const SkeletonParams p = skeleton_params("skeleton_backward", images, iterations, pool_size);
   Tensor grad_mask = fresh_like_shape(mask, mask.scalar_type());

@@ -17,7 +17,7 @@ struct SkeletonWorkspace {
   Buffer<uint8_t> ridges;  // T of a binary image, 0 and 1
   Buffer<uint16_t> line;
   // Allocated only for soft images.
-  std::vector<Real> distance, soft, skeleton, soft_line;
+  Buffer<Real> distance, soft, skeleton, soft_line;
 };
 
 // Binary image, whose foreground is in ws.thinning.foreground: writes T to `skeleton`, as 0 and 1.

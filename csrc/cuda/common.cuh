@@ -7,6 +7,7 @@
 #include <torch/csrc/stable/accelerator.h>
 
 #include "common.h"
+#include "mask_values.h"
 
 namespace topo {
 

@@ -6,13 +6,13 @@
 namespace topo {
 namespace {
 
-Tensor d2t_cuda(const Tensor& distance, const Tensor& mask, int64_t pool_size, const std::string& backward) {
+Tensor d2t_cuda(const Tensor& distance, const Tensor& mask, int64_t pool_size, StringArgument backward) {
+  backward_mode("d2t", backward);
   const CudaScope cuda(distance);
   check_floating("d2t", "distance", distance);
   check_mask_dtype("d2t", "mask", mask);
   check_same_shape("d2t", "mask", mask, "distance", distance);
   check_same_device("d2t", "mask", mask, "distance", distance);
-  backward_mode("d2t", backward);
   const Images images = images_of("d2t", "distance", distance);
   const D2tParams p = d2t_params("d2t", images, pool_size);
   Tensor skeleton = empty_like_shape(distance, distance.scalar_type());

@@ -58,10 +58,10 @@ void launch_passes(const D2tBackwardMaps<T>& maps, const Tensor& like, const D2t
 }
 
 std::tuple<Tensor, Tensor> d2t_backward_cuda(const Tensor& grad, const Tensor& distance, const Tensor& mask,
-                                             const Tensor& skeleton, int64_t pool_size, const std::string& backward) {
+                                             const Tensor& skeleton, int64_t pool_size, StringArgument backward) {
+  const bool literal = backward_mode("d2t_backward", backward) == BackwardMode::kLiteral;
   const CudaScope cuda(distance);
   const D2tParams p = d2t_backward_params(grad, distance, mask, skeleton, pool_size);
-  const bool literal = backward_mode("d2t_backward", backward) == BackwardMode::kLiteral;
   const auto type = distance.scalar_type();
   Tensor grad_distance = empty_like_shape(distance, type);
   Tensor grad_mask = empty_like_shape(distance, type);

@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <cmath>
+
 #include "cuda/four.cuh"
 #include "d2t.h"
 #include "dtypes.h"
@@ -60,8 +62,10 @@ __global__ void __launch_bounds__(kD2tThreads) d2t_kernel(const T* __restrict__ 
       const Four<T> inside = load_four(mask + start, x, width, fours);
       Four<T> result;
       for (int k = 0; k < 4; ++k) {
-        const Real z = here.value[k] - larger(above.peak[k], larger(here.peak[k], below.peak[k])) + Real(1);
+        const Real peak = larger(above.peak[k], larger(here.peak[k], below.peak[k]));
+        const Real z = here.value[k] - peak + Real(1);
         result.value[k] = static_cast<T>(z > Real(0) ? z * static_cast<Real>(inside.value[k]) : Real(0));
+        if (may_be_rounded<T>(peak, height, width)) result.value[k] = static_cast<T>(NAN);
       }
       store_four(skeleton + start, x, width, fours, result);
       above = here, here = below;
@@ -79,10 +83,14 @@ __global__ void d2t_window_kernel(const T* __restrict__ distance,  // [B, H, W]
   for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < total; i += int64_t(gridDim.x) * blockDim.x) {
     const int64_t image = i / p.pixels(), pixel = i - image * p.pixels();
     const Real inside = static_cast<Real>(mask[i]);
-    const Real value = inside == Real(0) ? Real(0)
-                                         : skeleton_pixel<Real>(p, distance + image * p.pixels(), inside,
-                                                                pixel / p.width, pixel % p.width);
+    const T* plane = distance + image * p.pixels();
+    const int64_t y = pixel / p.width, x = pixel % p.width;
+    const Real value = inside == Real(0) ? Real(0) : skeleton_pixel<Real>(p, plane, inside, y, x);
     skeleton[i] = static_cast<T>(value);
+    if constexpr (kRounds<T>) {
+      const auto peak = static_cast<Real>(plane[argmax_pixel<Real>(p, plane, y, x)]);
+      if (may_be_rounded<T>(peak, p.height, p.width)) skeleton[i] = static_cast<T>(NAN);
+    }
   }
 }
 

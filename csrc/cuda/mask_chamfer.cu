@@ -118,10 +118,11 @@ std::tuple<Tensor, Tensor> launch_mask_chamfer(const Tensor& pred, const Tensor&
 
 std::tuple<Tensor, Tensor> mask_chamfer_cuda(const Tensor& pred, const Tensor& target, const Tensor& target_distance,
                                              std::optional<int64_t> iterations, bool skeletons,
-                                             const std::string& backward) {
+                                             StringArgument backward) {
+  backward_mode("mask_chamfer", backward);
   const CudaScope cuda(pred);
   const MaskChamferArgs args = mask_chamfer_args("mask_chamfer", pred, target, target_distance, iterations);
-  backward_mode("mask_chamfer", backward);
+  debug_mask_values("mask_chamfer", "pred", pred, args.images);
   std::tuple<Tensor, Tensor> result;
   // The maps are read in double if pred is double, in the dtype of a half-precision pred if target_distance has that
   // dtype as well, and in float32 otherwise.

@@ -35,13 +35,14 @@ void launch_backward(const ChamferMaps<Real>& maps, const Tensor& pred, Tensor& 
 
 Tensor mask_chamfer_backward_cuda(const Tensor& grad_pull, const Tensor& grad_push, const Tensor& pred,
                                   const Tensor& target, const Tensor& target_distance,
-                                  std::optional<int64_t> iterations, bool skeletons, const std::string& backward) {
+                                  std::optional<int64_t> iterations, bool skeletons, StringArgument backward) {
+  const bool literal = backward_mode("mask_chamfer_backward", backward) == BackwardMode::kLiteral;
   const CudaScope cuda(pred);
   const MaskChamferArgs args = mask_chamfer_args("mask_chamfer_backward", pred, target, target_distance, iterations);
+  debug_mask_values("mask_chamfer_backward", "pred", pred, args.images);
   check_floating("mask_chamfer_backward", "pred", pred);
   check_image_sums("mask_chamfer_backward", "grad_pull", grad_pull, pred);
   check_image_sums("mask_chamfer_backward", "grad_push", grad_push, pred);
-  const bool literal = backward_mode("mask_chamfer_backward", backward) == BackwardMode::kLiteral;
   if (pred.numel() == 0) return empty_like_shape(pred, pred.scalar_type());
 
   const auto real_map = [&](const Tensor& map) {

@@ -42,11 +42,12 @@ void launch_s2d(const Tensor& mask, Tensor& distance, int64_t count, const S2dPa
 }
 
 Tensor s2d_cuda(const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size, bool black_border,
-                bool fill_holes, const std::string& backward, std::optional<ScalarType> out_dtype) {
+                bool fill_holes, StringArgument backward, std::optional<ScalarType> out_dtype) {
+  backward_mode("s2d", backward);
   const CudaScope cuda(mask);
   check_mask_dtype("s2d", "mask", mask);
-  backward_mode("s2d", backward);
   const Images images = images_of("s2d", "mask", mask);
+  debug_mask_values("s2d", "mask", mask, images);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes);
   const ScalarType type = mask.scalar_type(), result = s2d_result_dtype(type, out_dtype, p);
   if (mask.numel() == 0) return empty_like_shape(mask, result);

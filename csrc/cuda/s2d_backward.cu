@@ -7,14 +7,15 @@ namespace topo {
 namespace {
 
 Tensor s2d_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<int64_t> iterations, int64_t kernel_size,
-                         bool black_border, bool fill_holes, const std::string& backward) {
+                         bool black_border, bool fill_holes, StringArgument backward) {
+  const bool literal = backward_mode("s2d_backward", backward) == BackwardMode::kLiteral;
   const CudaScope cuda(mask);
   check_floating("s2d_backward", "mask", mask);
   check_floating("s2d_backward", "grad", grad);
   check_same_shape("s2d_backward", "grad", grad, "mask", mask);
   check_same_device("s2d_backward", "grad", grad, "mask", mask);
-  const bool literal = backward_mode("s2d_backward", backward) == BackwardMode::kLiteral;
   const Images images = images_of("s2d_backward", "mask", mask);
+  debug_mask_values("s2d_backward", "mask", mask, images);
   const S2dParams p = s2d_params(images, iterations, kernel_size, black_border, fill_holes, "s2d_backward");
   if (mask.numel() == 0) return empty_like_shape(mask, mask.scalar_type());
 

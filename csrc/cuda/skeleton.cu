@@ -48,11 +48,12 @@ void launch_skeleton(const Tensor& mask, Tensor& skeleton, int64_t count, const 
 }
 
 Tensor skeleton_cuda(const Tensor& mask, std::optional<int64_t> iterations, int64_t pool_size,
-                     const std::string& backward) {
+                     StringArgument backward) {
+  backward_mode("skeleton", backward);
   const CudaScope cuda(mask);
   check_mask_dtype("skeleton", "mask", mask);
-  backward_mode("skeleton", backward);
   const Images images = images_of("skeleton", "mask", mask);
+  debug_mask_values("skeleton", "mask", mask, images);
   const SkeletonParams p = skeleton_params("skeleton", images, iterations, pool_size);
   Tensor skeleton = empty_like_shape(mask, skeleton_dtype(mask.scalar_type()));
   if (mask.numel() == 0) return skeleton;

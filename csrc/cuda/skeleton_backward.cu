@@ -8,14 +8,15 @@ namespace topo {
 namespace {
 
 Tensor skeleton_backward_cuda(const Tensor& grad, const Tensor& mask, std::optional<int64_t> iterations,
-                              int64_t pool_size, const std::string& backward) {
+                              int64_t pool_size, StringArgument backward) {
+  const bool literal = backward_mode("skeleton_backward", backward) == BackwardMode::kLiteral;
   const CudaScope cuda(mask);
   check_floating("skeleton_backward", "mask", mask);
   check_floating("skeleton_backward", "grad", grad);
   check_same_shape("skeleton_backward", "grad", grad, "mask", mask);
   check_same_device("skeleton_backward", "grad", grad, "mask", mask);
-  const bool literal = backward_mode("skeleton_backward", backward) == BackwardMode::kLiteral;
   const Images images = images_of("skeleton_backward", "mask", mask);
+  debug_mask_values("skeleton_backward", "mask", mask, images);
   const SkeletonParams p = skeleton_params("skeleton_backward", images, iterations, pool_size);
   if (mask.numel() == 0) return empty_like_shape(mask, mask.scalar_type());
 

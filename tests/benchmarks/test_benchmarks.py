@@ -94,6 +94,22 @@ def test_markdown_has_a_line_per_row() -> None:
     assert text.count("\n| s2d | forward |") == 2
 
 
+def test_a_loop_keeps_or_drops_its_results() -> None:
+    other = torch.zeros(3)
+    for kept in (2, 0):
+        loop = timing.Loop(lambda: other, kept, other)
+        for _ in range(5):
+            loop()
+        assert len(loop.results) == 2 * kept
+        assert timing.faults_per_call(loop, 20) < 20
+
+
+def test_markdown_lists_the_page_faults_of_loops() -> None:
+    meta = {"gpu": None, "cpu": "a CPU", "threads": 1, "torch": "2", "commit": "0" * 40, "command": "python x.py"}
+    rows = [entry(64, 1, "a"), entry(64, 1, "a, kept", faults=0.5, relu_faults=1.25)]
+    assert markdown({"meta": meta, "rows": rows}).endswith("| s2d | 1 x 1 x 64 x 64 | a, kept | 0.5 | 1.2 |")
+
+
 def test_summary_of_a_part() -> None:
     row = (
         f"{'s2d':14} fwd     1x1x64x64       inward      8 stacked conv                10.0      100.0    10.00x  9-11"

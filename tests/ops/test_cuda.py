@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +140,32 @@ def test_mixed_devices_are_an_error(name: str) -> None:
     mask = example("s2d", 66)
     with pytest.raises(RuntimeError, match=text):
         call(mask.cuda()[:, :6, :3], mask[:, :6, :3])
+
+
+@pytest.mark.parametrize("call", ["s2d(m)", "skeleton(m)", "mask_chamfer(m, m, m)"])
+def test_debug_mode_checks_mask_values(call: str, tmp_path: Path) -> None:
+    """Runs in processes of their own, because the switch is read once. Inference mode skips Python kernels."""
+    code = f"""
+import torch, topokernels
+m = torch.full((2, 4, 5), 255.0, device="cuda")
+with torch.inference_mode():
+    torch.ops.topo.{call}
+"""
+    for value, text in (("1", "must hold finite values in [0, 1]; image 0 of the batch holds 255. Divide"), ("0", "")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=os.environ | {"TOPO_DEBUG": value},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert text in done.stderr and (done.returncode != 0) == bool(text)
+
+
+@pytest.mark.parametrize("pool_size", [3, 5])
+def test_ridges_of_rounded_distances_are_not_a_number(pool_size: int) -> None:
+    distance = torch.arange(300.0).expand(4, 300).cuda()
+    ridges = d2t(distance.bfloat16(), torch.ones_like(distance), pool_size=pool_size)
+    reach = pool_size // 2
+    assert not ridges[:, : 256 - reach].isnan().any() and ridges[:, 256 - reach :].isnan().all()

@@ -74,19 +74,27 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "s2d too deep for uint8": (
         lambda dev: s2d(mask(3, 300, device=dev), out_dtype=torch.uint8),
-        r"s2d: out_dtype must be .* hold 300, got (Byte|torch\.uint8)",
+        r"s2d: out_dtype must be .* up to 300 exactly, as torch.float32 does, got (Byte|torch\.uint8)",
     ),
     "s2d too deep for int16": (
         lambda dev: s2d(mask(2, 2, device=dev), iterations=32767, out_dtype=torch.int16),
-        r"s2d: out_dtype must be .* hold 32768, got (Short|torch\.int16)",
+        r"s2d: out_dtype must be .* up to 32768 exactly, as torch.float32 does, got (Short|torch\.int16)",
+    ),
+    "s2d too deep for bfloat16": (
+        lambda dev: s2d(mask(3, 300, device=dev), out_dtype=torch.bfloat16),
+        r"s2d: out_dtype must be .* up to 300 exactly, as torch.float32 does, got (BFloat16|torch\.bfloat16)",
+    ),
+    "s2d too deep for float16": (
+        lambda dev: topo.s2d(mask(2, 2, device=dev), iterations=2048, out_dtype=torch.float16),
+        r"s2d: out_dtype must be .* up to 2049 exactly, as torch.float32 does, got (Half|torch\.float16)",
     ),
     "s2d bool result": (
         lambda dev: topo.s2d(mask(device=dev), out_dtype=torch.bool),
-        r"s2d: out_dtype must be floating point, or uint8, int16 or .*, got (Bool|torch\.bool)",
+        r"s2d: out_dtype must be floating point, uint8, int16 or int32, .*, got (Bool|torch\.bool)",
     ),
     "s2d int64 result": (
         lambda dev: topo.s2d(mask(device=dev), out_dtype=torch.int64),
-        r"s2d: out_dtype must be floating point, or uint8, int16 or .*, got (Long|torch\.int64)",
+        r"s2d: out_dtype must be floating point, uint8, int16 or int32, .*, got (Long|torch\.int64)",
     ),
     "s2d too large": (
         lambda dev: s2d(mask(1, 1, device=dev).expand(1, 32769)),
@@ -225,7 +233,7 @@ torch.ops.topo.s2d.default.redispatch(cuda, torch.ones(5, 6))
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1.5, -0.1])
 def test_mask_values_out_of_range(value: float, dtype: torch.dtype, capfd: pytest.CaptureFixture[str]) -> None:
     bad = spoiled(value, dtype)
-    values = r"must hold finite values in \[0, 1\]; image 1 of the batch does not"
+    values = rf"must hold finite values in \[0, 1\]; image 1 of the batch holds {str(value)[:3]}"
     text = "mask " + values
     with pytest.raises(RuntimeError, match="s2d: " + text):
         s2d(bad)
@@ -235,9 +243,29 @@ def test_mask_values_out_of_range(value: float, dtype: torch.dtype, capfd: pytes
         topo.s2d_backward(torch.ones_like(bad), bad, None, 3, False, False, "subgradient")
     with pytest.raises(RuntimeError, match="mask_chamfer: pred " + values):
         topology_loss(bad, torch.zeros_like(bad))
-    with pytest.raises(RuntimeError, match=text):
+    # Here s2d is given the complement of the target.
+    with pytest.raises(RuntimeError, match=r"s2d: mask must hold finite values in \[0, 1\]; image 1 of the batch"):
         chamfer(torch.zeros_like(bad), bad)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.0, 3.0, 255.0], r"holds 255\. Divide the mask by 255, or threshold it$"),
+        (
+            [0.0, 1.0, -7.5],
+            r"holds -7\.5\. Threshold the mask; logits need a sigmoid",
+        ),
+        ([-0.0625, 1.0, 1.125], r"holds 1\.125\. Clamp the mask to \[0, 1\]$"),
+        ([9.0, float("nan"), 0.0], "holds nan$"),
+    ],
+)
+def test_mask_values_out_of_range_name_a_remedy(values: list[float], text: str) -> None:
+    bad = torch.tensor([values])
+    for call in (s2d, topo.skeleton, lambda m: topo.mask_chamfer(m, bad, bad)):
+        with pytest.raises(RuntimeError, match=text):
+            call(bad)
 
 
 def test_operators_still_work_after_an_error() -> None:
