@@ -156,7 +156,7 @@ def ways(work: Path) -> None:
         run = place.run(*command, TOPO_CUDA="off")
         check(run.returncode == 0, run)
         used = place.run(place.python, "-c", USE)
-        check(used.stdout == "16.0 TOPO_CUDA=OFF\n", used)
+        check(used.stdout == "64.0 TOPO_CUDA=OFF\n", used)
         lacking = place.run(place.python.parent / "topo-adapt", "doctor")
         check(lacking.returncode == 2 and lacking.stderr.count("\n") == 1 and "'.[adapt]'" in lacking.stderr, lacking)
         hidden = place.run(place.python, "-c", USE, cwd=ROOT)
