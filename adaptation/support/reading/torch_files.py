@@ -74,11 +74,9 @@ def _check_sums(path: Path) -> None:
 
 def _advice(path: Path) -> str:
     """Say how the weights alone are saved again, by whoever trusts the file."""
+    # Both formats begin with the pickle, which zip archives of torch hold uncompressed.
     with path.open("rb") as opened:
         start = opened.read(_CHUNK)
-    if not is_before_zip(path):
-        with zipfile.ZipFile(path) as archive:
-            start = b"".join(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
     # Text has its length before it.
     found = next((key for key in _KEYS if len(key).to_bytes(4, "little") + key.encode() in start), _KEYS[0])
     # A network that was saved whole has its parts' classes in it.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -237,6 +238,7 @@ def test_images_stay_on_the_disk(tmp_path: Path) -> None:
 def load_and_check(path: Path) -> None:
     """Load a folder with a file in place of its labels or its images; whatever is accepted is finite and fits."""
     content, folder = path.read_bytes(), path.parent / "set"
+    shutil.rmtree(folder, ignore_errors=True)
     every_part().save(folder, {})
     (folder / ("images.npy" if content.startswith(b"\x93NUMPY") else "labels.npz")).write_bytes(content)
     loaded = Samples.load(folder)
@@ -250,7 +252,7 @@ def load_and_check(path: Path) -> None:
 def test_damaged_folders_end_in_one_line(tmp_path: Path) -> None:
     every_part().save(tmp_path, {})
     good = [(tmp_path / name).read_bytes() for name in ("labels.npz", "images.npy")]
-    outcome = fuzzing.fuzz(load_and_check, good, "", count=300)
+    outcome = fuzzing.fuzz(load_and_check, good, "", count=200)
     print(outcome)
     assert not outcome.findings, "\n".join(outcome.findings[:5])
-    assert outcome.counts["refused"] > 100
+    assert outcome.counts["refused"] > 100 and outcome.counts["read"]
