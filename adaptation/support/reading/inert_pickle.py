@@ -332,6 +332,9 @@ class _InertUnpickler(pickle._Unpickler):
         try:
             return _STAND_INS[module, name]
         except KeyError:
+            # Any text that begins with a c looks like a name.
+            if not re.fullmatch(r"[^\W\d][\w.]*", f"{module}.{name}") or not name or not module:
+                raise pickle.UnpicklingError("it is not a pickle") from None
             raise RefusedError(f"{module}.{name}") from None
 
     def load_build(self) -> None:

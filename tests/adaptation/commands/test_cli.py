@@ -195,7 +195,7 @@ def test_folder_without_images_and_with_one(recording_folder: Path, tmp_path: Pa
         (["--method", "magic"], "--method must be one of median, mog2, knn"),
         (["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         (["--device", "toaster"], "device must be cpu, cuda or cuda:N"),
-        (["--body", "no/SMPL.pkl"], r"cannot read the body model no/SMPL\.pkl"),
+        (["--body", "no/SMPL.pkl"], r"no such file: no/SMPL\.pkl"),
         (["--masks", "no/masks"], "no/masks: there is no such folder"),
     ],
     ids=lambda value: "" if isinstance(value, str) else " ".join(value),
@@ -232,7 +232,7 @@ def test_bad_body_files(recording_folder: Path, tmp_path: Path, refused: Refused
     path = tmp_path / "SMPL.pkl"
     arguments = ("fit", recording_folder, "--out", tmp_path / "out", "--body", path)
     path.write_bytes(b"\x80\x02 not a body")
-    assert "is not a readable" in refused(*arguments)
+    assert "is damaged or not a body model" in refused(*arguments)
     path.write_bytes(pickle.dumps({"v_template": Attack()}))
     assert "refused: loading it could run code" in refused(*arguments)
     np.savez(tmp_path / "body.npz", v_template=np.zeros((3, 3)))
@@ -318,7 +318,7 @@ def test_doctor_as_a_process(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "torch" in done.stdout and "free body" in done.stdout
-    assert "SMPL_MALE.pkl" in done.stdout and "is not a readable" in done.stdout
+    assert "SMPL_MALE.pkl" in done.stdout and "is damaged or not a body model" in done.stdout
 
 
 def test_a_folder_with_spaces_accents_and_other_files(

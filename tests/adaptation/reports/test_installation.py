@@ -49,7 +49,7 @@ def test_reports_good_and_bad_body_files(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert len(lines) == 3
     assert "EVIL.pkl" in lines[0] and "refused" in lines[0]
     assert "good.npz" in lines[1] and "1229 vertices" in lines[1]
-    assert "BROKEN.pkl" in lines[2] and "is not a readable" in lines[2]
+    assert "BROKEN.pkl" in lines[2] and "is damaged or not a body model" in lines[2]
     assert not marker.exists()
 
 

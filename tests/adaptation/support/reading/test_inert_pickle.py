@@ -65,6 +65,13 @@ def test_functions_are_named_and_not_called(function: object, protocol: int) -> 
         read_pickle(pickle.dumps(Attack(function, "nothing"), protocol=protocol))
 
 
+@pytest.mark.parametrize("text", [b"corrupt", b"cold water\nand more\n"])
+def test_text_is_not_taken_for_a_name(text: bytes) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="not a pickle") as caught:
+        read_pickle(text)
+    assert not isinstance(caught.value, RefusedError)
+
+
 @pytest.mark.parametrize("name", ["numpy\nndarray", "_codecs\nencode", "numpy.core.multiarray\n_reconstruct"])
 def test_stand_ins_are_not_changed_by_a_file(name: str) -> None:
     """The opcode for states would otherwise set attributes of classes and functions."""
