@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptation.recording.detections import Detection, TrackSettings, judge, sight
-from adaptation.recording.footage.background import MedianSubtractor, clean_mask, fit_light
+from adaptation.recording.footage.background import MedianSubtractor
+from adaptation.recording.footage.cleaning import clean_mask
+from adaptation.recording.footage.light import fit_light
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.regions import find_regions, split_people, stack_regions
 from adaptation.support.image_files import Image, Mask
@@ -105,7 +107,7 @@ def survey(
     """
     subtractor = MedianSubtractor()
     subtractor.learn([image for _, image in frames])
-    background = subtractor.background
+    background = subtractor.learnt
     samples = []
     for number, image in frames[::STRIDE]:
         given = masks.mask(number) if masks is not None else clean_mask(subtractor.mask(image))

@@ -6,6 +6,7 @@ the same person, and it should be one person, in one piece, wholly inside the fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,11 @@ class TrackSettings:
     border: int = 1
 
 
+# Greatest fraction of an outline that is the background's, in one mask and as the median around it. On real footage
+# people in front of slats reach 0.1 and 0.03; people whom the background contains have 0.1 to 0.4.
+OUTLINE, USUAL_OUTLINE = 0.15, 0.08
+
+
 @dataclass(frozen=True)
 class MaskQuality:
     """Evidence on whether a mask shows one whole person.
@@ -68,6 +74,7 @@ class MaskQuality:
         merged: Whether the mask probably covers several people.
         usable: Whether a body can be fitted to the mask.
         note: Reasons why the mask is not usable; empty for a usable mask.
+        in_background: Whether the learnt background probably contains the person, so that the mask is cut.
     """
 
     touches_border: bool
@@ -76,6 +83,7 @@ class MaskQuality:
     merged: bool
     usable: bool
     note: str
+    in_background: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +144,8 @@ class Sighting:
         packed: Mask inside the box.
         colour: (2, 3) mean RGB colour of the upper and the lower half, 0 to 255.
         merged: Whether the regions also cover another person.
+        background_outline: Fraction of the outline that is an edge of the background and not of the frame; NaN where it
+            was not measured.
     """
 
     frame: int
@@ -143,6 +153,7 @@ class Sighting:
     packed: PackedMask
     colour: npt.NDArray[np.float64]
     merged: bool = False
+    background_outline: float = math.nan
 
     @property
     def area(self) -> int:
@@ -187,6 +198,7 @@ def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackS
     crowd = np.array([sighting.merged or heads(sighting.packed.unpack()) > 1 for sighting in sightings])
     areas = np.array([sighting.area for sighting in sightings], float)
     heights = np.array([sighting.bbox[3] for sighting in sightings], float)
+    outlines = np.array([sighting.background_outline for sighting in sightings])
     # Cut-off people are too small and groups too large to be a reference for the others.
     good = ~border & ~crowd
     detections = []
@@ -199,15 +211,31 @@ def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackS
         area = float(areas[index] / np.median(areas[around][chosen]))
         # Legs can stay hidden for a while: the taller neighbours show the whole person.
         height = float(heights[index] / np.percentile(heights[around][chosen], 75))
-        quality = _quality(sighting, area, height, bool(border[index]), bool(crowd[index]), settings)
+        measured = outlines[around][np.isfinite(outlines[around])]
+        hidden = outlines[index] > OUTLINE or (len(measured) > 0 and np.median(measured) > USUAL_OUTLINE)
+        quality = _quality(
+            sighting,
+            (area, height),
+            settings,
+            border=bool(border[index]),
+            crowd=bool(crowd[index]),
+            hidden=bool(hidden),
+        )
         detections.append(Detection(sighting.frame, sighting.bbox, sighting.packed, quality))
     return detections
 
 
 def _quality(
-    sighting: Sighting, area: float, height: float, border: bool, crowd: bool, settings: TrackSettings
+    sighting: Sighting,
+    ratios: tuple[float, float],
+    settings: TrackSettings,
+    *,
+    border: bool,
+    crowd: bool,
+    hidden: bool,
 ) -> MaskQuality:
     """Judge one mask, given its area and height as fractions of its neighbours'."""
+    area, height = ratios
     fragments, gap = _fragments(sighting.packed.unpack())
     # Measured on the box: an arm stretched out is wide as well, and is refused with the groups.
     wide = sighting.bbox[2] > settings.max_width * sighting.bbox[3]
@@ -226,6 +254,8 @@ def _quality(
         notes.append(f"height {height:.2f} times that of neighbouring frames")
     if sighting.bbox[3] < settings.min_height:
         notes.append(f"less than {settings.min_height} px tall")
+    if hidden:
+        notes.append("part of the person is in the background")
     return MaskQuality(
         touches_border=border,
         area_ratio=area,
@@ -233,6 +263,7 @@ def _quality(
         merged=crowd or wide,
         usable=not notes,
         note=", ".join(notes),
+        in_background=hidden,
     )
 
 

@@ -19,13 +19,15 @@ from adaptation.priors.named import pose_prior
 from adaptation.recording.crops import Crop, make_crop
 from adaptation.recording.depth_ambiguity import choose, reflect_in_depth, seen_pitch
 from adaptation.recording.detections import Detection
+from adaptation.recording.footage.frame_numbers import check_frames
 from adaptation.recording.footage.mask_files import Masks
-from adaptation.recording.footage.video import Frames, check_frames
+from adaptation.recording.footage.video import Frames
 from adaptation.recording.options import FitOptions, TemporalSettings
 from adaptation.recording.results import PersonResult, person_result
 from adaptation.recording.tracking import Track, find_people
 from adaptation.support.devices import usable_device
 from adaptation.support.errors import UserError
+from adaptation.support.image_files import Image
 from adaptation.support.progress import Progress
 
 
@@ -75,7 +77,12 @@ class FoundPeople:
 
 
 def fit_recording(
-    frames: Frames, body: Body, options: FitOptions, progress: Progress, masks: Masks | None = None
+    frames: Frames,
+    body: Body,
+    options: FitOptions,
+    progress: Progress,
+    masks: Masks | None = None,
+    background: Sequence[Image] = (),
 ) -> FitOutcome:
     """Find the people in a recording and fit a body to each of them in the requested frames.
 
@@ -85,6 +92,7 @@ def fit_recording(
         options: frames, crops, losses and device.
         progress: progress bars.
         masks: given masks, used instead of background subtraction.
+        background: pictures of the empty scene, RGB uint8 (H, W, 3), if the background is not to be learnt.
 
     Returns:
         People with at least one fitted frame, and notes on what was left out.
@@ -94,7 +102,7 @@ def fit_recording(
             exist, or the device cannot be used.
     """
     fitter = make_fitter(body, options)  # before people are searched for: an unusable device should fail early
-    found = find_crops(frames, options, progress, masks)
+    found = find_crops(frames, options, progress, masks, background)
     everything = [crop for person in found.crops for crop in person]
     # All people are fitted in common batches; the results are split by person below.
     with progress.task("Fitting bodies", len(everything)) as update:
@@ -113,7 +121,13 @@ def fit_recording(
     return FitOutcome(people, found.notes, frames.warning)
 
 
-def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: Masks | None = None) -> FoundPeople:
+def find_crops(
+    frames: Frames,
+    options: FitOptions,
+    progress: Progress,
+    masks: Masks | None = None,
+    background: Sequence[Image] = (),
+) -> FoundPeople:
     """Find the people in a recording and crop them in the requested frames.
 
     Args:
@@ -121,6 +135,7 @@ def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: M
         options: frames, crops and what counts as a person.
         progress: progress bars.
         masks: given masks, used instead of background subtraction.
+        background: pictures of the empty scene, RGB uint8 (H, W, 3), if the background is not to be learnt.
 
     Raises:
         UserError: there is no moving person or no usable mask in the requested frames, or a requested frame does not
@@ -130,7 +145,14 @@ def find_crops(frames: Frames, options: FitOptions, progress: Progress, masks: M
         check_frames(options.frames, frames)
     with progress.task("Finding people") as update:
         # All frames are tracked, also if few are requested: people are recognised by their motion.
-        tracks = find_people(frames, method=options.method, masks=masks, settings=options.tracks, progress=update.to)
+        tracks = find_people(
+            frames,
+            method=options.method,
+            masks=masks,
+            background=background,
+            settings=options.tracks,
+            progress=update.to,
+        )
     chosen, notes = choose_detections(tracks, options)
     with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
         crops = cut_crops(frames, chosen, options, update.by)

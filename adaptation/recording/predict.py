@@ -21,6 +21,7 @@ from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import FitOutcome, FittedPerson, find_crops, make_fitter
 from adaptation.recording.results import PersonResult, person_result
 from adaptation.support.batches import Batch
+from adaptation.support.image_files import Image
 from adaptation.support.progress import Progress
 
 
@@ -31,6 +32,7 @@ def predict_recording(
     network: nn.Module,
     progress: Progress,
     masks: Masks | None = None,
+    background: Sequence[Image] = (),
 ) -> FitOutcome:
     """Find the people in a recording and predict a body for each of them in the requested frames.
 
@@ -41,13 +43,14 @@ def predict_recording(
         network: a `MeshNetwork`.
         progress: progress bars.
         masks: given masks, used instead of background subtraction.
+        background: pictures of the empty scene, RGB uint8 (H, W, 3), if the background is not to be learnt.
 
     Raises:
         UserError: there is no moving person or no usable mask in the requested frames, a requested frame does not
             exist, or the device cannot be used.
     """
     fitter = make_fitter(body, options)  # before people are searched for: an unusable device should fail early
-    found = find_crops(frames, options, progress, masks)
+    found = find_crops(frames, options, progress, masks, background)
     people = [
         FittedPerson(track, crops, predict_person(crops, network, fitter))
         for track, crops in zip(found.tracks, found.crops, strict=True)

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptation.recording.detections import Detection, Sighting, TrackSettings, judge, sight
-from adaptation.recording.footage.background import Method, clean_mask, make_subtractor, sample_count, sample_frames
+from adaptation.recording.footage.background import Method
+from adaptation.recording.footage.foreground import Seen, foreground
+from adaptation.recording.footage.ghosts import background_outline
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.regions import (
@@ -25,11 +27,13 @@ from adaptation.recording.regions import (
     find_regions,
     intersections,
     iou,
+    join,
     split_people,
     stack_regions,
 )
 from adaptation.support.errors import UserError
-from adaptation.support.image_files import Image, Mask
+from adaptation.support.image_files import Image
+from adaptation.support.reading.findings import found
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,7 @@ def find_people(
     *,
     method: Method = "median",
     masks: Masks | None = None,
+    background: Sequence[Image] = (),
     settings: TrackSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Track]:
@@ -66,6 +71,8 @@ def find_people(
         method: Background subtraction, see `adaptation.recording.footage.background`; "median" had the
             tightest masks on real footage.
         masks: Masks made elsewhere, used instead of background subtraction.
+        background: Pictures of the empty scene, RGB uint8 (H, W, 3), to subtract; without any, the background is
+            learnt from the recording.
         settings: Definition of a person and of a usable mask.
         progress: Callback for the number of steps done and their total, which is an estimate until
             the length of the recording is known.
@@ -79,48 +86,54 @@ def find_people(
     """
     settings = settings or TrackSettings()
     tracker = _Tracker(settings)
-    for number, (frame, mask) in enumerate(_foreground(frames, method, masks, progress)):
-        tracker.update(number, frame, mask)
-    tracks = []
+    for number, seen in enumerate(foreground(frames, method, masks, background, progress)):
+        tracker.update(number, seen)
+    # Without a background of its own a recording does not tell people who stay in place from ghosts.
+    moving = masks is None and not background
+    tracks, hidden = [], []
     # Masks are judged only now, since each is compared with those after it as well.
     for trail in tracker.finished():
         detections = judge(trail.sightings, frames.size, settings)
-        if _is_person(detections, frames.size[1], settings, moving=masks is None):
+        if _is_person(detections, frames.size[1], settings, moving=moving):
             tracks.append(detections)
+        elif _is_hidden(detections, settings):
+            hidden.append(detections)
     if not tracks:
-        people = f"people at least {settings.min_height} px tall, seen whole in at least {settings.min_usable} frames"
-        if masks is not None:
-            raise UserError(f"no person found in the masks of {masks.folder}; expected {people}")
-        raise UserError(
-            f"no moving person found in {frames.path}; the camera must stand still and show {people}, or give masks"
+        raise _nobody(frames, masks, settings, hidden=bool(hidden))
+    if hidden:
+        numbers = [detection.frame for detections in hidden for detection in detections]
+        found(
+            f"{frames.path}: somebody is part of the learnt background, as one who stays in place; their masks (frames "
+            f"{min(numbers)} to {max(numbers)}) are cut and not used. {REMEDY}"
         )
     tracks.sort(key=lambda detections: detections[0].frame)
     return [Track(number, tuple(detections)) for number, detections in enumerate(tracks, start=1)]
 
 
-def _foreground(
-    frames: Frames, method: Method, masks: Masks | None, progress: Callable[[int, int], None] | None
-) -> Iterator[tuple[Image, Mask]]:
-    """Yield every frame with its mask, given or subtracted."""
-    report = progress or (lambda done, total: None)
+REMEDY = "Give a picture of the empty scene (--background) or masks (--masks)."
+_HIDDEN = 50  # sightings; shorter tracks are often ghosts of things that were moved
+
+
+def _nobody(frames: Frames, masks: Masks | None, settings: TrackSettings, *, hidden: bool) -> UserError:
+    """Return the error for a recording in which no person was found."""
+    people = f"people at least {settings.min_height} px tall, seen whole in at least {settings.min_usable} frames"
     if masks is not None:
-        for number, frame in enumerate(frames):
-            given = masks.mask(number)
-            yield frame, np.zeros(frame.shape[:2], bool) if given is None else given
-            report(number + 1, max(frames.count, number + 1))
-        return
-    subtractor = make_subtractor(method)
-    samples = sample_frames(
-        frames,
-        sample_count(frames.size),
-        # Half of the work: the second pass has as many frames. The header may promise too few.
-        progress=lambda done: report(done, 2 * max(frames.count, done)),
+        return UserError(f"no person found in the masks of {masks.folder}; expected {people}")
+    if hidden:
+        return UserError(
+            f"no usable mask of a person in {frames.path}: somebody stays in place and is part of the background that "
+            f"was learnt, so masks are cut. {REMEDY}"
+        )
+    return UserError(
+        f"no moving person found in {frames.path}; the camera must stand still and show {people}. For somebody who "
+        f"stays in place: {REMEDY[0].lower()}{REMEDY[1:]}"
     )
-    subtractor.learn(samples)
-    count = frames.count  # exact after the first pass
-    for number, frame in enumerate(frames):
-        yield frame, clean_mask(subtractor.mask(frame))
-        report(count + number + 1, 2 * count)
+
+
+def _is_hidden(detections: Sequence[Detection], settings: TrackSettings) -> bool:
+    """Return whether a track is that of somebody whom the learnt background contains."""
+    tall = [d for d in detections if d.bbox[3] >= settings.min_height]
+    return len(tall) >= _HIDDEN and sum(d.quality.in_background for d in tall) > len(tall) / 2
 
 
 def _is_person(detections: Sequence[Detection], frame_height: int, settings: TrackSettings, *, moving: bool) -> bool:
@@ -214,7 +227,7 @@ class _View:
 
     Attributes:
         number: Frame number from 0.
-        image: RGB uint8 (H, W, 3).
+        seen: The frame and its background.
         predicted: (T, 4) boxes in which the tracks are expected.
         regions: R regions of the foreground.
         boxes: (R, 4) boxes of the regions.
@@ -223,7 +236,7 @@ class _View:
     """
 
     number: int
-    image: Image
+    seen: Seen
     predicted: Boxes
     regions: list[Region]
     boxes: Boxes
@@ -231,7 +244,7 @@ class _View:
     of_region: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, number: int, image: Image, predicted: Boxes, regions: list[Region]) -> _View:
+    def of(cls, number: int, seen: Seen, predicted: Boxes, regions: list[Region]) -> _View:
         """Compute the overlaps."""
         # The reshape keeps four columns if there are no regions.
         boxes = np.array([region.box for region in regions], float).reshape(-1, 4)
@@ -239,7 +252,17 @@ class _View:
         # Two fractions, since a small region inside a large box and the reverse mean different things.
         of_track = overlap / np.maximum(predicted[:, 2] * predicted[:, 3], 1)[:, None]
         of_region = overlap / np.maximum(boxes[:, 2] * boxes[:, 3], 1)[None, :]
-        return cls(number, image, predicted, regions, boxes, of_track, of_region)
+        return cls(number, seen, predicted, regions, boxes, of_track, of_region)
+
+    def sight(self, regions: Sequence[Region]) -> Sighting:
+        """Make the sighting that some regions are together, in some frames compared with the background."""
+        sighting = sight(self.number, self.seen.frame, regions)
+        # The comparison takes as long as the rest of the tracker, and its median over a track is what counts.
+        if self.seen.background is None or self.number % 3:
+            return sighting
+        (x, y, _, _), mask = join(regions)
+        share = background_outline(self.seen.frame, self.seen.background, mask, (x, y))
+        return replace(sighting, background_outline=share)
 
 
 class _Tracker:
@@ -250,22 +273,16 @@ class _Tracker:
         self._active: list[_Trail] = []
         self._ended: list[_Trail] = []
 
-    def update(self, number: int, frame: Image, mask: Mask) -> None:
-        """Extend the tracks by one frame; frames must come in order.
-
-        Args:
-            number: Frame number from 0.
-            frame: RGB uint8 (H, W, 3).
-            mask: (H, W) bool, foreground of the frame.
-        """
-        view = self._view(number, frame, mask)
+    def update(self, number: int, seen: Seen) -> None:
+        """Extend the tracks by one frame, with its number from 0; frames must come in order."""
+        view = self._view(number, seen)
         # The order of the steps: whole people first, then their fragments, then groups, and new tracks from the rest.
         owned = {track: [region] for track, region in self._match(view)}
         self._add_fragments(view, owned)
         taken = {region: track for track, members in owned.items() for region in members}
         groups = self._merged_groups(view, taken)
         for track, members in owned.items():
-            sighting = sight(number, frame, [view.regions[region] for region in members])
+            sighting = view.sight([view.regions[region] for region in members])
             if track in groups:
                 sighting = replace(sighting, merged=True)
             for other in groups.get(track, []):
@@ -284,7 +301,7 @@ class _Tracker:
         """Return every track after the last frame."""
         return self._ended + self._active
 
-    def _view(self, number: int, frame: Image, mask: Mask) -> _View:
+    def _view(self, number: int, seen: Seen) -> _View:
         """Find the frame's regions, cut apart where they cover people who are known."""
         settings = self._settings
         # The reshape keeps four columns if there are no tracks.
@@ -293,15 +310,15 @@ class _Tracker:
         believed = predicted[[trail.confirmed for trail in self._active]]
         regions = [
             part
-            for region in find_regions(mask, settings.min_region)
+            for region in find_regions(seen.mask, settings.min_region)
             for part in split_people(region, believed, settings.min_height)
         ]
-        return _View.of(number, frame, predicted, regions)
+        return _View.of(number, seen, predicted, regions)
 
     def _match(self, view: _View) -> Iterator[tuple[int, int]]:
         """Yield pairs of track and region, best first, each used once."""
         overlap = iou(view.predicted, view.boxes)
-        colours = [sight(view.number, view.image, [region]).colour for region in view.regions]
+        colours = [sight(view.number, view.seen.frame, [region]).colour for region in view.regions]
         costs = []
         for track, region in zip(*np.nonzero(overlap > 0.1), strict=True):
             trail = self._active[track]
@@ -359,7 +376,7 @@ class _Tracker:
 
     def _start_trails(self, view: _View, regions: list[Region]) -> list[_Trail]:
         """Start a track for every stack of regions that may be a person."""
-        trails = [_Trail(sight(view.number, view.image, group)) for group in stack_regions(regions)]
+        trails = [_Trail(view.sight(group)) for group in stack_regions(regions)]
         # Half the height: a person may still be entering the frame.
         return [trail for trail in trails if trail.size[1] >= 0.5 * self._settings.min_height]
 

@@ -13,6 +13,13 @@ from adaptation.support.errors import UserError
 
 Name = TypeVar("Name", bound=str)
 
+Background = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        help="Picture of the empty scene from the same camera (image, folder or video), for people who stay in place.",
+    ),
+]
 BodyFile = Annotated[
     Path | None,
     typer.Option("--body", help="File of an SMPL body model, .pkl or .npz. Default: the free body that is included."),
@@ -60,6 +67,13 @@ PresetOption = Annotated[
 Prior = Annotated[
     str, typer.Option("--prior", help="Pose prior: gaussian, latent, or a file written by `topo-adapt prior`.")
 ]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        help="LOW,HIGH: levels of a 16-bit recording that become 0 and 255. Default: from samples of the recording.",
+    ),
+]
 Recording = Annotated[Path, typer.Argument(help="Recording of a static camera: video file or folder of frames.")]
 Renderer = Annotated[str, typer.Option("--renderer", help="Renderer: topokernels, or pytorch3d if it is installed.")]
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a stopped run in it is resumed.")]
@@ -84,6 +98,16 @@ def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
         if value == name:
             return name
     raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def check_source(masks: Path | None, background: Path | None) -> None:
+    """Refuse both masks and a background.
+
+    Raises:
+        UserError: both are given.
+    """
+    if masks and background:
+        raise UserError("--background is for background subtraction, which --masks replaces; give one of them")
 
 
 def command_line() -> str:

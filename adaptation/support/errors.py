@@ -11,6 +11,19 @@ class UserError(Exception):
 
     code = 2  # as for wrong command-line options
 
+    def __init__(self, message: str) -> None:
+        """Keep the message as one line, whatever the names of files in it contain."""
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Return a text with control characters, such as newlines, and bytes that are not UTF-8 as backslash escapes."""
+    # File names may hold all of them; a terminal would obey escape sequences.
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for letter in text
+    )
+
 
 def reason(error: BaseException) -> str:
     """Return the first line of another library's error, at most 200 characters, or its class if it has no text."""

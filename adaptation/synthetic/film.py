@@ -14,7 +14,8 @@ from torch import Tensor
 from adaptation.bodies.body import JOINT_NAMES, Body, mirror_pose
 from adaptation.bodies.poses import facing, sample_poses, walking
 from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
-from adaptation.recording.footage.background import MedianSubtractor, clean_mask
+from adaptation.recording.footage.background import MedianSubtractor
+from adaptation.recording.footage.cleaning import clean_mask
 from adaptation.support.drawing import Image, see
 from adaptation.synthetic.clothes import Dresser
 from adaptation.synthetic.looks import LookFamily, Rng, sample_look, sensor

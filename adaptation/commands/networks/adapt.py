@@ -16,6 +16,7 @@ from adaptation.losses.settings import LossSettings
 from adaptation.recording.options import FitOptions
 from adaptation.regressors.modes import NORMS, PRECISIONS
 from adaptation.support.arguments import (
+    Background,
     BodyFile,
     Device,
     MaskFolder,
@@ -23,8 +24,10 @@ from adaptation.support.arguments import (
     Overwrite,
     PrecisionOption,
     PresetOption,
+    Range,
     RunOut,
     Seed,
+    check_source,
     choice,
     command_line,
 )
@@ -80,6 +83,8 @@ def adapt(
     source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops to replay.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Folder of labelled crops to measure errors on.")] = None,
     masks: MaskFolder = None,
+    background: Background = None,
+    levels: Range = None,
     body: BodyFile = None,
     size: Annotated[
         int | None,
@@ -103,12 +108,20 @@ def adapt(
     """
     from adaptation.adapting.teacher import TEACHINGS
     from adaptation.data.samples import MASK_KINDS, is_crop_set
+    from adaptation.support.levels import Levels
     from adaptation.training.runs import resumable
 
     chosen = preset(choice("--preset", preset_name, PRESETS))
     objective = choice("--loss", loss, tuple(OBJECTIVES))
     check_useful(objective, teacher=teacher == "yes", fits=bool(fits_every), plain_sums=plain_sums)
-    for option, value in (("--size", size), ("--every", every), ("--masks", masks)):
+    check_source(masks, background)
+    for option, value in (
+        ("--size", size),
+        ("--every", every),
+        ("--masks", masks),
+        ("--background", background),
+        ("--range", levels),
+    ):
         if value is not None and is_crop_set(target):
             raise UserError(f"{option} is for recordings; {target} is a folder of crops")
     base = chosen.adapt if source else chosen.adapt_alone  # without replay nothing keeps the network from forgetting
@@ -137,6 +150,8 @@ def adapt(
         source=source,
         test=test,
         masks=masks,
+        background=background,
+        levels=Levels.parse(levels) if levels is not None else None,
         body=body,
         overwrite=overwrite,
         command=command_line(),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from adaptation.evaluation.scores import Scores
     from adaptation.recording.footage.video import Frames
     from adaptation.recording.pipeline import FitOutcome
+    from adaptation.support.levels import Levels
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class AdaptJob:
         source: folder of labelled crops to replay.
         test: folder of labelled crops to measure errors on.
         masks: folder of masks of a recording, used instead of background subtraction.
+        background: pictures of the empty scene of a recording.
+        levels: range of a recording of 16 bits.
         body: file of the body model; None for the free body.
         overwrite: whether to replace an earlier run in ``out`` instead of resuming it.
         command: command line that reproduces the result.
@@ -57,6 +60,8 @@ class AdaptJob:
     source: Path | None = None
     test: Path | None = None
     masks: Path | None = None
+    background: Path | None = None
+    levels: Levels | None = None
     body: Path | None = None
     overwrite: bool = False
     command: str = ""
@@ -139,6 +144,7 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
     """Load the crops to adapt to; for a recording, also return its frames and the network's predictions."""
     from adaptation.data.samples import Samples, is_crop_set
     from adaptation.recording.crops import samples_of_crops
+    from adaptation.recording.footage.empty_scene import read_background
     from adaptation.recording.footage.mask_files import open_masks
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.predict import predict_recording
@@ -150,9 +156,10 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
         if samples.labelled:
             samples.check_body(body)
         return samples, None
-    frames = open_frames(job.target)
+    frames = open_frames(job.target, job.levels)
     given = open_masks(job.masks, frames) if job.masks else None
-    outcome = predict_recording(frames, body, job.options, network, Progress(), given)
+    empty = read_background(job.background, frames) if job.background else ()
+    outcome = predict_recording(frames, body, job.options, network, Progress(), given, empty)
     return samples_of_crops([crop for person in outcome.people for crop in person.crops]), (frames, outcome)
 
 
@@ -182,6 +189,9 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
     from adaptation.data.samples import is_crop_set
 
     recording = None if is_crop_set(job.target) else {"masks": str(job.masks), "crops": asdict(job.options)}
+    if recording is not None:  # only where they are given: runs without them can still be resumed
+        recording |= {"background": str(job.background)} if job.background else {}
+        recording |= {"levels": asdict(job.levels)} if job.levels else {}
     return {
         "adapt": asdict(settings),
         "model": job.model,

@@ -12,6 +12,7 @@ from adaptation.losses.settings import LOSS_NAMES, LossSettings
 from adaptation.recording.detections import TrackSettings
 from adaptation.recording.options import FitOptions, recording_settings
 from adaptation.support.arguments import (
+    Background,
     BodyFile,
     Device,
     Loss,
@@ -19,10 +20,12 @@ from adaptation.support.arguments import (
     Out,
     Overwrite,
     Prior,
+    Range,
     Recording,
     Renderer,
     Steps,
     Threads,
+    check_source,
     choice,
     command_line,
 )
@@ -37,6 +40,8 @@ def fit(
     ] = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Fit one frame in this many.")] = FitOptions.every,
     masks: MaskFolder = None,
+    background: Background = None,
+    levels: Range = None,
     method: Annotated[
         str, typer.Option("--method", help="Method of background subtraction: median, mog2 or knn.")
     ] = FitOptions.method,
@@ -64,17 +69,21 @@ def fit(
     from adaptation.bodies.body import Body
     from adaptation.bodies.renderer import BACKENDS
     from adaptation.recording.footage.background import METHODS
+    from adaptation.recording.footage.empty_scene import read_background
+    from adaptation.recording.footage.frame_numbers import parse_frames
     from adaptation.recording.footage.mask_files import open_masks
-    from adaptation.recording.footage.video import open_frames, parse_frames
+    from adaptation.recording.footage.video import open_frames
     from adaptation.recording.pipeline import fit_recording
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.devices import use_threads
     from adaptation.support.files import result_folder
+    from adaptation.support.levels import Levels
     from adaptation.support.progress import Progress
     from adaptation.support.reading.findings import kept_findings
 
     started = time.monotonic()
+    check_source(masks, background)
     settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps, size)
     options = FitOptions(
         every=every,
@@ -90,10 +99,11 @@ def fit(
     use_threads(threads)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         # Inside the folder's block, so that its errors leave no folder behind.
-        opened = open_frames(recording)
+        opened = open_frames(recording, Levels.parse(levels) if levels is not None else None)
         given = open_masks(masks, opened) if masks else None
+        empty = read_background(background, opened) if background else ()
         model = Body.load(body) if body else Body.free()
-        outcome = fit_recording(opened, model, options, Progress(), given)
+        outcome = fit_recording(opened, model, options, Progress(), given, empty)
         heading = Heading("Bodies fitted to silhouettes", opened.path.name, command_line(), found=found)
         # On the CPU, where the pictures are drawn.
         write_results(folder, opened, model.cpu(), outcome, options, heading)

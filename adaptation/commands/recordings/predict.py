@@ -5,6 +5,7 @@ from __future__ import annotations
 from adaptation.adapting.presets import CROP_SIZE
 from adaptation.recording.options import FitOptions
 from adaptation.support.arguments import (
+    Background,
     BodyFile,
     CropSize,
     Device,
@@ -14,7 +15,9 @@ from adaptation.support.arguments import (
     Model,
     Out,
     Overwrite,
+    Range,
     Recording,
+    check_source,
     command_line,
 )
 
@@ -24,6 +27,8 @@ def predict(
     recording: Recording,
     out: Out,
     masks: MaskFolder = None,
+    background: Background = None,
+    levels: Range = None,
     body: BodyFile = None,
     size: CropSize = CROP_SIZE,
     every: Every = FitOptions.every,
@@ -38,6 +43,7 @@ def predict(
     from rich.console import Console
 
     from adaptation.bodies.body import Body
+    from adaptation.recording.footage.empty_scene import read_background
     from adaptation.recording.footage.mask_files import open_masks
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.predict import predict_recording
@@ -46,20 +52,23 @@ def predict(
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.files import result_folder
+    from adaptation.support.levels import Levels
     from adaptation.support.progress import Progress
     from adaptation.support.reading.findings import kept_findings
     from adaptation.synthetic.settings import MARGIN
 
+    check_source(masks, background)
     # The margin of the synthetic crops that the shipped network was trained on; fits use a smaller one.
     options = FitOptions(every=every, size=size, margin=MARGIN, device=device)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         network = load_network(model).network
         shape = Body.load(body) if body else Body.free()
-        frames = open_frames(recording)
+        frames = open_frames(recording, Levels.parse(levels) if levels is not None else None)
         given = open_masks(masks, frames) if masks else None
+        empty = read_background(background, frames) if background else ()
         # Averaging with the mirror image lowers errors at twice the cost, so it is left to the user.
         used = Mirrored(network) if mirror else network
-        outcome = predict_recording(frames, shape, options, used, Progress(), given)
+        outcome = predict_recording(frames, shape, options, used, Progress(), given, empty)
         heading = Heading(
             "Predicted bodies",
             frames.path.name,

@@ -7,17 +7,17 @@ therefore stays foreground, and the first frames need no warm-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from adaptation.recording.footage.cleaning import hysteresis
+from adaptation.recording.footage.light import Floats, fit_light, level_light
 from adaptation.support.image_files import Image, Mask
 
-Floats = npt.NDArray[np.float32]
 Method = Literal["median", "mog2", "knn"]
 METHODS: tuple[Method, ...] = ("median", "mog2", "knn")
 
@@ -31,8 +31,15 @@ class Subtractor(Protocol):
     def learn(self, samples: Sequence[Image]) -> None:
         """Learn the background from RGB uint8 frames (H, W, 3) spread over the recording, in order."""
 
+    def expect_noise_of(self, samples: Sequence[Image]) -> None:
+        """Expect at least the noise of a recording, if what was learnt are a few pictures made otherwise."""
+
     def mask(self, frame: Image) -> Mask:
         """Return the raw foreground (H, W) of one RGB frame, without shadows; call it in order of frames."""
+
+    @property
+    def background(self) -> Floats | None:
+        """Background (H, W, 3) in the light of the frame of the last call of `mask`."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,12 @@ class MedianSubtractor:
         self.settings = settings or MedianSettings()
         self._plate: Floats | None = None
         self._sigma: Floats | None = None
+        self._lit: Floats | None = None
+
+    @property
+    def background(self) -> Floats | None:
+        """Background (H, W, 3) in the light of the last frame."""
+        return self._lit
 
     def learn(self, samples: Sequence[Image]) -> None:
         """Compute the per-pixel median and the noise (1.4826 times the median absolute deviation)."""
@@ -103,8 +116,8 @@ class MedianSubtractor:
         self._sigma = np.maximum(smooth, np.float32(self.settings.min_sigma))
 
     @property
-    def background(self) -> Floats:
-        """The learnt background, (H, W, 3) float32 RGB, 0 to 255."""
+    def learnt(self) -> Floats:
+        """The background as it was learnt, (H, W, 3) float32 RGB, 0 to 255."""
         assert self._plate is not None, "learn must be called first"
         return self._plate
 
@@ -114,6 +127,17 @@ class MedianSubtractor:
         assert self._sigma is not None, "learn must be called first"
         return self._sigma
 
+    def expect_noise_of(self, samples: Sequence[Image]) -> None:
+        """Raise the noise to the recording's, by the median difference of all pixels, most of which show no person."""
+        if self._plate is None or self._sigma is None:
+            raise RuntimeError("MedianSubtractor.expect_noise_of: learn must be called first")
+        noise = [np.zeros(3, np.float32)]
+        for sample in samples:
+            gain, offset = fit_light(self._plate, sample)
+            difference = np.abs(sample - np.clip(self._plate * gain + offset, 0, 255))
+            noise.append(1.4826 * np.median(difference[::4, ::4].reshape(-1, 3), axis=0))
+        self._sigma = np.maximum(self._sigma, np.median(noise, axis=0).astype(np.float32))
+
     def mask(self, frame: Image) -> Mask:
         """Return the foreground (H, W) of one RGB uint8 frame (H, W, 3)."""
         if self._plate is None or self._sigma is None:
@@ -121,7 +145,7 @@ class MedianSubtractor:
         gain, offset = fit_light(self._plate, frame)
         # The plate is converted to the frame's light, not the reverse, so that clipped whites stay
         # equal.
-        plate = np.clip(self._plate * gain + offset, 0, 255)
+        plate = self._lit = np.clip(self._plate * gain + offset, 0, 255)
         image = frame.astype(np.float32)
         # In units of noise to detect a person; the edge test below compares grey levels.
         distance = _norm((image - plate) / self._sigma)
@@ -187,6 +211,7 @@ class OpenCvSubtractor:
     def __init__(self, method: Literal["mog2", "knn"]) -> None:
         """Create the mixture; `learn` must be called before `mask`."""
         self._reference: Floats | None = None
+        self._background: Floats | None = None
         self._model: cv2.BackgroundSubtractorMOG2 | cv2.BackgroundSubtractorKNN
         if method == "mog2":
             mog2 = cv2.createBackgroundSubtractorMOG2(history=500, varThreshold=16)
@@ -198,12 +223,22 @@ class OpenCvSubtractor:
             knn.setkNNSamples(5)  # of the 21 samples that it keeps: about a quarter
             self._model = knn
 
+    @property
+    def background(self) -> Floats | None:
+        """Mean background (H, W, 3), in the light of the samples."""
+        return self._background
+
     def learn(self, samples: Sequence[Image]) -> None:
         """Feed the samples to the mixture with equal weight."""
         self._reference = samples[len(samples) // 2].astype(np.float32)
-        for number, sample in enumerate(samples):
+        # A few pictures are repeated, since a colour that was seen once is not yet background.
+        for number, sample in enumerate([*samples] * -(-20 // len(samples)) if len(samples) < 8 else samples):
             # A rate of 1 / n makes a running mean: with a constant rate the last samples would dominate.
             self._model.apply(level_light(self._reference, sample), learningRate=1 / (number + 1))
+        self._background = np.asarray(self._model.getBackgroundImage(), np.float32)
+
+    def expect_noise_of(self, samples: Sequence[Image]) -> None:
+        """Do nothing: mixtures assume more noise than cameras have."""
 
     def mask(self, frame: Image) -> Mask:
         """Return the foreground (H, W) of one RGB uint8 frame (H, W, 3)."""
@@ -218,151 +253,3 @@ class OpenCvSubtractor:
 def make_subtractor(method: Method = "median") -> Subtractor:
     """Make a subtractor of one of `METHODS`."""
     return MedianSubtractor() if method == "median" else OpenCvSubtractor(method)
-
-
-def sample_frames(frames: Iterable[Image], least: int, progress: Callable[[int], None] | None = None) -> list[Image]:
-    """Return between `least` and 2 * `least` evenly spread frames, in one pass of unknown length.
-
-    Args:
-        frames: Frames to choose from, each an array of its own. If there are fewer than `least`,
-            all are returned.
-        least: Least number of samples, at least 1.
-        progress: Callback for the number of frames seen so far.
-    """
-    samples: list[Image] = []
-    step = 1
-    for number, frame in enumerate(frames):
-        if number % step == 0:
-            samples.append(frame)
-            # Every second sample is dropped and the step doubles, so the spacing stays even.
-            if len(samples) == 2 * least:
-                samples = samples[::2]
-                step *= 2
-        if progress is not None:
-            progress(number + 1)
-    return samples
-
-
-def sample_count(size: tuple[int, int]) -> int:
-    """Return the number of samples to request for frames of a size (width, height) in pixels.
-
-    It is 40, and less for frames larger than 1080p, so that the samples and the arrays computed from
-    them stay below about 1.3 GB.
-    """
-    # 256 MiB of RGB frames, but never fewer than 8, since a median needs several.
-    return max(8, min(40, 256 * 2**20 // (3 * size[0] * size[1])))
-
-
-def fit_light(reference: Floats, frame: Image) -> tuple[Floats, Floats]:
-    """Fit the gain and offset per channel that turn the light of a reference into that of a frame.
-
-    Least squares on a grid of about 5,000 pixels, repeated without the outliers (people, and values
-    clipped to black or white).
-
-    Args:
-        reference: (H, W, 3) float32 RGB, 0 to 255.
-        frame: (H, W, 3) uint8 RGB.
-
-    Returns:
-        Gain and offset, each (3,), with frame = gain * reference + offset on the background; 1 and
-        0 for a channel without enough contrast to fit.
-    """
-    # A grid suffices for two unknowns per channel, and its cost does not grow with the frame.
-    step = max(1, int((frame.shape[0] * frame.shape[1] / 5000) ** 0.5))
-    x = reference[step // 2 :: step, step // 2 :: step].reshape(-1, 3).astype(np.float64)
-    y = frame[step // 2 :: step, step // 2 :: step].reshape(-1, 3).astype(np.float64)
-    gain, offset = np.ones(3, np.float32), np.zeros(3, np.float32)
-    for channel in range(3):
-        xs, ys = x[:, channel], y[:, channel]
-        # Clipped values do not follow the line.
-        usable = (xs > 2) & (xs < 253) & (ys > 2) & (ys < 253)
-        xs, ys = xs[usable], ys[usable]
-        # A flat channel determines no slope.
-        if len(xs) < 20 or xs.std() < 1:
-            continue
-        # The ratio of the medians is a start that outliers cannot pull far.
-        a, b = float(np.median(ys) / np.median(xs)), 0.0
-        for _ in range(5):
-            residual = np.abs(ys - a * xs - b)
-            # Residuals of up to 2.5 grey levels are always inliers, or a perfect fit would reject quantisation.
-            near = residual <= 2.5 * max(1.4826 * float(np.median(residual)), 1.0)
-            u, v = xs[near], ys[near]
-            variance = u.var()
-            # The inliers may be flat although all pixels were not; the last good fit is kept.
-            if variance < 1:
-                break
-            a = float(np.mean((u - u.mean()) * (v - v.mean())) / variance)
-            b = float(v.mean() - a * u.mean())
-        if 0.2 < a < 5:  # beyond, the fit has followed something else than light
-            gain[channel], offset[channel] = a, b
-    return gain, offset
-
-
-def level_light(reference: Floats, frame: Image) -> Image:
-    """Return a frame (H, W, 3) uint8 as it would appear in the light of a reference, see `fit_light`."""
-    gain, offset = fit_light(reference, frame)
-    # The half rounds, since the conversion to uint8 cuts off.
-    return np.asarray(np.clip((frame - offset) / gain + 0.5, 0, 255), np.uint8)
-
-
-def hysteresis(weak: Mask, strong: Mask) -> Mask:
-    """Return the 8-connected regions of `weak` (H, W) that contain a pixel of `strong`."""
-    _, labels = cv2.connectedComponents(weak.astype(np.uint8), connectivity=8)
-    # A table of labels, indexed once, instead of one comparison per region.
-    keep = np.zeros(int(labels.max()) + 1, bool)
-    keep[labels[strong & weak]] = True
-    keep[0] = False
-    return np.asarray(keep[labels])
-
-
-def clean_mask(mask: Mask, *, min_area: int = 20, max_hole: float = 0.015) -> Mask:
-    """Clean a raw foreground mask without widening it.
-
-    Protruding structures thinner than about 3 px (barrier tape, leaves, noise) are removed by an
-    opening; the remaining regions then grow back inside the raw mask. Cracks of one pixel are
-    closed. Holes are filled if they are small for their region, so the gap between two legs stays.
-
-    Args:
-        mask: Raw foreground (H, W).
-        min_area: Area of the smallest region kept, in pixels.
-        max_hole: Area of the largest hole filled, as a fraction of the area of the region around it.
-
-    Returns:
-        (H, W) bool.
-    """
-    raw = mask.astype(np.uint8)
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    # Closed before it is opened, or the opening would widen cracks into gaps.
-    closed = cv2.morphologyEx(raw, cv2.MORPH_CLOSE, cross)
-    # The tall element removes thin horizontal structures; upright legs and arms pass. Its even length shifts the rest
-    # down by a pixel, which the growth below compensates.
-    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cross)
-    opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, np.ones((4, 1), np.uint8))
-    # Growing inside the closed mask restores the outline that the openings have rounded.
-    cleaned: npt.NDArray[Any] = cv2.min(cv2.dilate(opened, np.ones((5, 5), np.uint8)), closed)
-    contours, hierarchy = cv2.findContours(cleaned, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    filled = np.zeros(mask.shape, np.uint8)
-    # OpenCV's answer to a mask without contours.
-    if hierarchy is None:
-        return np.asarray(filled > 0)
-    for outline, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True):
-        if parent >= 0:  # the outline of a hole
-            continue
-        # Inside the bounding box only: a frame-sized array per region would dominate the time.
-        x, y, w, h = cv2.boundingRect(outline)
-        region = np.zeros((h, w), np.uint8)
-        cv2.drawContours(region, [outline], -1, 1, cv2.FILLED, offset=(-x, -y))
-        # A filled outline includes its holes; the cleaned mask takes them out again.
-        own = region & cleaned[y : y + h, x : x + w]
-        area = int(own.sum())
-        if area < min_area:
-            continue
-        holes = region & ~own & 1
-        # 4-connected, because the regions are 8-connected: a diagonal line of pixels separates two holes.
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(holes, connectivity=4)
-        for hole in range(1, count):
-            if stats[hole, cv2.CC_STAT_AREA] <= max_hole * area:
-                own[labels == hole] = 1
-        # Boxes of regions overlap, so pixels are added and never cleared.
-        filled[y : y + h, x : x + w] |= own
-    return np.asarray(filled > 0)

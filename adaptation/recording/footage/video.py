@@ -8,29 +8,26 @@ another frame.
 from __future__ import annotations
 
 import os
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# FFmpeg's messages bypass OpenCV's log. OpenCV reads this variable when it opens its first video.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-import cv2
 import numpy as np
 
-from adaptation.support.errors import UserError
-from adaptation.support.image_files import (
-    IMAGE_SUFFIXES,
-    Image,
-    list_images,
-    quiet_opencv,
-    read_image,
-    to_rgb,
-)
+from adaptation.recording.footage.decoding.animations import is_animated_webp, read_animation
+from adaptation.recording.footage.decoding.capture import Capture, undecodable
+from adaptation.recording.footage.decoding.containers import is_cut_off, listed_frames
+from adaptation.recording.footage.sampling import EvenSamples
+from adaptation.support.errors import UserError, one_line
+from adaptation.support.image_files import IMAGE_SUFFIXES, Image, list_images, read_image, read_pixels
+from adaptation.support.levels import Deep, Levels
+from adaptation.support.reading.file_kinds import kind_of
+from adaptation.support.reading.findings import found
 
 # 92 hours at 30 frames per second; without a bound, a range such as "0-99999999999" would fill the memory.
 MAX_FRAME_NUMBER = 10_000_000
+_LEVEL_SAMPLES = 16  # frames that decide on the range of a recording of 16 bits
 
 
 class Frames(ABC):
@@ -39,6 +36,7 @@ class Frames(ABC):
     Attributes:
         path: Video file or folder that the frames come from.
         size: Width and height, pixels.
+        levels: Range of a recording of 16 bits that is shown in 8; None for one of 8 bits.
         warning: One line on a defect of a recording that is still usable, known after the first
             full pass; empty without a defect.
     """
@@ -47,6 +45,7 @@ class Frames(ABC):
         """Store the path of the frames and their (width, height), pixels."""
         self.path = path
         self.size = size
+        self.levels: Levels | None = None
         self.warning = ""
 
     @property
@@ -78,22 +77,28 @@ class Frames(ABC):
 class VideoFrames(Frames):
     """The frames of a video file. Open it with `open_frames`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, decode its first frame, and close it again."""
-        capture = _open_capture(path)
+    def __init__(self, path: Path, levels: Levels | None = None) -> None:
+        """Open the file, decode its first frame, and close it again; one of 16 bits is decoded as a whole."""
+        capture = Capture(path)
+        capture.check_pictures()
+        capture.close()
+        capture = Capture(path)
         # The size comes from a decoded frame: headers may state the size before rotation or cropping.
-        first = _read(capture)
+        first = capture.read()
+        codec = capture.codec()
+        capture.close()
         if first is None:
-            raise UserError(f"{path}: no frame could be decoded; the file is empty, truncated or damaged")
-        announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        capture.release()
+            raise undecodable(path, codec)
         super().__init__(path, (first.shape[1], first.shape[0]))
-        # Some containers announce no count, or a negative or absurd one.
-        self._announced = int(announced) if 0 < announced <= MAX_FRAME_NUMBER else 0
+        self._announced = capture.announced if capture.announced <= MAX_FRAME_NUMBER else 0
         self._counted: int | None = None
-        self._cursor: cv2.VideoCapture | None = None
+        self._cursor: Capture | None = None
         self._cursor_number = -1
         self._cursor_frame: Image | None = None
+        if capture.deep:
+            self.levels = levels or self._measured_levels()
+        elif levels is not None:
+            raise _not_deep(path)
 
     @property
     def count(self) -> int:
@@ -111,14 +116,14 @@ class VideoFrames(Frames):
     def __iter__(self) -> Iterator[Image]:
         """Yield every frame, decoding the file from its start."""
         # A capture of its own: iteration must not move the cursor of `frame`.
-        capture = _open_capture(self.path)
+        capture = Capture(self.path)
         number = 0
         try:
-            while (image := self._checked(_read(capture), number)) is not None:
+            while (image := self._shown(capture.read(), number)) is not None:
                 yield image
                 number += 1
         finally:
-            capture.release()
+            capture.close()
         # Not in the `finally`: an iteration that is abandoned has not seen the end.
         self._finish(number)
 
@@ -130,9 +135,9 @@ class VideoFrames(Frames):
         # Backwards means from the start again; nothing but decoding is trusted to find a frame.
         if self._cursor is None or number < self._cursor_number:
             self._close_cursor()
-            self._cursor = _open_capture(self.path)
+            self._cursor = Capture(self.path)
         while self._cursor_number < number:
-            image = self._checked(_read(self._cursor), self._cursor_number + 1)
+            image = self._shown(self._cursor.read(), self._cursor_number + 1)
             if image is None:  # the file ends before the header's count
                 self._finish(self._cursor_number + 1)
                 self._close_cursor()
@@ -143,62 +148,112 @@ class VideoFrames(Frames):
         # A copy: the caller may draw on it, and the same frame may be requested again.
         return np.array(self._cursor_frame)
 
-    def _checked(self, image: Image | None, number: int) -> Image | None:
+    def _shown(self, image: Image | Deep | None, number: int) -> Image | None:
+        """Check the size of a decoded frame, and show it in 8 bits."""
+        if image is None:
+            return None
         # Background subtraction compares frames pixel by pixel.
-        if image is not None and (image.shape[1], image.shape[0]) != self.size:
+        if (image.shape[1], image.shape[0]) != self.size:
             raise UserError(
                 f"{self.path}: frame {number} is {image.shape[1]}x{image.shape[0]}, expected "
                 f"{self.size[0]}x{self.size[1]} as the first frame; all frames must have one size"
             )
-        return image
+        if self.levels is None:
+            return np.asarray(image, np.uint8)
+        return np.repeat(self.levels.apply(np.asarray(image, np.uint16))[..., None], 3, axis=2)
+
+    def _measured_levels(self) -> Levels:
+        """Choose the range of a video of 16 bits by samples of its whole length."""
+        samples, capture = EvenSamples[Deep](_LEVEL_SAMPLES), Capture(self.path)
+        while (image := capture.read()) is not None:
+            samples.add(np.asarray(image, np.uint16))
+        capture.close()
+        return _found_levels(self.path, samples.kept)
 
     def _finish(self, counted: int) -> None:
-        """Store the true number of frames at the end of a pass, and note if the header promised more."""
+        """Store the true number of frames at the end of a pass, and note if frames were lost."""
         self._counted = counted
+        if 0 < self._announced <= counted:
+            return
         # Not an error: what was decoded is usable, and the user decides.
-        if counted < self._announced:
-            self.warning = (
-                f"{self.path}: only {counted} of the {self._announced} frames that its header "
-                "announces could be decoded; the file may be truncated"
+        if is_cut_off(self.path):
+            promised = f" of about {self._announced}" if self._announced else ""
+            self.warning = one_line(f"{self.path}: the file is truncated; it has {counted}{promised} frames")
+        elif counted < (listed := listed_frames(self.path) or 0):
+            self.warning = one_line(
+                f"{self.path}: only {counted} of the {listed} frames that the file lists could be decoded; it may be "
+                "damaged"
             )
 
     def _close_cursor(self) -> None:
         if self._cursor is not None:
-            self._cursor.release()
+            self._cursor.close()
         self._cursor, self._cursor_number, self._cursor_frame = None, -1, None
 
 
-class FolderFrames(Frames):
-    """The images of a folder in natural order. Open it with `open_frames`."""
+class ListedFrames(Frames):
+    """Frames that can be had by number at once."""
+
+    def exact_count(self) -> int:
+        """Return the number of frames."""
+        return self.count
+
+    def __iter__(self) -> Iterator[Image]:
+        """Yield every frame, RGB uint8 (H, W, 3)."""
+        for number in range(self.count):
+            yield self.frame(number)
+
+
+class AnimationFrames(ListedFrames):
+    """The frames of an animated WebP image. Open it with `open_frames`."""
 
     def __init__(self, path: Path) -> None:
-        """List the images and read the first one for its size."""
+        """Decode all frames."""
+        self._images = read_animation(path)
+        super().__init__(path, (self._images[0].shape[1], self._images[0].shape[0]))
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return len(self._images)
+
+    def frame(self, number: int) -> Image:
+        """Return frame `number`, RGB uint8 (H, W, 3)."""
+        if not 0 <= number < self.count:
+            raise self._no_such_frame(number)
+        return np.array(self._images[number])
+
+
+class FolderFrames(ListedFrames):
+    """The images of a folder in natural order. Open it with `open_frames`."""
+
+    def __init__(self, path: Path, levels: Levels | None = None) -> None:
+        """List the images and read the first one for its size, or some of them for the range of their levels."""
         self.files = list_images(path)
         if not self.files:
             kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
             raise UserError(f"{path}: there are no images in this folder; expected files of type {kinds}")
-        first = read_image(self.files[0])
+        stem, times = Counter(file.stem for file in self.files).most_common(1)[0]
+        if times > 1:
+            twins = ", ".join(file.name for file in self.files if file.stem == stem)
+            raise UserError(f"{path}: images of one name ({twins}), of which one can be the frame; remove the others")
+        first = read_pixels(self.files[0])
         super().__init__(path, (first.shape[1], first.shape[0]))
+        if first.dtype == np.uint16:
+            self.levels = levels or self._measured_levels()
+        elif levels is not None:
+            raise _not_deep(path)
 
     @property
     def count(self) -> int:
         """Number of images."""
         return len(self.files)
 
-    def exact_count(self) -> int:
-        """Return the number of images."""
-        return self.count
-
-    def __iter__(self) -> Iterator[Image]:
-        """Yield every image, RGB uint8 (H, W, 3)."""
-        for number in range(self.count):
-            yield self.frame(number)
-
     def frame(self, number: int) -> Image:
         """Read image `number`, RGB uint8 (H, W, 3)."""
         if not 0 <= number < self.count:
             raise self._no_such_frame(number)
-        image = read_image(self.files[number])
+        image = read_image(self.files[number], self.levels)
         if (image.shape[1], image.shape[0]) != self.size:
             raise UserError(
                 f"{self.files[number]}: the image is {image.shape[1]}x{image.shape[0]}, expected "
@@ -207,13 +262,35 @@ class FolderFrames(Frames):
             )
         return image
 
+    def _measured_levels(self) -> Levels:
+        """Choose the range of images of 16 bits by samples of the whole folder."""
+        step = -(-self.count // _LEVEL_SAMPLES)
+        images = (read_pixels(file) for file in self.files[::step])
+        # An image of 8 bits among them is refused when it is read.
+        return _found_levels(self.path, [np.asarray(image) for image in images if image.dtype == np.uint16])
 
-def open_frames(path: str | os.PathLike[str]) -> Frames:
-    """Open a video file or a folder of images.
+
+def _found_levels(path: Path, samples: Sequence[Deep]) -> Levels:
+    levels = Levels.of([sample[::2, ::2] for sample in samples])
+    found(
+        f"{path}: 16 bits per channel; levels {levels.low} to {levels.high}, by {len(samples)} sampled frames, become "
+        f"0 to 255 in all frames (--range {levels.low},{levels.high} keeps this range for other recordings)"
+    )
+    return levels
+
+
+def _not_deep(path: Path) -> UserError:
+    return UserError(f"{path}: --range is for recordings of 16 bits per channel, this one has 8; leave it out")
+
+
+def open_frames(path: str | os.PathLike[str], levels: Levels | None = None) -> Frames:
+    """Open a video file, an animated image or a folder of images.
 
     Args:
-        path: Video file, or folder of png, jpg, jpeg or bmp files, which are taken in natural order
-            and must have one size.
+        path: Video file of any name, animated GIF, PNG or WebP image, or folder of images, which are taken in natural
+            order and must have one size.
+        levels: For a recording of 16 bits per channel: the range of levels that becomes 0 to 255. By default samples
+            of the recording decide, and `found` states the range.
 
     Returns:
         The frames, re-iterable and decoded one at a time.
@@ -223,80 +300,41 @@ def open_frames(path: str | os.PathLike[str]) -> Frames:
             frames, or is a folder without images. An image of another size raises when it is read.
     """
     path = Path(path)
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:  # OpenCV's FFmpeg backend would crash on such a name
-        raise UserError(f"{str(path)!r}: the name is not UTF-8; rename the file or folder") from None
     if path.is_dir():
-        return FolderFrames(path)
+        return FolderFrames(path, levels)
     if not path.exists():
         raise UserError(f"{path}: there is no such file or folder; give a video file or a folder of images")
-    # FFmpeg would open it as a video of one frame, which has no background.
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if not path.is_file():  # opening a pipe would wait for its writer
+        raise UserError(f"{path}: not a video file but a pipe or a device; write it to a file first")
+    kind = kind_of(path)
+    if kind == "WebP image" and is_animated_webp(path):
+        if levels is not None:
+            raise _not_deep(path)
+        return AnimationFrames(path)
+    _refuse_pictures(path, kind)
+    return VideoFrames(path, levels)
+
+
+def _refuse_pictures(path: Path, kind: str) -> None:
+    """Refuse single images, which FFmpeg would open as a video of one frame, and lists of other files."""
+    if is_picture(path):
         raise UserError(f"{path}: this is a single image; give a video file or the folder that holds the images")
-    return VideoFrames(path)
+    # FFmpeg would follow playlists to other files, and to addresses.
+    with path.open("rb") as opened:
+        raw = opened.read(9) == b"YUV4MPEG2"
+    if kind in ("text file", "JSON file", "XML or HTML file") and not raw:
+        raise UserError(f"{path}: not a video ({kind}); give a video file or a folder of images")
 
 
-def parse_frames(text: str) -> tuple[int, ...]:
-    """Parse a list of frame numbers and inclusive ranges, such as "10,20,30-40".
-
-    Args:
-        text: Numbers from 0 and ranges a-b with a <= b, separated by commas; spaces are ignored.
-
-    Returns:
-        The distinct numbers in rising order.
-
-    Raises:
-        UserError: The text has another form, or a number exceeds `MAX_FRAME_NUMBER`.
-    """
-    # A set, because ranges may overlap.
-    numbers: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
-        if match is None:
-            raise UserError(
-                f'frames "{text}": "{part.strip()}" is not a number or a range; write, for example, 10,20,30-40'
-            )
-        # The length is compared first: Python refuses to convert thousands of digits.
-        ends = [end.lstrip("0") or "0" for end in match.groups() if end is not None]
-        if any(len(end) > len(str(MAX_FRAME_NUMBER)) or int(end) > MAX_FRAME_NUMBER for end in ends):
-            raise UserError(f'frames "{part.strip()[:40]}": frame numbers go up to {MAX_FRAME_NUMBER}')
-        first, last = int(ends[0]), int(ends[-1])
-        if last < first:
-            raise UserError(f'frames "{text}": the range {first}-{last} runs backwards; write {last}-{first}')
-        numbers.update(range(first, last + 1))
-    return tuple(sorted(numbers))
-
-
-def check_frames(numbers: Iterable[int], frames: Frames) -> None:
-    """Check that a recording has the requested frames; a video of unknown length is decoded once.
-
-    Raises:
-        UserError: A number is out of range.
-    """
-    count = frames.exact_count()
-    for number in numbers:
-        if not 0 <= number < count:
-            raise UserError(f"frame {number} does not exist: {frames.path} has {count} frames, 0 to {count - 1}")
-
-
-def _open_capture(path: Path) -> cv2.VideoCapture:
-    if not path.is_file():
-        raise UserError(f"{path}: not a video file")
-    with quiet_opencv():
-        # FFmpeg only: other backends interpret some file names as image sequences or devices.
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        opened = capture.isOpened()
-    if not opened:
-        raise UserError(
-            f"{path}: not a video that can be decoded (unknown format or codec, or damaged); "
-            "convert it, for example to H.264 in mp4"
-        )
-    return capture
-
-
-def _read(capture: cv2.VideoCapture) -> Image | None:
-    # Damaged streams may report success without an image.
-    with quiet_opencv():
-        ok, bgr = capture.read()
-    return to_rgb(bgr) if ok and bgr is not None else None
+def is_picture(path: Path) -> bool:
+    """Return whether a file is an image, and not an animated one."""
+    with path.open("rb") as opened:
+        start = opened.read(1 << 16)
+    kind = kind_of(path)
+    moving = {
+        "GIF image": True,
+        "PNG image": b"acTL" in start,  # the chunk that announces an animation comes before the pixels
+        "JPEG image": path.suffix.lower() in (".mjpeg", ".mjpg"),  # a stream of JPEG images
+        "WebP image": kind == "WebP image" and is_animated_webp(path),
+    }
+    return kind.endswith(" image") and not moving.get(kind, False)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from adaptation.support.errors import one_line
+
 _LOGGER = logging.getLogger("adaptation.found")
 
 
@@ -21,7 +23,7 @@ def found(text: str) -> None:
     Args:
         text: the line, such as "masks: palette PNG with indices 0, 1, 2; any but 0 is a person".
     """
-    _LOGGER.info("%s", text)
+    _LOGGER.info("%s", one_line(text))  # names of files may hold anything
 
 
 @contextmanager

@@ -12,13 +12,11 @@ from adaptation.recording.footage.background import (
     METHODS,
     Method,
     OpenCvSubtractor,
-    clean_mask,
-    fit_light,
-    hysteresis,
     make_subtractor,
-    sample_count,
-    sample_frames,
 )
+from adaptation.recording.footage.cleaning import clean_mask, hysteresis
+from adaptation.recording.footage.light import fit_light
+from adaptation.recording.footage.sampling import sample_count, sample_frames
 
 SHAPE = (120, 160)
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import HEIGHT, WIDTH, grey_frame, write_folder, write_video
 
-from adaptation.recording.footage.video import check_frames, open_frames, parse_frames
+from adaptation.recording.footage.frame_numbers import check_frames, parse_frames
+from adaptation.recording.footage.video import open_frames
 from adaptation.support.errors import UserError
 
 
@@ -55,15 +56,46 @@ def test_truncated_video_is_used_with_a_warning(video: Path, capfd) -> None:
     frames = open_frames(video)
     assert 0 < frames.exact_count() < 20
     assert [number_of(frame) for frame in frames] == list(range(frames.count))
-    assert f"only {frames.count} of the 20" in frames.warning
+    assert f"truncated; it has {frames.count} of about 20" in frames.warning
     assert capfd.readouterr().err == ""
 
 
-def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
-    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/S\xfcd.avi"))
+NAMES = (
+    b"clip %03d.avi", b"a\nb.avi", b"S\xfcd.avi", b"-i.avi", b"rtsp:x.avi", b"concat:a|b.avi", b"[a] {b} *?.avi",
+    b"clip.avi  ", b"img%03d.png.avi", b"no suffix", b".hidden", b"x" * 250 + b".avi", "größe 日本.avi".encode(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_read(tmp_path: Path, name: bytes, monkeypatch) -> None:
+    path = write_video(tmp_path / "clip.avi", 5).rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    monkeypatch.chdir(tmp_path)  # relative names are those that look like options and protocols
+    frames = open_frames(path.name)
+    assert [number_of(frame) for frame in frames] == [0, 1, 2, 3, 4]
+    assert number_of(frames.frame(3)) == 3
+
+
+def test_folders_of_any_name_are_read(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images", ["1.png", "2.png"]).rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xfc"))
+    (folder / "1.png").rename(folder / os.fsdecode(b"a\n\xff%d.png"))
+    assert open_frames(folder).exact_count() == 2 and number_of(open_frames(folder).frame(0)) == 0
+
+
+def test_links_are_followed_and_pipes_refused(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(video)
+    assert open_frames(tmp_path / "link").exact_count() == 20
+    os.mkfifo(tmp_path / "pipe.avi")
+    for path in (tmp_path / "pipe.avi", Path("/dev/zero")):
+        with pytest.raises(UserError, match="pipe or a device"):
+            open_frames(path)
+
+
+def test_errors_are_one_line_whatever_the_name(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\nb\x1b[31m\xff.avi"))
     path.write_bytes(b"")
-    with pytest.raises(UserError, match="the name is not UTF-8; rename"):
+    with pytest.raises(UserError) as caught:
         open_frames(path)
+    assert str(caught.value).isprintable() and r"a\nb\x1b[31m\udcff.avi: not a video (empty file)" in str(caught.value)
 
 
 @pytest.mark.parametrize(

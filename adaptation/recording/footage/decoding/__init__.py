@@ -1,0 +1,1 @@
+"""Decoding of files with frames: containers, codecs and animated images."""
