@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from adaptation.checking.sampling import sampled_frames
-from adaptation.checking.survey import STRIDE, Survey, survey
+from adaptation.checking.survey import STRIDE, Given, Survey, survey
 from adaptation.checking.survey_picture import draw_survey
 from adaptation.checking.verdict import Use, Verdict
 from adaptation.recording.detections import TrackSettings
+from adaptation.recording.footage.decoding.capture import Capture
+from adaptation.recording.footage.empty_scene import read_background
 from adaptation.recording.footage.mask_files import open_masks
 from adaptation.recording.footage.video import Frames, VideoFrames, open_frames
 from adaptation.recording.options import FitOptions
 from adaptation.support.errors import UserError
+from adaptation.support.levels import Levels
 from adaptation.support.progress import Progress
 
 EVERY = FitOptions.every
@@ -27,6 +30,7 @@ CLUTTERED = 0.02  # share of the frame
 LIGHT_RANGE = 1.5  # greatest ratio of the light to that of the background, or its inverse
 SMALL_PEOPLE = 80  # pixels; below, a body's limbs are a few pixels wide
 FEW_CROPS = 500  # the evidence adapts to 2,400
+_EMPTY = "give a picture of the empty scene (--background) or masks (--masks)"
 
 
 @dataclass(frozen=True)
@@ -48,50 +52,84 @@ class Counted:
         return round(self.usable * self.frames / every)
 
 
-def check_recording(path: Path, masks: Path | None, min_height: int, progress: Progress) -> Verdict:
+@dataclass(frozen=True)
+class RecordingInput:
+    """A recording, and what is given beside it.
+
+    Attributes:
+        path: video, or folder of frames.
+        masks: masks to use instead of background subtraction.
+        background: picture of the empty scene.
+        levels: range of levels of a recording of 16 bits; None for the one that its frames show.
+        min_height: smallest height of a person, pixels.
+    """
+
+    path: Path
+    masks: Path | None = None
+    background: Path | None = None
+    levels: Levels | None = None
+    min_height: int = TrackSettings.min_height
+
+
+def check_recording(given: RecordingInput, progress: Progress) -> Verdict:
     """Look at a recording, and tell what can be done with it.
 
     Args:
-        path: video, or folder of frames.
-        masks: folder of masks to use instead of background subtraction.
-        min_height: smallest height of a person, pixels.
+        given: the recording, and what is given beside it.
         progress: progress bars.
 
     Raises:
-        UserError: the recording or the masks cannot be read.
+        UserError: the recording, the masks or the background cannot be read.
     """
-    frames = open_frames(path)
-    given = open_masks(masks, frames) if masks else None
-    settings = TrackSettings(min_height=min_height)
+    frames = open_frames(given.path, given.levels)
+    beside = Given(
+        open_masks(given.masks, frames) if given.masks else None,
+        read_background(given.background, frames) if given.background else (),
+    )
+    settings = TrackSettings(min_height=given.min_height)
     with progress.task("Reading frames") as update:
-        chosen = sampled_frames(frames, in_step=given is not None, progress=update.by)
+        chosen = sampled_frames(frames, in_step=beside.masks is not None, progress=update.by)
     if not chosen:
-        raise UserError(f"{path}: no frame could be read by seeking; the file may be damaged")
+        raise UserError(f"{given.path}: no frame could be read by seeking; the file may be damaged")
     with progress.task("Looking for people", len(chosen[::STRIDE])) as update:
-        seen = survey(frames.size, chosen, settings, given, update.by)
-    people, usable = len(seen.people), sum(person.quality.usable for person in seen.people)
+        seen = survey(frames.size, chosen, settings, beside, update.by)
     looked = len(seen.samples)
-    counted = Counted(frames.count, people / looked, usable / looked)
-    kind = "video" if isinstance(frames, VideoFrames) else "folder of images"
+    usable = sum(person.quality.usable for person in seen.people)
+    counted = Counted(frames.count, len(seen.people) / looked, usable / looked)
+    subtracted = beside.masks is None
     return Verdict(
-        f"recording: {kind}",
+        f"recording: {'video' if isinstance(frames, VideoFrames) else 'folder of images'}",
         [*_facts(frames), *_measured(seen)],
-        _uses(counted, seen, subtracted=given is None),
-        list(_advice(frames, counted, seen, settings, subtracted=given is None)),
+        _uses(counted, seen, subtracted=subtracted),
+        list(_advice(frames, counted, seen, settings, subtracted=subtracted)),
         draw_survey(seen),
     )
 
 
 def _facts(frames: Frames) -> Iterator[tuple[str, str]]:
-    yield "frames", f"{frames.count}"
-    yield "size", f"{frames.size[0]}x{frames.size[1]} pixels"
+    if isinstance(frames, VideoFrames):
+        capture = Capture(frames.path)
+        rate, codec = capture.rate(), capture.codec()
+        capture.close()
+        # The rate of some containers is a unit of time, not a rate.
+        timed = 0 < rate < 1000
+        yield "codec", codec or "unknown"
+        yield "frames", f"{frames.count}" + (f", {rate:.4g} a second, {frames.count / rate:.1f} s" if timed else "")
+    else:
+        yield "frames", f"{frames.count}"
+    depth = "" if frames.levels is None else f", 16 bits, levels {frames.levels.low} to {frames.levels.high}"
+    yield "size", f"{frames.size[0]}x{frames.size[1]} pixels{depth}"
 
 
 def _measured(seen: Survey) -> Iterator[tuple[str, str]]:
     low, high = seen.gains
     yield "looked at", f"{len(seen.samples)} frames, {seen.samples[0].number} to {seen.samples[-1].number}"
     yield "camera", f"{'still' if seen.shake <= STILL else 'moves'}; shifted by up to {seen.shake:.1f} px"
-    yield "light", f"{low:.2f} to {high:.2f} times that of the background"
+    yield (
+        "light",
+        f"{low:.2f} to {high:.2f} times that of the background"
+        + (f"; {seen.looks} different pictures, as of a camera that switches to infrared" if seen.looks > 1 else ""),
+    )
     yield "background", f"noise {seen.noise:.1f} grey levels; {seen.clutter:.1%} of the frame moves and is nobody"
     counts = [len(sample.people) for sample in seen.samples]
     yield "people", f"{np.median(counts):.0f} at once, at most {max(counts)}"
@@ -113,8 +151,8 @@ def _grouped(reasons: Counter[str]) -> Counter[str]:
 
 
 def _kind(reason: str) -> str:
-    """Return a reason without its number of fragments."""
-    return "in fragments" if reason.endswith("fragments") else reason
+    """Return a reason in few words, without its number of fragments."""
+    return "in fragments" if reason.endswith("fragments") else reason.removeprefix("part of the person is ")
 
 
 def _uses(counted: Counted, seen: Survey, *, subtracted: bool) -> list[Use]:
@@ -138,17 +176,19 @@ def _advice(
     low, high = seen.gains
     if subtracted:
         if counted.frames < FEW_FRAMES:
-            yield f"{counted.frames} frames are too few to learn a background from; give masks with --masks"
+            yield f"{counted.frames} frames are too few to learn a background from; {_EMPTY}"
         if seen.shake > STILL:
-            yield "the camera does not stand still: stabilise the recording, or give masks with --masks"
+            yield "the camera does not stand still: stabilise the recording, or give masks (--masks)"
         if max(high, 1 / low) > LIGHT_RANGE:
-            yield "the light changes much: split the recording where it changes, or give masks with --masks"
+            yield "the light changes much: split the recording where it changes, or give masks (--masks)"
         if seen.clutter > CLUTTERED:
-            yield "much of the background moves (leaves, water, screens): see the picture, or give masks with --masks"
+            yield "much of the background moves (leaves, water, screens): see the picture, or give masks (--masks)"
+        if seen.in_background > 0.1 * len(seen.people):
+            yield f"people who stay in place are part of the background, which cuts their masks: {_EMPTY}"
     if not seen.people:
         yield (
-            f"nobody at least {settings.min_height // 2} px tall moves: lower --min-height for smaller people; people "
-            "who stand still throughout become background and need masks (--masks)"
+            f"nobody at least {settings.min_height // 2} px tall was seen: lower --min-height for smaller people; "
+            f"those who stay in place throughout become background: {_EMPTY}"
         )
         return
     height = float(np.median([person.bbox[3] for person in seen.people]))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
-import cv2
-
-from adaptation.recording.footage.background import sample_count
+from adaptation.recording.footage.sampling import sample_count
 from adaptation.recording.footage.video import Frames, VideoFrames
-from adaptation.support.image_files import Image, quiet_opencv, to_rgb
+from adaptation.support.image_files import Image
 
 MOST_PIXELS = 2 * 10**9  # decoded in about ten seconds; longer videos are not read whole
 
@@ -28,14 +26,16 @@ def sampled_frames(
     width, height = frames.size
     most = max(1, MOST_PIXELS // (width * height))
     if isinstance(frames, VideoFrames) and frames.count > most and not in_step:
-        return _sought(frames, spread(frames.count, frames.size), progress)
+        return list(_counted(frames.near(spread(frames.count, frames.size)), progress))
     # A video without a count in its header has a count of 1 until it was decoded.
     count = min(frames.count, most) if frames.count > most else frames.exact_count()
-    chosen = []
-    for number in spread(count, frames.size):
-        chosen.append((number, frames.frame(number)))
+    return list(_counted(((number, frames.frame(number)) for number in spread(count, frames.size)), progress))
+
+
+def _counted(found: Iterable[tuple[int, Image]], progress: Callable[[int], None]) -> Iterator[tuple[int, Image]]:
+    for item in found:
+        yield item
         progress(1)
-    return chosen
 
 
 def spread(count: int, size: tuple[int, int]) -> list[int]:
@@ -43,18 +43,3 @@ def spread(count: int, size: tuple[int, int]) -> list[int]:
     wanted = min(count, sample_count(size))
     # The middles of equal parts, because recordings often begin and end with somebody at the camera.
     return [int((index + 0.5) * count / wanted) for index in range(wanted)]
-
-
-def _sought(frames: VideoFrames, numbers: list[int], progress: Callable[[int], None]) -> list[tuple[int, Image]]:
-    """Read frames of a video by seeking; those that cannot be read are left out."""
-    capture = cv2.VideoCapture(str(frames.path), cv2.CAP_FFMPEG)
-    found = []
-    with quiet_opencv():
-        for number in numbers:
-            capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-            ok, bgr = capture.read()
-            if ok and bgr is not None and (bgr.shape[1], bgr.shape[0]) == frames.size:
-                found.append((number, to_rgb(bgr)))
-            progress(1)
-    capture.release()
-    return found

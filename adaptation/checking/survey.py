@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -13,9 +13,12 @@ import numpy.typing as npt
 from adaptation.recording.detections import Detection, TrackSettings, judge, sight
 from adaptation.recording.footage.background import MedianSubtractor
 from adaptation.recording.footage.cleaning import clean_mask
+from adaptation.recording.footage.foreground import Seen
+from adaptation.recording.footage.ghosts import background_outline
 from adaptation.recording.footage.light import fit_light
 from adaptation.recording.footage.mask_files import Masks
-from adaptation.recording.regions import find_regions, split_people, stack_regions
+from adaptation.recording.footage.modes import group_looks, small_frame
+from adaptation.recording.regions import find_regions, join, split_people, stack_regions
 from adaptation.support.image_files import Image, Mask
 
 Floats = npt.NDArray[np.float32]
@@ -36,6 +39,7 @@ class SampledFrame:
         people: detections of people; their masks are judged without neighbouring frames.
         shift: (2,) displacement x, y from the background, pixels.
         gain: brightness as a multiple of the background's.
+        look: number of the picture that the camera gives, from 0; a camera that switches to infrared has two.
     """
 
     number: int
@@ -44,6 +48,20 @@ class SampledFrame:
     people: list[Detection]
     shift: npt.NDArray[np.float64]
     gain: float
+    look: int
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What a user gives beside a recording.
+
+    Attributes:
+        masks: masks that replace background subtraction.
+        background: pictures of the empty scene, RGB uint8 (H, W, 3).
+    """
+
+    masks: Masks | None = None
+    background: Sequence[Image] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +71,7 @@ class Survey:
     Attributes:
         size: width and height of the frames, pixels.
         samples: the frames that were looked at, in order.
-        background: (H, W, 3) uint8 RGB, median of these frames.
+        background: (H, W, 3) uint8 RGB, given or the median of these frames.
         noise: median over the pixels of the background's standard deviation, grey levels of 255.
     """
 
@@ -66,6 +84,16 @@ class Survey:
     def people(self) -> list[Detection]:
         """People in all sampled frames."""
         return [person for sample in self.samples for person in sample.people]
+
+    @property
+    def looks(self) -> int:
+        """Number of different pictures that the camera gives."""
+        return len({sample.look for sample in self.samples})
+
+    @property
+    def in_background(self) -> int:
+        """Number of people who are probably part of the background, and whose masks are cut."""
+        return sum(person.quality.in_background for person in self.people)
 
     @property
     def shake(self) -> float:
@@ -92,7 +120,7 @@ def survey(
     size: tuple[int, int],
     frames: Sequence[tuple[int, Image]],
     settings: TrackSettings,
-    masks: Masks | None = None,
+    given: Given,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Survey:
     """Measure some frames of a recording.
@@ -102,36 +130,64 @@ def survey(
         frames: numbers and images of evenly spread frames, in rising order. The background is learnt from all of
             them, and people are looked for in every second one.
         settings: definition of a person and of a usable mask.
-        masks: given masks, used instead of background subtraction.
+        given: what replaces background subtraction, or the background that is learnt.
         progress: called with the number of frames that were measured since the last call.
     """
-    subtractor = MedianSubtractor()
-    subtractor.learn([image for _, image in frames])
-    background = subtractor.learnt
+    images = [image for _, image in frames]
+    looks = group_looks([small_frame(image) for image in images])
+    learnt = [
+        _learn([image for image, kind in zip(images, looks, strict=True) if kind == k]) for k in sorted(set(looks))
+    ]
+    # Pictures of the empty scene show one look of the camera, which most recordings keep.
+    shown = _learn(given.background) if given.background else None
     samples = []
-    for number, image in frames[::STRIDE]:
-        given = masks.mask(number) if masks is not None else clean_mask(subtractor.mask(image))
-        mask = np.zeros(image.shape[:2], bool) if given is None else given
-        gain, _ = fit_light(background, image)
-        people = list(_people(number, image, mask, settings))
-        samples.append(SampledFrame(number, image, mask, people, _shift(background, image), float(gain.mean())))
+    for (number, image), kind in list(zip(frames, looks, strict=True))[::STRIDE]:
+        subtractor = shown or learnt[kind]
+        mask = given.masks.mask(number) if given.masks is not None else clean_mask(subtractor.mask(image))
+        mask = np.zeros(image.shape[:2], bool) if mask is None else mask
+        background = subtractor.background if given.masks is None else None
+        gain, _ = fit_light(learnt[kind].learnt, image)
+        samples.append(
+            SampledFrame(
+                number,
+                image,
+                mask,
+                people=list(_people(number, Seen(image, mask, background), settings)),
+                shift=_shift(learnt[kind].learnt, image),
+                gain=float(gain.mean()),
+                look=kind,
+            )
+        )
         progress(1)
-    return Survey(size, samples, np.asarray(np.rint(background), np.uint8), float(np.median(subtractor.noise)))
+    usual = learnt[max(set(looks), key=looks.count)]
+    picture = (shown or usual).learnt
+    return Survey(size, samples, np.asarray(np.rint(picture), np.uint8), float(np.median(usual.noise)))
 
 
-def _people(number: int, image: Image, mask: Mask, settings: TrackSettings) -> Iterator[Detection]:
+def _learn(images: Sequence[Image]) -> MedianSubtractor:
+    subtractor = MedianSubtractor()
+    subtractor.learn(images)
+    return subtractor
+
+
+def _people(number: int, seen: Seen, settings: TrackSettings) -> Iterator[Detection]:
     """Find people in one frame, without knowledge of other frames."""
+    height, width = seen.mask.shape
     regions = [
         part
-        for region in find_regions(mask, settings.min_region)
+        for region in find_regions(seen.mask, settings.min_region)
         for part in split_people(region, NOBODY, settings.min_height)
     ]
     for group in stack_regions(regions):
-        sighting = sight(number, image, group)
+        sighting = sight(number, seen.frame, group)
         _, _, w, h = sighting.bbox
         # As in tracking: half of the height, since a person may still be entering. Cars and shadows are wider.
         if h >= 0.5 * settings.min_height and w <= 2 * h:
-            yield from judge([sighting], (image.shape[1], image.shape[0]), settings)
+            if seen.background is not None:
+                (x, y, _, _), mask = join(group)
+                share = background_outline(seen.frame, seen.background, mask, (x, y))
+                sighting = replace(sighting, background_outline=share)
+            yield from judge([sighting], (width, height), settings)
 
 
 def _shift(background: Floats, image: Image) -> npt.NDArray[np.float64]:

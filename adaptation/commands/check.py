@@ -9,7 +9,7 @@ import typer
 
 from adaptation.adapting.presets import CROP_SIZE
 from adaptation.recording.detections import TrackSettings
-from adaptation.support.arguments import CropSize, MaskFolder, choice
+from adaptation.support.arguments import Background, CropSize, MaskFolder, Range, check_source, choice
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,8 @@ def check(
         ),
     ],
     masks: MaskFolder = None,
+    background: Background = None,
+    levels: Range = None,
     min_height: Annotated[
         int, typer.Option("--min-height", min=8, help="Smallest height of a person in the frame, pixels.")
     ] = TrackSettings.min_height,
@@ -46,12 +48,15 @@ def check(
 
     from adaptation.checking.files import CHECKS, check_network
     from adaptation.checking.recognise import KINDS, recognise
-    from adaptation.checking.recordings import check_recording
+    from adaptation.checking.recordings import RecordingInput, check_recording
+    from adaptation.support.levels import Levels
     from adaptation.support.progress import Progress
 
     chosen = choice("--as", kind, KINDS) if kind is not None else recognise(path)
     if chosen == "recording":
-        verdict = check_recording(Path(path), masks, min_height, Progress())
+        check_source(masks, background)
+        shown = Levels.parse(levels) if levels is not None else None
+        verdict = check_recording(RecordingInput(Path(path), masks, background, shown, min_height), Progress())
     elif chosen == "network":
         verdict = check_network(path, size)
     else:

@@ -148,6 +148,18 @@ class VideoFrames(Frames):
         # A copy: the caller may draw on it, and the same frame may be requested again.
         return np.array(self._cursor_frame)
 
+    def near(self, numbers: Sequence[int]) -> Iterator[tuple[int, Image]]:
+        """Yield frames found by seeking, with the numbers asked for, from which they may be a few frames away.
+
+        A look at a few frames of a long recording takes seconds that way. Frames that cannot be read are left out.
+        """
+        capture = Capture(self.path)
+        for number in numbers:
+            capture.seek(number)
+            if (image := self._shown(capture.read(), number)) is not None:
+                yield number, image
+        capture.close()
+
     def _shown(self, image: Image | Deep | None, number: int) -> Image | None:
         """Check the size of a decoded frame, and show it in 8 bits."""
         if image is None:

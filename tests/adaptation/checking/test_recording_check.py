@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adaptation.checking import sampling
-from adaptation.checking.recordings import check_recording
+from adaptation.checking.recordings import RecordingInput, check_recording
 from adaptation.checking.verdict import Verdict
 from adaptation.recording.footage.video import open_frames
 from adaptation.support.progress import Progress
@@ -29,7 +29,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checked(path: Path, masks: Path | None = None) -> Verdict:
-    return check_recording(path, masks, 40, Progress())
+    return check_recording(RecordingInput(path, masks), Progress())
 
 
 def usable(verdict: Verdict) -> dict[str, bool]:

@@ -89,6 +89,15 @@ class Capture:
             image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
         return np.asarray(image, np.uint16) if self.deep else to_rgb(image)
 
+    def seek(self, number: int) -> None:
+        """Go to about a frame: containers with a variable rate or few key frames lead to another one nearby."""
+        with quiet_opencv():
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+
+    def rate(self) -> float:
+        """Return the number of frames per second by the file's header; 0 if it has none."""
+        return self._number(cv2.CAP_PROP_FPS)
+
     def codec(self) -> str:
         """Return the name of the codec; empty if it is unknown."""
         code = int(self._number(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
