@@ -14,6 +14,7 @@ from torch import nn
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.joint_sets import SMPL
+from adaptation.checking.masks import check_masks
 from adaptation.checking.recognise import Kind
 from adaptation.checking.verdict import Use, Verdict
 from adaptation.data.openpose import read_openpose, to_body_joints
@@ -217,6 +218,7 @@ def check_results(folder: Path) -> Verdict:
 
 
 CHECKS: dict[Kind, Callable[[Path], Verdict]] = {
+    "masks": check_masks,
     "prior": check_prior,
     "poses": check_poses,
     "keypoints": check_keypoints,

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from adaptation.data.samples import is_crop_set
 from adaptation.priors.latent import FORMAT
 from adaptation.support.errors import UserError
 from adaptation.support.files import MARKER
-from adaptation.support.image_files import list_images
+from adaptation.support.image_files import list_images, read_pixels
 from adaptation.support.reading.array_files import names_of_arrays
 from adaptation.support.reading.file_kinds import kind_of
 from adaptation.support.reading.inert_pickle import read_pickle
 
-Kind = Literal["recording", "crops", "keypoints", "network", "prior", "poses", "body", "person", "results"]
+Kind = Literal["recording", "masks", "crops", "keypoints", "network", "prior", "poses", "body", "person", "results"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _NETWORKS = (
     "PyTorch checkpoint", "TorchScript file", "program of torch.export", "ONNX model", "Keras model", "HDF5 file",
 )  # fmt: skip
+FEW_IMAGES = 5
+MASK_VALUES = 16  # two or three, and one more for each person
 _BODY = {"v_template", "shapedirs"}
 _PERSON = {"frame", "box", "joints3d"}
 
@@ -67,14 +71,26 @@ def _folder(path: Path) -> Kind:
         return "crops"
     if (path / MARKER).is_file():
         return "results"
-    if list_images(path):
-        return "recording"
+    if images := list_images(path):
+        return "masks" if _are_masks(images) else "recording"
     if any(path.glob("*.json")):
         return "keypoints"
     raise UserError(
         f"{path}: this folder holds no images (png, jpg, bmp), no crops (images.npy), no keypoints (JSON) and no "
         f"results of topo-adapt ({MARKER})"
     )
+
+
+def _are_masks(files: Sequence[Path]) -> bool:
+    """Return whether images have as few values as masks; some of a folder are looked at."""
+    most = 0
+    for file in files[:: max(1, len(files) // FEW_IMAGES)]:
+        # Photographs have many colours in a part of their pixels, too.
+        values = len(np.unique(read_pixels(file)[::8, ::8].reshape(-1, 3), axis=0))
+        if values > MASK_VALUES:
+            return False
+        most = max(most, values)
+    return most > 1  # images of one value are empty masks or a dark scene
 
 
 def _arrays(names: set[str]) -> Kind:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from adaptation.checking import sampling
+from adaptation.checking.files import CHECKS
+from adaptation.checking.recognise import recognise
 from adaptation.checking.recordings import RecordingInput, check_recording
 from adaptation.checking.verdict import Verdict
 from adaptation.recording.footage.video import open_frames
@@ -59,6 +61,32 @@ def test_given_masks_are_looked_at(clip):
     verdict = checked(clip / "frames", clip / "masks")
     assert dict(verdict.facts)["people"].endswith("at once, at most 2")
     assert verdict.usable
+
+
+def test_masks_are_told_from_frames(clip):
+    assert recognise(str(clip / "frames")) == "recording"
+    assert recognise(str(clip / "masks")) == "masks"
+    verdict = CHECKS["masks"](clip / "masks")
+    assert verdict.usable and dict(verdict.facts)["masks"] == "48 files, 240x180 pixels"
+
+
+def test_a_camera_that_switches_has_two_pictures(clip, tmp_path):
+    def infrared(number: int, image: np.ndarray) -> np.ndarray:
+        return image if number < 24 else np.repeat(255 - image[..., 2:], 3, axis=2)
+
+    verdict = checked(changed(clip, tmp_path / "infrared", infrared))
+    assert "2 different pictures" in dict(verdict.facts)["light"]
+
+
+def test_an_empty_scene_shows_people_who_stay(clip, tmp_path):
+    """Two frames in turn: in each place somebody stands in half of the recording."""
+    files = sorted((clip / "frames").iterdir())
+    images = [cv2.imread(str(files[number])) for number in (20, 20, 24)]
+    stay = changed(clip, tmp_path / "stay", lambda number, image: images[number % 3])
+    alone = checked(stay)
+    helped = check_recording(RecordingInput(stay, background=files[0]), Progress())
+    assert usable(helped)["fit"] and dict(helped.facts)["people"].startswith("2 at once")
+    assert dict(alone.facts)["people"] != dict(helped.facts)["people"] or not usable(alone)["fit"]
 
 
 def test_a_camera_that_shakes_is_noticed(clip, tmp_path):
