@@ -15,9 +15,9 @@ def grey_frame(number: int) -> np.ndarray:
     return np.full((HEIGHT, WIDTH, 3), 10 * number, np.uint8)
 
 
-def write_video(path: Path, count: int) -> Path:
+def write_video(path: Path, count: int, codec: str = "MJPG") -> Path:
     """Write a video of `count` grey frames."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (WIDTH, HEIGHT))
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), 10, (WIDTH, HEIGHT))
     for number in range(count):
         writer.write(grey_frame(number))
     writer.release()

@@ -17,7 +17,7 @@ import numpy as np
 
 from adaptation.recording.footage.decoding.animations import is_animated_webp, read_animation
 from adaptation.recording.footage.decoding.capture import Capture, undecodable
-from adaptation.recording.footage.decoding.containers import is_cut_off, listed_frames
+from adaptation.recording.footage.decoding.containers import Damaged, is_cut_off, listed_frames
 from adaptation.recording.footage.sampling import EvenSamples
 from adaptation.support.errors import UserError, one_line
 from adaptation.support.image_files import IMAGE_SUFFIXES, Image, list_images, read_image, read_pixels
@@ -191,7 +191,12 @@ class VideoFrames(Frames):
         if is_cut_off(self.path):
             promised = f" of about {self._announced}" if self._announced else ""
             self.warning = one_line(f"{self.path}: the file is truncated; it has {counted}{promised} frames")
-        elif counted < (listed := listed_frames(self.path) or 0):
+            return
+        try:
+            listed = listed_frames(self.path) or 0
+        except Damaged:
+            listed = self._announced
+        if counted < listed:
             self.warning = one_line(
                 f"{self.path}: only {counted} of the {listed} frames that the file lists could be decoded; it may be "
                 "damaged"

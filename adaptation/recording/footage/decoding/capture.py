@@ -25,6 +25,7 @@ from adaptation.support.reading.file_kinds import kind_of
 from adaptation.support.reading.findings import found
 
 MOST_PIXELS = 1 << 27  # of a frame; a damaged header may announce one that fills the memory
+_ATTEMPTS = 8  # damaged frames in succession after which a video ends
 _WIDEST_PIXEL = 4.0  # real ones have an aspect ratio of at most 2 or so; damaged headers have any
 _LOSSLESS_GREY = "-pix_fmt gray16le -c:v ffv1"
 _USUAL = "-pix_fmt yuv420p -c:v libx264 -crf 12"
@@ -74,15 +75,19 @@ class Capture:
         self.announced = int(announced) if 0 < announced < 1e9 else 0
 
     def read(self) -> Image | Deep | None:
-        """Return the next frame, RGB uint8 (H, W, 3) or uint16 (H, W), or None at the end."""
-        # Damaged streams may report success without an image, or raise an error.
+        """Return the next frame that can be decoded, RGB uint8 (H, W, 3) or uint16 (H, W), or None at the end."""
+        image = None
         with quiet_opencv():
-            try:
-                ok, image = self._capture.read()
-            except cv2.error:
+            # OpenCV reports a damaged frame as it does the end, and goes on with the next one if it is asked again.
+            for _ in range(_ATTEMPTS):
+                try:
+                    ok, image = self._capture.read()
+                except cv2.error:
+                    return None
+                if ok and image is not None:  # damaged streams may report success without an image
+                    break
+            else:
                 return None
-        if not ok or image is None:
-            return None
         # The size comes from the frame: headers may state that before turning or cropping.
         size = self._square(image.shape[1], image.shape[0])
         if size != (image.shape[1], image.shape[0]):

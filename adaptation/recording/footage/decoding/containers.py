@@ -18,6 +18,10 @@ _NEAR = 1 << 20  # bytes at either end of a file in which codecs are looked for
 _MOST_CHUNKS = 20_000_000  # beyond every real file; damaged ones could hold a chunk per byte
 
 
+class Damaged(Exception):
+    """The structure of a container is broken."""
+
+
 def is_cut_off(file: Path) -> bool:
     """Return whether a container states a length that the file does not reach."""
     size = file.stat().st_size
@@ -46,14 +50,20 @@ def listed_frames(file: Path) -> int | None:
 
     Matroska, WebM and streams know a duration and a rate, which overestimate the frames of a variable rate, and the
     duration may be that of the sound. An edit list of MP4 may leave out frames that are in the file.
+
+    Raises:
+        Damaged: The container is damaged.
     """
     size = file.stat().st_size
     with file.open("rb") as opened:
-        match kind_of(file):
-            case "AVI video":
-                return _avi_frames(opened, size)
-            case "MP4 or QuickTime video":
-                return _mp4_frames(opened, size)
+        try:
+            match kind_of(file):
+                case "AVI video":
+                    return _avi_frames(opened, size)
+                case "MP4 or QuickTime video":
+                    return _mp4_frames(opened, size)
+        except (LookupError, struct.error):
+            raise Damaged from None
     return None
 
 
@@ -99,6 +109,8 @@ def _avi_frames(file: IO[bytes], size: int) -> int:
                 file.seek(start)
                 if file.read(4) in (b"AVI ", b"AVIX", b"movi", b"rec "):
                     places.append((start + 4, min(end, size)))
+            elif not name.replace(b" ", b"").isalnum():
+                raise LookupError(name)  # no name of a chunk, so the one before it had a wrong size
             elif name[2:] in (b"dc", b"db") and end > start:
                 count += 1
     return count
@@ -123,13 +135,10 @@ def _boxes(file: IO[bytes], start: int, end: int) -> Iterator[tuple[bytes, int, 
 
 def _mp4_frames(file: IO[bytes], size: int) -> int | None:
     """Return the number of samples of the first video track, or None if its edit list shows only a part."""
-    try:
-        movie = _find(file, 0, size, b"moov")
-        for name, start, end in _boxes(file, *movie):
-            if name == b"trak" and _field(file, _find(file, start, end, b"mdia", b"hdlr"), 8, 4) == b"vide":
-                return _track_frames(file, movie, (start, end))
-    except (LookupError, struct.error):
-        pass
+    movie = _find(file, 0, size, b"moov")
+    for name, start, end in _boxes(file, *movie):
+        if name == b"trak" and _field(file, _find(file, start, end, b"mdia", b"hdlr"), 8, 4) == b"vide":
+            return _track_frames(file, movie, (start, end))
     return None
 
 
