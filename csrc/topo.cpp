@@ -26,8 +26,7 @@ STABLE_TORCH_LIBRARY(topo, m) {
   m.def(
       "edt(Tensor mask, *, bool signed=False, bool squared=False, float[]? sampling=None, bool black_border=False) "
       "-> Tensor");
-  m.def(
-      "edt_indices(Tensor mask, *, bool signed=False, float[]? sampling=None, bool black_border=False) -> Tensor");
+  m.def("edt_indices(Tensor mask, *, bool signed=False, float[]? sampling=None, bool black_border=False) -> Tensor");
   m.def(
       "edt_backward(Tensor grad, Tensor mask, bool signed, bool squared, float[]? sampling, bool black_border) "
       "-> Tensor");
