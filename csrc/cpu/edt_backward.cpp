@@ -41,23 +41,22 @@ void add_run(const EdtImage& image, const Real* grad, int64_t y, int64_t begin, 
              Real* result) {
   const EdtParams& p = image.p;
   const int64_t row = image.target_row(y, column), dy = y - row, v = dy < 0 ? -dy : dy;
-  // Where edt_step changes: left, left diagonal, straight, right diagonal, right.
-  const int64_t from = column - v / 2, to = column + v / 2 + 1;
-  const int64_t ends[5] = {std::min(column - 2 * v + 1, from), from, to, std::max(column + 2 * v, to), end};
-  const int64_t vertical = (dy > 0) - (dy < 0);
+  const int64_t vertical = dy > 0 ? p.width : dy < 0 ? -p.width : 0, target = row * p.width + column;
   double total = 0;
-  int64_t x = begin;
-  for (int k = 0; k < 5; ++k) {
-    const int64_t stop = std::min(ends[k], end);
-    if (x >= stop) continue;
+  for (int64_t x = begin; x < end;) {
+    const EdtStep step = edt_step(v, x - column);
+    // Where edt_step changes next.
+    const int64_t change = step.x == 0  ? column + v / 2 + 1
+                           : step.x < 0 ? (step.y ? column - v / 2 : std::min(column - 2 * v + 1, column - v / 2))
+                                        : (step.y ? column + 2 * v : end);
+    const int64_t stop = std::min(change, end);
     const double sum = sum_of(grad + x, stop - x);
     x = stop;
-    const int64_t across = k < 2 ? -1 : k > 2 ? 1 : 0, along = k == 0 || k == 4 ? 0 : vertical;
-    if (across == 0 && along == 0) continue;  // the target itself
+    if (step.x == 0 && step.y == 0) continue;  // the target itself
     total += sum;
-    result[(row + along) * p.width + column + across] += static_cast<Real>(sum / 2);
+    result[target + (step.y ? vertical : 0) + step.x] += static_cast<Real>(sum / 2);
   }
-  if (!image.in_ring(row, column)) result[row * p.width + column] += static_cast<Real>(total / 2);
+  if (!image.in_ring(row, column)) result[target] += static_cast<Real>(total / 2);
 }
 
 template <typename Real>

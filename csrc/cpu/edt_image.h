@@ -67,6 +67,7 @@ class EdtRowSearch {
         edge_(p.width / kEdtBlock + 2),
         squared_(p.width + kEdtBlock),
         nearest_(p.width),
+        runs_(p.width),
         weighted_(p.width + 2),
         rows_{p.width, false, 0, column_.data(), cost_.data(), square_.data(), table_.data(), edge_.data(), 0} {}
 
@@ -85,7 +86,12 @@ class EdtRowSearch {
   // out targets that are no other pixel's target.
   template <typename Visit>
   void for_runs(const EdtImage& image, int64_t y, Visit&& visit) {
-    if (image.p.isotropic()) return follow(image.distance + y * rows_.width, squared(image, y), visit);
+    if (image.p.isotropic()) {
+      const uint16_t* distance = image.distance + y * rows_.width;
+      const int64_t count = TOPO_SIMD_CALL(edt_runs, distance, squared(image, y), rows_, runs_.data());
+      for (int64_t k = 0; k < count; ++k) visit(runs_[k].begin, runs_[k].end, runs_[k].column);
+      return;
+    }
     weigh(image, y);
     divide(0, rows_.width - 1, 0, rows_.columns - 1);
     for (int64_t x = 0, begin = 0; x < rows_.width; begin = x) {
@@ -101,37 +107,6 @@ class EdtRowSearch {
   }
 
  private:
-  // The first column that attains the distance never decreases from pixel to pixel, so it is found by going right.
-  template <typename Visit>
-  void follow(const uint16_t* distance, const uint32_t* squared, Visit&& visit) {
-    const int64_t width = rows_.width;
-    int64_t column = rows_.ring ? -1 : 0, x = 0;
-    while (x < width) {
-      if (squared[x] == 0) {
-        while (x + 8 < width && all_zero(squared + x + 1)) x += 8;
-        while (x + 1 < width && squared[x + 1] == 0) ++x;
-        column = x;
-      }
-      for (; !attains(distance, column, x, squared[x]); ++column) {
-      }
-      const int64_t begin = x++;
-      const int64_t along = column < 0 || column == width ? 0 : distance[column], least = along * along;
-      while (x < width && least + (x - column) * (x - column) == static_cast<int64_t>(squared[x])) ++x;
-      if (x > begin + 1 || squared[begin] != 0) visit(begin, x, column);
-    }
-  }
-
-  bool attains(const uint16_t* distance, int64_t column, int64_t x, uint32_t squared) const {
-    const int64_t along = column < 0 || column == rows_.width ? 0 : distance[column];
-    return along * along + (x - column) * (x - column) == static_cast<int64_t>(squared);
-  }
-
-  static bool all_zero(const uint32_t* values) {
-    uint64_t words[4];
-    std::memcpy(words, values, sizeof(words));
-    return (words[0] | words[1] | words[2] | words[3]) == 0;
-  }
-
   void weigh(const EdtImage& image, int64_t y) {
     pitch_x_ = image.p.pitch_x;
     for (int64_t k = 0; k < rows_.columns; ++k) {
@@ -163,6 +138,7 @@ class EdtRowSearch {
   Buffer<int32_t> edge_;
   Buffer<uint32_t> squared_;
   Buffer<int32_t> nearest_;
+  Buffer<EdtRun> runs_;
   Buffer<double> weighted_;
   double pitch_x_ = 1;
   EdtRows rows_;
@@ -187,7 +163,7 @@ void for_edt_images(const char* op, const T* mask, int64_t count, const EdtParam
   InvalidImage invalid;
   const auto run = [&](int64_t begin, int64_t end) {
     Buffer<uint8_t> foreground(p.pixels());
-    Buffer<uint16_t> distance(p.pixels());
+    Buffer<uint16_t> distance(p.pixels() + 8);  // edt_runs reads beyond the last row
     for (int64_t image = begin; image < end; ++image) {
       if (read_foreground(mask + image * p.pixels(), p.pixels(), foreground.data())) {
         body(image, foreground.data(), distance.data());

@@ -50,6 +50,25 @@ inline __attribute__((always_inline)) bool any(Shorts mask) {
 #endif
 }
 
+// A bit for each lane of the mask that is set.
+inline __attribute__((always_inline)) unsigned bits_of(Ints mask) {
+#if defined(__AVX2__)
+  return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(mask)));
+#elif defined(__SSE2__)
+  return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
+#else
+  unsigned bits = 0;
+  for (int i = 0; i < kWords; ++i) bits |= (mask[i] != 0) << i;
+  return bits;
+#endif
+}
+
+inline __attribute__((always_inline)) Ints lanes() {
+  Ints result = {};
+  for (int i = 0; i < kWords; ++i) result[i] = i;
+  return result;
+}
+
 constexpr int16_t kFarSquare = kEdtReach * kEdtReach - 1;  // sums of this and a square in reach fit into 16 bits
 
 // The search. Returns false if a pixel is out of reach, or if it takes more than `most` steps.
@@ -91,8 +110,7 @@ int32_t best_column(const EdtRows& rows, int32_t x, int32_t low, int32_t high) {
   // Lanes beyond `high` are never nearer, and of equally near columns the first counts.
   Words best = {};
   best -= 1;
-  Ints where = {}, index = {};
-  for (int i = 0; i < kWords; ++i) index[i] = low + i;
+  Ints where = {}, index = lanes() + low;
   for (int32_t k = low; k <= high; k += kWords) {
     const Ints offset = load<Ints>(rows.column + k) - x;
     const Words cost = load<Words>(rows.cost + k) + reinterpret_cast<Words>(offset * offset);
@@ -138,6 +156,32 @@ void divide_row(EdtRows& rows, uint32_t* squared) {
     }
     for (int i = 0; i < parts; ++i) store(squared + x + i * kWords, best[i]);
   }
+}
+
+// The first column from `column` on at distance sqrt(squared) of pixel x; `width` if there is none.
+int32_t first_at(const uint16_t* distance, int32_t width, int32_t column, int32_t x, uint32_t squared) {
+  typedef uint16_t Halves __attribute__((vector_size(kBytes / 2)));
+  Words across = reinterpret_cast<Words>(lanes() + (column - x));
+  for (; column < width; column += kWords, across += kWords) {
+    const Words along = __builtin_convertvector(load<Halves>(distance + column), Words);
+    // Where a column has no target all bits are set, which no distance has.
+    const Words costs = (along * along + across * across) | reinterpret_cast<Words>(along == 0xFFFF);
+    const unsigned equal = bits_of(reinterpret_cast<Ints>(costs == squared));
+    if (equal) return column + __builtin_ctz(equal) < width ? column + __builtin_ctz(equal) : width;
+  }
+  return width;
+}
+
+// The first pixel from x on that is not at the distance of a target `along` in `column`.
+int32_t end_of_run(const uint32_t* squared, int32_t width, int32_t x, int32_t column, int32_t along) {
+  Words across = reinterpret_cast<Words>(lanes() + (x - column));
+  const uint32_t least_cost = static_cast<uint32_t>(along) * static_cast<uint32_t>(along);
+  for (; x < width; x += kWords, across += kWords) {
+    const unsigned equal = bits_of(reinterpret_cast<Ints>(load<Words>(squared + x) == across * across + least_cost));
+    const unsigned other = ~equal & ((1u << kWords) - 1);
+    if (other) return x + __builtin_ctz(other) < width ? x + __builtin_ctz(other) : width;
+  }
+  return width;
 }
 
 template <typename T>
@@ -230,6 +274,26 @@ void edt_row(const uint16_t* distance, EdtRows* rows, uint32_t* squared) {
     steps += static_cast<int64_t>(__builtin_sqrtf(static_cast<float>(squared[x]))) + 8;
   }
   rows->search_steps = steps;
+}
+
+int64_t edt_runs(const uint16_t* distance, const uint32_t* squared, const EdtRows& rows, EdtRun* runs) {
+  const auto width = static_cast<int32_t>(rows.width);
+  int64_t count = 0;
+  // The column never decreases from pixel to pixel.
+  int32_t column = rows.ring ? -1 : 0;
+  for (int32_t x = 0; x < width;) {
+    if (squared[x] == 0) {
+      while (x + kWords < width && bits_of(load<Ints>(squared + x + 1) != 0) == 0) x += kWords;
+      while (x + 1 < width && squared[x + 1] == 0) ++x;
+      column = x;
+    } else if (column >= 0 || static_cast<uint32_t>(x + 1) * static_cast<uint32_t>(x + 1) != squared[x]) {
+      column = first_at(distance, width, column < 0 ? 0 : column, x, squared[x]);
+    }
+    const int32_t begin = x, along = column < 0 || column == width ? 0 : distance[column];
+    x = end_of_run(squared, width, x + 1, column, along);
+    if (x > begin + 1 || squared[begin] != 0) runs[count++] = {begin, x, column};
+  }
+  return count;
 }
 
 void write_edt_row(const uint32_t* squared, int64_t width, double scale, bool root, bool negative, float* result) {

@@ -44,6 +44,16 @@ TOPO_SIMD_DECLARE(void start_edt_rows(const uint16_t* first, EdtRows* rows))
 // Squared distances of one row from the distances along columns. At least one column has a target.
 TOPO_SIMD_DECLARE(void edt_row(const uint16_t* distance, EdtRows* rows, uint32_t* squared))
 
+// Adjacent pixels of a row with the same target, and its column: -1 or `width` in the ring.
+struct EdtRun {
+  int32_t begin, end, column;
+};
+
+// The runs of a row, from its squared distances, with the leftmost of equally near columns. Leaves out targets that are
+// no other pixel's target. Reads up to 8 values beyond both rows. Returns the number of runs.
+TOPO_SIMD_DECLARE(int64_t edt_runs(const uint16_t* distance, const uint32_t* squared, const EdtRows& rows,
+                                   EdtRun* runs))
+
 // Writes one row of results: scale * sqrt(squared), or scale * squared. With `negative` the results are negated, and
 // only those that are not 0 are written.
 TOPO_SIMD_DECLARE(void write_edt_row(const uint32_t* squared, int64_t width, double scale, bool root, bool negative,
