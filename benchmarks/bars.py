@@ -126,7 +126,27 @@ def large(entry: Entry) -> bool:
 # Small images are dominated by the cost of the call, so less is expected there.
 OPENCV = {64: 1.0, 128: 1.4, 224: 2.4, 512: 4.0, 1024: 4.5}
 
+# One image: figures, their complements, and one background pixel in a corner.
+PRECISE = {"inward": {224: 6.0, 512: 6.0, 1024: 6.0}, "outward": {224: 2.5, 512: 2.2, 1024: 2.2}}
+PRECISE["deep"] = {224: 4.0, 512: 4.0, 1024: 4.0}
+
 CPU_BARS = [
+    *(
+        Bar(
+            f"edt over OpenCV PRECISE, {masks}, {size} px",
+            row("edt", "forward", "OpenCV PRECISE", "cpu", size=size, threads=1, simd="best", masks=masks, batch=1),
+            ratio,
+            least=least,
+        )
+        for masks, by_size in PRECISE.items()
+        for size, least in by_size.items()
+    ),
+    Bar(
+        "edt backward over its forward, 224 px and more",
+        row("edt", "backward", "own", "cpu", size=lambda entry: entry["size"] >= 224, threads=1, batch=1),
+        slowdown,
+        most=2.0,
+    ),
     *(
         Bar(
             f"s2d over OpenCV DIST_C, {size} px",

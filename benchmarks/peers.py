@@ -49,6 +49,21 @@ def distance_transforms(batch: Batch) -> Iterator[tuple[str, Call]]:
         yield "kornia (Euclidean)", lambda: kornia.distance_transform(background)
 
 
+def euclidean_transforms(batch: Batch) -> Iterator[tuple[str, Call]]:
+    """Exact Euclidean distance to the background of every foreground pixel."""
+    if batch.device == "cpu":
+        images = batch.images
+        if cv2 := module("cv2"):
+            cv2.setNumThreads(batch.threads)
+            precise = cv2.DIST_MASK_PRECISE
+            yield "OpenCV PRECISE", lambda: [cv2.distanceTransform(image, cv2.DIST_L2, precise) for image in images]
+        if ndimage := module("scipy.ndimage"):
+            yield "SciPy edt", lambda: [ndimage.distance_transform_edt(image) for image in images]
+    for name, call in distance_transforms(batch):
+        if "edt" in name:
+            yield name, call
+
+
 def skeletons(batch: Batch) -> Iterator[tuple[str, Call]]:
     """Skeletons of masks; each library has its own definition."""
     if batch.device == "cpu":

@@ -12,7 +12,7 @@ import torch
 from inputs import figures
 from torch import Tensor
 
-from topokernels import chamfer, d2t, m2s, rasterize, s2d, skeleton, topology_loss
+from topokernels import chamfer, d2t, edt, m2s, rasterize, s2d, skeleton, topology_loss
 
 
 def topology(mask: Tensor, backward: str) -> None:
@@ -25,6 +25,8 @@ def topology(mask: Tensor, backward: str) -> None:
     # With both maps given, the masked sum runs in place of the fused operator.
     chamfer(leaf, target, pred_distance=s2d(1 - mask), target_distance=s2d(1 - target)).backward()
     topology_loss(leaf, target, backward=backward).backward()
+    edt(leaf, signed=True).sum().backward()
+    edt(mask, black_border=True, sampling=(1.0, 2.0), return_indices=True)
     # bool masks and soft masks have kernels of their own.
     s2d(mask != 0)
     s2d((0.9 * mask).requires_grad_()).sum().backward()

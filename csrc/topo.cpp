@@ -24,6 +24,13 @@ STABLE_TORCH_LIBRARY(topo, m) {
       "mask_chamfer_backward(Tensor grad_pull, Tensor grad_push, Tensor pred, Tensor target, Tensor target_distance, "
       "int? iterations, bool skeletons, str backward) -> Tensor");
   m.def(
+      "edt(Tensor mask, *, bool signed=False, bool squared=False, float[]? sampling=None, bool black_border=False) "
+      "-> Tensor");
+  m.def("edt_indices(Tensor mask, *, bool signed=False, float[]? sampling=None, bool black_border=False) -> Tensor");
+  m.def(
+      "edt_backward(Tensor grad, Tensor mask, bool signed, bool squared, float[]? sampling, bool black_border) "
+      "-> Tensor");
+  m.def(
       "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
       "bool binary=True, bool exact=False, float? window=None, float gain=1.0) -> Tensor");
   m.def("m2s_coverage(Tensor vertices, Tensor faces, int[] size, float sigma, float? blur_radius) -> Tensor");

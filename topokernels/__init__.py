@@ -14,6 +14,7 @@ from topokernels._reduction import Reduction
 from topokernels._registration import BackwardMode
 from topokernels.chamfer import chamfer
 from topokernels.d2t import d2t
+from topokernels.edt import edt
 from topokernels.m2s import m2s
 from topokernels.mask_chamfer import mask_chamfer
 from topokernels.rasterize import rasterize
@@ -34,6 +35,7 @@ __all__ = [
     "build_info",  # compiler, CUDA toolkit, architectures and SIMD levels of this build
     "chamfer",  # chamfer distance of two masks
     "d2t",  # distance map to topological skeleton
+    "edt",  # exact Euclidean distance map of a mask
     "has_cuda",  # whether the CUDA kernels are loaded
     "m2s",  # mesh to silhouette
     "mask_chamfer",  # the two terms of chamfer or topology_loss, for a target whose distance map is known

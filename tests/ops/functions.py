@@ -10,7 +10,7 @@ import torch
 from samples import blobs, random
 from torch import Tensor
 
-from topokernels import chamfer, d2t, m2s, rasterize, s2d, skeleton, topology_loss
+from topokernels import chamfer, d2t, edt, m2s, rasterize, s2d, skeleton, topology_loss
 
 Function = Callable[[Tensor], Any]
 
@@ -18,6 +18,7 @@ Function = Callable[[Tensor], Any]
 FUNCTIONS: dict[str, Function] = {
     "s2d": s2d,
     "s2d literal": lambda m: s2d(m, backward="literal"),
+    "edt": lambda m: edt(m, signed=True, squared=True),  # squares are exact in every dtype
     "d2t": lambda m: d2t(s2d(m), m),
     "skeleton": skeleton,
     "skeleton literal": lambda m: skeleton(m, iterations=5, backward="literal"),
@@ -75,6 +76,9 @@ def threads(count: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
 
+
+STRAIGHT_THROUGH = ("edt",)
+"""Functions that threshold soft masks, so that finite differences are 0. Their results are never half precision."""
 
 PER_IMAGE = ("chamfer", "topology_loss", "topology_loss literal")
 """Functions that give one number per image instead of an image."""

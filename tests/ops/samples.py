@@ -144,6 +144,25 @@ def _s2d_samples() -> Iterator[Sample]:
     yield Sample("s2d_backward", "half", (grad.half(), mask.half(), None, 3, 0, 0, "subgradient"))
 
 
+def _edt_samples() -> Iterator[Sample]:
+    mask = blobs(16, 2, 9, 12, dtype=torch.float32)
+    for dtype in MASK_DTYPES:
+        sample = mask.to(dtype)
+        yield Sample("edt", str(dtype), (_leaf(sample) if dtype.is_floating_point else sample,))
+    options = {"signed": True, "squared": True, "sampling": [0.5, 2.0], "black_border": True}
+    yield Sample("edt", "options", (_leaf(mask),), options)
+    yield Sample("edt", "signed", (_leaf(mask.double()),), {"signed": True})
+    yield Sample("edt", "one image", (_leaf(mask[0]),))
+    yield Sample("edt", "empty batch", (_leaf(mask[:0]),))
+    yield Sample("edt", "transposed", (_leaf(mask).mT,))
+    yield Sample("edt_indices", "bool", (mask.bool(),))
+    yield Sample("edt_indices", "options", (_leaf(mask),), {"signed": True, "sampling": [2, 2], "black_border": True})
+    grad = random(17, 2, 9, 12, dtype=torch.float32)
+    yield Sample("edt_backward", "plain", (grad, mask, False, False, None, False))
+    yield Sample("edt_backward", "options", (grad.double(), mask.double(), True, True, [0.5, 2.0], True))
+    yield Sample("edt_backward", "half", (grad.half(), mask.half(), True, False, None, False))
+
+
 def _d2t_samples() -> Iterator[Sample]:
     mask = blobs(3, 2, 9, 12, dtype=torch.float32)
     distance = topokernels.s2d(mask)
@@ -241,6 +260,7 @@ def _renderer_samples() -> Iterator[Sample]:
 def all_samples() -> list[Sample]:
     return [
         *_s2d_samples(),
+        *_edt_samples(),
         *_d2t_samples(),
         *_skeleton_samples(),
         *_chamfer_samples(),

@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from functions import FUNCTIONS
+from functions import FUNCTIONS, STRAIGHT_THROUGH
 from samples import Sample, all_samples, blobs, random, soft
 from torch import Tensor
 
-from topokernels import chamfer, d2t, reference, s2d, skeleton, topology_loss
+from topokernels import chamfer, d2t, edt, reference, s2d, skeleton, topology_loss
 
 # Operators whose backward is a kernel that is linear in these leading arguments.
 GRADS = {
     "s2d_backward": 1,
+    "edt_backward": 1,
     "d2t_backward": 1,
     "skeleton_backward": 1,
     "mask_chamfer_backward": 2,
@@ -24,7 +25,7 @@ GRADS = {
 BACKWARDS = [sample for sample in all_samples() if sample.op in GRADS]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in STRAIGHT_THROUGH])
 def test_gradcheck_on_soft_masks(name: str) -> None:
     """Away from the kinks of the formulas both modes are the derivative."""
     mask = soft(40, 2, 4, 5, low=0.7).requires_grad_()
@@ -86,6 +87,7 @@ def test_backward_kernels_are_linear_in_the_gradient(sample: Sample, device: tor
 # Functions of (mask, weight) whose gradient with respect to the mask comes from a kernel.
 NOT_TWICE: dict[str, Callable[[Tensor, str], Tensor]] = {
     "s2d": lambda m, mode: s2d(m, backward=mode),
+    "edt": lambda m, mode: edt(m, signed=mode == "literal"),
     "d2t": lambda m, mode: d2t(3 * m, m, backward=mode),
     "skeleton": lambda m, mode: skeleton(m, backward=mode),
     "mask_chamfer": lambda m, mode: chamfer(m, torch.ones_like(m), reduction="none", backward=mode),

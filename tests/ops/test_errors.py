@@ -14,7 +14,7 @@ from samples import FLOAT_DTYPES
 from torch import Tensor
 
 import topokernels
-from topokernels import chamfer, d2t, s2d, topology_loss
+from topokernels import chamfer, d2t, edt, s2d, topology_loss
 
 topo = torch.ops.topo
 
@@ -115,6 +115,42 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
     "s2d_backward mode": (
         lambda dev: topo.s2d_backward(mask(device=dev), mask(device=dev), None, 3, False, False, ""),
         r"s2d_backward: backward must be 'literal' or 'subgradient', got ''",
+    ),
+    "edt rank": (
+        lambda dev: edt(mask(5, device=dev)),
+        r"edt: mask must have shape \(\.\.\., H, W\), got \(5,\)",
+    ),
+    "edt int64": (
+        lambda dev: topo.edt(mask(dtype=torch.int64, device=dev)),
+        r"edt: mask must be bool, uint8 or floating point, got (Long|torch\.int64)",
+    ),
+    "edt too large": (
+        lambda dev: edt(mask(1, 1, device=dev).expand(32769, 1)),
+        r"edt: mask must be at most 32768 x 32768, got \(32769, 1\)",
+    ),
+    "edt one spacing": (
+        lambda dev: edt(mask(device=dev), sampling=(2.0,)),
+        r"edt: sampling must be two numbers \(sy, sx\) or None, got 1",
+    ),
+    "edt no spacing": (
+        lambda dev: edt(mask(device=dev), sampling=(1.0, 0.0)),
+        r"edt: sampling must be between 1e-12 and 1e12, got \(1, 0\)",
+    ),
+    "edt not a number": (
+        lambda dev: edt(mask(device=dev), sampling=(float("nan"), 1.0)),
+        r"edt: sampling must be between 1e-12 and 1e12, got \(nan, 1\)",
+    ),
+    "edt_indices rank": (
+        lambda dev: topo.edt_indices(mask(5, device=dev)),
+        r"edt_indices: mask must have shape \(\.\.\., H, W\), got \(5,\)",
+    ),
+    "edt_backward shape": (
+        lambda dev: topo.edt_backward(mask(2, 5, 7, device=dev), mask(device=dev), False, False, None, False),
+        r"edt_backward: grad must have the shape of mask \(2, 5, 6\), got \(2, 5, 7\)",
+    ),
+    "edt_backward bool mask": (
+        lambda dev: topo.edt_backward(mask(device=dev), mask(device=dev) > 0, False, False, None, False),
+        r"edt_backward: mask must be floating point, got (Bool|torch\.bool)",
     ),
     "d2t rank": (
         lambda dev: d2t(mask(5, device=dev), mask(5, device=dev)),
@@ -241,6 +277,12 @@ def test_mask_values_out_of_range(value: float, dtype: torch.dtype, capfd: pytes
         topo.s2d(bad)
     with pytest.raises(RuntimeError, match="s2d_backward: " + text):
         topo.s2d_backward(torch.ones_like(bad), bad, None, 3, False, False, "subgradient")
+    with pytest.raises(RuntimeError, match="edt: " + text):
+        edt(bad)
+    with pytest.raises(RuntimeError, match="edt_indices: " + text):
+        topo.edt_indices(bad)
+    with pytest.raises(RuntimeError, match="edt_backward: " + text):
+        topo.edt_backward(torch.ones_like(bad), bad, False, False, None, False)
     with pytest.raises(RuntimeError, match="mask_chamfer: pred " + values):
         topology_loss(bad, torch.zeros_like(bad))
     # Here s2d is given the complement of the target.
@@ -293,7 +335,7 @@ def test_unknown_reduction() -> None:
         topology_loss(mask(), mask(), reduction="max")
 
 
-@pytest.mark.parametrize("function", [s2d, topo.s2d, topo.d2t, topo.chamfer])
+@pytest.mark.parametrize("function", [s2d, topo.s2d, topo.edt, topo.d2t, topo.chamfer])
 def test_not_a_tensor(function: Callable[..., Any]) -> None:
     with pytest.raises((RuntimeError, TypeError)):
         function([[1, 0]])

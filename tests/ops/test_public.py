@@ -22,7 +22,7 @@ def test_every_name_exists_and_is_documented(name: str) -> None:
 
 def test_functions_are_not_hidden_by_their_modules() -> None:
     """Importing a module sets the package's attribute of its name, which is also the name of the module's function."""
-    for name in ("chamfer", "d2t", "m2s", "mask_chamfer", "rasterize", "s2d", "skeleton", "topology_loss"):
+    for name in ("chamfer", "d2t", "edt", "m2s", "mask_chamfer", "rasterize", "s2d", "skeleton", "topology_loss"):
         assert inspect.isfunction(getattr(topokernels, name)), name
 
 

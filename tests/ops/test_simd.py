@@ -16,7 +16,7 @@ PROGRAM = """
 import hashlib, itertools
 import torch
 from samples import all_samples, blobs, random, soft
-from topokernels import s2d, topology_loss
+from topokernels import edt, s2d, topology_loss
 
 torch.set_num_threads(1)
 digest = hashlib.sha256()
@@ -32,6 +32,10 @@ for size in ((31, 33), (64, 65), (1, 70), (255, 17), (256, 19), (19, 300), (140,
         grad = random(0, 3, *size).float()
         for upstream in (grad, grad * (grad > 1.7)):
             add(distance, torch.autograd.grad(distance, mask, upstream, retain_graph=True)[0])
+    for options in ({}, {"signed": True, "sampling": (0.5, 0.5)}, {"squared": True, "sampling": (1.0, 3.0)}):
+        for given in (mask, 1 - mask):
+            distance = edt(given, black_border=border, **options)
+            add(distance, torch.autograd.grad(distance.square().sum(), mask)[0])
 mask = soft(1, 2, 30, 35).float().requires_grad_()
 add(s2d(mask), torch.autograd.grad(topology_loss(mask, mask.roll(3, -1)), mask)[0])
 for sample in all_samples():
