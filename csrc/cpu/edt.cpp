@@ -1,4 +1,5 @@
 #include "cpu/edt_image.h"
+#include "cpu/pages.h"
 
 namespace topo {
 namespace {
@@ -47,7 +48,7 @@ Tensor edt_cpu(const Tensor& mask, bool is_signed, bool squared, std::optional<s
   check_mask_dtype("edt", "mask", mask);
   const Images images = images_of("edt", "mask", mask);
   const EdtParams p = edt_params("edt", images, is_signed, squared, sampling, black_border);
-  Tensor result = empty_like_shape(mask, edt_result_dtype(mask.scalar_type()));
+  Tensor result = fresh_like_shape(mask, edt_result_dtype(mask.scalar_type()));
   if (mask.numel() == 0) return result;
 
   const Tensor source = as_contiguous(mask);
@@ -95,7 +96,7 @@ Tensor edt_indices_cpu(const Tensor& mask, bool is_signed, std::optional<std::ve
   check_mask_dtype("edt_indices", "mask", mask);
   const Images images = images_of("edt_indices", "mask", mask);
   const EdtParams p = edt_params("edt_indices", images, is_signed, false, sampling, black_border);
-  Tensor result = empty_like_shape(mask, ScalarType::Long);
+  Tensor result = fresh_like_shape(mask, ScalarType::Long);
   if (mask.numel() == 0) return result;
 
   const Tensor source = as_contiguous(mask);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/edt_image.h"
+#include "cpu/pages.h"
 
 namespace topo {
 namespace {
@@ -107,7 +108,7 @@ Tensor edt_backward_cpu(const Tensor& grad, const Tensor& mask, bool is_signed, 
   check_same_shape("edt_backward", "grad", grad, "mask", mask);
   const Images images = images_of("edt_backward", "mask", mask);
   const EdtParams p = edt_params("edt_backward", images, is_signed, squared, sampling, black_border);
-  Tensor grad_mask = empty_like_shape(mask, mask.scalar_type());
+  Tensor grad_mask = fresh_like_shape(mask, mask.scalar_type());
   if (mask.numel() == 0) return grad_mask;
 
   const Tensor source = as_contiguous(mask);

@@ -165,10 +165,11 @@ void for_edt_images(const char* op, const T* mask, int64_t count, const EdtParam
     Buffer<uint8_t> foreground(p.pixels());
     Buffer<uint16_t> distance(p.pixels() + 8);  // edt_runs reads beyond the last row
     for (int64_t image = begin; image < end; ++image) {
-      if (read_foreground(mask + image * p.pixels(), p.pixels(), foreground.data())) {
+      const T* source = mask + image * p.pixels();
+      if (read_foreground(source, p.pixels(), foreground.data())) {
         body(image, foreground.data(), distance.data());
       } else {
-        invalid.record(image);
+        invalid.record(image, source, p.pixels());
       }
     }
   };

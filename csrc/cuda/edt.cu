@@ -25,6 +25,7 @@ Tensor edt_cuda(const Tensor& mask, bool is_signed, bool squared, std::optional<
   const CudaScope cuda(mask);
   check_mask_dtype("edt", "mask", mask);
   const Images images = images_of("edt", "mask", mask);
+  debug_mask_values("edt", "mask", mask, images);
   const EdtParams p = edt_params("edt", images, is_signed, squared, sampling, black_border);
   const Tensor result = empty_like_shape(mask, edt_result_dtype(mask.scalar_type()));
   if (mask.numel() == 0) return result;
@@ -49,6 +50,7 @@ Tensor edt_indices_cuda(const Tensor& mask, bool is_signed, std::optional<std::v
   const CudaScope cuda(mask);
   check_mask_dtype("edt_indices", "mask", mask);
   const Images images = images_of("edt_indices", "mask", mask);
+  debug_mask_values("edt_indices", "mask", mask, images);
   const EdtParams p = edt_params("edt_indices", images, is_signed, false, sampling, black_border);
   const Tensor result = empty_like_shape(mask, ScalarType::Long);
   if (mask.numel() == 0) return result;

@@ -48,6 +48,7 @@ Tensor edt_backward_cuda(const Tensor& grad, const Tensor& mask, bool is_signed,
   check_same_shape("edt_backward", "grad", grad, "mask", mask);
   check_same_device("edt_backward", "grad", grad, "mask", mask);
   const Images images = images_of("edt_backward", "mask", mask);
+  debug_mask_values("edt_backward", "mask", mask, images);
   const EdtParams p = edt_params("edt_backward", images, is_signed, squared, sampling, black_border);
   if (mask.numel() == 0) return empty_like_shape(mask, mask.scalar_type());
 
