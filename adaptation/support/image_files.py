@@ -130,12 +130,18 @@ def _decode(file: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
         try:
             # The flags keep the depth: OpenCV would silently drop the low byte of 16-bit images.
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+            if image is None and data:  # OpenCV converts no floating-point images to colours
+                image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+                image = None if image is not None and image.dtype in (np.uint8, np.uint16) else image
         except cv2.error:  # an image too large, or a damaged header
             image = None
     if image is None:
         raise UserError(f"{file}: not an image that can be decoded ({kind_of(file)}); the file may be damaged")
     if image.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"{file}: got pixels of type {image.dtype}, expected 8 or 16 bits per channel without sign")
+        raise UserError(
+            f"{file}: got pixels of type {image.dtype}, expected whole numbers of 8 or 16 bits without sign; scale all "
+            "images to 16 bits by one fixed range"
+        )
     return np.asarray(image)
 
 

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from clips import DARK, RED, background, full_mask, iou, record
 from figures import HEIGHT, WIDTH, figure
 
-from adaptation.recording.detections import Detection, TrackSettings
+from adaptation.recording.detections import TrackSettings
 from adaptation.recording.footage.mask_files import open_masks
-from adaptation.recording.footage.video import Frames, open_frames
+from adaptation.recording.footage.video import open_frames
 from adaptation.recording.tracking import Track, find_people
 from adaptation.support.errors import UserError
-
-DARK, RED = (25, 20, 30), (40, 30, 200)  # blue, green, red
-
-
-def background() -> np.ndarray:
-    rng = np.random.default_rng(3)
-    coarse = rng.uniform(110, 180, (5, 8, 3)).astype(np.float32)
-    return cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-
-
-def record(path: Path, count: int, people: Callable[[int], list], light=lambda number: 1.0) -> Frames:
-    """Write a clip; `people` gives the (mask, colour) of a frame, farthest first."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (WIDTH, HEIGHT))
-    scene = background()
-    for number in range(count):
-        image = scene.copy()
-        for mask, colour in people(number):
-            image[mask] = colour
-        image = image * light(number) + np.random.default_rng(number).normal(0, 2, image.shape)
-        writer.write(np.clip(image, 0, 255).astype(np.uint8))
-    writer.release()
-    return open_frames(path)
-
-
-def full_mask(detection: Detection) -> np.ndarray:
-    mask = np.zeros((HEIGHT, WIDTH), bool)
-    x, y, w, h = detection.bbox
-    mask[y : y + h, x : x + w] = detection.mask
-    return mask
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / (a | b).sum())
 
 
 def walker(number: int) -> np.ndarray:
