@@ -15,7 +15,7 @@ from adaptation.recording.pipeline import cut_crops
 from adaptation.recording.results import PersonResult
 from adaptation.recording.tracking import find_people
 from adaptation.reports.fits import Heading, build_report
-from adaptation.support.drawing import BACKDROP
+from adaptation.support.pictures import BACKDROP
 
 # A frame in which both people are in view.
 FRAME = 45

@@ -1,4 +1,7 @@
-"""Recognise what an input is by what it holds."""
+"""Recognise what an input is by what it holds.
+
+Modules that need torch are imported where they are used: a recording, the usual input, is recognised without it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from typing import Literal, get_args
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from adaptation.data.samples import is_crop_set
-from adaptation.priors.latent import FORMAT
 from adaptation.support.errors import UserError
 from adaptation.support.files import MARKER
 from adaptation.support.image_files import list_images, read_pixels
@@ -67,6 +68,8 @@ def recognise(name: str) -> Kind:
 
 
 def _folder(path: Path) -> Kind:
+    from adaptation.data.samples import is_crop_set
+
     if is_crop_set(path):
         return "crops"
     if (path / MARKER).is_file():
@@ -114,6 +117,8 @@ def _pickle(path: Path) -> Kind:
 
 def _is_prior(path: Path) -> bool:
     """Return whether a safetensors file is a pose prior rather than a regressor."""
+    from adaptation.priors.latent import FORMAT
+
     try:
         with safe_open(path, "pt") as file:
             return (file.metadata() or {}).get("format") == FORMAT

@@ -8,8 +8,8 @@ import numpy as np
 from adaptation.checking.survey import SampledFrame, Survey
 from adaptation.recording.crops import make_crop
 from adaptation.recording.detections import Detection
-from adaptation.support.drawing import BACKDROP, Color, draw_outline
 from adaptation.support.image_files import Image
+from adaptation.support.pictures import BACKDROP, Color, draw_outline
 
 WIDTH, GAP, CROP, COLUMNS = 1440, 12, 168, 8
 USABLE: Color = (98, 206, 140)

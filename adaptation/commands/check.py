@@ -46,7 +46,6 @@ def check(
     """
     from rich.console import Console
 
-    from adaptation.checking.files import CHECKS, check_network
     from adaptation.checking.recognise import KINDS, recognise
     from adaptation.checking.recordings import RecordingInput, check_recording
     from adaptation.support.levels import Levels
@@ -57,10 +56,11 @@ def check(
         check_source(masks, background)
         shown = Levels.parse(levels) if levels is not None else None
         verdict = check_recording(RecordingInput(Path(path), masks, background, shown, min_height), Progress())
-    elif chosen == "network":
-        verdict = check_network(path, size)
     else:
-        verdict = CHECKS[chosen](Path(path))
+        # Not before, because it takes seconds to import torch, which a recording does not need.
+        from adaptation.checking.files import CHECKS, check_network
+
+        verdict = check_network(path, size) if chosen == "network" else CHECKS[chosen](Path(path))
     console = Console()
     _print(console, path, verdict)
     if verdict.picture is not None:

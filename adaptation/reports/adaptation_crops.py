@@ -16,8 +16,8 @@ from adaptation.data.samples import MASK_KINDS, MaskKind, Samples
 from adaptation.evaluation.metrics import pa_mpjpe
 from adaptation.fitting.silhouette_fitter import Evaluation, SilhouetteFitter
 from adaptation.reports.fits import TILE, body_pixels, draw_over, draw_turned
-from adaptation.support import drawing as overlay
-from adaptation.support.drawing import AFTER, BEFORE, Image
+from adaptation.support import pictures
+from adaptation.support.pictures import AFTER, BEFORE, Image
 
 Array = npt.NDArray[np.float32]
 
@@ -153,7 +153,7 @@ def gallery_rows(
     for row, place in enumerate(chosen):
         crop = int(index[place])
         mask = mask_of(samples, crop, masks)
-        image = overlay.enlarge(np.asarray(samples.images[crop]), TILE)
+        image = pictures.enlarge(np.asarray(samples.images[crop]), TILE)
         errors = None
         if before.pa_mpjpe is not None and after.pa_mpjpe is not None:
             errors = float(before.pa_mpjpe[place]), float(after.pa_mpjpe[place])
@@ -161,7 +161,7 @@ def gallery_rows(
             GalleryRow(
                 crop=crop,
                 image=image,
-                mask=overlay.picture_mask(mask),
+                mask=pictures.picture_mask(mask),
                 body_before=draw_over(image, pixels[0][row], body, BEFORE, mask),
                 body_after=draw_over(image, pixels[1][row], body, AFTER, mask),
                 body_turned=draw_turned(pixels[1][row], body),

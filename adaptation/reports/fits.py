@@ -21,7 +21,8 @@ from adaptation.recording.crops import Crop
 from adaptation.recording.results import PersonResult
 from adaptation.reports.page import write_page
 from adaptation.support import drawing as overlay
-from adaptation.support.drawing import AFTER, BACKDROP, BEFORE, PALETTE, Image
+from adaptation.support import pictures
+from adaptation.support.pictures import AFTER, BACKDROP, BEFORE, PALETTE, Image
 from adaptation.support.versions import versions
 from topokernels import d2t, s2d
 
@@ -304,14 +305,14 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
     rows = []
     for row, (index, crop) in enumerate(zip(chosen, shown, strict=True)):
         mask, distance, skeleton = (part[row, 0].numpy() for part in (masks, distances, skeletons))
-        large = overlay.enlarge(crop.image, TILE)
+        large = pictures.enlarge(crop.image, TILE)
         rows.append(
             ReportRow(
                 frame=int(result.frame[index]),
                 input=large,
-                mask=overlay.picture_mask(mask),
-                distance=overlay.picture_distance(distance),
-                skeleton=overlay.picture_skeleton(skeleton, mask),
+                mask=pictures.picture_mask(mask),
+                distance=pictures.picture_distance(distance),
+                skeleton=pictures.picture_skeleton(skeleton, mask),
                 body_before=draw_over(large, before[row] * zoom, body, BEFORE, mask),
                 body_after=draw_over(large, after[row] * zoom, body, AFTER, mask),
                 body_turned=draw_turned(after[row] * zoom, body),
@@ -340,7 +341,7 @@ def body_pixels(body: Body, bodies: Bodies, size: float) -> Tensor:
     return torch.cat([project(vertices, bodies.camera, 2) * (size / 2), depth], dim=-1)
 
 
-def draw_over(image: Image, pixels: Tensor, body: Body, color: overlay.Color, mask: np.ndarray) -> Image:
+def draw_over(image: Image, pixels: Tensor, body: Body, color: pictures.Color, mask: np.ndarray) -> Image:
     """Draw a body over a crop, with the outline of a mask.
 
     Args:
@@ -350,7 +351,7 @@ def draw_over(image: Image, pixels: Tensor, body: Body, color: overlay.Color, ma
         color: RGB colour of the body.
         mask: mask of the same crop; its side may differ from the image's.
     """
-    return overlay.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
+    return pictures.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
 
 
 def draw_turned(pixels: Tensor, body: Body) -> Image:
@@ -373,7 +374,7 @@ def draw_turned(pixels: Tensor, body: Body) -> Image:
     return overlay.draw_body(ground, turned, body.faces, color=AFTER, alpha=1.0)
 
 
-def _label(image: Image, text: str, centre: tuple[float, float], color: overlay.Color) -> Image:
+def _label(image: Image, text: str, centre: tuple[float, float], color: pictures.Color) -> Image:
     """Draw a text on a dark plate, moved into the image where it would leave it."""
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.75, 2)
     x = int(np.clip(round(centre[0] - width / 2), 8, max(8, image.shape[1] - width - 8)))

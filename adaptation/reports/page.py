@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from adaptation.support.drawing import AFTER, BACKDROP, BEFORE, Color, Image
 from adaptation.support.files import whole_file
+from adaptation.support.pictures import AFTER, BACKDROP, BEFORE, Color, Image
 
 
 def write_page(path: Path, template: str, **values: object) -> None:

@@ -11,7 +11,8 @@ import torch
 
 from adaptation.bodies.body import JOINT_NAMES, Body
 from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
-from adaptation.support.drawing import Color, Floats, Image, Surface, lambert, paint
+from adaptation.support.drawing import Surface, lambert, paint
+from adaptation.support.pictures import Color, Floats, Image
 
 Pattern = Literal["plain", "stripes", "checks", "dots", "camouflage"]
 

@@ -16,7 +16,8 @@ from adaptation.bodies.poses import facing, sample_poses, walking
 from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
 from adaptation.recording.footage.background import MedianSubtractor
 from adaptation.recording.footage.cleaning import clean_mask
-from adaptation.support.drawing import Image, see
+from adaptation.support.drawing import see
+from adaptation.support.pictures import Image
 from adaptation.synthetic.clothes import Dresser
 from adaptation.synthetic.looks import LookFamily, Rng, sample_look, sensor
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from adaptation.bodies.body import Body
 from adaptation.recording.results import PersonResult
-from adaptation.support.drawing import Floats, Image, see
+from adaptation.support.drawing import see
+from adaptation.support.pictures import Floats, Image
 from adaptation.synthetic.clothes import Dresser
 from adaptation.synthetic.hall_scene import empty_hall
 from adaptation.synthetic.hall_walkers import WALKERS, Walk, simulate_walk

@@ -11,7 +11,7 @@ import math
 import cv2
 import numpy as np
 
-from adaptation.support.drawing import Floats, Image
+from adaptation.support.pictures import Floats, Image
 
 _WIDTH, _HEIGHT = 640, 480
 _FLOOR = 352  # row where the wall meets the floor

@@ -12,7 +12,7 @@ from torch import Tensor
 from adaptation.bodies.body import JOINT_NAMES, Body
 from adaptation.bodies.poses import walking
 from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
-from adaptation.support.drawing import Floats
+from adaptation.support.pictures import Floats
 from adaptation.synthetic.clothes import Cloth, Outfit
 
 _PIXELS_PER_METRE = 106.0  # at z = 0 in a frame 480 pixels high

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from adaptation.support.drawing import Color, Floats, Image
+from adaptation.support.pictures import Color, Floats, Image
 from adaptation.synthetic.clothes import Cloth, Outfit, Pattern
 
 Rng = np.random.Generator

@@ -17,7 +17,7 @@ from adaptation.bodies.renderer import exact_silhouette
 from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.evaluation.metrics import silhouette_iou, similarity_align
 from adaptation.regressors.files import load_network
-from adaptation.support.drawing import AFTER, BEFORE, PALETTE, enlarge
+from adaptation.support.pictures import AFTER, BEFORE, PALETTE, enlarge
 from adaptation.training.runs import STATE, load_state
 from evidence.cells import Cell
 from evidence.materials import Materials, Say

@@ -15,8 +15,9 @@ from torch import Tensor
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import project
 from adaptation.bodies.parameters import Bodies
-from adaptation.support.drawing import Color, Image, draw_body
+from adaptation.support.drawing import draw_body
 from adaptation.support.files import whole_file
+from adaptation.support.pictures import Color, Image
 
 # Light, so that bodies in any colour stand out.
 _MASK = 218  # grey level of masks

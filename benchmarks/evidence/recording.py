@@ -18,13 +18,13 @@ from adaptation.adapting.settings import AdaptSettings
 from adaptation.adapting.teacher import choose_teacher
 from adaptation.bodies.body import Body
 from adaptation.data.samples import MASK_KINDS, Samples
-from adaptation.recording.crops import samples_of_crops
+from adaptation.recording.crop_sets import samples_of_crops
 from adaptation.recording.footage.video import open_frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import find_crops, make_fitter
 from adaptation.regressors.files import load_network
 from adaptation.reports.adaptation_crops import Seen, see
-from adaptation.support.drawing import AFTER, BEFORE
+from adaptation.support.pictures import AFTER, BEFORE
 from adaptation.support.progress import Progress
 from adaptation.synthetic.settings import MARGIN
 from adaptation.training.runs import Run

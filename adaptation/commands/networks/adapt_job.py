@@ -143,7 +143,7 @@ def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
 def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tuple[Frames, FitOutcome] | None]:
     """Load the crops to adapt to; for a recording, also return its frames and the network's predictions."""
     from adaptation.data.samples import Samples, is_crop_set
-    from adaptation.recording.crops import samples_of_crops
+    from adaptation.recording.crop_sets import samples_of_crops
     from adaptation.recording.footage.empty_scene import read_background
     from adaptation.recording.footage.mask_files import open_masks
     from adaptation.recording.footage.video import open_frames

@@ -142,7 +142,9 @@ def test_a_run_with_other_settings_is_not_continued(target: Samples, adapt, tmp_
 def test_a_damaged_state_is_named(target: Samples, adapt, tmp_path: Path) -> None:
     adapt(tiny_network(), target, replace(ADAPT, steps=2))
     (tmp_path / "run" / "state.pt").write_bytes(b"gone")
-    with pytest.raises(UserError, match=r"state\.pt: found a text file, expected a file of torch.save; --overwrite starts anew"):
+    with pytest.raises(
+        UserError, match=r"state\.pt: found a text file, expected a file of torch.save; --overwrite starts anew"
+    ):
         adapt(tiny_network(), target, replace(ADAPT, steps=2))
 
 

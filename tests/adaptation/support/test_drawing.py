@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from adaptation.support import drawing as overlay
+from adaptation.support import pictures
 from topokernels import m2s, s2d
 
 
@@ -96,22 +97,22 @@ def test_pictures_of_mask_distance_and_skeleton() -> None:
     mask = np.zeros((20, 24), np.float32)
     mask[3:16, 5:20] = 1
     distance = s2d(torch.from_numpy(mask)).numpy()
-    picture = overlay.picture_distance(distance)
-    assert (picture[mask == 0] == overlay.BACKDROP).all()
+    picture = pictures.picture_distance(distance)
+    assert (picture[mask == 0] == pictures.BACKDROP).all()
     brightness = picture.astype(int).sum(-1)
     by_level = [brightness[distance == level].mean() for level in range(1, int(distance.max()) + 1)]
-    assert by_level == sorted(by_level) and by_level[0] > 1.5 * sum(overlay.BACKDROP)
+    assert by_level == sorted(by_level) and by_level[0] > 1.5 * sum(pictures.BACKDROP)
     skeleton = (distance == distance.max()).astype(np.float32)
-    tones = overlay.picture_skeleton(skeleton, mask)
+    tones = pictures.picture_skeleton(skeleton, mask)
     assert len(np.unique(tones.reshape(-1, 3), axis=0)) == 3
-    assert (overlay.picture_mask(mask).astype(int).sum(-1)[mask == 1] > 600).all()
-    assert (overlay.picture_distance(np.zeros((4, 4), np.float32)) == overlay.BACKDROP).all()
+    assert (pictures.picture_mask(mask).astype(int).sum(-1)[mask == 1] > 600).all()
+    assert (pictures.picture_distance(np.zeros((4, 4), np.float32)) == pictures.BACKDROP).all()
 
 
 def test_an_outline_lies_on_the_edge_of_the_mask() -> None:
     mask = np.zeros((32, 32), np.float32)
     mask[8:24, 10:20] = 1
-    drawn = overlay.draw_outline(np.zeros((64, 64, 3), np.uint8), mask)
+    drawn = pictures.draw_outline(np.zeros((64, 64, 3), np.uint8), mask)
     rows, columns = np.nonzero(drawn[..., 0] > 128)
     assert rows.min() in (15, 16, 17) and rows.max() in (46, 47, 48)
     assert columns.min() in (19, 20, 21) and columns.max() in (38, 39, 40)
