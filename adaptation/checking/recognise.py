@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from adaptation.recording.footage.video import is_picture
 from adaptation.support.errors import UserError
 from adaptation.support.files import MARKER
 from adaptation.support.image_files import list_images, read_pixels
@@ -59,7 +60,7 @@ def recognise(name: str) -> Kind:
             return _arrays(set(names_of_arrays(path)))
         case "npy file of NumPy":
             return "poses"
-        case "PNG image" | "JPEG image" | "BMP image":
+        case _ if kind.endswith(" image") and is_picture(path):
             raise UserError(f"{path} is a single image; expected the folder that holds the images, or a video")
         case "JSON file":
             raise UserError(f"{path} is a single JSON file; expected the folder that holds the keypoints of all images")

@@ -104,3 +104,14 @@ def test_heads() -> None:
     assert heads(tight(two)) == 2
     assert heads(tight(one)) == 1
     assert heads(np.ones((1, 1), bool)) == 1
+
+
+def test_masks_whose_outline_is_the_background_s() -> None:
+    track = [replace(one, background_outline=0.02) for one in walk(20)]
+    assert judged(track[9], track).usable
+    one = judged(replace(track[9], background_outline=0.2), track)
+    assert one.in_background and one.note == "part of the person is in the background"
+    # A low figure among high ones is no evidence, as outlines vary from frame to frame.
+    cut = [replace(one, background_outline=0.12) for one in track]
+    assert not judged(replace(cut[9], background_outline=0.02), cut).usable
+    assert not judged(replace(cut[9], background_outline=float("nan")), cut).usable

@@ -152,6 +152,22 @@ def test_bad_folders(tmp_path: Path) -> None:
         list(open_frames(folder))
 
 
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images", ["1.png", "2.png", "2.jpg"])
+    with pytest.raises(UserError, match=r"images of one name \(2\.jpg, 2\.png\).*remove the others"):
+        open_frames(folder)
+
+
+def test_frames_of_sixteen_bits_among_others(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "images", ["1.png", "2.png"])
+    cv2.imwrite(str(folder / "2.png"), np.zeros((HEIGHT, WIDTH), np.uint16))
+    with pytest.raises(UserError, match=r"2\.png: expected 8 bits per channel, got 16"):
+        list(open_frames(folder))
+    cv2.imwrite(str(folder / "0.png"), np.full((HEIGHT, WIDTH), 900, np.uint16))
+    with pytest.raises(UserError, match=r"1\.png: expected 16 bits per channel"):
+        list(open_frames(folder))
+
+
 def test_parse_frames_examples() -> None:
     assert parse_frames("10,20,30-33") == (10, 20, 30, 31, 32, 33)
     assert parse_frames(" 3 , 1-2, 2") == (1, 2, 3)
