@@ -147,10 +147,10 @@ def test_failing_command_as_a_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("text.avi", b"Dear reader,\nthis is no video.\n", "not a video that can be decoded"),
-        ("empty.mp4", b"", "not a video that can be decoded"),
+        ("text.avi", b"Dear reader,\nthis is no video.\n", r"not a video \(text file\)"),
+        ("empty.mp4", b"", r"not a video \(empty file\)"),
         ("cut.avi", b"RIFF\x00\x00\x00\x00AVI LIST", "not a video|no frame could be decoded"),
-        ("image.png", b"", "single image"),
+        ("image.png", cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes(), "single image"),
     ],
 )
 def test_bad_videos(tmp_path: Path, refused: Refused, name: str, content: bytes, message: str) -> None:
