@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from itertools import cycle
 from math import ceil
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:  # the operators do not need it
+    raise SystemExit("The benchmarks need NumPy: pip install numpy") from None
 import torch
 from timing import Call
 from torch import Tensor
