@@ -28,7 +28,7 @@ def test_unknown_inputs_end_in_one_line(command, tmp_path):
     code, _, errors = command("check", tmp_path / "missing")
     assert code == 2 and "no such file" in one_line(errors)
     code, _, errors = command("check", tmp_path, "--as", "video")
-    assert code == 2 and one_line(errors).startswith("--as must be one of recording, crops, ")
+    assert code == 2 and one_line(errors).startswith("--as must be one of recording, masks, crops, ")
 
 
 def test_shipped_weights(command):
