@@ -107,9 +107,10 @@ def check_recording(given: RecordingInput, progress: Progress) -> Verdict:
 
 
 def _facts(frames: Frames) -> Iterator[tuple[str, str]]:
+    turn = 0
     if isinstance(frames, VideoFrames):
         capture = Capture(frames.path)
-        rate, codec = capture.rate(), capture.codec()
+        rate, codec, turn = capture.rate(), capture.codec(), capture.turn()
         capture.close()
         # The rate of some containers is a unit of time, not a rate.
         timed = 0 < rate < 1000
@@ -117,8 +118,9 @@ def _facts(frames: Frames) -> Iterator[tuple[str, str]]:
         yield "frames", f"{frames.count}" + (f", {rate:.4g} a second, {frames.count / rate:.1f} s" if timed else "")
     else:
         yield "frames", f"{frames.count}"
-    depth = "" if frames.levels is None else f", 16 bits, levels {frames.levels.low} to {frames.levels.high}"
-    yield "size", f"{frames.size[0]}x{frames.size[1]} pixels{depth}"
+    depth = "8 bits" if frames.levels is None else f"16 bits, levels {frames.levels.low} to {frames.levels.high}"
+    turned = f", turned by {turn} degrees" if turn else ""
+    yield "size", f"{frames.size[0]}x{frames.size[1]} pixels{turned}; {depth}"
 
 
 def _measured(seen: Survey) -> Iterator[tuple[str, str]]:

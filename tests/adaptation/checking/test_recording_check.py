@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from video_bytes import turned
 
 from adaptation.checking import sampling
 from adaptation.checking.files import CHECKS
@@ -50,7 +51,7 @@ def test_people_before_a_still_camera_can_be_fitted(clip):
     verdict = checked(clip / "frames")
     facts = dict(verdict.facts)
     assert verdict.what == "recording: folder of images"
-    assert facts["frames"] == "48" and facts["size"] == "240x180 pixels"
+    assert facts["frames"] == "48" and facts["size"] == "240x180 pixels; 8 bits"
     assert facts["camera"].startswith("still; shifted by up to 0.")
     assert facts["people"].endswith("at once, at most 2")
     assert usable(verdict) == {"fit": True, "predict": True, "adapt": True}
@@ -114,6 +115,21 @@ def test_nobody_there_says_what_to_do(tmp_path):
     assert not verdict.usable
     assert any("too few to learn a background from" in line for line in verdict.advice)
     assert any("lower --min-height" in line and "--masks" in line for line in verdict.advice)
+
+
+def test_a_turned_video_is_checked_as_players_show_it(tmp_path):
+    path = tmp_path / "turned.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 48))
+    for number in range(12):
+        writer.write(np.full((48, 64, 3), 10 * number, np.uint8))
+    writer.release()
+    path.write_bytes(turned(path.read_bytes()))
+    facts = dict(checked(path).facts)
+    assert facts["size"] in (
+        "48x64 pixels, turned by 90 degrees; 8 bits",
+        "48x64 pixels, turned by 270 degrees; 8 bits",
+    )
+    assert facts["frames"] == "12, 10 a second, 1.2 s" and facts["codec"]
 
 
 def test_frames_of_a_long_video_are_found_by_seeking(tmp_path, monkeypatch):

@@ -99,6 +99,10 @@ class Capture:
         with quiet_opencv():
             self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
 
+    def turn(self) -> int:
+        """Return the angle by which frames are turned for display, degrees."""
+        return int(self._number(cv2.CAP_PROP_ORIENTATION_META)) % 360
+
     def rate(self) -> float:
         """Return the number of frames per second by the file's header; 0 if it has none."""
         return self._number(cv2.CAP_PROP_FPS)
