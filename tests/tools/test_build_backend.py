@@ -14,13 +14,15 @@ from build_environments import ROOT, environment_with_torch, script
 pytest.importorskip("scikit_build_core")
 
 
-def hook(python: Path | str, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def hook(
+    python: Path | str, name: str, *arguments: str, cwd: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Call a hook. This process's packages are on the PYTHONPATH, as pip has those of its build environment there."""
     code = f"import build_backend; print(build_backend.{name}(*{arguments!r}))"
     folders = [str(ROOT / "tools"), *filter(None, sys.path)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CUDA", "TOPO", "CXX"))}
     environment |= {"PYTHONPATH": os.pathsep.join(folders), **variables}
-    return subprocess.run([python, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([python, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 def one_line(run: subprocess.CompletedProcess[str]) -> str:
@@ -56,7 +58,9 @@ def test_torch_is_required_where_there_is_none(tmp_path: Path) -> None:
         (next((tmp_path / "lib").glob("python*")) / "site-packages" / name).symlink_to(folder)
     without = hook(bare, "get_requires_for_build_wheel", PYTHONPATH=str(ROOT / "tools"))
     assert without.returncode == 0 and "torch>=2.10" in without.stdout
-    uv = hook(bare, "get_requires_for_build_wheel", PYTHONPATH=str(ROOT / "tools"), UV="uv", PATH="/usr/bin:/bin")
+    # Elsewhere, because the project's folder may hold an environment that has a torch.
+    paths = {"PYTHONPATH": str(ROOT / "tools"), "PATH": "/usr/bin:/bin"}
+    uv = hook(bare, "get_requires_for_build_wheel", cwd=tmp_path, UV="uv", **paths)
     assert one_line(uv).startswith("found no torch in the active environment or .venv; uv hides others.")
 
 
