@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,14 +18,24 @@ from topokernels._registration import (
 )
 
 
-def register_mask_operator(op: str, options: tuple[str, ...]) -> None:
+def check_backward_option(op: str, mask: Tensor, options: dict[str, Any]) -> None:
+    """The check of the options of an operator whose one checked option is ``backward``."""
+    check_backward_mode(op, options["backward"])
+
+
+def register_mask_operator(
+    op: str,
+    options: tuple[str, ...],
+    check_options: Callable[[str, Tensor, dict[str, Any]], None] = check_backward_option,
+) -> None:
     """Registers everything but the fake kernel of the forward pass.
 
     Args:
         op: the name in the ``topo`` namespace, of an operator ``op(mask, *, ...)`` whose gradient is
             ``op_backward(grad, mask, *options)``.
-        options: names of the keyword arguments that the backward operator takes, in its order;
-            ``backward`` comes last.
+        options: names of the keyword arguments that the backward operator takes, in its order.
+        check_options: called with the name of the backward operator, the mask and the options by name;
+            raises the errors of the compiled kernel.
     """
     forward = getattr(torch.ops.topo, op).default
     backward = getattr(torch.ops.topo, f"{op}_backward").default
@@ -34,7 +45,7 @@ def register_mask_operator(op: str, options: tuple[str, ...]) -> None:
         check_floating(f"{op}_backward", "mask", mask)
         check_floating(f"{op}_backward", "grad", grad)
         check_matches(f"{op}_backward", "grad", grad, "mask", mask)
-        check_backward_mode(f"{op}_backward", values[-1])
+        check_options(f"{op}_backward", mask, dict(zip(options, values, strict=True)))
         return mask.new_empty(mask.shape)
 
     def setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:

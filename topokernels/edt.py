@@ -8,15 +8,8 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
-from topokernels._registration import (
-    check_floating,
-    check_image_shape,
-    check_mask_dtype,
-    check_matches,
-    fold_batch,
-    forbid_double_backward,
-    register_autograd,
-)
+from topokernels._mask_operator import register_mask_operator
+from topokernels._registration import check_image_shape, check_mask_dtype, register_autograd
 
 Sampling = Sequence[float]
 
@@ -146,30 +139,8 @@ def _fake_indices(
     return mask.new_empty(mask.shape, dtype=torch.int64)
 
 
-@torch.library.register_fake("topo::edt_backward")
-def _fake_backward(
-    grad: Tensor, mask: Tensor, signed: bool, squared: bool, sampling: Sampling | None, black_border: bool
-) -> Tensor:
-    check_floating("edt_backward", "mask", mask)
-    check_floating("edt_backward", "grad", grad)
-    check_matches("edt_backward", "grad", grad, "mask", mask)
-    _check("edt_backward", mask, sampling)
-    return mask.new_empty(mask.shape)
-
-
-_OPTIONS = ("signed", "squared", "sampling", "black_border")
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
-    # Only the mask: the backward finds the nearest pixels again, which is cheaper than keeping them.
-    ctx.save_for_backward(*inputs)
-    ctx.options = tuple(keyword_only_inputs[name] for name in _OPTIONS)
-
-
-def _backward(ctx: Any, grad: Tensor) -> Tensor | None:
-    (mask,) = ctx.saved_tensors
-    # bool and uint8 masks have no gradient.
-    return torch.ops.topo.edt_backward.default(grad, mask, *ctx.options) if mask.is_floating_point() else None
+def _check_options(op: str, mask: Tensor, options: dict[str, Any]) -> None:
+    _check(op, mask, options["sampling"])
 
 
 def _setup_indices(*, ctx: Any, output: Tensor, **_: Any) -> None:
@@ -180,26 +151,11 @@ def _no_gradient(ctx: Any, grad: Tensor) -> None:
     return None
 
 
-register_autograd("edt", _backward, setup_context=_setup_context)
+register_mask_operator("edt", ("signed", "squared", "sampling", "black_border"), _check_options)
 register_autograd("edt_indices", _no_gradient, setup_context=_setup_indices)
-# The gradient is piecewise constant in the mask, so a second derivative would be zeros that look like a result.
-forbid_double_backward("edt")
-
-
-@torch.library.register_vmap("topo::edt")
-def _vmap(info: Any, in_dims: tuple[Any, ...], mask: Tensor, **options: Any) -> tuple[Tensor, int]:
-    # Any leading dimensions are images, so the mapped one needs no loop.
-    return torch.ops.topo.edt.default(mask.movedim(in_dims[0], 0), **options), 0
 
 
 @torch.library.register_vmap("topo::edt_indices")
 def _vmap_indices(info: Any, in_dims: tuple[Any, ...], mask: Tensor, **options: Any) -> tuple[Tensor, int]:
+    # Any leading dimensions are images, so the mapped one needs no loop.
     return torch.ops.topo.edt_indices.default(mask.movedim(in_dims[0], 0), **options), 0
-
-
-@torch.library.register_vmap("topo::edt_backward")
-def _vmap_backward(
-    info: Any, in_dims: tuple[Any, ...], grad: Tensor, mask: Tensor, *options: Any
-) -> tuple[Tensor, int]:
-    grad, mask = fold_batch(info, in_dims[:2], grad, mask)
-    return torch.ops.topo.edt_backward.default(grad, mask, *options), 0
