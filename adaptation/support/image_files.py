@@ -45,7 +45,7 @@ def list_images(folder: Path) -> list[Path]:
             if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
         ),
         # Plain order would put frame 10 before frame 2 where names have no leading zeros.
-        key=lambda file: _natural_key(file.name),
+        key=lambda file: natural_key(file.name),
     )
 
 
@@ -164,8 +164,8 @@ def _is_transparent(data: bytes) -> bool:
     return data[8:16] == b"WEBPVP8X" and bool(data[20] & 0x10 if len(data) > 20 else 0)
 
 
-def _natural_key(name: str) -> list[tuple[int, str]]:
+def natural_key(name: str) -> list[tuple[int, str]]:
     """Return a sort key under which 2 precedes 10, letters precede digits, and case does not matter."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    # Pairs, because Python cannot compare a number with a text.
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    # Pairs, because Python cannot compare a number with a text. The name itself breaks ties such as 1 and 01.
+    return [*((int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts), (-1, name)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from adaptation.recording.footage.masks.images import SUFFIXES
 from adaptation.support.errors import UserError
+from adaptation.support.image_files import natural_key
 from adaptation.support.reading.findings import found
 
 _DEPTH = 4  # folders within folders, such as DAVIS's Annotations/480p/NAME
@@ -81,14 +82,7 @@ def _contents(folder: Path) -> tuple[list[str], list[str]]:
         folders = [entry.name for entry in entries if entry.is_dir()]
     except OSError as error:
         raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
-    return sorted(files, key=natural), sorted(folders, key=natural)
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a sort key under which 2 precedes 10."""
-    parts = re.findall("[0-9]+|[^0-9]+", name.lower())
-    # The parts' own text breaks ties such as 1 and 01.
-    return [*((int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts), (-1, name)]
+    return sorted(files, key=natural_key), sorted(folders, key=natural_key)
 
 
 def _nothing(folder: Path) -> UserError:

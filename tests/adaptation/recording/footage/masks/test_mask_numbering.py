@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptation.recording.footage.masks.folders import natural
 from adaptation.recording.footage.masks.numbering import Pairs, Recording, pair
 from adaptation.support.errors import UserError
+from adaptation.support.image_files import natural_key
 from adaptation.support.reading.findings import kept_findings
 
 
 def paired(names: Sequence[str], count: int = 0, images: Sequence[str] = ()) -> tuple[Pairs, list[str]]:
     """Pair names with the frames of a video, or of images; with what was stated."""
     with kept_findings() as found:
-        pairs = pair(sorted(names, key=natural), Recording("clip", count or len(images), tuple(images)), "masks")
+        pairs = pair(sorted(names, key=natural_key), Recording("clip", count or len(images), tuple(images)), "masks")
     return pairs, found
 
 
