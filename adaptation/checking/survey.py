@@ -13,11 +13,12 @@ import numpy.typing as npt
 from adaptation.recording.detections import Detection, TrackSettings, judge, sight
 from adaptation.recording.footage.background import MedianSubtractor
 from adaptation.recording.footage.cleaning import clean_mask
-from adaptation.recording.footage.foreground import Seen
+from adaptation.recording.footage.foreground import GivenMasks, Seen
 from adaptation.recording.footage.ghosts import background_outline
 from adaptation.recording.footage.light import fit_light
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.modes import group_looks, small_frame
+from adaptation.recording.people.given import given_regions
 from adaptation.recording.regions import find_regions, join, split_people, stack_regions
 from adaptation.support.image_files import Image, Mask
 
@@ -143,16 +144,19 @@ def survey(
     samples = []
     for (number, image), kind in list(zip(frames, looks, strict=True))[::STRIDE]:
         subtractor = shown or learnt[kind]
-        mask = given.masks.mask(number) if given.masks is not None else clean_mask(subtractor.mask(image))
-        mask = np.zeros(image.shape[:2], bool) if mask is None else mask
-        background = subtractor.background if given.masks is None else None
+        if given.masks is not None:
+            people = GivenMasks.of(given.masks, number)
+            seen = Seen(image, people.union((image.shape[0], image.shape[1])), None, people)
+        else:
+            mask = clean_mask(subtractor.mask(image))
+            seen = Seen(image, mask, subtractor.background)
         gain, _ = fit_light(learnt[kind].learnt, image)
         samples.append(
             SampledFrame(
                 number,
                 image,
-                mask,
-                people=list(_people(number, Seen(image, mask, background), settings)),
+                seen.mask,
+                people=list(_people(number, seen, settings)),
                 shift=_shift(learnt[kind].learnt, image),
                 gain=float(gain.mean()),
                 look=kind,
@@ -173,21 +177,25 @@ def _learn(images: Sequence[Image]) -> MedianSubtractor:
 def _people(number: int, seen: Seen, settings: TrackSettings) -> Iterator[Detection]:
     """Find people in one frame, without knowledge of other frames."""
     height, width = seen.mask.shape
-    regions = [
-        part
-        for region in find_regions(seen.mask, settings.min_region)
-        for part in split_people(region, NOBODY, settings.min_height)
-    ]
-    for group in stack_regions(regions):
+    if seen.given is not None:
+        regions = given_regions(seen.given, NOBODY, settings.min_region, settings.min_height)
+    else:
+        regions = [
+            part
+            for region in find_regions(seen.mask, settings.min_region)
+            for part in split_people(region, NOBODY, settings.min_height)
+        ]
+    apart = seen.given is not None and seen.given.instances
+    for group in [[region] for region in regions] if apart else stack_regions(regions):
         sighting = sight(number, seen.frame, group)
         _, _, w, h = sighting.bbox
         # As in tracking: half of the height, since a person may still be entering. Cars and shadows are wider.
-        if h >= 0.5 * settings.min_height and w <= 2 * h:
+        if h >= 0.5 * settings.min_height and (seen.given is not None or w <= 2 * h):
             if seen.background is not None:
                 (x, y, _, _), mask = join(group)
                 share = background_outline(seen.frame, seen.background, mask, (x, y))
                 sighting = replace(sighting, background_outline=share)
-            yield from judge([sighting], (width, height), settings)
+            yield from judge([sighting], (width, height), settings, given=seen.given is not None)
 
 
 def _shift(background: Floats, image: Image) -> npt.NDArray[np.float64]:

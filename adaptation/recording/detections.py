@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -57,6 +58,8 @@ class TrackSettings:
     border: int = 1
 
 
+# Contact with the frame's edge from which a given mask is cut, as a fraction of its height: a wrist is 4 % wide.
+_CUT = 0.03
 # Greatest fraction of an outline that is the background's, in one mask and as the median around it. On real footage
 # people in front of slats reach 0.1 and 0.03; people whom the background contains have 0.1 to 0.4.
 OUTLINE, USUAL_OUTLINE = 0.15, 0.08
@@ -182,20 +185,25 @@ def sight(number: int, frame: Image, regions: Sequence[Region]) -> Sighting:
     return Sighting(number, (x, y, w, h), PackedMask.of(mask), colour)
 
 
-def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackSettings) -> list[Detection]:
+def judge(
+    sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackSettings, *, given: bool = False
+) -> list[Detection]:
     """Judge the mask of every sighting of a track against the sightings around it.
 
     Args:
         sightings: Sightings of one person in order of frames.
         size: Width and height of the frames, pixels.
         settings: Thresholds, and the number of sightings to compare with.
+        given: Whether the masks were given. They are trusted to show one person, in whatever pose; only what is cut off
+            by the frame, small, or known to cover two people is not usable.
 
     Returns:
         One detection per sighting, in the same order.
     """
-    border = np.array([_touches(sighting.bbox, size, settings.border) for sighting in sightings])
-    # The tracker knows groups whose members it saw apart; heads find those that entered together.
-    crowd = np.array([sighting.merged or heads(sighting.packed.unpack()) > 1 for sighting in sightings])
+    border = np.array([_touches(sighting, size, settings, given=given) for sighting in sightings])
+    # The tracker knows groups whose members it saw apart; heads find those that entered together. A raised arm counts
+    # as a head, too.
+    crowd = np.array([sighting.merged or (not given and heads(sighting.packed.unpack()) > 1) for sighting in sightings])
     areas = np.array([sighting.area for sighting in sightings], float)
     heights = np.array([sighting.bbox[3] for sighting in sightings], float)
     outlines = np.array([sighting.background_outline for sighting in sightings])
@@ -213,29 +221,42 @@ def judge(sightings: Sequence[Sighting], size: tuple[int, int], settings: TrackS
         height = float(heights[index] / np.percentile(heights[around][chosen], 75))
         measured = outlines[around][np.isfinite(outlines[around])]
         hidden = outlines[index] > OUTLINE or (len(measured) > 0 and np.median(measured) > USUAL_OUTLINE)
-        quality = _quality(
-            sighting,
-            (area, height),
-            settings,
-            border=bool(border[index]),
-            crowd=bool(crowd[index]),
-            hidden=bool(hidden),
-        )
+        seen = _Evidence(area, height, bool(border[index]), bool(crowd[index]), bool(hidden))
+        quality = (_quality_of_given if given else _quality)(sighting, seen, settings)
         detections.append(Detection(sighting.frame, sighting.bbox, sighting.packed, quality))
     return detections
 
 
-def _quality(
-    sighting: Sighting,
-    ratios: tuple[float, float],
-    settings: TrackSettings,
-    *,
-    border: bool,
-    crowd: bool,
-    hidden: bool,
-) -> MaskQuality:
-    """Judge one mask, given its area and height as fractions of its neighbours'."""
-    area, height = ratios
+class _Evidence(NamedTuple):
+    """What the sightings around a mask say of it."""
+
+    area: float  # as a fraction of its neighbours'
+    height: float  # as a fraction of its neighbours'
+    border: bool
+    crowd: bool
+    hidden: bool
+
+
+def _quality_of_given(sighting: Sighting, seen: _Evidence, settings: TrackSettings) -> MaskQuality:
+    """Judge one mask that was given."""
+    notes = {
+        "touches the border": seen.border,
+        "merged with another person": seen.crowd,
+        f"less than {settings.min_height} px tall": sighting.bbox[3] < settings.min_height,
+    }
+    return MaskQuality(
+        touches_border=seen.border,
+        area_ratio=seen.area,
+        fragments=_fragments(sighting.packed.unpack())[0],
+        merged=seen.crowd,
+        usable=not any(notes.values()),
+        note=", ".join(note for note, applies in notes.items() if applies),
+    )
+
+
+def _quality(sighting: Sighting, seen: _Evidence, settings: TrackSettings) -> MaskQuality:
+    """Judge one mask of background subtraction."""
+    area, height, border, crowd, hidden = seen
     fragments, gap = _fragments(sighting.packed.unpack())
     # Measured on the box: an arm stretched out is wide as well, and is refused with the groups.
     wide = sighting.bbox[2] > settings.max_width * sighting.bbox[3]
@@ -267,9 +288,16 @@ def _quality(
     )
 
 
-def _touches(box: Box, size: tuple[int, int], border: int) -> bool:
-    x, y, w, h = box
-    return x < border or y < border or x + w > size[0] - border or y + h > size[1] - border
+def _touches(sighting: Sighting, size: tuple[int, int], settings: TrackSettings, *, given: bool) -> bool:
+    """Return whether the frame's edge probably cuts the person off."""
+    (x, y, w, h), border = sighting.bbox, settings.border
+    sides = (y < border, y + h > size[1] - border, x < border, x + w > size[0] - border)
+    if not given or not any(sides):
+        return any(sides)
+    mask = sighting.packed.unpack()
+    contacts = [np.count_nonzero(edge) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])]
+    # A fingertip or a toe may touch it.
+    return any(contact > _CUT * h for contact, side in zip(contacts, sides, strict=True) if side)
 
 
 def _fragments(mask: Mask) -> tuple[int, float]:

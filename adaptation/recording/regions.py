@@ -42,7 +42,7 @@ def find_regions(mask: Mask, min_area: int) -> list[Region]:
     return regions
 
 
-def split_people(region: Region, people: Boxes, min_height: int) -> list[Region]:
+def split_people(region: Region, people: Boxes, min_height: int, *, known: bool = False) -> list[Region]:
     """Cut a region into people who touch only by a hand, a bag or a foot.
 
     The region is eroded step by step, up to necks of 8 % of its height, until it falls into parts
@@ -54,6 +54,7 @@ def split_people(region: Region, people: Boxes, min_height: int) -> list[Region]
         region: Region to cut.
         people: (N, 4) boxes of the people expected in this frame, frame pixels.
         min_height: Least height of a part, pixels.
+        known: Whether only regions that cover two of the expected people are cut, into these people.
 
     Returns:
         One region per person, or the region itself if it cannot be cut.
@@ -61,7 +62,7 @@ def split_people(region: Region, people: Boxes, min_height: int) -> list[Region]
     height = region.box[3]
     covered = intersections(people, np.array([region.box], float))[:, 0] > 0.4 * people[:, 2] * people[:, 3]
     # Erosion is slow, so only regions that can hold two people are tried.
-    if height < min_height or (covered.sum() < 2 and region.box[2] < 0.5 * height):
+    if height < min_height or (covered.sum() < 2 and (known or region.box[2] < 0.5 * height)):
         return [region]
     # Pixels outside the array count as set in OpenCV's erosion; the padding makes them background.
     padded = np.pad(region.mask.astype(np.uint8), 1)
@@ -72,9 +73,11 @@ def split_people(region: Region, people: Boxes, min_height: int) -> list[Region]
         if (
             len(parts) > 1
             and min(box[3] for box in boxes) >= min_height
-            and (_match_people(boxes, people) or _side_by_side(boxes, height))
+            and (_match_people(boxes, people) or (not known and _side_by_side(boxes, height)))
         ):
             return parts
+    if known:
+        return [region]
     # People whose trunks touch have no neck to erode; what separates them is a column with few pixels.
     return _cut_at_valley(region, people, min_height)
 

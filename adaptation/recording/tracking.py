@@ -9,6 +9,7 @@ every mask is judged against those around it (`adaptation.recording.detections.j
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ from adaptation.recording.footage.foreground import Seen, foreground
 from adaptation.recording.footage.ghosts import background_outline
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
+from adaptation.recording.people.given import given_regions
+from adaptation.recording.people.trails import Trail
 from adaptation.recording.regions import (
     Boxes,
     Region,
@@ -87,13 +90,18 @@ def find_people(
     settings = settings or TrackSettings()
     tracker = _Tracker(settings)
     for number, seen in enumerate(foreground(frames, method, masks, background, progress)):
-        tracker.update(number, seen)
+        # Without a given mask nobody was looked for.
+        if seen.given is None or not seen.given.missing:
+            tracker.update(number, seen)
     # Without a background of its own a recording does not tell people who stay in place from ghosts.
     moving = masks is None and not background
+    if masks is not None:
+        # Noise, which short tracks may be, is told apart by whoever gives a mask for each person.
+        settings = replace(settings, min_usable=1 if masks.instances else min(settings.min_usable, len(masks)))
     tracks, hidden = [], []
     # Masks are judged only now, since each is compared with those after it as well.
     for trail in tracker.finished():
-        detections = judge(trail.sightings, frames.size, settings)
+        detections = judge(trail.sightings, frames.size, settings, given=masks is not None)
         if _is_person(detections, frames.size[1], settings, moving=moving):
             tracks.append(detections)
         elif _is_hidden(detections, settings):
@@ -151,76 +159,6 @@ def _is_person(detections: Sequence[Detection], frame_height: int, settings: Tra
     return not moving or bool(np.hypot(*np.ptp(centres, axis=0)) >= settings.min_travel * height)
 
 
-class _Trail:
-    """A track under construction: sightings so far, and a smoothed state that predicts the next box."""
-
-    def __init__(self, first: Sighting) -> None:
-        self.sightings = [first]
-        self.centre = first.centre
-        # Unknown at first; a person who stands is the best guess.
-        self.velocity = np.zeros(2)
-        self.size = np.array(first.bbox[2:], float)
-        self.area = float(first.area)
-        self.colour = first.colour
-        self.last_frame = first.frame  # last frame seen alone
-        self.last_seen = first.frame  # last frame seen at all
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the person was seen often enough to be expected while hidden."""
-        # Noise rarely lasts five frames in one place.
-        return len(self.sightings) >= 5
-
-    def predict(self, frame: int) -> npt.NDArray[np.float64]:
-        """Return the box x, y, w, h in which the person is expected, (4,) pixels."""
-        # Since the last frame alone: while a person is inside a group, the group's centre is not theirs.
-        centre = self.centre + self.velocity * (frame - self.last_frame)
-        return np.concatenate([centre - self.size / 2, self.size])
-
-    def part_from(self, other: Sighting, predicted: npt.NDArray[np.float64]) -> None:
-        """Mark past sightings as merged if `other` has just come out of this track's region.
-
-        They are marked back to where the region was no larger than this person alone.
-        """
-        own = self.sightings[-1]
-        # The other came out of this person if most of it lies where this track was expected.
-        overlap = intersections(predicted[None], np.array([other.bbox], float))[0, 0]
-        inside = overlap > 0.4 * other.bbox[2] * other.bbox[3]
-        # And if the track's own mask has just lost about as much as the other has.
-        if own.merged or not inside or other.area < 0.3 * self.area or own.area > 0.85 * self.area:
-            return
-        # Backwards from the sighting before the split, which is the last that showed both.
-        for index in range(len(self.sightings) - 2, -1, -1):
-            if self.sightings[index].area < 1.2 * own.area:
-                break
-            self.sightings[index] = replace(self.sightings[index], merged=True)
-        # The smoothed size is that of two people, so it starts again.
-        self.size = np.array(own.bbox[2:], float)
-        self.area = float(own.area)
-
-    def add(self, sighting: Sighting) -> None:
-        """Append a sighting and update the state.
-
-        A merged sighting leaves the state as it is: it does not show this person's own place.
-        """
-        self.sightings.append(sighting)
-        self.last_seen = sighting.frame
-        if sighting.merged:
-            return
-        # Per frame, since a track may have missed some.
-        step = (sighting.centre - self.centre) / (sighting.frame - self.last_frame)
-        # The first step is the only evidence of the velocity so far; later ones are smoothed.
-        weight = 0.3 if len(self.sightings) > 2 else 1.0
-        self.velocity += weight * (step - self.velocity)
-        self.centre = sighting.centre
-        # Legs open and close at every step, so size and area are smoothed more than the centre.
-        self.size += 0.2 * (np.array(sighting.bbox[2:], float) - self.size)
-        self.area += 0.1 * (sighting.area - self.area)
-        # Not in place: the array is the first sighting's.
-        self.colour = self.colour + 0.1 * (sighting.colour - self.colour)
-        self.last_frame = sighting.frame
-
-
 @dataclass(frozen=True, eq=False)
 class _View:
     """The regions of one frame against the boxes predicted for T active tracks.
@@ -254,6 +192,11 @@ class _View:
         of_region = overlap / np.maximum(boxes[:, 2] * boxes[:, 3], 1)[None, :]
         return cls(number, seen, predicted, regions, boxes, of_track, of_region)
 
+    @property
+    def apart(self) -> bool:
+        """Whether each region is known to be one person."""
+        return self.seen.given is not None and self.seen.given.instances
+
     def sight(self, regions: Sequence[Region]) -> Sighting:
         """Make the sighting that some regions are together, in some frames compared with the background."""
         sighting = sight(self.number, self.seen.frame, regions)
@@ -270,17 +213,20 @@ class _Tracker:
 
     def __init__(self, settings: TrackSettings) -> None:
         self._settings = settings
-        self._active: list[_Trail] = []
-        self._ended: list[_Trail] = []
+        self._active: list[Trail] = []
+        self._ended: list[Trail] = []
+        self._numbers: list[int] = []  # frames that were looked at
 
     def update(self, number: int, seen: Seen) -> None:
         """Extend the tracks by one frame, with its number from 0; frames must come in order."""
+        self._numbers.append(number)
         view = self._view(number, seen)
         # The order of the steps: whole people first, then their fragments, then groups, and new tracks from the rest.
         owned = {track: [region] for track, region in self._match(view)}
-        self._add_fragments(view, owned)
+        if not view.apart:
+            self._add_fragments(view, owned)
         taken = {region: track for track, members in owned.items() for region in members}
-        groups = self._merged_groups(view, taken)
+        groups = {} if view.apart else self._merged_groups(view, taken)
         for track, members in owned.items():
             sighting = view.sight([view.regions[region] for region in members])
             if track in groups:
@@ -292,12 +238,12 @@ class _Tracker:
         new = self._start_trails(view, rest)
         # A new track may be a person who has just left another one's region.
         for trail in new:
-            for track in owned:
+            for track in () if view.apart else owned:
                 self._active[track].part_from(trail.sightings[0], view.predicted[track])
-        self._end_trails(number)
+        self._end_trails()
         self._active += new
 
-    def finished(self) -> list[_Trail]:
+    def finished(self) -> list[Trail]:
         """Return every track after the last frame."""
         return self._ended + self._active
 
@@ -308,11 +254,14 @@ class _Tracker:
         predicted = np.array([trail.predict(number) for trail in self._active]).reshape(-1, 4)
         # An unconfirmed track may be noise, for which nothing should be cut.
         believed = predicted[[trail.confirmed for trail in self._active]]
-        regions = [
-            part
-            for region in find_regions(seen.mask, settings.min_region)
-            for part in split_people(region, believed, settings.min_height)
-        ]
+        if seen.given is not None:
+            regions = given_regions(seen.given, believed, settings.min_region, settings.min_height)
+        else:
+            regions = [
+                part
+                for region in find_regions(seen.mask, settings.min_region)
+                for part in split_people(region, believed, settings.min_height)
+            ]
         return _View.of(number, seen, predicted, regions)
 
     def _match(self, view: _View) -> Iterator[tuple[int, int]]:
@@ -374,17 +323,21 @@ class _Tracker:
                 groups.setdefault(owner, []).append(track)
         return groups
 
-    def _start_trails(self, view: _View, regions: list[Region]) -> list[_Trail]:
+    def _start_trails(self, view: _View, regions: list[Region]) -> list[Trail]:
         """Start a track for every stack of regions that may be a person."""
-        trails = [_Trail(view.sight(group)) for group in stack_regions(regions)]
+        groups = [[region] for region in regions] if view.apart else stack_regions(regions)
+        trails = [Trail(view.sight(group)) for group in groups]
         # Half the height: a person may still be entering the frame.
         return [trail for trail in trails if trail.size[1] >= 0.5 * self._settings.min_height]
 
-    def _end_trails(self, number: int) -> None:
+    def _end_trails(self) -> None:
         """End the tracks that were unseen, or inside a merged group, for too long."""
-        active: list[_Trail] = []
+        active: list[Trail] = []
         for trail in self._active:
-            unseen, alone = number - trail.last_seen, number - trail.last_frame
+            # In frames that were looked at: masks may be given for one frame in ten.
+            unseen, alone = (
+                len(self._numbers) - bisect_right(self._numbers, last) for last in (trail.last_seen, trail.last_frame)
+            )
             # People are hidden by posts and by others for a while; noise that was seen twice is not waited for.
             patience = self._settings.max_gap if trail.confirmed else 2
             (self._ended if unseen > patience or alone > self._settings.max_merged else active).append(trail)

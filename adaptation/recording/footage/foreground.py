@@ -21,6 +21,30 @@ from adaptation.support.reading.findings import found
 SHORTEST = 25  # frames from which a background can be learnt; somebody who walks is elsewhere after as many
 
 
+class GivenMasks(NamedTuple):
+    """The masks that were given for a frame.
+
+    Attributes:
+        people: Masks (H, W) bool, one per person if `instances`, and otherwise the whole foreground.
+        instances: Whether the masks tell people apart.
+        missing: Whether the frame has no mask, which says nothing of who is there.
+    """
+
+    people: list[Mask]
+    instances: bool
+    missing: bool = False
+
+    @classmethod
+    def of(cls, masks: Masks, number: int) -> GivenMasks:
+        """Read the masks of frame `number`."""
+        people = masks.people(number)
+        return cls(people or [], masks.instances or len(people or []) > 1, people is None)
+
+    def union(self, size: tuple[int, int]) -> Mask:
+        """Return the whole foreground (H, W) of a frame of some height and width."""
+        return np.logical_or.reduce([np.zeros(size, bool), *self.people])
+
+
 class Seen(NamedTuple):
     """A frame with its foreground.
 
@@ -28,11 +52,13 @@ class Seen(NamedTuple):
         frame: (H, W, 3) RGB uint8.
         mask: (H, W) bool.
         background: (H, W, 3) background in the frame's light; None where there is none.
+        given: What somebody else's masks say of this frame; None for subtracted masks.
     """
 
     frame: Image
     mask: Mask
     background: Floats | None
+    given: GivenMasks | None = None
 
 
 def foreground(
@@ -58,8 +84,8 @@ def foreground(
     report = progress or (lambda done, total: None)
     if masks is not None:
         for number, frame in enumerate(frames):
-            given = masks.mask(number)
-            yield Seen(frame, _nothing(frame) if given is None else given, None)
+            given = GivenMasks.of(masks, number)
+            yield Seen(frame, given.union((frame.shape[0], frame.shape[1])), None, given)
             report(number + 1, max(frames.count, number + 1))
         return
     watch = Watch()

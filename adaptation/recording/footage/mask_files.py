@@ -23,13 +23,21 @@ class Masks:
 
     Attributes:
         folder: Folder or file of the masks.
+        instances: Whether the masks tell people apart, by a file, a layer or a label for each.
     """
 
-    def __init__(self, folder: Path, source: Source, coding: Coding) -> None:
-        """Store where the masks are and what their values mean."""
+    def __init__(self, folder: Path, source: Source, coding: Coding, *, apart: bool = False) -> None:
+        """Store where the masks are, what their values mean, and whether a frame has a mask for each person."""
         self.folder = folder
+        self.instances = apart or coding.several
         self._source = source
+        self._numbers = frozenset(source.numbers)
         self._coding = coding
+        self._apart = apart
+
+    def __len__(self) -> int:
+        """Return the number of frames that have masks."""
+        return len(self._numbers)
 
     @property
     def files(self) -> Mapping[int, tuple[Path, ...]]:
@@ -48,6 +56,24 @@ class Masks:
             mask = self._coding.mask(image, where)
             people = mask if people is None else people | mask
         return people
+
+    def people(self, number: int) -> list[Mask] | None:
+        """Return the people of frame `number` as the masks tell them apart.
+
+        Returns:
+            One mask (H, W) per person if `instances`, otherwise mostly one mask of the whole foreground; some may be
+            empty. None if the frame has no file, which says nothing of who is there.
+
+        Raises:
+            UserError: As in `mask`.
+        """
+        if number not in self._numbers:
+            return None
+        images = self._source.images(number)
+        # A file per person is one person, whatever its values.
+        if self._apart:
+            return [self._coding.mask(image, where) for where, image in images]
+        return [person for where, image in images for person in self._coding.people(image, where)]
 
 
 def open_masks(folder: str | os.PathLike[str], frames: Frames) -> Masks:
@@ -72,22 +98,30 @@ def open_masks(folder: str | os.PathLike[str], frames: Frames) -> Masks:
     folder = Path(folder)
     with findings_of_success():
         source = open_source(folder, frames)
-        return Masks(folder, source, understand(_survey(source), str(folder)))
+        surveyed, apart = _survey(source)
+        return Masks(folder, source, understand(surveyed, str(folder)), apart=apart)
 
 
-def _survey(source: Source) -> list[Surveyed]:
-    """Read masks spread over the recording, and more until they show a background and a person."""
+def _survey(source: Source) -> tuple[list[Surveyed], bool]:
+    """Read masks spread over the recording, and more until they show a background and a person.
+
+    Returns:
+        What the masks hold, and whether a frame has several.
+    """
     count = len(source.numbers)
     spread = {source.numbers[index] for index in np.linspace(0, count - 1, min(count, _SURVEYED)).astype(int)}
     surveyed: list[Surveyed] = []
+    apart = isinstance(source, MaskFiles) and any(len(files) > 1 for files in source.files.values())
     values: set[int] = set()
     opacities: set[int] = set()
     for number in [*sorted(spread), *(number for number in source.numbers if number not in spread)]:
         if len(surveyed) >= len(spread) and max(len(values - {SHADOW}), len(opacities)) > 1:
             break
-        for where, image in source.images(number):
+        images = source.images(number)
+        apart |= len(images) > 1
+        for where, image in images:
             surveyed.append(one := Surveyed.of(image, where))
             # What a lossy format makes of black is no person.
             values.update((np.where(one.tally.values > SHADOW, 255, 0) if one.lossy else one.tally.values).tolist())
             opacities.update([255] if one.alpha is None else one.alpha.values.tolist())
-    return surveyed
+    return surveyed, apart

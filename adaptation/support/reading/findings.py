@@ -21,7 +21,7 @@ def found(text: str) -> None:
     """State in one line what was found in an input and how it is understood.
 
     Args:
-        text: the line, such as "masks: palette PNG with indices 0, 1, 2; any but 0 is a person".
+        text: the line, such as "masks: palette PNG with indices 0, 1, 2; each but 0 is a person".
     """
     _LOGGER.info("%s", one_line(text))  # names of files may hold anything
 

@@ -236,6 +236,5 @@ def _say_united(pairs: dict[int, list[str]]) -> None:
     number, most = max(pairs.items(), key=lambda item: len(item[1]), default=(0, []))
     if len(most) > 1:
         found(
-            f"masks: there is a file per person, such as {most[0]} and {most[1]} of frame {number}; "
-            "the mask of a frame is their union"
+            f"masks: there is a file per person, such as {most[0]} and {most[1]} of frame {number}; each is one person"
         )

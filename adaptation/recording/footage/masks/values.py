@@ -31,6 +31,7 @@ class Coding:
         inverted: for levels, whether people are black and the background is white.
         top: value of white.
         strict: whether a mask with other values than those that were seen contradicts this coding.
+        several: whether the masks that were seen hold several labels, each of which is one person.
     """
 
     plane: str
@@ -40,6 +41,26 @@ class Coding:
     inverted: bool = False
     top: int = 255
     strict: bool = False
+    several: bool = False
+
+    def people(self, image: MaskImage, where: str) -> list[Mask]:
+        """Return the people of a mask apart, each (H, W), as far as labels tell them apart.
+
+        Args:
+            image: pixels of the mask.
+            where: its file, for messages.
+
+        Returns:
+            One mask per label, without empty ones; the foreground as one mask where values are no labels.
+
+        Raises:
+            UserError: the values contradict those that the coding was decided from.
+        """
+        foreground = self.mask(image, where)
+        if self.background is None or self.plane == "alpha":
+            return [foreground]
+        values = self._values(image, where)
+        return [foreground & (values == label) for label in np.unique(values[foreground])]
 
     def mask(self, image: MaskImage, where: str) -> Mask:
         """Return the people of a mask, (H, W).
@@ -230,8 +251,10 @@ class _Case:
             ignored = (VOID,)
         void = "".join(f"; {value} means 'ignore' and is background" for value in ignored if value in self.total.values)
         edge = ", which fills most of every edge," if background else ""
-        self.say(f"any but {name}{edge} is a person{void}")
-        return Coding(self.plane, background, ignored, top=top, strict=strict and background == 0)
+        people = set(self.total.values.tolist()) - {background, *ignored}
+        apart = len(people) > 1 and self.plane != "alpha"
+        self.say(f"{'each but' if apart else 'any but'} {name}{edge} is a person{void}")
+        return Coding(self.plane, background, ignored, top=top, strict=strict and background == 0, several=apart)
 
     def _soft(self, top: int, *, lossy: bool = False) -> Coding:
         """Decide on levels with soft edges, which are compared with half."""

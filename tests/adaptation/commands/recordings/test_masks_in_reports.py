@@ -14,7 +14,7 @@ from PIL import Image
 from adaptation.synthetic.hall import ClipSettings, render_clip, write_clip
 
 DAVIS = [0, 0, 0, 128, 0, 0, 0, 128, 0]
-CODING = "masks: palette PNG with indices 0, 1, 2; any but 0 is a person"
+CODING = "masks: palette PNG with indices 0, 1, 2; each but 0 is a person"
 NUMBERS = "masks: numbers 1 to 40 are taken in order as frames 0 to 39"
 
 
@@ -52,7 +52,7 @@ def test_fits_to_a_palette_are_those_to_a_file_per_person(command: Command, clip
         found = listed(tmp_path / name / "report.html")
         assert found == json.loads((tmp_path / name / "settings.json").read_text())["found"]
         assert [line.removeprefix("found: ") for line in errors.splitlines() if line.startswith("found: ")] == found
-        assert (NUMBERS in found and CODING in found) if name == "davis" else "their union" in found[0]
+        assert (NUMBERS in found and CODING in found) if name == "davis" else "each is one person" in found[0]
     one, two = (np.load(tmp_path / name / "person_01.npz") for name in ("davis", "apart"))
     assert all(np.array_equal(one[key], two[key]) for key in one)
     code, _, errors = command(*fit, "--masks", clip / "frames", "--out", tmp_path / "wrong")

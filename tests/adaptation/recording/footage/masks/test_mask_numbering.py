@@ -113,7 +113,7 @@ def test_a_file_per_person(form: str, images: tuple[str, ...], people: tuple[int
     assert {number: {*files} for number, files in pairs.items()} == {
         frame: {name for (of, _), name in names.items() if of == frame} for frame in range(20)
     }
-    assert len(found) == 1 and "the mask of a frame is their union" in found[0], found
+    assert len(found) == 1 and "each is one person" in found[0], found
 
 
 @pytest.mark.parametrize("frames", [1, 3])

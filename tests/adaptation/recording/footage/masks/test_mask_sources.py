@@ -37,9 +37,14 @@ def write(folder: Path, person: int = 0, names: Sequence[str] = ()) -> None:
 
 
 def same(masks: Masks, persons: int = 1) -> bool:
-    """Whether masks are those of the first people in every frame."""
-    expected = [np.any([people(number, person) for person in range(persons)], 0) for number in range(COUNT)]
-    return all(np.array_equal(masks.mask(number), mask) for number, mask in enumerate(expected))
+    """Whether masks are those of the first people in every frame, and told apart if they are several."""
+    for number in range(COUNT):
+        expected = [people(number, person) for person in range(persons)]
+        if not np.array_equal(masks.mask(number), np.any(expected, 0)):
+            return False
+        if not np.array_equal(masks.people(number), expected):
+            return False
+    return masks.instances == (persons > 1)
 
 
 def test_one_folder_in_folders(tmp_path: Path, frames: Frames) -> None:

@@ -119,22 +119,22 @@ ACCEPTED: dict[str, tuple[Write, str]] = {
     "one bit": (one_bit, ""),
     "grey palette of one bit": (palette((0, 0, 0), (255, 255, 255), order=(0, 1, 1), bits=1), ""),
     "0 and 255 in colour": (colours((0,) * 3, (255,) * 3, (255,) * 3), ""),
-    "DAVIS": (palette(*DAVIS), "palette PNG with indices 0, 1, 2; any but 0 is a person"),
-    "DAVIS of two bits": (palette(*DAVIS, bits=2), "indices 0, 1, 2; any but 0"),
+    "DAVIS": (palette(*DAVIS), "palette PNG with indices 0, 1, 2; each but 0 is a person"),
+    "DAVIS of two bits": (palette(*DAVIS, bits=2), "indices 0, 1, 2; each but 0"),
     "DAVIS with transparency": (palette(*DAVIS, opacity=b"\0\xff\xff"), "opaque pixels are a person"),
     "DAVIS with void": (void(3, palette(*DAVIS[:3], *DAVIS * 84, order=(0, 1, 2, 255))), "255 means 'ignore'"),
-    "palette of one colour": (palette(*DAVIS[:1] * 3), "indices 0, 1, 2; any but 0"),
-    "palette reordered": (palette(DAVIS[1], (0, 0, 0), DAVIS[2], order=(1, 0, 2)), "any but #000000 is a person"),
-    "palettes of an optimiser": (optimised, "any but #000000 is a person"),
-    "ids": (levels(0, 1, 2), "values 0, 1, 2; any but 0 is a person"),
+    "palette of one colour": (palette(*DAVIS[:1] * 3), "indices 0, 1, 2; each but 0"),
+    "palette reordered": (palette(DAVIS[1], (0, 0, 0), DAVIS[2], order=(1, 0, 2)), "each but #000000 is a person"),
+    "palettes of an optimiser": (optimised, "each but #000000 is a person"),
+    "ids": (levels(0, 1, 2), "values 0, 1, 2; each but 0 is a person"),
     "ids of 16 bits": (levels(0, 1001, 1002, dtype=np.uint16), "16-bit grey PNG with values 0, 1001, 1002"),
     "small ids of 16 bits": (levels(0, 1, 2, dtype=np.uint16), "values 0, 1, 2"),
     "white of 16 bits": (levels(0, 65535, 65535, dtype=np.uint16), ""),
     "8-bit white in 16 bits": (levels(0, 255, 255, dtype=np.uint16), ""),
-    "grey of colours": (levels(0, 38, 75), "values 0, 38, 75; any but 0"),
+    "grey of colours": (levels(0, 38, 75), "values 0, 38, 75; each but 0"),
     "half grey": (levels(0, 128, 128), "values 0, 128; any but 0"),
     "ids with void": (void(3, levels(0, 1, 2, 255)), "255 means 'ignore'"),
-    "colours": (colours((0, 0, 0), (255, 0, 0), (0, 255, 0)), "#000000, #00ff00, #ff0000; any but #000000"),
+    "colours": (colours((0, 0, 0), (255, 0, 0), (0, 255, 0)), "#000000, #00ff00, #ff0000; each but #000000"),
     "colours on white": (colours((255,) * 3, (200, 0, 0), (200, 0, 0)), "any but #ffffff, which fills most"),
     "alpha": (colours((0, 0, 0, 0), (0, 0, 0, 255), (0, 0, 0, 255), mode="RGBA"), "opaque pixels are a person"),
     "alpha of an overlay": (colours((0, 0, 0, 0), (255, 0, 0, 128), (0, 0, 255, 128), mode="RGBA"), "opacities 0, 128"),
@@ -146,8 +146,11 @@ ACCEPTED: dict[str, tuple[Write, str]] = {
     "soft in 16 bits": (soft_16, "values above 32767 of 65535 are a person"),
     "JPEG": (jpeg, "values above 127 of 255 are a person"),
     "JPEG saved as PNG": (reopened_jpeg, "values above 127 of 255 are a person"),
-    "arrays": (array, "values 0, 1, 2; any but 0"),
+    "arrays": (array, "values 0, 1, 2; each but 0"),
 }
+
+
+LABELS = ("DAVIS with void", "ids of 16 bits", "small ids of 16 bits", "ids with void")
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -165,6 +168,11 @@ def test_people_are_found_in_any_format(tmp_path: Path, name: str) -> None:
         assert mask is not None and mask.dtype == bool
         # JPEG and blur move an outline by less than a pixel.
         assert (mask ^ expected).sum() <= (0 if "soft" not in name and "JPEG" not in name else 12), name
+        apart = masks.people(number)
+        assert apart is not None and np.array_equal(np.any([*apart, np.zeros_like(mask)], 0), mask)
+        # A label tells who it is; white does not.
+        assert masks.instances == ("each but" in finding or name in LABELS), name
+        assert len(apart) == labels(number).max() if masks.instances else len(apart) <= 1
 
 
 def test_a_shadow_is_background(tmp_path: Path) -> None:
