@@ -30,9 +30,11 @@ def picture(pitch: float, roll: float, posts: int = 12, beams: int = 12, seed: i
     """Draw posts, and level beams in two directions, before a wall of noise; (H, W) uint8."""
     chance = np.random.default_rng(seed)
     down, right, away = axes(pitch, roll)
+    # A house seen at its corner.
+    beam = 0.8 * right + 0.6 * away, 0.8 * away - 0.6 * right
     image = np.full((HEIGHT, WIDTH), 170, np.uint8)
     for number in range(posts + beams):
-        along = down if number < posts else (right, away)[number % 2]
+        along = down if number < posts else beam[number % 2]
         middle = np.array([*chance.uniform(-1, 1, 2) * (1.6, 1.0), 4.0])
         start, end = project(middle + np.outer(chance.uniform(0.3, 0.8, 2) * (-1, 1), along))
         ends = [tuple(int(value) for value in np.rint(point * 16)) for point in (start, end)]

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 _PER_TRACK = 12  # sightings of a person that are used
 _INDEPENDENT = 4  # sightings that these are worth: poses of one person resemble each other
-_FLOOR = math.radians(1.0)  # floors are not exactly level
+_FLOOR = (math.radians(2.0), math.radians(1.0))  # of pitch and roll: floors are not exactly level
 _ELONGATED = 2.2  # least ratio of the deviations of a mask along and across its axis; people who bend have less
 # Deviations as fractions of a person's height: of length and lean from frame to frame, and from person to person.
 _SCATTER = np.array([0.05, 0.08])
@@ -104,7 +104,7 @@ def tilt_of_people(walkers: Walkers, focal: Focal) -> Estimate | None:
     deviation = np.sqrt(np.diag(np.linalg.inv(normal)) * max(1.0, cost / worth))
     pitch, roll, log_focal, _ = state.tolist()
     found = Focal(math.exp(log_focal), min(focal.deviation, float(deviation[2])))
-    return Estimate(pitch, roll, math.hypot(deviation[0], _FLOOR), math.hypot(deviation[1], _FLOOR), found)
+    return Estimate(pitch, roll, math.hypot(deviation[0], _FLOOR[0]), math.hypot(deviation[1], _FLOOR[1]), found)
 
 
 def _fitted(walkers: Walkers, focal: Focal, pitch: float) -> tuple[Floats, Floats, float]:

@@ -10,6 +10,7 @@ from adaptation.data.calibration.camera import CalibratedCamera, read_calibratio
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.tilt.camera_tilt import CameraTilt, Source, down_of
 from adaptation.recording.tilt.estimate import Estimate, Focal
+from adaptation.recording.tilt.focal_length import focal_of_structures
 from adaptation.recording.tilt.options import TiltOptions
 from adaptation.recording.tilt.people import find_walkers, tilt_of_people
 from adaptation.recording.tilt.scene import empty_scene
@@ -93,10 +94,14 @@ def _estimated(
     frames: Frames, tracks: Sequence[Track], centre: tuple[float, float], focal: Focal
 ) -> tuple[Estimate | None, Source]:
     """Return the estimate from people and structures, and which of them it is."""
-    people = tilt_of_people(find_walkers(tracks, centre), focal)
     picture, hidden = empty_scene(frames, tracks)
-    # People who walk towards the camera or away from it also show the focal length.
-    structures = tilt_of_structures(find_segments(picture, centre, hidden), people.focal if people else focal)
+    segments = find_segments(picture, centre, hidden)
+    # Each knows the focal length better than a guess, which sharpens the other's pitch.
+    if (structures := tilt_of_structures(segments, focal)) is not None:
+        focal = focal_of_structures(segments, structures)
+    if (people := tilt_of_people(find_walkers(tracks, centre), focal)) is not None:
+        focal = people.focal
+    structures = tilt_of_structures(segments, focal)
     if people is None or structures is None:
         return _sure_enough(people or structures, "people" if people else "vertical structures")
     pitch, pitch_source = _combined(

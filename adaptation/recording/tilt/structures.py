@@ -29,9 +29,9 @@ _PITCH, _ROLL = (-30.0, 60.0), (-45.0, 45.0)  # degrees
 # recedes steeply must not be taken for the vertical one.
 _USUAL_PITCH, _USUAL_ROLL = (10.0, 30.0), (0.0, 30.0)
 _STRAIGHT, _BLUR = math.radians(0.7), 1.0  # angle and pixels by which a segment misses the vanishing point
-_DRAWS = 40
+DRAWS = 40
 # Segments are not independent, as both edges of a post are one structure: the bootstrap alone is too sure.
-_DEPENDENT = 1.5
+DEPENDENT = 1.5
 _FLOOR = (math.radians(2.0), math.radians(1.0))  # of pitch and roll: lenses distort lines
 _WORST = math.radians(8.0)  # greatest standard deviation of an estimate that is worth something
 
@@ -95,16 +95,16 @@ def tilt_of_structures(segments: Segments, focal: Focal) -> Estimate | None:
     if len(segments) < _FEWEST:
         return None
     angles = _grid()
-    votes = _votes(segments, focal.pixels, angles)
+    votes = votes_for(segments, focal.pixels, _down(angles))
     usual = _usual(angles)
     best = angles[(votes.sum(1) * usual).argmax()]
     # The same draws for the same segments, so that results can be repeated.
     chance = np.random.default_rng(0)
-    counts = chance.multinomial(len(segments), np.full(len(segments), 1 / len(segments)), _DRAWS)
+    counts = chance.multinomial(len(segments), np.full(len(segments), 1 / len(segments)), DRAWS)
     drawn = angles[(votes @ counts.T * usual[:, None]).argmax(0)]
-    spread = _DEPENDENT * np.sqrt(np.square(drawn - best).mean(0))
+    spread = DEPENDENT * np.sqrt(np.square(drawn - best).mean(0))
     refined = _refined(best, segments, focal.pixels)
-    agreeing = _misses(segments, focal.pixels, refined[None])[0] < 2 * _tolerance(segments)
+    agreeing = _misses(segments, focal.pixels, _down(refined[None]))[0] < 2 * _tolerance(segments)
     if (spread > _WORST).any() or agreeing.sum() < _FEWEST:
         return None
     pitch, roll = float(refined[0]), float(refined[1])
@@ -125,13 +125,18 @@ def _usual(angles: Floats) -> Floats:
     return np.asarray(np.exp(-0.5 * np.square((angles - mean) / deviation).sum(1)))
 
 
-def _misses(segments: Segments, focal: float, angles: Floats) -> Floats:
-    """Return the angles (C, N) between segments and the directions from their middles to vanishing points, radians."""
-    pitch, roll = angles[:, :1], angles[:, 1:]
+def _down(angles: Floats) -> Floats:
+    """Return the directions of gravity (C, 3) of tilts (C, 2)."""
+    pitch, roll = angles.T
+    return np.stack([-np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), np.sin(pitch)], axis=1)
+
+
+def _misses(segments: Segments, focal: float, directions: Floats) -> Floats:
+    """Return the angles (C, N) between segments and the lines from their middles to vanishing points, radians."""
     x, y = segments.middle.T / focal
-    # The vanishing point lies at (down_x, down_y) / down_z, which may be at infinity or above.
-    down_z = np.sin(pitch)
-    to_x, to_y = -np.sin(roll) * np.cos(pitch) - x * down_z, np.cos(roll) * np.cos(pitch) - y * down_z
+    # A vanishing point lies at (X, Y) / Z of its direction, which may be at infinity.
+    across, along, forward = (part[:, None] for part in directions.T)
+    to_x, to_y = across - x * forward, along - y * forward
     along_x, along_y = segments.direction.T
     return np.asarray(np.arctan2(np.abs(to_x * along_y - to_y * along_x), np.abs(to_x * along_x + to_y * along_y)))
 
@@ -141,10 +146,19 @@ def _tolerance(segments: Segments) -> Floats:
     return np.hypot(_STRAIGHT, _BLUR / segments.length)
 
 
-def _votes(segments: Segments, focal: float, angles: Floats) -> Floats:
-    """Return the votes (C, N) of segments for tilts, pixels**0.5."""
+def votes_for(segments: Segments, focal: float, directions: Floats) -> Floats:
+    """Return the votes of segments for directions in space: how well the segments point to their vanishing points.
+
+    Args:
+        segments: N segments.
+        focal: focal length, pixels.
+        directions: (C, 3) unit vectors in camera axes.
+
+    Returns:
+        (C, N) votes, pixels**0.5.
+    """
     # Heavy tails, as lenses bend lines. Square roots, or one long line that is not vertical would outvote many.
-    misses = _misses(segments, focal, angles) / _tolerance(segments)
+    misses = _misses(segments, focal, directions) / _tolerance(segments)
     return np.asarray((1 + np.square(misses)) ** -1.5 * np.sqrt(segments.length))
 
 
@@ -153,5 +167,5 @@ def _refined(angles: Floats, segments: Segments, focal: float) -> Floats:
     for step in (0.5, 0.1):
         reach = np.radians(np.arange(-5, 6) * step)
         near = angles + np.stack(np.meshgrid(reach, reach, indexing="ij"), axis=-1).reshape(-1, 2)
-        angles = near[_votes(segments, focal, near).sum(1).argmax()]
+        angles = near[votes_for(segments, focal, _down(near)).sum(1).argmax()]
     return angles
