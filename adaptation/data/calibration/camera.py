@@ -75,7 +75,7 @@ def _read(path: Path) -> list[Pose]:
     start = read_small(path)[:1000].lstrip(b"\xef\xbb\xbf \r\n\t")
     if kind == "XML or HTML file":
         return read_opencv(path) if b"<opencv_storage" in start else read_qualisys(path)
-    if start.startswith(b"%YAML") or kind == "JSON file":
+    if start.startswith(b"%YAML") or kind == "JSON file" or path.suffix.lower() in (".yml", ".yaml"):
         return read_opencv(path)
     if path.name in ("cameras.txt", "images.txt"):
         return read_colmap(path)
