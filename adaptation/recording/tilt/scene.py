@@ -14,6 +14,7 @@ from adaptation.support.image_files import Mask
 
 _SAMPLES = 11
 _SPAN = 300  # frames, from the first: reading further into a long video takes time, and the scene stays the same
+_BLACK, _EDGE = 40, 3  # greatest grey level of a bar, and pixels over which its edge is blurred
 _MARGIN = 7  # pixels around masks that may still show people
 
 
@@ -25,8 +26,8 @@ def empty_scene(frames: Frames, tracks: Sequence[Track]) -> tuple[npt.NDArray[np
         tracks: people in it.
 
     Returns:
-        Grey picture (H, W) uint8: the median of a few frames without their people; and where (H, W) people hide the
-        scene in all of them.
+        Grey picture (H, W) uint8: the median of a few frames without their people; and where (H, W) the scene is
+        hidden in all of them, by people or by black bars at the frame's edges.
     """
     last = min(frames.exact_count(), _SPAN) - 1
     numbers = np.unique(np.linspace(0, last, min(_SAMPLES, last + 1)).astype(int))
@@ -44,4 +45,19 @@ def empty_scene(frames: Frames, tracks: Sequence[Track]) -> tuple[npt.NDArray[np
     mean = (stack * ~hidden).sum(0, dtype=np.int64) // np.maximum(visible, 1)
     # People are replaced by the mean of the other frames, which a median then leaves as they are.
     filled = np.where(hidden & (visible > 0), mean, stack).astype(np.uint8)
-    return np.median(filled, axis=0).astype(np.uint8), visible == 0
+    picture = np.median(filled, axis=0).astype(np.uint8)
+    return picture, (visible == 0) | _bars(picture)
+
+
+def _bars(picture: npt.NDArray[np.uint8]) -> Mask:
+    """Return black bars (H, W) beside a picture of another shape, with their edges, which look like a building's."""
+    bars = np.zeros(picture.shape, bool)
+    # The same for columns, through a view.
+    for image, marked in ((picture, bars), (picture.T, bars.T)):
+        lit = np.flatnonzero(image.max(axis=1) > _BLACK)
+        first, last = (lit[0], lit[-1]) if len(lit) else (len(image), len(image))
+        if first > 0:
+            marked[: first + _EDGE] = True
+        if last < len(image) - 1:
+            marked[max(0, last + 1 - _EDGE) :] = True
+    return bars

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -99,7 +100,7 @@ def test_a_tilt_that_nothing_shows_is_unknown(tmp_path: Path) -> None:
 
 
 def test_people_count_where_there_are_no_structures(tmp_path: Path) -> None:
-    person = lambda number: leaning(15, number)  # noqa: E731
+    person = partial(leaning, 15)
     tilt = camera_tilt(record(tmp_path / "a", blank(), person), [track(person)])
     assert tilt.source == "people"
     assert 8 < math.degrees(tilt.roll) < 17
@@ -108,7 +109,7 @@ def test_people_count_where_there_are_no_structures(tmp_path: Path) -> None:
 
 
 def test_estimates_that_agree_are_averaged(tmp_path: Path) -> None:
-    person = lambda number: leaning(ROLL, number)  # noqa: E731
+    person = partial(leaning, ROLL)
     frames = record(tmp_path / "a", posts(), person)
     alone, both = camera_tilt(frames, []), camera_tilt(frames, [track(person)])
     assert both.source == "structures and people"
@@ -117,7 +118,7 @@ def test_estimates_that_agree_are_averaged(tmp_path: Path) -> None:
 
 
 def test_the_surer_one_counts_where_estimates_disagree(tmp_path: Path) -> None:
-    person = lambda number: leaning(-20, number)  # noqa: E731
+    person = partial(leaning, -20)
     frames = record(tmp_path / "a", posts(), person)
     with kept_findings() as findings:
         tilt = camera_tilt(frames, [track(person)])
@@ -161,9 +162,21 @@ def test_people_are_not_in_the_scene(tmp_path: Path) -> None:
 
 
 def test_what_people_hide_in_all_frames_is_said(tmp_path: Path) -> None:
-    stays = lambda number: upright(0)  # noqa: E731
+    def stays(number: int) -> np.ndarray:
+        return upright(0)
+
     frames = record(tmp_path / "a", posts(), stays)
     _, hidden = empty_scene(frames, [track(stays)])
     assert hidden[upright(0)].all()
     # Some pixels around the person as well.
     assert upright(0).sum() < hidden.sum() < 3 * upright(0).sum()
+
+
+def test_bars_beside_the_picture_are_no_structures(tmp_path: Path) -> None:
+    scene = posts()
+    scene[:, :90] = scene[:, -90:] = scene[:20] = 0
+    frames = record(tmp_path / "a", scene)
+    _, hidden = empty_scene(frames, [])
+    assert hidden[:, :90].all() and hidden[:, -90:].all() and hidden[:20].all()
+    assert not hidden[30:, 100:-100].any()
+    assert math.degrees(camera_tilt(frames, []).roll) == pytest.approx(ROLL, abs=1.5)
