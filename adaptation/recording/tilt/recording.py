@@ -43,14 +43,9 @@ def camera_tilt(frames: Frames, tracks: Sequence[Track], given: TiltOptions | No
         UserError: the calibration cannot be used.
     """
     given = given or TiltOptions()
-    width, height = frames.size
-    if given.calibration is not None:
-        return _of_calibration(read_calibration(given.calibration, frames.size, given.camera, given.up))
-    guess = Focal.guess(frames.size)
-    centre = (width / 2, height / 2)
-    if given.pitch is not None and given.roll is not None:
-        down = down_of(math.radians(given.pitch), math.radians(given.roll))
-        return CameraTilt(down, 0.0, 0.0, "given", guess.pixels, centre)
+    if (known := given_tilt(frames.size, given)) is not None:
+        return known
+    guess, centre = Focal.guess(frames.size), _middle(frames.size)
     estimate, source = _estimated(frames, tracks, centre, guess)
     pitch, roll = (0.0, math.inf), (0.0, math.inf)
     if estimate is not None:
@@ -63,6 +58,33 @@ def camera_tilt(frames: Frames, tracks: Sequence[Track], given: TiltOptions | No
     tilt = CameraTilt(down_of(pitch[0], roll[0]), pitch[1], roll[1], source, focal, centre)
     _state(tilt)
     return tilt
+
+
+def given_tilt(size: tuple[int, int], given: TiltOptions) -> CameraTilt | None:
+    """Return the tilt that the user or a calibration states, without a look at the recording.
+
+    Programs call it before they search for people, so that a calibration that cannot be used is refused early.
+
+    Args:
+        size: width and height of the frames, pixels.
+        given: what the user says.
+
+    Returns:
+        The tilt; None if pitch, roll or both have to be estimated.
+
+    Raises:
+        UserError: the calibration cannot be used.
+    """
+    if given.calibration is not None:
+        return _of_calibration(read_calibration(given.calibration, size, given.camera, given.up))
+    if given.pitch is None or given.roll is None:
+        return None
+    down = down_of(math.radians(given.pitch), math.radians(given.roll))
+    return CameraTilt(down, 0.0, 0.0, "given", Focal.guess(size).pixels, _middle(size))
+
+
+def _middle(size: tuple[int, int]) -> tuple[float, float]:
+    return size[0] / 2, size[1] / 2
 
 
 def _of_calibration(camera: CalibratedCamera) -> CameraTilt:

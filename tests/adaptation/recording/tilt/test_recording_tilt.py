@@ -17,7 +17,7 @@ from adaptation.recording.detections import Detection, MaskQuality, PackedMask
 from adaptation.recording.footage.video import Frames, open_frames
 from adaptation.recording.tilt.camera_tilt import CameraTilt
 from adaptation.recording.tilt.options import TiltOptions
-from adaptation.recording.tilt.recording import camera_tilt
+from adaptation.recording.tilt.recording import camera_tilt, given_tilt
 from adaptation.recording.tilt.scene import empty_scene
 from adaptation.recording.tracking import Track
 from adaptation.support.errors import UserError
@@ -74,6 +74,11 @@ def test_given_angles_are_certain(tmp_path: Path) -> None:
     assert tilt.source == "given" and tilt.deviation == 0 and tilt.centre == CENTRE
     # A focal length is assumed, so that people off the centre are seen more or less steeply.
     assert tilt.focal == pytest.approx(math.hypot(*SIZE))
+    assert tilt == given_tilt(SIZE, TiltOptions(pitch=15, roll=-3))
+
+
+def test_half_of_a_tilt_is_not_given() -> None:
+    assert given_tilt(SIZE, TiltOptions(pitch=15)) is None and given_tilt(SIZE, TiltOptions()) is None
 
 
 def test_vertical_structures_count_where_nobody_is(tmp_path: Path) -> None:
