@@ -24,6 +24,17 @@ BodyFile = Annotated[
     Path | None,
     typer.Option("--body", help="File of an SMPL body model, .pkl or .npz. Default: the free body that is included."),
 ]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        help="Calibration that says how the camera hangs: OpenCV's YAML, XML or JSON, COLMAP's text files, or "
+        "Qualisys' .qca.txt. Default: estimated from the recording.",
+    ),
+]
+CameraName = Annotated[
+    str | None, typer.Option("--camera", help="Name of the camera in --calibration, if it has several.")
+]
 Crops = Annotated[Path, typer.Argument(help="Folder of crops, as written by `topo-adapt domain`.")]
 CropSize = Annotated[
     int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the regressor expects, pixels.")
@@ -57,6 +68,15 @@ Model = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of an earlier run in --out.")]
+Pitch = Annotated[
+    float | None,
+    typer.Option(
+        "--pitch",
+        min=-90,
+        max=90,
+        help="Degrees by which the camera looks down. Default: estimated from the recording.",
+    ),
+]
 PrecisionOption = Annotated[
     str,
     typer.Option("--precision", help="float32, or bfloat16, which takes half the time on processors that support it."),
@@ -76,10 +96,23 @@ Range = Annotated[
 ]
 Recording = Annotated[Path, typer.Argument(help="Recording of a static camera: video file or folder of frames.")]
 Renderer = Annotated[str, typer.Option("--renderer", help="Renderer: topokernels, or pytorch3d if it is installed.")]
+Roll = Annotated[
+    float | None,
+    typer.Option(
+        "--roll",
+        min=-180,
+        max=180,
+        help="Degrees by which upright people lean clockwise in the image. Default: estimated from the recording.",
+    ),
+]
 RunOut = Annotated[Path, typer.Option("--out", help="Folder of the run; a stopped run in it is resumed.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of all random numbers.")]
 Steps = Annotated[int, typer.Option("--steps", min=1, help="Optimisation steps of a fit.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: all.")]
+Up = Annotated[
+    str | None,
+    typer.Option("--up", help="Axis of the world of --calibration that points up: x, y, z, -x, -y or -z."),
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Number of processes that render synthetic crops.")]
 
 

@@ -1,0 +1,1 @@
+"""Calibrations of cameras, as other programs write them."""
