@@ -14,6 +14,7 @@ from adaptation.commands.check import check
 from adaptation.commands.crop_sets.degrade import degrade
 from adaptation.commands.crop_sets.domain import domain
 from adaptation.commands.crop_sets.keypoints import keypoints
+from adaptation.commands.crop_sets.poses import poses
 from adaptation.commands.doctor import doctor
 from adaptation.commands.networks.adapt import adapt
 from adaptation.commands.networks.demo import demo
@@ -29,6 +30,7 @@ from adaptation.support.reading.findings import printed_findings
 
 COMMANDS = (
     check, fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints,
+    poses,
 )  # fmt: skip
 
 app = typer.Typer(

@@ -29,7 +29,8 @@ from adaptation.support.reading.inert_pickle import RefusedError, plain, read_pi
 from adaptation.support.reading.torch_files import read_torch
 
 Array = npt.NDArray[Any]
-_FEWEST = 40  # poses: one in 20 is held out, and measuring a prior between two poses needs two of them
+FEWEST = 40
+"""Least number of poses of a file: one in 20 is held out, and measuring a prior between two poses needs two of them."""
 # SMPL-H and SMPL-X share the first 22 joints with SMPL; they have fingers where SMPL has hands.
 _SHARED = 22
 _JOINTS = (_SHARED, len(SMPL), 52, 55)  # the shared joints alone, SMPL, SMPL-H, SMPL-X
@@ -81,7 +82,8 @@ def _contents(path: Path) -> Any:
     if kind == "Python pickle":
         return _unpickled(path.read_bytes(), path)
     if kind not in ("npz file of NumPy", "npy file of NumPy"):
-        raise UserError(f"{path}: found {with_article(kind)}, expected poses in an npz or npy file of NumPy")
+        text = "; topo-adapt poses converts motion capture" if kind in ("text file", "JSON file") else ""
+        raise UserError(f"{path}: found {with_article(kind)}, expected poses in an npz or npy file of NumPy{text}")
     wanted = None if kind.startswith("npy") else (*_WHOLE, *_ROOT, *_BODY)
     arrays = read_arrays(path, wanted, lambda content: _unpickled(content, path))
     # The names of other arrays are for the error; reading them could fail on what nobody needs.
@@ -159,8 +161,8 @@ def _rotation_vectors(array: Array, counts: tuple[int, ...], path: Path, name: s
     """Convert an array of one of the `counts` of joints to rotation vectors (N, J, 3)."""
     if array.dtype.kind not in "fiu" or array.ndim < 2:
         raise UserError(f"{path}: {name} is {array.dtype} of shape {array.shape}; {_ADVICE}")
-    if len(array) < _FEWEST:
-        raise UserError(f"{path}: {name} has shape {array.shape}; expected at least {_FEWEST} poses")
+    if len(array) < FEWEST:
+        raise UserError(f"{path}: {name} has shape {array.shape}; expected at least {FEWEST} poses")
     if not np.isfinite(array).all():
         raise UserError(f"{path}: {name} holds NaN or infinity; remove these poses")
     form = _form(array.shape, counts)

@@ -8,7 +8,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from adaptation.bodies.body import mirror_pose
 from adaptation.bodies.poses import Kind, sample_poses
+from adaptation.data.pose_library import real_poses
 
 
 class GaussianPosePrior(torch.nn.Module):
@@ -64,6 +66,15 @@ class GaussianPosePrior(torch.nn.Module):
         """
         return cls(*_default(without))
 
+    @classmethod
+    def with_motion(cls) -> GaussianPosePrior:
+        """Return the prior of sampled poses and of real ones, half each: the examples of `default` and CMU's poses.
+
+        The real ones are those that come with the package (`adaptation.data.pose_library.real_poses`) and their mirror
+        images.
+        """
+        return cls(*_with_motion())
+
     def energy(self, pose: Tensor) -> Tensor:
         """Compute the squared Mahalanobis distance: about 1 per component that moves in the examples.
 
@@ -92,7 +103,20 @@ _SHARES: dict[Kind, int] = {"walking": 3, "standing": 2, "sitting": 1, "reaching
 
 @lru_cache  # the examples are always the same
 def _default(without: Kind | None) -> tuple[Tensor, Tensor]:
+    prior = GaussianPosePrior.fit(_sampled(without))
+    return prior.mean, prior.precision_root
+
+
+@lru_cache
+def _with_motion() -> tuple[Tensor, Tensor]:
+    sampled, real = _sampled(None), real_poses()
+    both = torch.cat([real, mirror_pose(real)])
+    # Repeated, so that real poses weigh as much as sampled ones.
+    prior = GaussianPosePrior.fit(torch.cat([sampled, both.repeat(len(sampled) // len(both), 1, 1)]))
+    return prior.mean, prior.precision_root
+
+
+def _sampled(without: Kind | None) -> Tensor:
     # Kinds are drawn with equal chances, so repetition is what gives them their shares.
     kinds = [kind for kind, share in _SHARES.items() for _ in range(share) if kind != without]
-    prior = GaussianPosePrior.fit(sample_poses(4000, torch.Generator().manual_seed(0), kinds))
-    return prior.mean, prior.precision_root
+    return sample_poses(4000, torch.Generator().manual_seed(0), kinds)

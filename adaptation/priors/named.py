@@ -13,7 +13,8 @@ def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
     """Return a pose prior by name.
 
     Args:
-        name: "gaussian", "latent" (which comes with the package), or a file written by ``topo-adapt prior``.
+        name: "gaussian" (of sampled poses), "motion" (a Gaussian of sampled and real poses), "latent" (which comes with
+            the package), or a file written by ``topo-adapt prior``.
         device: device to compute on.
 
     Raises:
@@ -21,4 +22,6 @@ def pose_prior(name: str, device: str | torch.device = "cpu") -> PosePrior:
     """
     if name == "gaussian":
         return GaussianPosePrior.default().to(device)
+    if name == "motion":
+        return GaussianPosePrior.with_motion().to(device)
     return LatentPosePrior.named(name).to(device)

@@ -17,7 +17,7 @@ def prior(
         Path | None,
         typer.Option(
             "--poses",
-            help="File of poses: npz of AMASS, SPIN or smplx, or npy. Default: 60,000 sampled poses.",
+            help="File of poses: of `topo-adapt poses`, AMASS, SPIN or smplx. Default: 60,000 sampled poses.",
         ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps.")] = PriorSettings.steps,

@@ -54,7 +54,7 @@ def read_acclaim(path: Path, skeleton: Path | None = None, rate: float = RATE) -
     """
     bones = _read_asf(skeleton or _beside(path))
     angles = _read_amc(path, bones)
-    found(f"{path}: AMC files do not state their rate, {rate:g} frames per second are assumed")
+    found(f"AMC files do not state their rate: {rate:g} frames per second are assumed")
     local = np.tile(np.eye(3), (len(angles), len(bones.names), 1, 1))
     roots, column = np.zeros((len(angles), 3)), 0
     for joint, bone in enumerate(bones.bones):
@@ -172,18 +172,24 @@ def _bone(block: str, degrees: bool, path: Path) -> tuple[str, _Bone]:
 
 def _tree(text: str, bones: set[str], path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the bones, parents before children, and the parent of each."""
-    names, parents = ["root"], [-1]
-    lines = [line.split() for line in text.splitlines()]
-    for parent, *children in (words for words in lines if words and words[0] not in ("begin", "end")):
-        if parent not in names:
-            raise UserError(f"{path}: :hierarchy lists children of {parent[:40]!r} before it has a parent; {_ADVICE}")
+    below: dict[str, list[str]] = {}
+    seen = {"root"}
+    for parent, *children in (line.split() for line in text.splitlines() if line.strip() not in ("", "begin", "end")):
         for child in children:
-            if child not in bones or child in names:
+            if child not in bones or child in seen:
                 raise UserError(
                     f"{path}: :hierarchy names {child[:40]!r}, which is no bone or has two parents; {_ADVICE}"
                 )
-            parents.append(names.index(parent))
-            names.append(child)
+            seen.add(child)
+            below.setdefault(parent, []).append(child)
+    names, parents = ["root"], [-1]
+    # Lines may come in any order. The list grows while it is gone through.
+    for number, name in enumerate(names):
+        children = below.pop(name, [])
+        names += children
+        parents += [number] * len(children)
+    if below:
+        raise UserError(f"{path}: :hierarchy does not connect {next(iter(below))[:40]!r} with the root; {_ADVICE}")
     return tuple(names), tuple(parents)
 
 

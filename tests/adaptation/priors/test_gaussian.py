@@ -5,7 +5,9 @@ import torch
 
 from adaptation.bodies.body import mirror_pose
 from adaptation.bodies.poses import perturb, sample_poses, standing, walking
+from adaptation.data.pose_library import real_poses
 from adaptation.priors.gaussian import GaussianPosePrior
+from adaptation.priors.named import pose_prior
 
 
 def examples(n: int, scale: torch.Tensor, seed: int = 0) -> torch.Tensor:
@@ -74,3 +76,24 @@ def test_mean_pose_has_no_energy() -> None:
     prior = GaussianPosePrior.default()
     assert prior.mean_pose().shape == (24, 3)
     assert prior.energy(prior.mean_pose()[None]).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_motion_makes_unseen_real_poses_plausible_and_keeps_sampled_ones() -> None:
+    """Energies of real poses that the prior did not see, by leaving one in five out of its real examples."""
+    real, sampled = real_poses(), sample_poses(300, torch.Generator().manual_seed(5))
+    held_out = torch.arange(len(real)) % 5 == 0
+    kept = real[~held_out]
+    examples = sample_poses(2000, torch.Generator().manual_seed(0))
+    without = GaussianPosePrior.fit(examples)
+    beside = GaussianPosePrior.fit(torch.cat([examples, kept.repeat(5, 1, 1)]))
+    assert beside.energy(real[held_out]).median() < 0.6 * without.energy(real[held_out]).median()
+    assert beside.energy(sampled).median() < 1.1 * without.energy(sampled).median()
+
+
+def test_prior_with_motion_is_symmetric_and_known_by_name() -> None:
+    prior = pose_prior("motion")
+    poses = torch.cat([real_poses()[:50], sample_poses(50, torch.Generator().manual_seed(5))])
+    both = prior.energy(poses), prior.energy(mirror_pose(poses))
+    # Sampled poses are mirrored at random, so that their two sides differ by chance.
+    assert ((both[0] - both[1]).abs() / both[0]).median() < 0.1
+    assert prior.energy(poses).mean() < GaussianPosePrior.default().energy(poses).mean()
