@@ -9,10 +9,13 @@ import typer
 from rich.console import Console
 
 from adaptation.support.errors import UserError
+from real.footage import PACKAGE, fetch
+from real.prepare import prepare
 from real.references import references
 from real.street import judge_street, load_results
+from real.views import HEADER, Reference, ViewScores, judge_cameras, line
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Judge results on recordings of real people.")
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 Models = Annotated[
     Path | None,
@@ -20,6 +23,11 @@ Models = Annotated[
         "--models", help="MediaPipe's networks: npm archive (heavy), wheel (full) or folder; see docs/adaptation.md."
     ),
 ]
+
+
+@app.callback()
+def real() -> None:
+    """Judge results on recordings of real people."""
 
 
 @app.command()
@@ -39,6 +47,49 @@ def street(
     )
     for folder in results:
         print(f"{folder}: {judge_street(load_results(folder), seen)}")
+
+
+@app.command("prepare")
+def prepare_command(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the reference to.")],
+    models: Annotated[Path, typer.Option("--models", help="Folder with both packages of MediaPipe's networks.")],
+    wheel: Annotated[Path | None, typer.Option("--wheel", help=f"Wheel of {PACKAGE}.")] = None,
+    download: Annotated[
+        bool, typer.Option("--fetch", help=f"Download that wheel: pip download --no-deps {PACKAGE}, 51 MB.")
+    ] = False,
+    cameras: Annotated[str, typer.Option("--cameras", help="Cameras to use, at least two.")] = "cam01,cam02,cam03",
+    every: Annotated[int, typer.Option("--every", min=1, help="One frame in this many is written.")] = 2,
+) -> None:
+    """Make frames, masks, cameras and a skeleton of the four-camera recording in pose2sim."""
+    if (wheel is None) != download:
+        raise UserError(f"give the wheel of {PACKAGE} (--wheel), or --fetch to download it with pip")
+    prepare(wheel or fetch(out), models, cameras.split(","), out, every)
+
+
+@app.command()
+def views(
+    results: Annotated[
+        list[Path], typer.Argument(help="Folders with results in subfolders cam01, cam02, ...: one for each camera.")
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Reference, as the command prepare writes it.")],
+) -> None:
+    """Compare 3D joints, and silhouettes in other cameras, with the reference."""
+    import torch
+
+    from adaptation.bodies.body import Body
+
+    torch.set_num_threads(1)
+    reference, body = Reference(data), Body.free()
+    print(f"{'':32s}{'n':>4s}{HEADER}")
+    for folder in results:
+        everything = []
+        for name, scores in judge_cameras(folder, reference, body):
+            if scores:
+                print(f"{f'{folder.name}/{name}'[-32:]:32s}{len(scores):4d}{line(ViewScores.mean(scores))}")
+            everything += scores
+        if not everything:
+            raise UserError(f"{folder}: no body in frames whose skeleton is valid")
+        print(f"{folder.name[-32:]:32s}{len(everything):4d}{line(ViewScores.mean(everything))}")
 
 
 def main() -> None:
