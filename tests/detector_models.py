@@ -13,7 +13,7 @@ from adaptation.detectors.model_packages import NPM, PIP
 FOLDER = os.environ.get("MEDIAPIPE_MODELS")
 needs_models = pytest.mark.skipif(
     FOLDER is None or find_spec("ai_edge_litert") is None,
-    reason=f"needs LiteRT (pip install ai-edge-litert), and MEDIAPIPE_MODELS, the folder in which {PIP} and {NPM} were run",
+    reason=f"needs LiteRT (pip install ai-edge-litert) and MEDIAPIPE_MODELS, the folder in which {PIP} and {NPM} ran",
 )
 
 

@@ -66,7 +66,7 @@ class Camera:
         return replace(self, matrix=np.diag([factor, factor, 1.0]) @ self.matrix, size=(width, height))
 
     def moved(self, change: Floats) -> Camera:
-        """Turn the camera by a rotation vector, and move its centre: (6,) radians in its axes, metres in the world's."""
+        """Turn the camera by a rotation vector in its axes, and move its centre in the world: (6,) radians, metres."""
         rotation = np.asarray(cv2.Rodrigues(change[:3])[0] @ self.rotation, np.float64)
         centre = -self.rotation.T @ self.translation + change[3:]
         return replace(self, rotation=rotation, translation=-rotation @ centre)
@@ -88,7 +88,11 @@ def read_qualisys(content: bytes) -> list[Camera]:
 
 
 def _qualisys_camera(element: ET.Element) -> Camera:
-    parts = {name: found.attrib for name in ("transform", "intrinsic", "fov_video") if (found := element.find(name)) is not None}
+    parts = {
+        name: found.attrib
+        for name in ("transform", "intrinsic", "fov_video")
+        if (found := element.find(name)) is not None
+    }
     pose, lens, field = parts["transform"], parts["intrinsic"], parts["fov_video"]
     stored = np.array([[float(pose[f"r{row}{column}"]) for column in "123"] for row in "123"])
     centre = np.array([float(pose[axis]) for axis in "xyz"]) / 1000

@@ -15,10 +15,10 @@ from adaptation.support.files import whole_file
 from real.cameras import Camera, save_cameras
 from real.footage import View, calibration, prepare_view
 from real.skeleton import BONES, JOINTS
-from real.triangulation import Floats, adjusted, consistent_sides, robust
+from real.triangulation import Floats, adjusted, consistent_sides, robust, without_jumps
 
 _AGREES = 15.0  # pixels at half size; a view that is farther off does not support a joint
-_SUPPORT = 2  # views that a joint needs; with three cameras or more
+_SUPPORT = 2  # views that a joint needs
 _MOST_MISSING = 1  # joints of a frame that may lack support
 
 
@@ -51,8 +51,9 @@ def prepare(
     cameras = _agreeing(views, keypoints, say)
     keypoints = consistent_sides(keypoints, cameras)
     joints, away = robust(keypoints, cameras)
+    joints, steady = without_jumps(joints)
     save_cameras(cameras, out / "cameras.npz")
-    valid = (away < _AGREES).sum(0) >= min(_SUPPORT, len(views))
+    valid = steady & ((away < _AGREES).sum(0) >= _SUPPORT)
     with whole_file(out / "joints3d.npz") as file:
         np.savez(
             file,
@@ -76,13 +77,14 @@ def _agreeing(views: Sequence[View], keypoints: Floats, say: Callable[[str], Non
     for old, new in zip(before, after, strict=True):
         angle = np.degrees(np.arccos(np.clip((np.trace(new.rotation @ old.rotation.T) - 1) / 2, -1, 1)))
         centres = [-each.rotation.T @ each.translation for each in (old, new)]
-        say(f"{new.name}: turned by {angle:.2f} degrees, moved by {1000 * np.linalg.norm(centres[1] - centres[0]):.0f} mm")
+        shift = 1000 * np.linalg.norm(centres[1] - centres[0])
+        say(f"{new.name}: turned by {angle:.2f} degrees, moved by {shift:.0f} mm")
     return after
 
 
 def _report(joints: Floats, away: Floats, valid: np.ndarray, say: Callable[[str], None]) -> None:  # type: ignore[type-arg]
     lengths = np.stack([np.linalg.norm(joints[:, a] - joints[:, b], axis=-1) for a, b in BONES])
     say(
-        f"skeleton: {valid.mean():.1%} of the joints supported, reprojection error {np.median(away):.1f} px, lengths of "
-        f"bones vary by {1000 * lengths.std(1).mean():.0f} mm"
+        f"skeleton: {valid.mean():.1%} of the joints supported, reprojection error {np.median(away):.1f} px, lengths "
+        f"of bones vary by {1000 * lengths.std(1).mean():.0f} mm"
     )

@@ -60,7 +60,7 @@ class References:
         near = same & (np.abs(self.frame[:, None] - self.frame) <= _NEAR)
         np.fill_diagonal(near, False)  # the others judge
         around = near.astype(float) @ direction
-        return np.asarray(((around * direction).sum(-1) > 0) | ~near.any(1))
+        return np.asarray((around * direction).sum(-1) >= 0)
 
     def usable(self) -> Array:
         """Return (N,) whether somebody was found, with consistent sides."""

@@ -28,8 +28,8 @@ BONES = tuple((index, index + 2) for index in (0, 1, 2, 3, 6, 7, 8, 9))
 def facing(joints: Floats, *, by_hips: bool = False) -> Floats:
     """Return where the trunks of bodies (..., 12, 3) face, (..., 3), of any length.
 
-    Axes must be right-handed, such as x right, y down, z forward. Shoulders and hips decide together, since either alone
-    turns by much while somebody walks; or the hips alone.
+    Axes must be right-handed, such as x right, y down, z forward. Shoulders and hips decide together, since either
+    alone turns by much while somebody walks; or the hips alone.
     """
     up = joints[..., SHOULDERS, :].mean(-2) - joints[..., HIPS, :].mean(-2)
     left, right = (joints[..., side + 6, :] + (0 if by_hips else joints[..., side, :]) for side in (0, 1))

@@ -21,6 +21,7 @@ _LIMIT = 15.0  # pixels; a larger error of a view is as bad as this one
 _ROUNDS = (60.0, 30.0, 15.0, 8.0, 8.0, 8.0)  # pixels at which a view loses weight, from round to round
 _TURN, _MOVE = 0.005, 0.015  # by how much cameras are expected to be off: radians, metres
 _JUMP = 0.05  # metres per frame that cost as much as an error of _LIMIT in one view
+_FARTHEST = 0.1  # metres; at 60 frames a second, real joints move by at most half of this between frames
 _VOTE = 0.1  # of the same cost: for exchanging left and right in one view
 
 
@@ -71,6 +72,22 @@ def robust(keypoints: Floats, cameras: Sequence[Camera]) -> tuple[Floats, Floats
         weighted[..., 2] = np.maximum(weighted[..., 2], 1e-4)
         points = triangulate(weighted, cameras)
     return points, errors(points, keypoints, cameras)
+
+
+def without_jumps(points: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Replace joints that jump: two views may agree on a wrong place.
+
+    Args:
+        points: (F, J, 3) joints over time.
+
+    Returns:
+        The joints, those farther than `_FARTHEST` from their median over five frames replaced by it; and (F, J) which
+        ones were left as they are.
+    """
+    padded = np.concatenate([points[:1], points[:1], points, points[-1:], points[-1:]])
+    around = np.median(np.stack([padded[k : k + len(points)] for k in range(5)]), axis=0)
+    steady = np.linalg.norm(points - around, axis=-1) < _FARTHEST
+    return np.where(steady[..., None], points, around), steady
 
 
 def consistent_sides(keypoints: Floats, cameras: Sequence[Camera]) -> Floats:

@@ -1,7 +1,7 @@
 """Judge bodies of one camera against a triangulated skeleton, and against the masks of the other cameras.
 
-Results are weak-perspective: a body lies along the ray through its place in the image, at the distance at which its size
-in metres gives its size in pixels. There it is placed, and drawn into every camera in perspective.
+Results are weak-perspective: a body lies along the ray through its place in the image, at the distance at which its
+size in metres gives its size in pixels. There it is placed, and drawn into every camera in perspective.
 """
 
 from __future__ import annotations

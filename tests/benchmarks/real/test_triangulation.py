@@ -5,7 +5,7 @@ import pytest
 import torch
 from real.cameras import Camera, letterboxed, load_cameras, read_qualisys, save_cameras
 from real.skeleton import EXCHANGED
-from real.triangulation import adjusted, consistent_sides, errors, robust, triangulate
+from real.triangulation import adjusted, consistent_sides, errors, robust, triangulate, without_jumps
 
 from adaptation.evaluation.metrics import similarity_align
 from adaptation.support.errors import UserError
@@ -69,6 +69,15 @@ def test_one_bad_view_is_weighted_down() -> None:
     assert distance(triangulate(keypoints, cameras(4))[:, 4], movement()[:, 4]) > 20
     assert distance(points[:, 4], movement()[:, 4]) < 15
     assert np.median(away[0, ::3, 4]) > 60
+
+
+def test_a_joint_that_jumps_is_replaced() -> None:
+    jumping = movement()
+    jumping[20, 5] += 0.4
+    steady, kept = without_jumps(jumping)
+    assert np.argwhere(~kept).tolist() == [[20, 5]]
+    assert np.linalg.norm(steady[20, 5] - movement()[20, 5]) < 0.03
+    assert np.array_equal(steady[kept], movement()[kept])
 
 
 def test_exchanged_sides_are_put_right() -> None:
