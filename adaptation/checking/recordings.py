@@ -16,7 +16,7 @@ from adaptation.checking.verdict import Use, Verdict
 from adaptation.recording.detections import TrackSettings
 from adaptation.recording.footage.decoding.capture import Capture
 from adaptation.recording.footage.empty_scene import read_background
-from adaptation.recording.footage.mask_files import open_masks
+from adaptation.recording.footage.segmented_masks import open_given
 from adaptation.recording.footage.video import Frames, VideoFrames, open_frames
 from adaptation.recording.options import FitOptions
 from adaptation.support.errors import UserError
@@ -62,6 +62,7 @@ class RecordingInput:
         background: picture of the empty scene.
         levels: range of levels of a recording of 16 bits; None for the one that its frames show.
         min_height: smallest height of a person, pixels.
+        models: networks of the segmenter that makes the masks.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class RecordingInput:
     background: Path | None = None
     levels: Levels | None = None
     min_height: int = TrackSettings.min_height
+    models: Path | None = None
 
 
 def check_recording(given: RecordingInput, progress: Progress) -> Verdict:
@@ -83,7 +85,7 @@ def check_recording(given: RecordingInput, progress: Progress) -> Verdict:
     """
     frames = open_frames(given.path, given.levels)
     beside = Given(
-        open_masks(given.masks, frames) if given.masks else None,
+        open_given(given.masks, given.models, frames),
         read_background(given.background, frames) if given.background else (),
     )
     settings = TrackSettings(min_height=given.min_height)

@@ -9,7 +9,16 @@ import typer
 
 from adaptation.adapting.presets import CROP_SIZE
 from adaptation.recording.detections import TrackSettings
-from adaptation.support.arguments import Background, CropSize, MaskFolder, Range, check_source, choice
+from adaptation.support.arguments import (
+    Background,
+    CropSize,
+    MaskFolder,
+    MasksFrom,
+    Models,
+    Range,
+    check_source,
+    choice,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +35,8 @@ def check(
         ),
     ],
     masks: MaskFolder = None,
+    masks_from: MasksFrom = None,
+    models: Models = None,
     background: Background = None,
     levels: Range = None,
     min_height: Annotated[
@@ -53,9 +64,10 @@ def check(
 
     chosen = choice("--as", kind, KINDS) if kind is not None else recognise(path)
     if chosen == "recording":
-        check_source(masks, background)
+        check_source(masks, background, masks_from, models)
         shown = Levels.parse(levels) if levels is not None else None
-        verdict = check_recording(RecordingInput(Path(path), masks, background, shown, min_height), Progress())
+        given = RecordingInput(Path(path), masks, background, shown, min_height, models)
+        verdict = check_recording(given, Progress())
     else:
         # Not before, because it takes seconds to import torch, which a recording does not need.
         from adaptation.checking.files import CHECKS, check_network

@@ -54,6 +54,14 @@ MaskFolder = Annotated[
         "--masks", help="Masks to use instead of background subtraction: a folder of images, npz, or a video."
     ),
 ]
+MasksFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--masks-from",
+        help="segmenter: masks by MediaPipe's networks (--models) instead of background subtraction, for people who "
+        "stand still and fill at least a quarter of the frame.",
+    ),
+]
 Mirror = Annotated[
     bool,
     typer.Option("--mirror", help="Average the predictions for each crop and its mirror image; takes twice the time."),
@@ -64,6 +72,12 @@ Model = Annotated[
         "--model",
         help="Regressor: weights with SPIN's keys (.safetensors, .pt), package.module:function, or small (the one "
         "that is included).",
+    ),
+]
+Models = Annotated[
+    Path | None,
+    typer.Option(
+        "--models", help="MediaPipe's networks: wheel of mediapipe, .tgz of @mediapipe/pose, or a folder with both."
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results; must be new or empty.")]
@@ -133,14 +147,35 @@ def choice(option: str, value: str, allowed: tuple[Name, ...]) -> Name:
     raise UserError(f"{option} must be one of {', '.join(allowed)}, got {value!r}")
 
 
-def check_source(masks: Path | None, background: Path | None) -> None:
-    """Refuse both masks and a background.
+def check_source(
+    masks: Path | None, background: Path | None, masks_from: str | None = None, models: Path | None = None
+) -> None:
+    """Refuse options that replace each other, and check those that need each other.
+
+    Args:
+        masks: value of --masks.
+        background: value of --background.
+        masks_from: value of --masks-from.
+        models: value of --models.
 
     Raises:
-        UserError: both are given.
+        UserError: masks are given twice, or beside a background; or one of --masks-from and --models is missing.
     """
     if masks and background:
         raise UserError("--background is for background subtraction, which --masks replaces; give one of them")
+    if masks_from is None:
+        if models is not None:
+            raise UserError("--models is for --masks-from segmenter, which is not given; add it, or leave --models out")
+        return
+    choice("--masks-from", masks_from, ("segmenter",))
+    if masks or background:
+        other = "--masks" if masks else "--background"
+        raise UserError(f"--masks-from segmenter and {other} replace each other; give one of them")
+    if models is None:
+        raise UserError(
+            "--masks-from segmenter needs MediaPipe's networks: pip download --no-deps mediapipe==0.10.21, then "
+            "--models with the wheel"
+        )
 
 
 def command_line() -> str:

@@ -20,7 +20,9 @@ from adaptation.support.arguments import (
     BodyFile,
     Device,
     MaskFolder,
+    MasksFrom,
     Model,
+    Models,
     Overwrite,
     PrecisionOption,
     PresetOption,
@@ -83,6 +85,8 @@ def adapt(
     source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops to replay.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Folder of labelled crops to measure errors on.")] = None,
     masks: MaskFolder = None,
+    masks_from: MasksFrom = None,
+    models: Models = None,
     background: Background = None,
     levels: Range = None,
     body: BodyFile = None,
@@ -114,11 +118,12 @@ def adapt(
     chosen = preset(choice("--preset", preset_name, PRESETS))
     objective = choice("--loss", loss, tuple(OBJECTIVES))
     check_useful(objective, teacher=teacher == "yes", fits=bool(fits_every), plain_sums=plain_sums)
-    check_source(masks, background)
+    check_source(masks, background, masks_from, models)
     for option, value in (
         ("--size", size),
         ("--every", every),
         ("--masks", masks),
+        ("--masks-from", masks_from),
         ("--background", background),
         ("--range", levels),
     ):
@@ -150,6 +155,7 @@ def adapt(
         source=source,
         test=test,
         masks=masks,
+        models=models,
         background=background,
         levels=Levels.parse(levels) if levels is not None else None,
         body=body,

@@ -43,6 +43,7 @@ class AdaptJob:
         source: folder of labelled crops to replay.
         test: folder of labelled crops to measure errors on.
         masks: folder of masks of a recording, used instead of background subtraction.
+        models: networks of the segmenter that makes the masks of a recording.
         background: pictures of the empty scene of a recording.
         levels: range of a recording of 16 bits.
         body: file of the body model; None for the free body.
@@ -60,6 +61,7 @@ class AdaptJob:
     source: Path | None = None
     test: Path | None = None
     masks: Path | None = None
+    models: Path | None = None
     background: Path | None = None
     levels: Levels | None = None
     body: Path | None = None
@@ -145,7 +147,7 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
     from adaptation.data.samples import Samples, is_crop_set
     from adaptation.recording.crop_sets import samples_of_crops
     from adaptation.recording.footage.empty_scene import read_background
-    from adaptation.recording.footage.mask_files import open_masks
+    from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.predict import predict_recording
     from adaptation.support.progress import Progress
@@ -157,7 +159,7 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
             samples.check_body(body)
         return samples, None
     frames = open_frames(job.target, job.levels)
-    given = open_masks(job.masks, frames) if job.masks else None
+    given = open_given(job.masks, job.models, frames)
     empty = read_background(job.background, frames) if job.background else ()
     outcome = predict_recording(frames, body, job.options, network, Progress(), given, empty)
     return samples_of_crops([crop for person in outcome.people for crop in person.crops]), (frames, outcome)
@@ -191,6 +193,7 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
     recording = None if is_crop_set(job.target) else {"masks": str(job.masks), "crops": asdict(job.options)}
     if recording is not None:  # only where they are given: runs without them can still be resumed
         recording |= {"background": str(job.background)} if job.background else {}
+        recording |= {"models": str(job.models)} if job.models else {}
         recording |= {"levels": asdict(job.levels)} if job.levels else {}
     return {
         "adapt": asdict(settings),

@@ -17,6 +17,8 @@ from adaptation.support.arguments import (
     Device,
     Loss,
     MaskFolder,
+    MasksFrom,
+    Models,
     Out,
     Overwrite,
     Prior,
@@ -40,6 +42,8 @@ def fit(
     ] = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Fit one frame in this many.")] = FitOptions.every,
     masks: MaskFolder = None,
+    masks_from: MasksFrom = None,
+    models: Models = None,
     background: Background = None,
     levels: Range = None,
     method: Annotated[
@@ -71,7 +75,7 @@ def fit(
     from adaptation.recording.footage.background import METHODS
     from adaptation.recording.footage.empty_scene import read_background
     from adaptation.recording.footage.frame_numbers import parse_frames
-    from adaptation.recording.footage.mask_files import open_masks
+    from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.pipeline import fit_recording
     from adaptation.reports.fits import Heading
@@ -83,7 +87,7 @@ def fit(
     from adaptation.support.reading.findings import kept_findings
 
     started = time.monotonic()
-    check_source(masks, background)
+    check_source(masks, background, masks_from, models)
     settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps, size)
     options = FitOptions(
         every=every,
@@ -100,7 +104,7 @@ def fit(
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         # Inside the folder's block, so that its errors leave no folder behind.
         opened = open_frames(recording, Levels.parse(levels) if levels is not None else None)
-        given = open_masks(masks, opened) if masks else None
+        given = open_given(masks, models, opened)
         empty = read_background(background, opened) if background else ()
         model = Body.load(body) if body else Body.free()
         outcome = fit_recording(opened, model, options, Progress(), given, empty)

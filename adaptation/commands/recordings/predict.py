@@ -11,8 +11,10 @@ from adaptation.support.arguments import (
     Device,
     Every,
     MaskFolder,
+    MasksFrom,
     Mirror,
     Model,
+    Models,
     Out,
     Overwrite,
     Range,
@@ -27,6 +29,8 @@ def predict(
     recording: Recording,
     out: Out,
     masks: MaskFolder = None,
+    masks_from: MasksFrom = None,
+    models: Models = None,
     background: Background = None,
     levels: Range = None,
     body: BodyFile = None,
@@ -44,7 +48,7 @@ def predict(
 
     from adaptation.bodies.body import Body
     from adaptation.recording.footage.empty_scene import read_background
-    from adaptation.recording.footage.mask_files import open_masks
+    from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.predict import predict_recording
     from adaptation.regressors.files import load_network
@@ -57,14 +61,14 @@ def predict(
     from adaptation.support.reading.findings import kept_findings
     from adaptation.synthetic.settings import MARGIN
 
-    check_source(masks, background)
+    check_source(masks, background, masks_from, models)
     # The margin of the synthetic crops that the shipped network was trained on; fits use a smaller one.
     options = FitOptions(every=every, size=size, margin=MARGIN, device=device)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         network = load_network(model).network
         shape = Body.load(body) if body else Body.free()
         frames = open_frames(recording, Levels.parse(levels) if levels is not None else None)
-        given = open_masks(masks, frames) if masks else None
+        given = open_given(masks, models, frames)
         empty = read_background(background, frames) if background else ()
         # Averaging with the mirror image lowers errors at twice the cost, so it is left to the user.
         used = Mirrored(network) if mirror else network

@@ -24,7 +24,10 @@ def test_commands_that_make_sets(command: Command, work: Path, tmp_path: Path) -
     assert Samples.load(made).keypoints is not None
     assert Samples.load(tmp_path / "lr").keypoints is None  # found in other images
     code, _, errors = command("keypoints", made)
-    assert code == 2 and "needs exactly one of --from FOLDER, --simulate and --pictures FOLDER" in errors
+    assert (
+        code == 2
+        and "needs exactly one of --from FOLDER, --simulate, --detector mediapipe and --pictures FOLDER" in errors
+    )
     delta, model = tmp_path / "delta.npy", work / "run" / "model.safetensors"
     assert command("uap", work / "source", "--model", model, "--out", delta, "--steps", 1)[0] == 0
     assert command("degrade", work / "target", "--out", tmp_path / "u", "--shift", "uap-8", "--delta", delta)[0] == 0

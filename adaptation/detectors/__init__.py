@@ -1,0 +1,1 @@
+"""Detectors that other people trained: keypoints, 3D landmarks and masks of people, read from their packages."""
