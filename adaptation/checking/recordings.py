@@ -19,6 +19,7 @@ from adaptation.recording.footage.empty_scene import read_background
 from adaptation.recording.footage.segmented_masks import open_given
 from adaptation.recording.footage.video import Frames, VideoFrames, open_frames
 from adaptation.recording.options import FitOptions
+from adaptation.recording.people.reasons import kind_of_reason
 from adaptation.support.errors import UserError
 from adaptation.support.levels import Levels
 from adaptation.support.progress import Progress
@@ -142,21 +143,10 @@ def _measured(seen: Survey) -> Iterator[tuple[str, str]]:
     heights = np.array([person.bbox[3] for person in seen.people])
     yield "height", f"{np.median(heights):.0f} px, {np.percentile(heights, 5):.0f} to {np.percentile(heights, 95):.0f}"
     usable = [person for person in seen.people if person.quality.usable]
-    reasons = Counter(reason for person in seen.people for reason in person.quality.note.split(", ") if reason)
-    shown = "; ".join(f"{_kind(reason)} {count}" for reason, count in _grouped(reasons).most_common(4))
+    notes = (person.quality.note.split(", ") for person in seen.people if not person.quality.usable)
+    reasons = Counter(kind_of_reason(reason) for note in notes for reason in note)
+    shown = "; ".join(f"{reason} {count}" for reason, count in reasons.most_common(4))
     yield "masks", f"{len(usable)} of {len(seen.people)} usable" + (f" (others: {shown})" if shown else "")
-
-
-def _grouped(reasons: Counter[str]) -> Counter[str]:
-    grouped: Counter[str] = Counter()
-    for reason, count in reasons.items():
-        grouped[_kind(reason)] += count
-    return grouped
-
-
-def _kind(reason: str) -> str:
-    """Return a reason in few words, without its number of fragments."""
-    return "in fragments" if reason.endswith("fragments") else reason.removeprefix("part of the person is ")
 
 
 def _uses(counted: Counted, seen: Survey, *, subtracted: bool) -> list[Use]:

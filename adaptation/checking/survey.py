@@ -19,6 +19,7 @@ from adaptation.recording.footage.light import fit_light
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.modes import group_looks, small_frame
 from adaptation.recording.people.given import given_regions
+from adaptation.recording.people.specks import without_specks
 from adaptation.recording.regions import find_regions, join, split_people, stack_regions
 from adaptation.support.image_files import Image, Mask
 
@@ -195,6 +196,7 @@ def _people(number: int, seen: Seen, settings: TrackSettings) -> Iterator[Detect
                 (x, y, _, _), mask = join(group)
                 share = background_outline(seen.frame, seen.background, mask, (x, y))
                 sighting = replace(sighting, background_outline=share)
+                sighting = without_specks(sighting, (width, height), settings)
             yield from judge([sighting], (width, height), settings, given=seen.given is not None)
 
 

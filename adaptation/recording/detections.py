@@ -58,6 +58,9 @@ class TrackSettings:
     border: int = 1
 
 
+# Least distance of two people's heads as a fraction of their height. On real footage it is 0.14 in groups, and parts of
+# one head are up to 0.12 apart.
+_HEADS_APART = 0.13
 # Contact with the frame's edge from which a given mask is cut, as a fraction of its height: a wrist is 4 % wide.
 _CUT = 0.03
 # Greatest fraction of an outline that is the background's, in one mask and as the median around it. On real footage
@@ -200,13 +203,14 @@ def judge(
     Returns:
         One detection per sighting, in the same order.
     """
-    border = np.array([_touches(sighting, size, settings, given=given) for sighting in sightings])
+    border = np.array([_cut_off(sighting, size, settings, given=given) for sighting in sightings])
     # The tracker knows groups whose members it saw apart; heads find those that entered together. A raised arm counts
     # as a head, too.
     crowd = np.array([sighting.merged or (not given and heads(sighting.packed.unpack()) > 1) for sighting in sightings])
     areas = np.array([sighting.area for sighting in sightings], float)
     heights = np.array([sighting.bbox[3] for sighting in sightings], float)
     outlines = np.array([sighting.background_outline for sighting in sightings])
+    centres = np.array([sighting.centre for sighting in sightings]).reshape(-1, 2)
     # Cut-off people are too small and groups too large to be a reference for the others.
     good = ~border & ~crowd
     detections = []
@@ -221,6 +225,9 @@ def judge(
         height = float(heights[index] / np.percentile(heights[around][chosen], 75))
         measured = outlines[around][np.isfinite(outlines[around])]
         hidden = outlines[index] > OUTLINE or (len(measured) > 0 and np.median(measured) > USUAL_OUTLINE)
+        # A background is what is seen for half of a recording. Somebody who passes is not part of it; strong patterns
+        # behind them, such as slats and leaves against the light, show through their outline.
+        hidden = hidden and _stays(sighting, centres[around])
         seen = _Evidence(area, height, bool(border[index]), bool(crowd[index]), bool(hidden))
         quality = (_quality_of_given if given else _quality)(sighting, seen, settings)
         detections.append(Detection(sighting.frame, sighting.bbox, sighting.packed, quality))
@@ -288,16 +295,32 @@ def _quality(sighting: Sighting, seen: _Evidence, settings: TrackSettings) -> Ma
     )
 
 
-def _touches(sighting: Sighting, size: tuple[int, int], settings: TrackSettings, *, given: bool) -> bool:
+def touches(box: Box, size: tuple[int, int], border: int) -> bool:
+    """Return whether a box is nearer than `border` to an edge of a frame of some width and height."""
+    return any(_sides(box, size, border))
+
+
+def _sides(box: Box, size: tuple[int, int], border: int) -> tuple[bool, bool, bool, bool]:
+    """Return whether a box touches the upper, lower, left and right edge of the frame."""
+    x, y, w, h = box
+    return y < border, y + h > size[1] - border, x < border, x + w > size[0] - border
+
+
+def _cut_off(sighting: Sighting, size: tuple[int, int], settings: TrackSettings, *, given: bool) -> bool:
     """Return whether the frame's edge probably cuts the person off."""
-    (x, y, w, h), border = sighting.bbox, settings.border
-    sides = (y < border, y + h > size[1] - border, x < border, x + w > size[0] - border)
+    sides = _sides(sighting.bbox, size, settings.border)
     if not given or not any(sides):
         return any(sides)
     mask = sighting.packed.unpack()
     contacts = [np.count_nonzero(edge) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])]
     # A fingertip or a toe may touch it.
-    return any(contact > _CUT * h for contact, side in zip(contacts, sides, strict=True) if side)
+    return any(contact > _CUT * sighting.bbox[3] for contact, side in zip(contacts, sides, strict=True) if side)
+
+
+def _stays(sighting: Sighting, centres: npt.NDArray[np.float64]) -> bool:
+    """Return whether at least half of some centres (N, 2) lie within half a box of a sighting's own."""
+    reach = np.array(sighting.bbox[2:]) / 2
+    return bool((np.abs(centres - sighting.centre) < reach).all(1).mean() >= 0.5)
 
 
 def _fragments(mask: Mask) -> tuple[int, float]:
@@ -329,19 +352,22 @@ def heads(mask: Mask) -> int:
         mask: (h, w) bool, tight around the person.
 
     Returns:
-        The greatest number of parts above a cut that are at least 6 % of the height tall and a
-        quarter as large as the largest; at least 1.
+        The greatest number of parts above a cut that are at least 6 % of the height tall, a quarter
+        as large as the largest, and 13 % of the height apart from each other; at least 1.
     """
     height = mask.shape[0]
     found = 1
     # A head is about an eighth of the height.
     for depth in (0.13, 0.17, 0.21, 0.25):
         upper = mask[: max(1, round(depth * height))].astype(np.uint8)
-        count, _, stats, _ = cv2.connectedComponentsWithStats(upper, connectivity=8)
+        count, _, stats, centres = cv2.connectedComponentsWithStats(upper, connectivity=8)
         # The background counts as a region, so two heads make three.
         if count > 2:
             areas = stats[1:, cv2.CC_STAT_AREA]
             # A raised hand is small, and hair that sticks out is flat.
             tall = stats[1:, cv2.CC_STAT_HEIGHT] >= 0.06 * height
-            found = max(found, int((tall & (areas >= 0.25 * areas.max())).sum()))
+            places = np.sort(centres[1:, 0][tall & (areas >= 0.25 * areas.max())])
+            # A face as bright as the background splits one head; those of two people are a head's width apart.
+            apart = np.diff(places, prepend=-np.inf) >= _HEADS_APART * height
+            found = max(found, int(apart.sum()))
     return found

@@ -166,7 +166,7 @@ def stack_regions(regions: Sequence[Region]) -> list[list[Region]]:
         merged = False
         for first in range(len(groups)):
             for second in range(first + 1, len(groups)):
-                if _stacked(bounds(groups[first]), bounds(groups[second])):
+                if are_stacked(bounds(groups[first]), bounds(groups[second])):
                     groups[first] += groups.pop(second)
                     merged = True
                     break
@@ -175,7 +175,7 @@ def stack_regions(regions: Sequence[Region]) -> list[list[Region]]:
     return groups
 
 
-def _stacked(upper: Box, lower: Box) -> bool:
+def are_stacked(upper: Box, lower: Box) -> bool:
     """Return whether two boxes are a small gap apart, one above the other, and upright together."""
     if lower[1] < upper[1]:
         upper, lower = lower, upper

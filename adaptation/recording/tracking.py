@@ -23,6 +23,8 @@ from adaptation.recording.footage.ghosts import background_outline
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.people.given import given_regions
+from adaptation.recording.people.pieces import is_part, join_pieces
+from adaptation.recording.people.specks import without_specks
 from adaptation.recording.people.trails import Trail
 from adaptation.recording.regions import (
     Boxes,
@@ -98,21 +100,32 @@ def find_people(
     if masks is not None:
         # Noise, which short tracks may be, is told apart by whoever gives a mask for each person.
         settings = replace(settings, min_usable=1 if masks.instances else min(settings.min_usable, len(masks)))
-    tracks, hidden = [], []
+    tracks: list[list[Detection]] = []
+    hidden: list[list[Detection]] = []
+    parts: list[list[Detection]] = []
     # Masks are judged only now, since each is compared with those after it as well.
-    for trail in tracker.finished():
-        detections = judge(trail.sightings, frames.size, settings, given=masks is not None)
+    trails = tracker.finished()
+    if masks is None:
+        trails = [
+            [without_specks(sighting, frames.size, settings) for sighting in trail] for trail in join_pieces(trails)
+        ]
+    for sightings in trails:
+        detections = judge(sightings, frames.size, settings, given=masks is not None)
         if _is_person(detections, frames.size[1], settings, moving=moving):
-            tracks.append(detections)
+            (parts if masks is None and is_part(detections, settings.min_height) else tracks).append(detections)
         elif _is_hidden(detections, settings):
             hidden.append(detections)
     if not tracks:
-        raise _nobody(frames, masks, settings, hidden=bool(hidden))
+        raise _nobody(frames, masks, settings, hidden=bool(hidden), parts=bool(parts))
     if hidden:
-        numbers = [detection.frame for detections in hidden for detection in detections]
         found(
             f"{frames.path}: somebody is part of the learnt background, as one who stays in place; their masks (frames "
-            f"{min(numbers)} to {max(numbers)}) are cut and not used. {REMEDY}"
+            f"{_range(hidden)}) are cut and not used. {REMEDY}"
+        )
+    if parts:
+        found(
+            f"{frames.path}: {len(parts)} of {len(parts) + len(tracks)} tracks (frames {_range(parts)}) follow parts "
+            f"of people, whose masks change from frame to frame, and are not used. {REMEDY}"
         )
     tracks.sort(key=lambda detections: detections[0].frame)
     return [Track(number, tuple(detections)) for number, detections in enumerate(tracks, start=1)]
@@ -122,7 +135,13 @@ REMEDY = "Give a picture of the empty scene (--background) or masks (--masks)."
 _HIDDEN = 50  # sightings; shorter tracks are often ghosts of things that were moved
 
 
-def _nobody(frames: Frames, masks: Masks | None, settings: TrackSettings, *, hidden: bool) -> UserError:
+def _range(tracks: Sequence[Sequence[Detection]]) -> str:
+    """Name the first and the last frame of some tracks."""
+    numbers = [detection.frame for detections in tracks for detection in detections]
+    return f"{min(numbers)} to {max(numbers)}"
+
+
+def _nobody(frames: Frames, masks: Masks | None, settings: TrackSettings, *, hidden: bool, parts: bool) -> UserError:
     """Return the error for a recording in which no person was found."""
     people = f"people at least {settings.min_height} px tall, seen whole in at least {settings.min_usable} frames"
     if masks is not None:
@@ -131,6 +150,11 @@ def _nobody(frames: Frames, masks: Masks | None, settings: TrackSettings, *, hid
         return UserError(
             f"no usable mask of a person in {frames.path}: somebody stays in place and is part of the background that "
             f"was learnt, so masks are cut. {REMEDY}"
+        )
+    if parts:
+        return UserError(
+            f"no usable mask of a person in {frames.path}: masks change from frame to frame, as those of legs and "
+            f"trunks do where the rest is hidden. {REMEDY}"
         )
     return UserError(
         f"no moving person found in {frames.path}; the camera must stand still and show {people}. For somebody who "
@@ -243,9 +267,9 @@ class _Tracker:
         self._end_trails()
         self._active += new
 
-    def finished(self) -> list[Trail]:
-        """Return every track after the last frame."""
-        return self._ended + self._active
+    def finished(self) -> list[list[Sighting]]:
+        """Return the sightings of every track after the last frame."""
+        return [trail.sightings for trail in self._ended + self._active]
 
     def _view(self, number: int, seen: Seen) -> _View:
         """Find the frame's regions, cut apart where they cover people who are known."""

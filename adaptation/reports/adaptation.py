@@ -138,7 +138,7 @@ def build_adaptation_report(adapted: Adapted, fitter: SilhouetteFitter) -> Adapt
     return AdaptationReport(
         title=f"Adaptation to {adapted.target}",
         source=f"{adapted.model} on {len(samples):,} crops of {samples.size} pixels, "
-        f"from {_supervision(adapted.settings)}",
+        f"from {_supervision(adapted.settings, adapted.described)}",
         summary=_summary(before, after, judged_on, points, kept, scores),
         judged_on=judged_on,
         curve=points,
@@ -181,12 +181,16 @@ def write_adaptation_report(path: Path, report: AdaptationReport) -> None:
     )
 
 
-def _supervision(adapt: AdaptSettings) -> str:
+def _supervision(adapt: AdaptSettings, described: Mapping[str, object]) -> str:
     """What the network was trained on, for the line under the heading."""
+    recording = described.get("recording")
+    # A recording has one kind of mask, whatever kind of a crop set the settings name.
+    given = isinstance(recording, Mapping) and recording.get("masks") != "None"
+    kind = "given" if given else "subtracted" if recording else adapt.masks
     if adapt.supervised:
         return "labels"
     # With "a2" masks serve only the fits, so no silhouette loss is named.
-    masks = f"{adapt.masks} masks" + (f" with the loss {adapt.loss.name}" if adapt.keypoints != "a2" else " in fits")
+    masks = f"{kind} masks" + (f" with the loss {adapt.loss.name}" if adapt.keypoints != "a2" else " in fits")
     return {None: masks, "a1": "2D keypoints", "a2": f"2D keypoints, and {masks}", "weak": f"2D keypoints and {masks}"}[
         adapt.keypoints
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from adaptation.bodies.body import Body
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.options import FitOptions
+from adaptation.recording.people.reasons import tally
 from adaptation.recording.pipeline import FitOutcome
 from adaptation.reports.fits import Heading, build_report, draw_overview, write_report
 from adaptation.support.files import MARKER
@@ -60,7 +62,7 @@ def write_results(
 
 
 def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float | None = None) -> None:
-    """Print one line per person, the recording's warning, the totals and the path of the report.
+    """Print one line per person, the recording's warning, the totals, why masks were not used, and the report's path.
 
     Args:
         console: console to print to.
@@ -80,8 +82,21 @@ def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float |
         console.print(f"warning: {outcome.warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     iou = np.concatenate([person.result.iou_after for person in outcome.people])
     console.print(
-        f"{len(outcome.people)} people, {len(iou)} bodies, median IoU {np.median(iou):.3f}, "
-        f"{len(outcome.notes)} masks not used{'' if seconds is None else f', {seconds:.0f} s'}",
+        f"{len(outcome.people)} people, {len(iou)} bodies, median IoU {np.median(iou):.3f}"
+        + ("" if seconds is None else f", {seconds:.0f} s"),
         highlight=False,
     )
+    say_unused(console, outcome.notes)
     console.print(f"report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def say_unused(console: Console, notes: Sequence[str]) -> None:
+    """Print in one line for which reasons masks were not used, if there are any.
+
+    Args:
+        console: console to print to.
+        notes: notes on detections that were left out, as in `FitOutcome`.
+    """
+    if notes:
+        text = f"{len(notes)} {'mask' if len(notes) == 1 else 'masks'} not used: {tally(notes)}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -144,13 +144,17 @@ def _labelled(folder: Path | None, body: Body, option: str) -> Samples | None:
 
 def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tuple[Frames, FitOutcome] | None]:
     """Load the crops to adapt to; for a recording, also return its frames and the network's predictions."""
+    from rich.console import Console
+
     from adaptation.data.samples import Samples, is_crop_set
     from adaptation.recording.crop_sets import samples_of_crops
     from adaptation.recording.footage.empty_scene import read_background
     from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.predict import predict_recording
+    from adaptation.reports.result_folder import say_unused
     from adaptation.support.progress import Progress
+    from adaptation.training.processes import is_first
 
     if is_crop_set(job.target):
         samples = Samples.load(job.target)
@@ -162,6 +166,8 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
     given = open_given(job.masks, job.models, frames)
     empty = read_background(job.background, frames) if job.background else ()
     outcome = predict_recording(frames, body, job.options, network, Progress(), given, empty)
+    if is_first():
+        say_unused(Console(), outcome.notes)
     return samples_of_crops([crop for person in outcome.people for crop in person.crops]), (frames, outcome)
 
 

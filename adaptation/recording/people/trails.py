@@ -10,6 +10,8 @@ import numpy.typing as npt
 from adaptation.recording.detections import Sighting
 from adaptation.recording.regions import intersections
 
+_BOTH = 0.75  # least area of two people in one region, as a fraction of their areas once they are apart
+
 
 class Trail:
     """A track under construction: sightings so far, and a smoothed state that predicts the next box."""
@@ -51,7 +53,8 @@ class Trail:
             return
         # Backwards from the sighting before the split, which is the last that showed both.
         for index in range(len(self.sightings) - 2, -1, -1):
-            if self.sightings[index].area < 1.2 * own.area:
+            # Both together, since one may hide the other in part when they separate.
+            if self.sightings[index].area < max(1.2 * own.area, _BOTH * (own.area + other.area)):
                 break
             self.sightings[index] = replace(self.sightings[index], merged=True)
         # The smoothed size is that of two people, so it starts again.

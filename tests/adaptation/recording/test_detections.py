@@ -104,10 +104,17 @@ def test_heads() -> None:
     assert heads(tight(two)) == 2
     assert heads(tight(one)) == 1
     assert heads(np.ones((1, 1), bool)) == 1
+    bright_face = one.copy()
+    bright_face[50:64, 99:101] = False
+    assert heads(tight(bright_face)) == 1
+
+
+def stay(count: int) -> list[Sighting]:
+    return [sighting(number, figure(100 + number % 5, 60)) for number in range(count)]
 
 
 def test_masks_whose_outline_is_the_background_s() -> None:
-    track = [replace(one, background_outline=0.02) for one in walk(20)]
+    track = [replace(one, background_outline=0.02) for one in stay(20)]
     assert judged(track[9], track).usable
     one = judged(replace(track[9], background_outline=0.2), track)
     assert one.in_background and one.note == "part of the person is in the background"
@@ -115,3 +122,10 @@ def test_masks_whose_outline_is_the_background_s() -> None:
     cut = [replace(one, background_outline=0.12) for one in track]
     assert not judged(replace(cut[9], background_outline=0.02), cut).usable
     assert not judged(replace(cut[9], background_outline=float("nan")), cut).usable
+
+
+def test_somebody_who_passes_is_not_in_the_background() -> None:
+    passing = [replace(one, background_outline=0.2) for one in walk(30)]
+    assert all(not detection.quality.in_background for detection in judge(passing, (WIDTH, HEIGHT), TrackSettings()))
+    staying = [replace(one, background_outline=0.2) for one in stay(30)]
+    assert all(detection.quality.in_background for detection in judge(staying, (WIDTH, HEIGHT), TrackSettings()))

@@ -82,4 +82,5 @@ def test_predictions_and_adaptations_say_how_masks_were_read(command: Command, c
         assert code == 0, errors
         for page in ("report/index.html", "bodies/report.html"):
             assert listed(tmp_path / "run" / page) == [NUMBERS, CODING]
+        assert "from given masks" in (tmp_path / "run" / "report" / "index.html").read_text("utf-8")
         assert json.loads((tmp_path / "run" / "report" / "settings.json").read_text())["found"] == [NUMBERS, CODING]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from adaptation.synthetic.hall import ClipSettings, render_clip, write_clip
 def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
     write_clip(render_clip(ClipSettings(width=240, height=180, frames=40, rate=5.0)), tmp_path)
     model, options = work / "run" / "model.safetensors", ("--size", 48, "--every", 3)
+    unused = re.compile(r"^\d+ masks? not used: (\d+ [a-z ]+(, )?)+$", re.MULTILINE)
     predict = ["predict", tmp_path / "frames", "--model", "small", *options]
     code, output, errors = command(*predict, "--out", tmp_path / "p")
-    assert code == 0 and "2 people" in output, errors
+    assert code == 0 and "2 people" in output and unused.search(output), errors
     assert command(*predict, "--out", tmp_path / "twice", "--mirror")[0] == 0
     once, twice = (np.load(tmp_path / name / "person_01.npz")["camera"] for name in ("p", "twice"))
     assert once.shape == twice.shape and not np.array_equal(once, twice)
@@ -31,9 +33,10 @@ def test_a_recording(command: Command, work: Path, tmp_path: Path) -> None:
         *options,
     ]
     code, output, errors = command(*arguments)
-    assert code == 0 and "2 people" in output, errors
+    assert code == 0 and "2 people" in output and unused.search(output), errors
     assert (tmp_path / "out" / "bodies" / "person_02.npz").exists()
     html = (tmp_path / "out" / "report" / "index.html").read_text("utf-8")
+    assert "from subtracted masks" in html
     assert "Silhouettes, without labels" in html and "Joint by joint" not in html
     code, _, errors = command(*arguments, "--loss", "a1", "--overwrite")
     assert code == 2 and "the target has no 2D keypoints" in errors
