@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,8 +42,9 @@ class Network:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _silent():
+                self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
+                self._interpreter.allocate_tensors()
             (self._input,) = self._interpreter.get_input_details()
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{name} cannot be run by LiteRT: {reason(error)}") from None
@@ -60,3 +64,17 @@ class Network:
         self._interpreter.invoke()
         arrays = [np.asarray(self._interpreter.get_tensor(each["index"])[0], np.float32) for each in self._outputs]
         return {array.shape: array for array in arrays}
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what native code writes to stderr: LiteRT announces each network there, and raises its errors."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -7,8 +7,8 @@ in [-1, 1] with black borders, and gives for each of 2,254 anchors
   hips and a point on the circle around the whole person; all in pixels relative to the anchor;
 - (1,): logit of a person being there.
 
-Anchors are centres of cells, row by row: two in each cell of 8 pixels, two in each of 16, six in each of 32. People
-should be at least about a fifth of the image high; smaller ones are not found.
+Anchors are centres of cells, row by row: two in each cell of 8 pixels, two in each of 16, six in each of 32. People who
+are less than 0.3 times as high as the image's longer side are often missed.
 """
 
 from __future__ import annotations

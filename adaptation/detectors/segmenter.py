@@ -9,7 +9,9 @@ from adaptation.detectors.model_packages import ModelPackage
 from adaptation.detectors.people import PeopleDetector
 from adaptation.support.image_files import Image, Mask
 
-SMALLEST = 0.25  # height of people who are found, in parts of the longer side of the image
+# Height of people, in parts of the longer side of the image, from which all of 30 views of a man were found; at 0.25 it
+# was 83 % of them, at 0.2 17 %.
+SMALLEST = 0.3
 _INSIDE = 0.5  # probability from which a pixel belongs to a person
 _SAME = 0.5  # IoU from which two masks show one person
 

@@ -59,7 +59,7 @@ MasksFrom = Annotated[
     typer.Option(
         "--masks-from",
         help="segmenter: masks by MediaPipe's networks (--models) instead of background subtraction, for people who "
-        "stand still and fill at least a quarter of the frame.",
+        "stand still and are at least 0.3 times as high as the frame's longer side.",
     ),
 ]
 Mirror = Annotated[
