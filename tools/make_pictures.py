@@ -10,8 +10,8 @@ import numpy as np
 
 from adaptation.bodies.body import Body
 from adaptation.recording.footage.video import open_frames
+from adaptation.recording.found_people import cut_crops
 from adaptation.recording.options import FitOptions
-from adaptation.recording.pipeline import cut_crops
 from adaptation.recording.results import PersonResult
 from adaptation.recording.tracking import find_people
 from adaptation.reports.fits import Heading, build_report

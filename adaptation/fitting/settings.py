@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from adaptation.losses.settings import LossSettings
+from adaptation.losses.settings import LossSettings, at_size
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,23 @@ class FitSettings:
     shift_rate: float = 0.4 / 112  # 0.4 pixels per step in a crop of 112 pixels
 
 
+def fit_at_size(settings: FitSettings, ratio: float) -> FitSettings:
+    """Return the settings of fits to crops ``ratio`` times as large."""
+    loss = at_size(settings.loss, ratio)
+    if not settings.loss.topology_weight:
+        return replace(settings, loss=loss)
+    # The weight at the first step changes with the final one.
+    start = settings.topology_start * loss.topology_weight / settings.loss.topology_weight
+    return replace(settings, loss=loss, topology_start=start)
+
+
 @dataclass(frozen=True)
 class StartSettings:
     """The starts that are tried for each mask, and how many of them are fitted.
 
     Attributes:
         yaws: directions that the bodies face, degrees; 0 is towards the camera. Only directions towards the camera
-            are needed: depth reflection (`adaptation.recording.depth_ambiguity`) gives those away from it.
+            are needed: depth reflection (`adaptation.recording.fits.depth_ambiguity`) gives those away from it.
         pitch: pitch of the camera, degrees; positive looks down on people.
         phases: phases of the walking cycle, in [0, 1).
         kept: starts per mask that are fitted.
@@ -62,3 +72,84 @@ class StartSettings:
     kept: int = 3
     prior_weight: float = 0.005
     batch: int = 64
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """The search for starts in a library of silhouettes (`adaptation.fitting.search`).
+
+    Attributes:
+        entries: silhouettes in the library.
+        seed: seed of their poses and views.
+        pitches: least and greatest pitch of the cameras that see them, degrees; positive looks down on people.
+        rolls: turns of the camera that are tried around its roll, degrees.
+        unknown_rolls: turns that are tried where the roll is not known, degrees.
+        nearest: entries that are looked up for each mask.
+        kept: of these, entries that are fitted.
+        usual: bodies that stand or walk and match best, which are fitted beside them.
+        yaws: directions in which these are tried.
+        phases: phases of the walking cycle in which they are tried.
+        apart: least mean distance between the joints of any two of them, metres.
+        size: side of the crops that they are fitted to, pixels.
+        steps: Adam steps of these fits.
+        rate: factor on the learning rates of fits in a search, which have few steps.
+    """
+
+    entries: int = 30_000
+    seed: int = 0
+    pitches: tuple[float, float] = (0.0, 30.0)
+    rolls: tuple[float, ...] = (-15.0, 0.0, 15.0)
+    unknown_rolls: tuple[float, ...] = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
+    nearest: int = 800
+    kept: int = 8
+    usual: int = 3
+    yaws: int = 8
+    phases: int = 4
+    apart: float = 0.12
+    size: int = 64
+    steps: int = 25
+    rate: float = 2.0
+
+
+@dataclass(frozen=True)
+class TrackFitSettings:
+    """Joint fits of the bodies of a person over time (`adaptation.fitting.tracks`).
+
+    Attributes:
+        search: the search for candidates.
+        paths: sequences of candidates that are fitted, in crops as small as those of the search.
+        path_steps: Adam steps of these fits.
+        finalists: of these, the best ones that are fitted in crops of full size; one of them is kept.
+        steps: Adam steps of these fits.
+        motion: weight of accelerations in fits.
+        balance: weight of leaning in fits.
+        choice_motion: weight of accelerations in the choice between fitted sequences.
+        choice_balance: weight of leaning in that choice.
+        heading: cost of facing against the direction of travel, in choices alone.
+        prior_weight: weight of the pose prior's energy in choices.
+        prior_start: weight of the pose prior at the first step of the last fit, which starts near its end.
+        movement: cost of a sequence per metre of mean movement of the joints between neighbours that are a second
+            apart; it falls with the square root of the time.
+        memory: seconds after which a neighbour has no influence on the choice.
+        near: mean distance of joints, metres, within which sequences are alike.
+        price: cost of a body that is like one of an earlier sequence.
+        longest: bodies that are fitted together; those of longer tracks are fitted in parts.
+    """
+
+    search: SearchSettings = field(default_factory=SearchSettings)
+    paths: int = 5
+    path_steps: int = 25
+    finalists: int = 2
+    steps: int = 60
+    motion: float = 0.3
+    balance: float = 1.0
+    choice_motion: float = 1.0
+    choice_balance: float = 2.0
+    heading: float = 0.5
+    prior_weight: float = 0.05
+    prior_start: float = 0.01
+    movement: float = 6.0
+    memory: float = 1.5
+    near: float = 0.15
+    price: float = 1.5
+    longest: int = 128

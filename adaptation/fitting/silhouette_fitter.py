@@ -5,8 +5,9 @@ Pose, global orientation, shape and camera are all optimised from the first step
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ from adaptation.losses.settings import LossSettings
 from adaptation.losses.silhouettes import SilhouetteTarget, topology_agreement
 from adaptation.priors.base import PosePrior
 from adaptation.support.batches import Batch
+
+AnyLeaves = TypeVar("AnyLeaves", bound=BodyLeaves)
 
 _TOPOLOGY_SHARE = 0.8  # share of the steps over which the weight of the skeleton term grows
 
@@ -140,13 +143,31 @@ class SilhouetteFitter:
 
     def fitter(self, target: SilhouetteTarget, start: BodyVariables, steps: int | None = None) -> Fitter[BodyLeaves]:
         """Return the fit of B bodies to B masks before its first step; arguments as for `fit`."""
+        return self.fitter_of(BodyLeaves(start, self.scene, target.mask.shape[-1]), target, steps)
+
+    def fitter_of(
+        self,
+        variables: AnyLeaves,
+        target: SilhouetteTarget,
+        steps: int | None = None,
+        others: Mapping[str, tuple[Term, float]] | None = None,
+    ) -> Fitter[AnyLeaves]:
+        """Return a fit of given variables to B masks before its first step.
+
+        Args:
+            variables: B bodies.
+            target: B masks.
+            steps: Adam steps; None uses those of the settings.
+            others: further terms and their weights, by name.
+        """
+        others = others or {}
         data = self.data(target, self.settings.loss)
         stage = stage_of(self.settings, steps)
         terms: dict[str, Term] = {**data, "prior": PriorTerm(self.prior), "shape": shape_term}
-        # Point sets have no skeleton term, so its weight goes.
         # Point sets have no skeletons; any other weight must have its term.
         weights = {name: weight for name, weight in stage.weights.items() if name in terms or name != "skeletons"}
-        variables = BodyLeaves(start, self.scene, target.mask.shape[-1])
+        terms |= {name: term for name, (term, _) in others.items()}
+        weights |= {name: constant(weight) for name, (_, weight) in others.items()}
         return Fitter(variables, terms, [Stage(stage.steps, weights, stage.rates)])
 
     def fit(

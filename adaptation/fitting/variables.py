@@ -67,11 +67,14 @@ class BodyLeaves:
         for leaf in self.leaves.values():
             leaf.requires_grad_()
 
+    def camera(self) -> Camera:
+        """Return the cameras for the present values of the leaves."""
+        # A logarithm keeps the scale positive, and makes its rate relative to the scale.
+        return self._camera.moved(self.leaves["scale"].exp(), self.leaves["offset"])
+
     def value(self) -> BodyVariables:
         """Return the bodies for the present values of the leaves."""
-        # A logarithm keeps the scale positive, and makes its rate relative to the scale.
-        camera = self._camera.moved(self.leaves["scale"].exp(), self.leaves["offset"])
-        return BodyVariables(self.leaves["pose"], self.leaves["betas"], camera)
+        return BodyVariables(self.leaves["pose"], self.leaves["betas"], self.camera())
 
     def posed(self) -> PosedBodies:
         """Return the same bodies, posed in the scene."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from adaptation.fitting.settings import FitSettings, StartSettings
-from adaptation.losses.settings import LossName, LossSettings, at_size
+from adaptation.fitting.settings import FitSettings, StartSettings, TrackFitSettings, fit_at_size
+from adaptation.losses.settings import LossName, LossSettings
 from adaptation.recording.detections import TrackSettings
+from adaptation.recording.tilt.options import TiltOptions
 
 if TYPE_CHECKING:
     from adaptation.bodies.renderer import BackendName
@@ -53,8 +54,12 @@ class FitOptions:
         device: "cpu", "cuda" or "cuda:N".
         tracks: rules on what counts as a person.
         fit: losses and optimiser of fits.
-        starts: starting poses of fits.
-        temporal: costs of the choice between each body and its depth reflection.
+        per_frame: whether each frame is fitted by itself, and not all frames of a person together.
+        starts: starting poses of fits of single frames.
+        temporal: costs of the choice between each body of a single frame and its depth reflection.
+        track_fits: search, choice and weights of fits over time.
+        tilt: what the user says about how the camera hangs.
+        rate: frames per second; None for the recording's own.
     """
 
     # Three bodies per second of usual video: neighbouring frames cost as much to fit and show nearly the same pose.
@@ -71,6 +76,10 @@ class FitOptions:
     fit: FitSettings = field(default_factory=FitSettings)
     starts: StartSettings = field(default_factory=StartSettings)
     temporal: TemporalSettings = field(default_factory=TemporalSettings)
+    per_frame: bool = False
+    track_fits: TrackFitSettings = field(default_factory=TrackFitSettings)
+    tilt: TiltOptions = field(default_factory=TiltOptions)
+    rate: float | None = None
 
 
 def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSettings:
@@ -88,15 +97,14 @@ def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSetti
     ours = LossSettings(pixel_weight=3.0, bone_weight=2.0, pull_weight=3.0)
     # Only "ours" is tuned to recordings, so that the others stay the baselines that the paper describes.
     usual = ours if loss == "ours" else LossSettings(name=loss)
-    sized = at_size(usual, size / SIZE)
-    # The weight at the first step shrinks with the final one, which depends on the size of the crops.
-    start = FitSettings().topology_start * sized.topology_weight / usual.topology_weight
-    return FitSettings(
-        loss=sized,
-        steps=steps,
-        topology_start=start,
-        prior_start=0.1,
-        prior_end=0.0003,
-        shape_weight=0.001,
-        shape_rate=0.1,
+    return fit_at_size(
+        FitSettings(
+            loss=usual,
+            steps=steps,
+            prior_start=0.1,
+            prior_end=0.0003,
+            shape_weight=0.001,
+            shape_rate=0.1,
+        ),
+        size / SIZE,
     )

@@ -17,8 +17,9 @@ from adaptation.fitting.variables import BodyVariables
 from adaptation.recording.crops import Crop
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
+from adaptation.recording.found_people import find_crops
 from adaptation.recording.options import FitOptions
-from adaptation.recording.pipeline import FitOutcome, FittedPerson, find_crops, make_fitter
+from adaptation.recording.pipeline import FitOutcome, FittedPerson, make_fitter
 from adaptation.recording.results import PersonResult, person_result
 from adaptation.support.batches import Batch
 from adaptation.support.image_files import Image

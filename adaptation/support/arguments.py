@@ -42,6 +42,10 @@ CropSize = Annotated[
 Device = Annotated[str, typer.Option("--device", help="Device: cpu, cuda or cuda:N.")]
 Every = Annotated[int, typer.Option("--every", min=1, help="Use one frame in this many of a recording.")]
 FileOut = Annotated[Path, typer.Option("--out", help="File to write.")]
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option("--fps", min=0.1, max=1000, help="Frames per second. Default: those of the file; 25 for images."),
+]
 Loss = Annotated[
     str,
     typer.Option(

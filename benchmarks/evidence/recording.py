@@ -20,8 +20,9 @@ from adaptation.bodies.body import Body
 from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.recording.crop_sets import samples_of_crops
 from adaptation.recording.footage.video import open_frames
+from adaptation.recording.found_people import find_crops
 from adaptation.recording.options import FitOptions
-from adaptation.recording.pipeline import find_crops, make_fitter
+from adaptation.recording.pipeline import make_fitter
 from adaptation.regressors.files import load_network
 from adaptation.reports.adaptation_crops import Seen, see
 from adaptation.support.pictures import AFTER, BEFORE

@@ -131,8 +131,8 @@ def _cut_recording(
 
     from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
+    from adaptation.recording.found_people import find_crops
     from adaptation.recording.keypoints import samples_with_keypoints
-    from adaptation.recording.pipeline import find_crops
     from adaptation.support.files import MARKER, result_folder
     from adaptation.support.progress import Progress
     from adaptation.synthetic.settings import MARGIN

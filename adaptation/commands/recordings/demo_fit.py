@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from adaptation.fitting.settings import FitSettings
+import typer
+
+from adaptation.fitting.settings import FitSettings, TrackFitSettings
 from adaptation.losses.settings import LOSS_NAMES, LossSettings
 from adaptation.recording.options import FitOptions, recording_settings
+from adaptation.recording.tilt.options import TiltOptions
 from adaptation.support.arguments import (
     Device,
     Loss,
@@ -17,7 +20,6 @@ from adaptation.support.arguments import (
     Prior,
     Renderer,
     Seed,
-    Steps,
     Threads,
     choice,
     command_line,
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 def demo_fit(
     out: Out = Path("out/demo-fit"),
     loss: Loss = LossSettings.name,
-    steps: Steps = FitSettings.steps,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Optimisation steps of the last fit. Default: 60.")
+    ] = None,
     prior: Prior = FitSettings.prior,
     renderer: Renderer = FitOptions.renderer,
     device: Device = FitOptions.device,
@@ -66,19 +70,24 @@ def demo_fit(
     from adaptation.synthetic.hall import ClipSettings, render_clip, write_clip
 
     started = time.monotonic()
-    settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps)
+    settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps or FitSettings.steps)
+    clip_settings = ClipSettings(seed=seed)
     options = FitOptions(
         # Three bodies per second at the 15 frames per second of the clip.
         every=5,
         renderer=choice("--renderer", renderer, BACKENDS),
         device=device,
         fit=replace(settings, prior=prior),
+        track_fits=TrackFitSettings(steps=steps or TrackFitSettings.steps),
+        # The hall is drawn without perspective, so its edges do not show how the camera hangs.
+        tilt=TiltOptions(pitch=clip_settings.pitch, roll=0.0),
+        rate=clip_settings.rate,
     )
     use_threads(threads)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         progress, body = Progress(), Body.free()
         with progress.task("Rendering a clip"):
-            clip = render_clip(ClipSettings(seed=seed))
+            clip = render_clip(clip_settings)
             write_clip(clip, folder / "clip")
         # Read back from the files, so that the demonstration takes the way of a user's recording.
         frames = open_frames(folder / "clip" / "frames")

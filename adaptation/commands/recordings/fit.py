@@ -7,26 +7,32 @@ from typing import Annotated
 
 import typer
 
-from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.settings import FitSettings, TrackFitSettings
 from adaptation.losses.settings import LOSS_NAMES, LossSettings
 from adaptation.recording.detections import TrackSettings
 from adaptation.recording.options import FitOptions, recording_settings
+from adaptation.recording.tilt.options import TiltOptions
 from adaptation.support.arguments import (
     Background,
     BodyFile,
+    Calibration,
+    CameraName,
     Device,
+    FramesPerSecond,
     Loss,
     MaskFolder,
     MasksFrom,
     Models,
     Out,
     Overwrite,
+    Pitch,
     Prior,
     Range,
     Recording,
     Renderer,
-    Steps,
+    Roll,
     Threads,
+    Up,
     check_source,
     choice,
     command_line,
@@ -50,8 +56,20 @@ def fit(
         str, typer.Option("--method", help="Method of background subtraction: median, mog2 or knn.")
     ] = FitOptions.method,
     body: BodyFile = None,
+    pitch: Pitch = None,
+    roll: Roll = None,
+    calibration: Calibration = None,
+    camera: CameraName = None,
+    up: Up = None,
+    fps: FramesPerSecond = None,
+    per_frame: Annotated[
+        bool, typer.Option("--per-frame", help="Fit each frame by itself, and not all frames of a person together.")
+    ] = False,
     loss: Loss = LossSettings.name,
-    steps: Steps = FitSettings.steps,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Optimisation steps of the last fit. Default: 60; 150 with --per-frame."),
+    ] = None,
     prior: Prior = FitSettings.prior,
     size: Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops, pixels.")] = FitOptions.size,
     min_height: Annotated[
@@ -88,7 +106,8 @@ def fit(
 
     started = time.monotonic()
     check_source(masks, background, masks_from, models)
-    settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps, size)
+    settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps or FitSettings.steps, size)
+    tilt = TiltOptions(pitch, roll, str(calibration) if calibration is not None else None, camera, up)
     options = FitOptions(
         every=every,
         frames=parse_frames(frames) if frames is not None else None,
@@ -98,6 +117,10 @@ def fit(
         device=device,
         tracks=TrackSettings(min_height=min_height),
         fit=replace(settings, prior=prior),
+        per_frame=per_frame,
+        track_fits=TrackFitSettings(steps=steps or TrackFitSettings.steps),
+        tilt=tilt,
+        rate=fps,
     )
     # After the options, whose errors should come before anything is started.
     use_threads(threads)

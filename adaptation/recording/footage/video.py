@@ -37,6 +37,7 @@ class Frames(ABC):
         path: Video file or folder that the frames come from.
         size: Width and height, pixels.
         levels: Range of a recording of 16 bits that is shown in 8; None for one of 8 bits.
+        rate: Frames per second by the file's header; 0 where it is unknown.
         warning: One line on a defect of a recording that is still usable, known after the first
             full pass; empty without a defect.
     """
@@ -46,6 +47,7 @@ class Frames(ABC):
         self.path = path
         self.size = size
         self.levels: Levels | None = None
+        self.rate = 0.0
         self.warning = ""
 
     @property
@@ -85,11 +87,12 @@ class VideoFrames(Frames):
         capture = Capture(path)
         # The size comes from a decoded frame: headers may state the size before rotation or cropping.
         first = capture.read()
-        codec = capture.codec()
+        codec, rate = capture.codec(), capture.rate()
         capture.close()
         if first is None:
             raise undecodable(path, codec)
         super().__init__(path, (first.shape[1], first.shape[0]))
+        self.rate = rate
         self._announced = capture.announced if capture.announced <= MAX_FRAME_NUMBER else 0
         self._counted: int | None = None
         self._cursor: Capture | None = None

@@ -15,17 +15,13 @@ from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.fitting.settings import FitSettings, StartSettings
 from adaptation.fitting.variables import BodyVariables
 from adaptation.recording.detections import Detection, MaskQuality, PackedMask
+from adaptation.recording.fits.per_frame import facing_direction
+from adaptation.recording.fits.travel import velocity_of
 from adaptation.recording.footage.mask_files import open_masks
 from adaptation.recording.footage.video import open_frames
+from adaptation.recording.found_people import choose_detections
 from adaptation.recording.options import FitOptions
-from adaptation.recording.pipeline import (
-    FitOutcome,
-    choose_detections,
-    facing_direction,
-    fit_recording,
-    make_fitter,
-    velocity_of,
-)
+from adaptation.recording.pipeline import FitOutcome, fit_recording, make_fitter
 from adaptation.recording.tracking import Track
 from adaptation.support.errors import UserError
 from adaptation.support.progress import Progress

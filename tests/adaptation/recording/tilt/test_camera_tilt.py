@@ -10,7 +10,7 @@ import roma
 import torch
 
 from adaptation.bodies.poses import facing
-from adaptation.recording.depth_ambiguity import seen_pitch
+from adaptation.recording.fits.depth_ambiguity import seen_pitch
 from adaptation.recording.tilt.camera_tilt import CameraTilt, down_of, pitch_of, roll_of
 
 ANGLES = [(0.0, 0.0), (0.3, 0.0), (-0.2, 0.4), (0.4, -0.5), (1.2, 3.0)]

@@ -3,7 +3,8 @@ import torch
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.poses import facing, sample_poses
-from adaptation.recording.depth_ambiguity import choose, reflect_in_depth
+from adaptation.bodies.reflection import reflect_in_depth
+from adaptation.recording.fits.depth_ambiguity import choose
 from adaptation.recording.options import TemporalSettings
 from topokernels import m2s
 

@@ -15,30 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaptation.bodies.body import mirror_pose
+from adaptation.fitting.tracks.paths import cheapest_path
 from adaptation.recording.options import TemporalSettings
 
 Array = NDArray[np.float64]
-
-
-def reflect_in_depth(pose: Tensor) -> Tensor:
-    """Return the poses of the bodies reflected in depth.
-
-    Reflecting z equals reflecting x, which swaps left and right, followed by half a turn about y. The body model
-    must be symmetric.
-
-    Args:
-        pose: (B, J, 3) axis-angle, radians; joint 0 is the global orientation in camera axes.
-
-    Returns:
-        (B, J, 3) axis-angle. Silhouettes under weak perspective are the same.
-    """
-    # Left and right limbs are exchanged here, since no rotation of a body turns it into its reflection.
-    mirrored = mirror_pose(pose)
-    half_turn = roma.rotvec_to_rotmat(mirrored.new_tensor([0.0, torch.pi, 0.0]))
-    # From the left: the half turn is about the camera's y axis, not the body's.
-    orientation = roma.rotmat_to_rotvec(half_turn @ roma.rotvec_to_rotmat(mirrored[:, 0]))
-    return torch.cat([orientation[:, None], mirrored[:, 1:]], dim=1)
 
 
 def choose(
@@ -63,26 +43,10 @@ def choose(
         (N,) index of the chosen candidate of each frame.
     """
     settings = settings or TemporalSettings()
-    count, options = costs.shape
     node = costs + _heading_cost(facing, velocity, settings)
-    # Viterbi, forwards: the cheapest cost of every path that ends at each candidate.
-    best = node[0]
-    came_from = np.zeros((count, options), dtype=np.int64)
-    for i in range(1, count):
-        # The cost of motion fades with the distance in frames: after a gap the pose may be any.
-        weight = settings.motion * max(0.0, 1 - (frames[i] - frames[i - 1] - 1) / settings.gap)
-        # Root-centred joints, so that walking through the image costs nothing, but turning around does.
-        moved = np.linalg.norm(joints[i - 1][:, None] - joints[i][None], axis=-1).mean(-1)  # (K, K)
-        through = best[:, None] + weight * moved
-        came_from[i] = through.argmin(0)
-        # Only K paths survive each frame, so the cost is linear in the length of the track.
-        best = through.min(0) + node[i]
-    # Follow the cheapest path backwards from its end.
-    chosen = np.empty(count, dtype=np.int64)
-    chosen[-1] = best.argmin()
-    for i in range(count - 1, 0, -1):
-        chosen[i - 1] = came_from[i, chosen[i]]
-    return chosen
+    # The cost of motion fades with the distance in frames: after a gap the pose may be any.
+    weight = settings.motion * np.maximum(0.0, 1 - (np.diff(frames) - 1) / settings.gap)
+    return cheapest_path(node, joints, weight)
 
 
 def seen_pitch(orientation: Tensor) -> Tensor:

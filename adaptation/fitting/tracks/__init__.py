@@ -1,0 +1,1 @@
+"""Joint fits of the bodies of one person over time."""

@@ -1,0 +1,1 @@
+"""Fit bodies to the people of a recording: frame by frame, or over time."""
