@@ -18,7 +18,7 @@ from command_line import ENVIRONMENT, one_line, tree
 from adaptation import cli
 from adaptation.recording.footage.video import open_frames
 
-QUICK = ("--frames", "20", "--steps", "2", "--size", "48", "--threads", "1")
+QUICK = ("--frames", "20", "--steps", "2", "--size", "48", "--threads", "1", "--per-frame")
 HERE = Path(__file__).parent  # not the source folder, which would hide the installed package
 
 Refused = Callable[..., str]
