@@ -52,6 +52,16 @@ def fit_at_size(settings: FitSettings, ratio: float) -> FitSettings:
     return replace(settings, loss=loss, topology_start=start)
 
 
+def with_rate(settings: FitSettings, factor: float) -> FitSettings:
+    """Return settings whose learning rates, but for the shape's, are ``factor`` times as large."""
+    return replace(
+        settings,
+        pose_rate=factor * settings.pose_rate,
+        scale_rate=factor * settings.scale_rate,
+        shift_rate=factor * settings.shift_rate,
+    )
+
+
 @dataclass(frozen=True)
 class StartSettings:
     """The starts that are tried for each mask, and how many of them are fitted.
@@ -76,7 +86,7 @@ class StartSettings:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """The search for starts in a library of silhouettes (`adaptation.fitting.search`).
+    """The search for bodies that explain a mask (`adaptation.fitting.search`).
 
     Attributes:
         entries: silhouettes in the library.
@@ -85,14 +95,16 @@ class SearchSettings:
         rolls: turns of the camera that are tried around its roll, degrees.
         unknown_rolls: turns that are tried where the roll is not known, degrees.
         nearest: entries that are looked up for each mask.
+        apart: least mean distance between the joints of any two that are fitted, metres.
         kept: of these, entries that are fitted.
         usual: bodies that stand or walk and match best, which are fitted beside them.
         yaws: directions in which these are tried.
         phases: phases of the walking cycle in which they are tried.
-        apart: least mean distance between the joints of any two of them, metres.
         size: side of the crops that they are fitted to, pixels.
         steps: Adam steps of these fits.
-        rate: factor on the learning rates of fits in a search, which have few steps.
+        rate: factor on the learning rates of these fits, which have few steps.
+        refined: of these fits, the best ones that are fitted further.
+        refining_steps: Adam steps of that.
     """
 
     entries: int = 30_000
@@ -101,14 +113,16 @@ class SearchSettings:
     rolls: tuple[float, ...] = (-15.0, 0.0, 15.0)
     unknown_rolls: tuple[float, ...] = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
     nearest: int = 800
+    apart: float = 0.12
     kept: int = 8
     usual: int = 3
     yaws: int = 8
     phases: int = 4
-    apart: float = 0.12
     size: int = 64
     steps: int = 25
     rate: float = 2.0
+    refined: int = 6
+    refining_steps: int = 60
 
 
 @dataclass(frozen=True)
@@ -121,15 +135,17 @@ class TrackFitSettings:
         path_steps: Adam steps of these fits.
         finalists: of these, the best ones that are fitted in crops of full size; one of them is kept.
         steps: Adam steps of these fits.
+        rate: factor on the learning rates of joint fits, which start near their end.
+        prior_start: weight of the pose prior at the first step of joint fits.
+        prior_end: weight of the pose prior at the last step of all fits.
         motion: weight of accelerations in fits.
         balance: weight of leaning in fits.
-        choice_motion: weight of accelerations in the choice between fitted sequences.
-        choice_balance: weight of leaning in that choice.
-        heading: cost of facing against the direction of travel, in choices alone.
         prior_weight: weight of the pose prior's energy in choices.
-        prior_start: weight of the pose prior at the first step of the last fit, which starts near its end.
-        movement: cost of a sequence per metre of mean movement of the joints between neighbours that are a second
-            apart; it falls with the square root of the time.
+        choice_motion: weight of accelerations in the choice between fitted sequences.
+        choice_balance: weight of leaning in choices.
+        heading: cost of facing against the direction of travel, in choices alone.
+        movement: cost in choices per metre of mean movement of the joints between neighbours that are a second apart;
+            it falls with the square root of the time.
         memory: seconds after which a neighbour has no influence on the choice.
         near: mean distance of joints, metres, within which sequences are alike.
         price: cost of a body that is like one of an earlier sequence.
@@ -139,17 +155,19 @@ class TrackFitSettings:
     search: SearchSettings = field(default_factory=SearchSettings)
     paths: int = 5
     path_steps: int = 25
-    finalists: int = 2
+    finalists: int = 3
     steps: int = 60
+    rate: float = 0.5
+    prior_start: float = 0.03
+    prior_end: float = 0.01
     motion: float = 0.3
     balance: float = 1.0
+    prior_weight: float = 0.02
     choice_motion: float = 1.0
-    choice_balance: float = 2.0
-    heading: float = 0.5
-    prior_weight: float = 0.05
-    prior_start: float = 0.01
-    movement: float = 6.0
+    choice_balance: float = 0.5
+    heading: float = 1.0
+    movement: float = 2.0
     memory: float = 1.5
     near: float = 0.15
-    price: float = 1.5
+    price: float = 1.0
     longest: int = 128

@@ -99,6 +99,7 @@ def fit(
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.devices import use_threads
+    from adaptation.support.errors import UserError
     from adaptation.support.files import result_folder
     from adaptation.support.levels import Levels
     from adaptation.support.progress import Progress
@@ -108,6 +109,8 @@ def fit(
     check_source(masks, background, masks_from, models)
     settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps or FitSettings.steps, size)
     tilt = TiltOptions(pitch, roll, str(calibration) if calibration is not None else None, camera, up)
+    if per_frame and (tilt != TiltOptions() or fps is not None):
+        raise UserError("--pitch, --roll, --calibration, --camera, --up and --fps have no effect with --per-frame")
     options = FitOptions(
         every=every,
         frames=parse_frames(frames) if frames is not None else None,

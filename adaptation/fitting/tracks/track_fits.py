@@ -1,14 +1,14 @@
 """Fit bodies to the masks of people over time.
 
-Each mask has several candidates: bodies from a library of silhouettes, fitted for a few steps, and their reflections in
+Each mask has several candidates: bodies from a library of silhouettes, fitted by themselves, and their reflections in
 depth. A single silhouette rarely tells which one is right, but few sequences of them move smoothly and stand on their
-feet. The cheapest sequences are fitted as a whole, with one shape per person, and the best one is fitted further.
+feet. The cheapest sequences are fitted as a whole, with one shape per person, and the best one is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,17 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptation.bodies.rotations import rotvec_to_matrix
-from adaptation.fitting.search.candidates import (
-    Candidates,
-    fit_candidates,
-    shrunk,
-    small_fitter,
-    starts_for,
-    usual_starts,
-)
-from adaptation.fitting.settings import TrackFitSettings
+from adaptation.fitting.search.candidates import Candidates, fit_candidates, shrunk, small_fitter
+from adaptation.fitting.search.starts import starts_for, usual_starts
+from adaptation.fitting.settings import TrackFitSettings, with_rate
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
-from adaptation.fitting.starts import BestFit
+from adaptation.fitting.starts import BestFit, aligned
 from adaptation.fitting.terms import Term
 from adaptation.fitting.tracks.paths import diverse_paths
 from adaptation.fitting.tracks.sequence import Sequence
@@ -39,17 +33,20 @@ from adaptation.losses.silhouettes import SilhouetteTarget
 _TOGETHER = 16  # masks that are searched at once
 
 
-@dataclass(frozen=True)
 class TrackFitter:
     """Fits the bodies of people over time.
 
-    Attributes:
-        fitter: body, prior, renderer and settings of fits to the crops.
+    Args:
+        fitter: body, prior, renderer and settings of fits to the crops. The weights of the prior are those of
+            ``settings``.
         settings: search, choice and weights.
     """
 
-    fitter: SilhouetteFitter
-    settings: TrackFitSettings
+    def __init__(self, fitter: SilhouetteFitter, settings: TrackFitSettings) -> None:
+        self.settings = settings
+        # A search starts far from its end, and a joint fit near it.
+        self._search = _adjusted(fitter, fitter.settings.prior_start, settings.prior_end)
+        self._joint = _adjusted(fitter, settings.prior_start, settings.prior_end, settings.rate)
 
     def fit(
         self,
@@ -79,31 +76,75 @@ class TrackFitter:
 
     def _fit_part(self, masks: Tensor, sequence: Sequence, rolls: Tensor) -> BestFit:
         """Fit the bodies of one person."""
-        search, size = self.settings.search, masks.shape[-1]
-        small = small_fitter(self.fitter, size, search)
-        shrunken = shrunk(masks, search.size)
-        poses = torch.cat(
-            [
-                torch.cat(
-                    [
-                        starts_for(self.fitter.body, masks[some], rolls[some], search),
-                        usual_starts(small, shrunken[some], sequence.up[some], search),
-                    ],
-                    dim=1,
-                )
-                for some in torch.arange(len(masks)).split(_TOGETHER)
-            ]
+        settings, size = self.settings, masks.shape[-1]
+        shrunken = shrunk(masks, settings.search.size)
+        candidates = self._candidates(masks, shrunken, sequence, rolls)
+        paths = torch.from_numpy(np.stack(self._paths(candidates, sequence))).to(masks.device)
+        versions = candidates.chosen(paths.T).bodies  # those of one mask are neighbours
+        order = torch.arange(paths.numel(), device=masks.device).view(paths.shape[::-1]).T.flatten()
+        starts = versions.select(order)
+        small = small_fitter(self._joint, size, settings.search.size)
+        starts = self._best(small, shrunken, sequence, starts, settings.path_steps, settings.finalists)[0]
+        fitted, start = self._best(self._joint, masks, sequence, starts, settings.steps, 1)
+        target = self._joint.target(masks)
+        return BestFit(start, fitted, self._joint.evaluate(start, target), self._joint.evaluate(fitted, target))
+
+    def _candidates(self, masks: Tensor, shrunken: Tensor, sequence: Sequence, rolls: Tensor) -> Candidates:
+        """Search for bodies that explain each mask: a few steps for many of them, more for the best, reflections."""
+        search, balance = self.settings.search, self.settings.balance
+        small = small_fitter(self._search, masks.shape[-1], search.size)
+        quick = small_fitter(self._search, masks.shape[-1], search.size, search.rate)
+        parts = []
+        for some in torch.arange(len(masks), device=masks.device).split(_TOGETHER):
+            seen, known = shrunken[some], sequence.select(some)
+            poses = torch.cat(
+                [
+                    starts_for(self._search.body, masks[some], rolls[some], search),
+                    usual_starts(small, seen, known.up, search),
+                ],
+                dim=1,
+            )
+            starts = aligned(small, poses.flatten(0, 1), seen.repeat_interleave(poses.shape[1], dim=0))
+            tried = fit_candidates(quick, seen, starts, known, search.steps, balance)
+            # A fit is as good as the better one of itself and its reflection.
+            costs = self._costs(tried.with_reflections(), known).unflatten(1, (2, -1)).amin(1)
+            best = tried.chosen(costs.argsort(dim=1)[:, : search.refined])
+            parts.append(fit_candidates(small, seen, best.bodies, known, search.refining_steps, balance))
+        return Candidates.cat(parts).with_reflections()
+
+    def _costs(self, candidates: Candidates, sequence: Sequence) -> Tensor:
+        """Return the cost (B, K) of each candidate by itself."""
+        settings, options = self.settings, candidates.loss.shape[1]
+        return (
+            candidates.loss
+            + settings.prior_weight * candidates.prior
+            + settings.choice_balance
+            * imbalance(self._joints(candidates), sequence.up[:, None], sequence.spread[:, None])
+            + settings.heading
+            * against_travel(candidates.bodies.pose[:, 0], sequence.travel.repeat_interleave(options, dim=0)).view(
+                -1, options
+            )
         )
-        candidates = fit_candidates(small, shrunken, poses, sequence, search.steps, self.settings.balance)
-        paths = self._paths(candidates, sequence, small)
-        first = candidates.loss.shape[1] * torch.arange(len(masks))
-        starts = candidates.bodies.select(
-            torch.cat([first + torch.from_numpy(path) for path in paths]).to(masks.device)
+
+    def _joints(self, candidates: Candidates) -> Tensor:
+        """Return the joints of candidates (B, K, J, 3) relative to the root, metres."""
+        with torch.no_grad():
+            joints = self._search.body.joints(candidates.bodies.pose, candidates.bodies.betas)
+        return (joints - joints[:, :1]).unflatten(0, candidates.loss.shape)
+
+    def _paths(self, candidates: Candidates, sequence: Sequence) -> list[NDArray[np.int64]]:
+        """Return cheap sequences of candidates, (B,) indices each, and the reflection of the cheapest one."""
+        settings, options = self.settings, candidates.loss.shape[1]
+        costs, places, movement = (
+            values.double().cpu().numpy()
+            for values in (
+                self._costs(candidates, sequence),
+                self._joints(candidates),
+                settings.movement * _influence(sequence.time.diff(), settings.memory),
+            )
         )
-        starts = self._best(small, shrunken, sequence, starts, self.settings.path_steps, self.settings.finalists)[0]
-        start, fitted = self._best(self._last(), masks, sequence, starts, self.settings.steps, 1)[::-1]
-        target = self.fitter.target(masks)
-        return BestFit(start, fitted, self.fitter.evaluate(start, target), self.fitter.evaluate(fitted, target))
+        paths = diverse_paths(costs, places, movement, settings.paths, near=settings.near, price=settings.price)
+        return [*paths, (paths[0] + options // 2) % options]
 
     def _best(
         self, fitter: SilhouetteFitter, masks: Tensor, sequence: Sequence, starts: BodyVariables, steps: int, kept: int
@@ -123,51 +164,52 @@ class TrackFitter:
         copies = sequence.copies(versions)
         target = SilhouetteTarget.cat([fitter.target(masks)] * versions)
         leaves = TrackLeaves(starts, copies, fitter.scene, masks.shape[-1])
-        motion, balance = MotionTerm(copies), BalanceTerm(copies)
         others: dict[str, tuple[Term, float]] = {
-            "motion": (motion, settings.motion),
-            "balance": (balance, settings.balance),
+            "motion": (MotionTerm(copies), settings.motion),
+            "balance": (BalanceTerm(copies), settings.balance),
         }
         fitter.fitter_of(leaves, target, steps, others).run()
         with torch.no_grad():
             fitted = leaves.value().detach()
-            posed, result = fitter.posed(fitted, masks.shape[-1]), fitter.evaluate(fitted, target)
-            objective = (
-                result.loss
-                + settings.prior_weight * result.prior
-                + motion(posed, settings.choice_motion)
-                + balance(posed, settings.choice_balance)
-                + settings.heading * against_travel(fitted.pose[:, 0], copies.travel)
-            )
-        best = objective.view(versions, count).mean(1).argsort()[:kept]
+            cost = self._fitted_cost(fitter, fitted, target, copies)
+        best = cost.view(versions, count).mean(1).argsort()[:kept]
         index = (best[:, None] * count + torch.arange(count, device=best.device)).flatten()
         return fitted.select(index), starts.select(index)
 
-    def _paths(self, candidates: Candidates, sequence: Sequence, fitter: SilhouetteFitter) -> list[NDArray[np.int64]]:
-        """Return cheap sequences of candidates, (B,) indices each, and the reflection of the cheapest one."""
-        settings, (count, options) = self.settings, candidates.loss.shape
-        with torch.no_grad():
-            joints = fitter.body.joints(candidates.bodies.pose, candidates.bodies.betas)
-        joints = (joints - joints[:, :1]).view(count, options, *joints.shape[1:])
-        costs = candidates.loss + settings.prior_weight * candidates.prior
-        costs = costs + settings.balance * imbalance(joints, sequence.up[:, None], sequence.spread[:, None])
-        orientation = candidates.bodies.pose[:, 0]
-        travel = sequence.travel.repeat_interleave(options, dim=0)
-        costs = costs + settings.heading * against_travel(orientation, travel).view(count, options)
-        # The longer the time, the more people move, as in a random walk; after a gap the pose may be any.
-        apart = sequence.time.diff()
-        fading = (1 - apart / settings.memory).clamp(min=0) / apart.sqrt()
-        cost, place, movement = (
-            values.double().cpu().numpy() for values in (costs, joints, settings.movement * fading)
+    def _fitted_cost(
+        self, fitter: SilhouetteFitter, fitted: BodyVariables, target: SilhouetteTarget, sequence: Sequence
+    ) -> Tensor:
+        """Return the cost (B,) of fitted bodies, with that of the motion between them."""
+        settings, result = self.settings, fitter.evaluate(fitted, target)
+        posed = fitter.posed(fitted, target.mask.shape[-1])
+        joints = posed.output.joints - posed.output.joints[:, :1]
+        moved = torch.zeros_like(result.loss)
+        moved[1:] = (joints[1:] - joints[:-1]).norm(dim=-1).mean(-1)
+        # Neighbours in the tensor may be other people.
+        same = F.pad(sequence.person[1:] == sequence.person[:-1], (1, 0))
+        influence = F.pad(_influence(sequence.time.diff().abs(), settings.memory), (1, 0))
+        return (
+            result.loss
+            + settings.prior_weight * result.prior
+            + MotionTerm(sequence)(posed, settings.choice_motion)
+            + BalanceTerm(sequence)(posed, settings.choice_balance)
+            + settings.heading * against_travel(fitted.pose[:, 0], sequence.travel)
+            + settings.movement * torch.where(same, influence * moved, 0.0)
         )
-        paths = diverse_paths(cost, place, movement, settings.paths, near=settings.near, price=settings.price)
-        return [*paths, (paths[0] + options // 2) % options]
 
-    def _last(self) -> SilhouetteFitter:
-        """Return the fitter of the last fit, whose prior starts weak: the start is near the end."""
-        fitter = self.fitter
-        settings = replace(fitter.settings, prior_start=self.settings.prior_start)
-        return SilhouetteFitter(fitter.body, fitter.prior, fitter.scene.renderer, settings, fitter.data)
+
+def _adjusted(fitter: SilhouetteFitter, start: float, end: float, rate: float = 1.0) -> SilhouetteFitter:
+    """Return a fitter with other weights of the prior at the first and last step, and a factor on the rates."""
+    settings = with_rate(replace(fitter.settings, prior_start=start, prior_end=end), rate)
+    return SilhouetteFitter(fitter.body, fitter.prior, fitter.scene.renderer, settings, fitter.data)
+
+
+def _influence(apart: Tensor, memory: float) -> Tensor:
+    """Return how much bodies that are some seconds apart tell about each other.
+
+    The longer the time, the more people move, as in a random walk; after ``memory`` seconds the pose may be any.
+    """
+    return (1 - apart / memory).clamp(min=0) / apart.clamp(min=1e-3).sqrt()
 
 
 def against_travel(orientation: Tensor, travel: Tensor) -> Tensor:

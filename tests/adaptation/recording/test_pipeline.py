@@ -32,6 +32,7 @@ OPTIONS = FitOptions(
     frames=FRAMES,
     size=64,
     fit=FitSettings(steps=40),
+    per_frame=True,
     starts=StartSettings(yaws=(-70, 0, 70), phases=(0.0, 0.25, 0.5), kept=2),
 )
 

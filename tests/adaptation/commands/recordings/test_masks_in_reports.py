@@ -45,7 +45,7 @@ def listed(page: Path) -> list[str]:
 
 
 def test_fits_to_a_palette_are_those_to_a_file_per_person(command: Command, clip: Path, tmp_path: Path) -> None:
-    fit = ["fit", clip / "frames", "--frames", "20,25", "--size", 48, "--steps", 5]
+    fit = ["fit", clip / "frames", "--frames", "20,25", "--size", 48, "--steps", 5, "--per-frame"]
     for name in ("davis", "apart"):
         code, output, errors = command(*fit, "--masks", clip / name, "--out", tmp_path / name)
         assert code == 0 and "2 people" in output, errors

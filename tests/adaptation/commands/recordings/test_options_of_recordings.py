@@ -30,7 +30,7 @@ def test_the_empty_scene(command: Command, work: Path, swaying: Path, tmp_path: 
     assert code == 2 and "give a picture of the empty scene (--background) or masks (--masks)" in one_line(errors)
     code, output, errors = command(*predict, *options)
     assert code == 0 and "1 people, 2 bodies" in output, errors
-    code, output, errors = command("fit", swaying, "--steps", 2, "--out", tmp_path / "f", *options)
+    code, output, errors = command("fit", swaying, "--per-frame", "--steps", 2, "--out", tmp_path / "f", *options)
     assert code == 0 and "1 people, 2 bodies" in output, errors
     adapt = [*adapting(work, tmp_path / "a"), "--size", 48]
     adapt[1] = swaying
