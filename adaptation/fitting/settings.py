@@ -144,8 +144,8 @@ class TrackFitSettings:
         choice_motion: weight of accelerations in the choice between fitted sequences.
         choice_balance: weight of leaning in choices.
         heading: cost of facing against the direction of travel, in choices alone.
-        movement: cost in choices per metre of mean movement of the joints between neighbours that are a second apart;
-            it falls with the square root of the time.
+        movement: cost in choices of a mean movement of the joints by a metre between neighbours that are a second
+            apart; it grows with the square of the movement, and falls with the square root of the time.
         memory: seconds after which a neighbour has no influence on the choice.
         near: mean distance of joints, metres, within which sequences are alike.
         price: cost of a body that is like one of an earlier sequence.
@@ -162,11 +162,11 @@ class TrackFitSettings:
     prior_end: float = 0.01
     motion: float = 0.3
     balance: float = 1.0
-    prior_weight: float = 0.02
+    prior_weight: float = 0.025
     choice_motion: float = 1.0
     choice_balance: float = 0.5
     heading: float = 1.0
-    movement: float = 2.0
+    movement: float = 6.0
     memory: float = 1.5
     near: float = 0.15
     price: float = 1.0

@@ -8,12 +8,11 @@ feet. The cheapest sequences are fitted as a whole, with one shape per person, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptation.bodies.rotations import rotvec_to_matrix
@@ -23,7 +22,7 @@ from adaptation.fitting.settings import TrackFitSettings, with_rate
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.starts import BestFit, aligned
 from adaptation.fitting.terms import Term
-from adaptation.fitting.tracks.paths import diverse_paths
+from adaptation.fitting.tracks.paths import diverse_paths, movement, path_cost
 from adaptation.fitting.tracks.sequence import Sequence
 from adaptation.fitting.tracks.terms import BalanceTerm, MotionTerm, imbalance
 from adaptation.fitting.tracks.variables import TrackLeaves
@@ -31,6 +30,19 @@ from adaptation.fitting.variables import BodyVariables
 from adaptation.losses.silhouettes import SilhouetteTarget
 
 _TOGETHER = 16  # masks that are searched at once
+
+
+@dataclass(frozen=True)
+class _Versions:
+    """M versions of the B bodies of a sequence.
+
+    Attributes:
+        bodies: M B bodies; those of one version are neighbours.
+        cost: (M,) cost of each version per body, added up over all fits so far.
+    """
+
+    bodies: BodyVariables
+    cost: Tensor
 
 
 class TrackFitter:
@@ -78,16 +90,13 @@ class TrackFitter:
         """Fit the bodies of one person."""
         settings, size = self.settings, masks.shape[-1]
         shrunken = shrunk(masks, settings.search.size)
-        candidates = self._candidates(masks, shrunken, sequence, rolls)
-        paths = torch.from_numpy(np.stack(self._paths(candidates, sequence))).to(masks.device)
-        versions = candidates.chosen(paths.T).bodies  # those of one mask are neighbours
-        order = torch.arange(paths.numel(), device=masks.device).view(paths.shape[::-1]).T.flatten()
-        starts = versions.select(order)
+        versions = self._paths(self._candidates(masks, shrunken, sequence, rolls), sequence)
         small = small_fitter(self._joint, size, settings.search.size)
-        starts = self._best(small, shrunken, sequence, starts, settings.path_steps, settings.finalists)[0]
-        fitted, start = self._best(self._joint, masks, sequence, starts, settings.steps, 1)
+        versions, _ = self._best(small, shrunken, sequence, versions, settings.path_steps, settings.finalists)
+        best, start = self._best(self._joint, masks, sequence, versions, settings.steps, 1)
         target = self._joint.target(masks)
-        return BestFit(start, fitted, self._joint.evaluate(start, target), self._joint.evaluate(fitted, target))
+        evaluations = (self._joint.evaluate(bodies, target) for bodies in (start, best.bodies))
+        return BestFit(start, best.bodies, *evaluations)
 
     def _candidates(self, masks: Tensor, shrunken: Tensor, sequence: Sequence, rolls: Tensor) -> Candidates:
         """Search for bodies that explain each mask: a few steps for many of them, more for the best, reflections."""
@@ -132,37 +141,41 @@ class TrackFitter:
             joints = self._search.body.joints(candidates.bodies.pose, candidates.bodies.betas)
         return (joints - joints[:, :1]).unflatten(0, candidates.loss.shape)
 
-    def _paths(self, candidates: Candidates, sequence: Sequence) -> list[NDArray[np.int64]]:
-        """Return cheap sequences of candidates, (B,) indices each, and the reflection of the cheapest one."""
-        settings, options = self.settings, candidates.loss.shape[1]
-        costs, places, movement = (
+    def _paths(self, candidates: Candidates, sequence: Sequence) -> _Versions:
+        """Return cheap sequences of candidates, and the reflection of the cheapest one."""
+        settings, (count, options) = self.settings, candidates.loss.shape
+        costs, places, influence = (
             values.double().cpu().numpy()
             for values in (
                 self._costs(candidates, sequence),
                 self._joints(candidates),
-                settings.movement * _influence(sequence.time.diff(), settings.memory),
+                _influence(sequence.time.diff(), settings.memory),
             )
         )
-        paths = diverse_paths(costs, places, movement, settings.paths, near=settings.near, price=settings.price)
-        return [*paths, (paths[0] + options // 2) % options]
+        transitions = settings.movement * influence[:, None, None] * movement(places) ** 2
+        paths = diverse_paths(costs, transitions, places, settings.paths, near=settings.near, price=settings.price)
+        paths.append((paths[0] + options // 2) % options)
+        total = [path_cost(path, costs, transitions) / count for path in paths]
+        device = candidates.loss.device
+        number = torch.from_numpy(np.stack(paths)).to(device) + options * torch.arange(count, device=device)
+        return _Versions(candidates.bodies.select(number.flatten()), torch.tensor(total).to(candidates.loss))
 
     def _best(
-        self, fitter: SilhouetteFitter, masks: Tensor, sequence: Sequence, starts: BodyVariables, steps: int, kept: int
-    ) -> tuple[BodyVariables, BodyVariables]:
+        self, fitter: SilhouetteFitter, masks: Tensor, sequence: Sequence, versions: _Versions, steps: int, kept: int
+    ) -> tuple[_Versions, BodyVariables]:
         """Fit several versions of a sequence and return the best ones, fitted and as they started.
 
         Args:
             fitter: fitter for crops of the masks' size.
             masks: (B, 1, S, S) of 0 and 1.
             sequence: the B bodies over time.
-            starts: M B bodies; those of one version are neighbours.
+            versions: M versions of the B bodies.
             steps: Adam steps.
             kept: versions to return.
         """
-        count, settings = len(masks), self.settings
-        versions = len(starts.pose) // count
-        copies = sequence.copies(versions)
-        target = SilhouetteTarget.cat([fitter.target(masks)] * versions)
+        settings, (count, starts) = self.settings, (len(masks), versions.bodies)
+        copies = sequence.copies(len(versions.cost))
+        target = SilhouetteTarget.cat([fitter.target(masks)] * len(versions.cost))
         leaves = TrackLeaves(starts, copies, fitter.scene, masks.shape[-1])
         others: dict[str, tuple[Term, float]] = {
             "motion": (MotionTerm(copies), settings.motion),
@@ -171,10 +184,12 @@ class TrackFitter:
         fitter.fitter_of(leaves, target, steps, others).run()
         with torch.no_grad():
             fitted = leaves.value().detach()
-            cost = self._fitted_cost(fitter, fitted, target, copies)
-        best = cost.view(versions, count).mean(1).argsort()[:kept]
+            cost = self._fitted_cost(fitter, fitted, target, copies).view(-1, count).mean(1)
+        # Costs add up: each fit of a version is one more look at it.
+        cost = versions.cost + cost
+        best = cost.argsort()[:kept]
         index = (best[:, None] * count + torch.arange(count, device=best.device)).flatten()
-        return fitted.select(index), starts.select(index)
+        return _Versions(fitted.select(index), cost[best]), starts.select(index)
 
     def _fitted_cost(
         self, fitter: SilhouetteFitter, fitted: BodyVariables, target: SilhouetteTarget, sequence: Sequence
@@ -194,7 +209,7 @@ class TrackFitter:
             + MotionTerm(sequence)(posed, settings.choice_motion)
             + BalanceTerm(sequence)(posed, settings.choice_balance)
             + settings.heading * against_travel(fitted.pose[:, 0], sequence.travel)
-            + settings.movement * torch.where(same, influence * moved, 0.0)
+            + settings.movement * torch.where(same, influence * moved.square(), 0.0)
         )
 
 

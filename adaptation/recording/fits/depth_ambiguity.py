@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaptation.fitting.tracks.paths import cheapest_path
+from adaptation.fitting.tracks.paths import cheapest_path, movement
 from adaptation.recording.options import TemporalSettings
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ def choose(
     node = costs + _heading_cost(facing, velocity, settings)
     # The cost of motion fades with the distance in frames: after a gap the pose may be any.
     weight = settings.motion * np.maximum(0.0, 1 - (np.diff(frames) - 1) / settings.gap)
-    return cheapest_path(node, joints, weight)
+    return cheapest_path(node, weight[:, None, None] * movement(joints))
 
 
 def seen_pitch(orientation: Tensor) -> Tensor:
