@@ -28,6 +28,7 @@ JOINTS = JointSet(
 )  # fmt: skip
 HEAD = 0.6  # of the diagonal of the head's rectangle
 _SIDE = 200  # pixels per unit of MPII's scale
+_FARTHEST = 1e6  # of a coordinate, pixels
 
 
 def read_mpii(path: Path) -> People:
@@ -43,21 +44,22 @@ def read_mpii(path: Path) -> People:
     Raises:
         UserError: the file is missing, damaged or of another kind.
     """
-    release = read_mat(path, ("RELEASE",), structs=True)["RELEASE"]
+    release = read_mat(path, ("RELEASE",))["RELEASE"]
     try:
         people = [
-            (str(image.image.name), _joints(person), _head(person), person.objpos, float(person.scale))
-            for image in np.atleast_1d(release.annolist)
-            for person in np.atleast_1d(image.annorect)
+            (str(_one(image["image"])["name"]), _joints(person), _head(person), _one(person["objpos"]), person["scale"])
+            for image in np.ravel(_one(release)["annolist"])
+            for person in np.ravel(image["annorect"])
             if _annotated(person)
         ]
-        places = [(float(place.x), float(place.y)) for *_, place, _ in people]
-    except (AttributeError, TypeError, ValueError, IndexError) as error:
+        places = [(_number(place["x"]), _number(place["y"])) for *_, place, _ in people]
+        scales = [_number(scale) for *_, scale in people]
+    except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
         raise UserError(f"{path} is not in MPII's format: {reason(error)}") from None
     if not people:
         raise UserError(f"{path}: nobody has annotated joints")
     found(f"{path}: {len(people)} people with joints in {len({name for name, *_ in people})} images")
-    names, joints, heads, _, scales = zip(*people, strict=True)
+    names, joints, heads, _, _ = zip(*people, strict=True)
     return with_boxes(
         People(
             files=names,
@@ -69,24 +71,42 @@ def read_mpii(path: Path) -> People:
     )
 
 
+def _one(structs: Any) -> Any:
+    """Return the struct of a struct array of one."""
+    return np.ravel(structs)[0]
+
+
+def _number(array: Any) -> float:
+    """Return the finite number of an array of one number, or of a text."""
+    value = float(array if isinstance(array, str) else np.ravel(array)[0])
+    if not abs(value) < _FARTHEST:
+        raise ValueError(f"{value} is no coordinate")
+    return value
+
+
 def _annotated(person: Any) -> bool:
     """Return whether a person has joints, a place and a scale; empty structs are empty arrays."""
-    return all(np.size(getattr(person, name, ())) for name in ("annopoints", "objpos", "scale")) and bool(
-        np.size(getattr(person.annopoints, "point", ()))
+    return all(np.size(person.get(name, ())) for name in ("annopoints", "objpos", "scale")) and bool(
+        np.size(_one(person["annopoints"]).get("point", ()))
     )
 
 
 def _joints(person: Any) -> np.ndarray:
     joints = np.zeros((len(JOINTS), 3))
-    for point in np.atleast_1d(person.annopoints.point):
+    for point in np.ravel(_one(person["annopoints"])["point"]):
         # Where visibility is not known, it is an empty array; where it is, a number or a text.
-        visible: Any = getattr(point, "is_visible", ())
-        hidden = np.size(visible) > 0 and int(visible) == 0
-        joints[int(point.id)] = (float(point.x) - 0.5, float(point.y) - 0.5, 0.5 if hidden else 1)
+        visible = point.get("is_visible", ())
+        hidden = np.size(visible) > 0 and _number(visible) == 0
+        place = int(_number(point["id"]))
+        if not 0 <= place < len(JOINTS):
+            raise ValueError(f"there is no joint {place}")
+        joints[place] = (_number(point["x"]) - 0.5, _number(point["y"]) - 0.5, 0.5 if hidden else 1)
     return joints
 
 
 def _head(person: Any) -> float:
-    if not all(np.size(getattr(person, name, ())) for name in ("x1", "y1", "x2", "y2")):
+    """Return the length of the head in pixels, 0 where its rectangle is unknown."""
+    if not all(np.size(person.get(name, ())) for name in ("x1", "y1", "x2", "y2")):
         return 0.0
-    return HEAD * float(np.hypot(float(person.x2) - float(person.x1), float(person.y2) - float(person.y1)))
+    x1, y1, x2, y2 = (_number(person[name]) for name in ("x1", "y1", "x2", "y2"))
+    return HEAD * float(np.hypot(x2 - x1, y2 - y1))

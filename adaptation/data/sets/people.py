@@ -24,6 +24,7 @@ Labels = Callable[[int, tuple[int, int]], npt.NDArray[np.uint8]]
 """Reads a picture (H, W) of labels of one person, 0 for background, given the person and the frame's (H, W)."""
 ENLARGED = 1.2
 """Side of SPIN's crops as a multiple of the longer side of a person's box (SPIN, datasets/preprocess)."""
+_LARGEST = 1e12  # of any number of a data set, in pixels, millimetres or radians
 NEUTRAL, MALE, FEMALE = "neutral", "male", "female"
 
 
@@ -190,16 +191,17 @@ def expected(array: Any, shape: tuple[int | None, ...], name: str, source: Path)
     Raises:
         UserError: it has another shape, or holds no numbers, NaN or infinity.
     """
-    values = np.asarray(array)
-    if values.dtype == object:
-        try:
+    try:
+        values = np.asarray(array)
+        if values.dtype == object:
             values = np.array(values.tolist(), np.float64)
-        except (ValueError, TypeError):
-            raise UserError(f"{source}: {name} is not one array of numbers") from None
+    except (ValueError, TypeError, OverflowError):
+        raise UserError(f"{source}: {name} is not one array of numbers") from None
     fits = values.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True))
     if not fits or values.dtype.kind not in "fiub":
         wanted = f"({', '.join('any' if n is None else str(n) for n in shape)})"
         raise UserError(f"{source}: {name} must be numbers of shape {wanted}, got {values.dtype} {values.shape}")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise UserError(f"{source}: {name} holds NaN or infinity")
+    if values.dtype.kind == "f" and not (np.abs(values) < _LARGEST).all():
+        text = "NaN or infinity" if not np.isfinite(values).all() else f"numbers above {_LARGEST:.0e}"
+        raise UserError(f"{source}: {name} holds {text}; the file is damaged")
     return values
