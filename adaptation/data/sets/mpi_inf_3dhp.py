@@ -54,7 +54,7 @@ def read_3dhp(path: Path, split: str = "test", every: int = 1) -> People:
     Args:
         path: folder of the data set, with S1 to S8 or with ``mpi_inf_3dhp_test_set``.
         split: "train" or "test".
-        every: frames of training sequences of which one is kept.
+        every: frames (of the test set, valid frames) of which one is kept.
 
     Returns:
         One person per image. Training people have intrinsics. Keypoints outside the image have a confidence of 0.
@@ -68,7 +68,7 @@ def read_3dhp(path: Path, split: str = "test", every: int = 1) -> People:
         root = path / "mpi_inf_3dhp_test_set"
         root = root if root.is_dir() else path
         files = sorted(root.glob("TS*/annot_data.mat"), key=lambda file: natural_key(str(file)))
-        people = [_test(file, str(file.parent.relative_to(path))) for file in files]
+        people = [_test(file, str(file.parent.relative_to(path)), every) for file in files]
     else:
         files = sorted(path.glob("S*/Seq*/annot.mat"), key=lambda file: natural_key(str(file)))
         people = [person for number, file in enumerate(files) for person in _train(file, path, number, every)]
@@ -109,14 +109,14 @@ def _train(file: Path, root: Path, number: int, every: int) -> list[People]:
     return people
 
 
-def _test(file: Path, folder: str) -> People:
+def _test(file: Path, folder: str, every: int) -> People:
     held = read_mat(file, ("annot2", "univ_annot3", "valid_frame"))
     valid = np.ravel(held["valid_frame"])
     count = len(valid)
     # MATLAB's order is (coordinate, joint, person, frame).
     points = expected(held["annot2"], (2, len(TEST), 1, count), "annot2", file)[:, :, 0].T
     joints = expected(held["univ_annot3"], (3, len(TEST), 1, count), "univ_annot3", file)[:, :, 0].T / 1000
-    kept = np.flatnonzero(valid)
+    kept = np.flatnonzero(valid)[::every]
     number = int(file.parent.name[2:])
     keypoints = TEST.placed_in(SPIN, with_confidence(points[kept]))
     return People(

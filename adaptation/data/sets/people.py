@@ -101,7 +101,8 @@ def joined(parts: Sequence[People]) -> People:
         value = getattr(first, field.name)
         each = [getattr(part, field.name) for part in parts]
         if isinstance(value, np.ndarray):
-            values[field.name] = np.concatenate(each)
+            # What one file lacks, the set does not have.
+            values[field.name] = None if any(part is None for part in each) else np.concatenate(each)
         elif isinstance(value, tuple):
             values[field.name] = tuple(item for tuple_ in each for item in tuple_)
     return replace(first, **values)

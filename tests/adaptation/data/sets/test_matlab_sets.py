@@ -110,6 +110,7 @@ def test_3dhp_test_sequences(tmp_path: Path) -> None:
     for name in TEST.joints:
         found = people.joints3d[1, SPIN.joints.index(name)]
         np.testing.assert_allclose(found, [*joints[2, 0, TEST.joints.index(name)] / 1000, 1], rtol=1e-5)
+    assert read_3dhp(tmp_path, every=2).frame.tolist() == [0, 3]
 
 
 def test_files_of_matlab_73_are_named_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

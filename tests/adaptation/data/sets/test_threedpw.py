@@ -82,6 +82,11 @@ def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "other.pkl").write_bytes(pickle.dumps({"poses": held["poses"]}, protocol=2))
     with pytest.raises(UserError, match="is not a sequence of 3DPW: it lacks sequence, betas"):
         read_threedpw(tmp_path / "other.pkl")
+    del held["jointPositions"]
+    (tmp_path / "two").mkdir()
+    for name, some in (("a.pkl", held), ("b.pkl", write_threedpw(tmp_path / "b.pkl"))):
+        (tmp_path / "two" / name).write_bytes(pickle.dumps(some, protocol=2))
+    assert read_threedpw(tmp_path / "two").joints3d is None
     held["poses2d"] = [array[:, :2] for array in held["poses2d"]]
     (tmp_path / "bad.pkl").write_bytes(pickle.dumps(held, protocol=2))
     with pytest.raises(UserError, match=r"poses2d must be numbers of shape \(4, 3, 18\), got float64 \(4, 2, 18\)"):
