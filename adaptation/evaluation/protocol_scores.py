@@ -108,6 +108,8 @@ def evaluate_protocol(subject: Subject, samples: Samples, protocol: Protocol) ->
             f"protocol {protocol.name} regresses joints from the mesh: give --regressor J_regressor_h36m.npy (in "
             "SPIN's data) and the SMPL model of the network, --body; smpl14 needs neither"
         )
+    if subject.regressor is not None and not protocol.regressed and protocol.measure != "keypoints":
+        raise UserError(f"protocol {protocol.name} regresses no joints; leave --regressor out")
     measure = {"joints": _measure_joints, "segmentation": _measure_masks, "keypoints": _measure_keypoints}
     return measure[protocol.measure](subject, samples, protocol)
 

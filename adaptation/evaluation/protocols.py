@@ -109,8 +109,9 @@ _LISTED = (
     Protocol(
         "mpii",
         "keypoints",
-        "PCKh@0.5: joints within half a head of the annotation, among all annotated ones, visible or hidden; the head "
-        "is 0.6 times the diagonal of MPII's rectangle, or, where the set has none, the line from the neck to its top",
+        "PCKh@0.5 of the predicted body's joints, or of regressed ones with a regressor: joints within half a head "
+        "of the annotation, among all annotated ones, visible or hidden; the head is 0.6 times the diagonal of MPII's "
+        "rectangle, or, where the set has none, the line from the neck to its top",
         (*_LIMBS, "neck"),
     ),
 )

@@ -28,7 +28,7 @@ def evaluate(
         typer.Option(
             "--protocol",
             help="Published protocol: h36m-p1, h36m-p2, 3dpw, 3dhp, lsp or mpii; or smpl14, which needs no regressor. "
-            "Default: joints, silhouettes and labels of a synthetic set.",
+            "Default: 14 joints of the labelled bodies, and the IoU of silhouettes.",
         ),
     ] = None,
     regressor: Annotated[

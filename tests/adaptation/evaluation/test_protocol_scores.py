@@ -179,6 +179,9 @@ def test_refusals(crops: Samples, body: Body, regressor: Tensor) -> None:
         UserError, match="needs 3D joints of 'spin'; the crop set has none; topo-adapt dataset --regressor"
     ):
         evaluate_protocol(Subject(Fixed(crops, body), body, regressor), crops, PROTOCOLS["3dpw"])
+    for name in ("smpl14", "lsp"):
+        with pytest.raises(UserError, match=f"protocol {name} regresses no joints; leave --regressor out"):
+            evaluate_protocol(Subject(Fixed(crops, body), body, regressor), crops, PROTOCOLS[name])
     with pytest.raises(UserError, match="needs keypoints of right_ankle"):
         evaluate_protocol(Subject(Fixed(crops, body), body), replace(crops, keypoints=None), PROTOCOLS["mpii"])
     with pytest.raises(UserError, match="needs masks, boxes and frame sizes"):
