@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import Command, one_line
-from dataset_files import write_coco, write_image, write_spin, write_threedpw
+from dataset_files import write_coco, write_image, write_spin, write_threedpw, write_up3d
 
 from adaptation.bodies.joint_sets import SPIN
 from adaptation.data.samples import Samples
@@ -71,6 +72,21 @@ def test_coco_becomes_a_target_with_masks_and_keypoints(command: Command, tmp_pa
     assert code == 2  # COCO has neither heads nor necks
     run = tmp_path / "run"
     code, _, errors = command("adapt", out, "--model", "small", "--out", run, "--preset", "tiny", "--loss", "a1")
+    assert code == 0, errors
+
+
+def test_fits_with_a_body_become_a_labelled_source(command: Command, tmp_path: Path) -> None:
+    for number in range(40):
+        write_up3d(tmp_path / "up-3d", number)
+    with resources.as_file(resources.files("adaptation") / "assets" / "free_body.npz") as body:
+        arguments = ["dataset", "up3d", tmp_path / "up-3d", "--size", 48, "--body", body, "--limit", 36]
+        code, _, errors = command(*arguments, "--out", tmp_path / "crops")
+    assert code == 0, errors
+    samples = Samples.load(tmp_path / "crops")
+    # Random keypoints do not fit every pose the right way round, so some cameras are unknown.
+    assert len(samples) == 36 and samples.body == "free" and samples.has("camera").sum() > 5
+    samples.take(samples.has("camera")).save(tmp_path / "source", {})
+    code, _, errors = command("pretrain", tmp_path / "source", "--out", tmp_path / "run", "--preset", "tiny")
     assert code == 0, errors
 
 
