@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from adaptation.bodies.joint_sets import OPENPOSE, SMPL, JointSet
 from adaptation.data.samples import MASK_KINDS, Samples
-from adaptation.data.sets.people import Floats, Labels, People
+from adaptation.data.sets.people import Floats, Labels, People, box_of_centre
 from adaptation.recording.footage.video import Frames, open_frames
 from adaptation.recording.set_labels import Models, cameras_of, with_regressed_joints
 from adaptation.support.errors import UserError
@@ -32,11 +32,18 @@ class CropSettings:
         size: side of the crops, pixels.
         enlarge: side of the crops in the frame as a multiple of the set's own boxes, which are SPIN's.
         most: largest number of people; None for all. They are spread evenly over the set.
+        labelled: whether people without pose, shape and camera are left out.
     """
 
     size: int
     enlarge: float = 1.0
     most: int | None = None
+    labelled: bool = False
+
+    def boxes(self, people: People) -> Floats:
+        """Return the boxes (N, 4) of the crops in frame pixels."""
+        x, y, side, _ = people.box.astype(np.float64).T
+        return box_of_centre(np.stack([x + side / 2, y + side / 2], axis=1), side * self.enlarge)
 
 
 def crop_set(
@@ -64,6 +71,7 @@ def crop_set(
     Raises:
         UserError: no image is there, an image is damaged, or a mask does not fit its image.
     """
+    people = _with_labels(people, models, settings) if settings.labelled else people
     people = with_regressed_joints(_readable(_some(people, settings.most), images), models)
     pixels = _Pixels(people, images, folder, settings)
     for done, index in enumerate(_by_image(people), start=1):
@@ -71,6 +79,23 @@ def crop_set(
         progress(done, len(people))
     _list_sources(people, folder / "sources.csv")
     return _samples(people, pixels, models, settings.size)
+
+
+def _with_labels(people: People, models: Models, settings: CropSettings) -> People:
+    """Return the people whose pose, shape and camera are known.
+
+    Raises:
+        UserError: nobody's are.
+    """
+    fitted = cameras_of(people, models, settings.boxes(people), settings.size)
+    if fitted is None:
+        raise UserError(
+            "--labelled: nobody has pose, shape and camera, which take SMPL poses, keypoints and the body model of the "
+            "labels (--body, or --male and --female)"
+        )
+    _, known = fitted
+    found(f"{int(known.sum())} of {len(known)} people have pose, shape and camera; the others are left out")
+    return people.take(np.flatnonzero(known))
 
 
 def _some(people: People, most: int | None) -> People:
@@ -115,10 +140,7 @@ class _Pixels:
 
     def __init__(self, people: People, images: Path, folder: Path, settings: CropSettings) -> None:
         self._people, self._root, self._size = people, images, settings.size
-        x, y, side, _ = people.box.astype(np.float64).T
-        grown = side * settings.enlarge
-        middle = np.stack([x + side / 2, y + side / 2], axis=1)
-        self.box = np.concatenate([middle - grown[:, None] / 2, grown[:, None].repeat(2, 1)], 1).astype(np.float32)
+        self.box = settings.boxes(people)
         self.frame_size = np.zeros((len(people), 2), np.float32)
         count, size = len(people), settings.size
 

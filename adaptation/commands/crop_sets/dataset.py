@@ -54,6 +54,12 @@ def dataset(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Keep at most this many people, spread over the set.")
     ] = None,
+    labelled: Annotated[
+        bool,
+        typer.Option(
+            "--labelled", help="Keep only people with pose, shape and camera, as training and replay need them."
+        ),
+    ] = False,
     body: Annotated[Path | None, typer.Option("--body", help=_BODY_HELP.format("neutral"))] = None,
     male: Annotated[Path | None, typer.Option("--male", help=_BODY_HELP.format("male"))] = None,
     female: Annotated[Path | None, typer.Option("--female", help=_BODY_HELP.format("female"))] = None,
@@ -85,7 +91,7 @@ def dataset(
     root = images or (path if path.is_dir() else path.parent)
     with result_folder(out, overwrite=overwrite) as folder:
         with Progress().task("Cropping people") as update:
-            samples = crop_set(people, root, folder, CropSettings(size, enlarge, limit), models, update.to)
+            samples = crop_set(people, root, folder, CropSettings(size, enlarge, limit, labelled), models, update.to)
         made = {"dataset": name, "path": str(path), "split": split, "every": every, "size": size, "enlarge": enlarge}
         samples.save(folder, made)
         (folder / MARKER).write_text(json.dumps({**made, "command": command_line()}, indent=2) + "\n")

@@ -79,14 +79,15 @@ def test_fits_with_a_body_become_a_labelled_source(command: Command, tmp_path: P
     for number in range(40):
         write_up3d(tmp_path / "up-3d", number)
     with resources.as_file(resources.files("adaptation") / "assets" / "free_body.npz") as body:
-        arguments = ["dataset", "up3d", tmp_path / "up-3d", "--size", 48, "--body", body, "--limit", 36]
+        arguments = ["dataset", "up3d", tmp_path / "up-3d", "--size", 48, "--labelled"]
         code, _, errors = command(*arguments, "--out", tmp_path / "crops")
-    assert code == 0, errors
-    samples = Samples.load(tmp_path / "crops")
+        assert code == 2 and "--labelled: nobody has pose, shape and camera" in one_line(errors)
+        code, _, errors = command(*arguments, "--out", tmp_path / "crops", "--body", body)
     # Random keypoints do not fit every pose the right way round, so some cameras are unknown.
-    assert len(samples) == 36 and samples.body == "free" and samples.has("camera").sum() > 5
-    samples.take(samples.has("camera")).save(tmp_path / "source", {})
-    code, _, errors = command("pretrain", tmp_path / "source", "--out", tmp_path / "run", "--preset", "tiny")
+    assert code == 0 and "of 40 people have pose, shape and camera; the others are left out" in errors
+    samples = Samples.load(tmp_path / "crops")
+    assert samples.labelled and samples.body == "free" and 5 < len(samples) < 40
+    code, _, errors = command("pretrain", tmp_path / "crops", "--out", tmp_path / "run", "--preset", "tiny")
     assert code == 0, errors
 
 
