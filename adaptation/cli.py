@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from adaptation.commands.check import check
+from adaptation.commands.crop_sets.dataset import dataset
 from adaptation.commands.crop_sets.degrade import degrade
 from adaptation.commands.crop_sets.domain import domain
 from adaptation.commands.crop_sets.keypoints import keypoints
@@ -29,8 +30,8 @@ from adaptation.support.errors import UserError
 from adaptation.support.reading.findings import printed_findings
 
 COMMANDS = (
-    check, fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, uap, domain, degrade, keypoints,
-    poses,
+    check, fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, uap, dataset, domain, degrade,
+    keypoints, poses,
 )  # fmt: skip
 
 app = typer.Typer(

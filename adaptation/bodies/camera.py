@@ -265,3 +265,28 @@ def fit_camera_to_bbox(points: Tensor, bounds: Tensor, size: int) -> WeakPerspec
     # The camera shifts in metres, before the scale.
     shift = (box[:, 2:] + box[:, :2]) / 2 / scale - (high + low) / 2
     return WeakPerspective(torch.cat([scale, shift], dim=1))
+
+
+def fit_camera_to_keypoints(points: Tensor, keypoints: Tensor, size: int) -> tuple[WeakPerspective, Tensor]:
+    """Return the weak-perspective cameras that project points closest to keypoints, by least squares.
+
+    Args:
+        points: (B, N, 3) points in camera axes, metres.
+        keypoints: (B, N, 3) x and y in crop pixels, and confidence, by which squared distances are weighted.
+        size: side of the crop in pixels.
+
+    Returns:
+        B cameras, and which of them are determined, (B,) bool: four keypoints or more, and a positive scale. The
+        others have a scale of 1 and no shift.
+    """
+    weight = keypoints[..., 2:]
+    target = keypoints[..., :2] * (2 / size) - 1
+    total = weight.sum(dim=1, keepdim=True).clamp(min=_SMALLEST)
+    centre, goal = (weight * points[..., :2]).sum(1, True) / total, (weight * target).sum(1, True) / total
+    away, wanted = points[..., :2] - centre, target - goal
+    square = (weight * away.square()).sum(dim=(1, 2))
+    scale = (weight * away * wanted).sum(dim=(1, 2)) / square.clamp(min=_SMALLEST)
+    known = ((weight[..., 0] > 0).sum(dim=1) >= 4) & (square > _SMALLEST) & (scale > _SMALLEST)
+    scale = torch.where(known, scale, 1.0)[:, None]
+    shift = torch.where(known[:, None], goal[:, 0] / scale - centre[:, 0], 0.0)
+    return WeakPerspective(torch.cat([scale, shift], dim=1)), known

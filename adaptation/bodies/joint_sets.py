@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 # In OpenPose's order, so that its layouts below are ranges of indices.
 _ARMS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
@@ -39,6 +43,22 @@ class JointSet:
             ValueError: the other set lacks one of them.
         """
         return tuple(larger.joints.index(name) for name in self.joints)
+
+    def placed_in(self, larger: JointSet, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return an array of these joints in the order of another set.
+
+        Args:
+            larger: the other set; joints that it lacks are left out.
+            array: (N, P, C), one row per joint of this set; the last column is a confidence.
+
+        Returns:
+            (N, Q, C), 0 for joints that this set lacks.
+        """
+        result = np.zeros((len(array), len(larger), array.shape[2]), array.dtype)
+        for place, name in enumerate(self.joints):
+            if name in larger.joints:
+                result[:, larger.joints.index(name)] = array[:, place]
+        return result
 
     def _unsided(self) -> set[str]:
         return {name.partition("_")[2] for name in self.joints if name.startswith(("left_", "right_"))}
@@ -80,5 +100,29 @@ OPENPOSE_LAYOUTS: dict[int, dict[str, int]] = {
 }
 """Index of each of the 13 keypoints in OpenPose's arrays, by the number of keypoints of the layout."""
 
-JOINT_SETS: dict[str, JointSet] = {each.name: each for each in (SMPL, LSP, OPENPOSE)}
+SPIN = JointSet(
+    "spin",
+    (
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
+        "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
+        "pelvis", "thorax", "spine", "jaw", "head", "nose", "left_eye", "right_eye", "left_ear", "right_ear",
+    ),
+)  # fmt: skip
+"""The 24 joints of SPIN's data files, a superset of those that data sets annotate (SPIN, constants.py).
+
+"head_top" is LSP's and MPII's top of the head; "pelvis", "spine", "jaw" and "head" are Human3.6M's, whose "head" is
+the top of the head, too.
+"""
+
+H36M = JointSet(
+    "h36m",
+    (
+        "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle", "spine",
+        "neck", "jaw", "head", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow",
+        "right_wrist",
+    ),
+)  # fmt: skip
+"""Human3.6M's 17 joints, in the order of the rows of SPIN's ``J_regressor_h36m.npy``."""
+
+JOINT_SETS: dict[str, JointSet] = {each.name: each for each in (SMPL, LSP, OPENPOSE, SPIN, H36M)}
 """All joint sets, by the name that files refer to them by."""

@@ -31,6 +31,7 @@ FEW_IMAGES = 5
 MASK_VALUES = 16  # two or three, and one more for each person
 _BODY = {"v_template", "shapedirs"}
 _PERSON = {"frame", "box", "joints3d"}
+_SPIN = {"imgname", "center", "scale"}
 
 
 def recognise(name: str) -> Kind:
@@ -57,13 +58,18 @@ def recognise(name: str) -> Kind:
         case "Python pickle":
             return _pickle(path)
         case "npz file of NumPy":
-            return _arrays(set(names_of_arrays(path)))
+            return _arrays(set(names_of_arrays(path)), path)
         case "npy file of NumPy":
             return "poses"
         case _ if kind.endswith(" image") and is_picture(path):
             raise UserError(f"{path} is a single image; expected the folder that holds the images, or a video")
         case "JSON file":
-            raise UserError(f"{path} is a single JSON file; expected the folder that holds the keypoints of all images")
+            raise UserError(
+                f"{path} is a single JSON file; expected the folder that holds the keypoints of all images; topo-adapt "
+                "dataset coco reads COCO's people"
+            )
+        case "MATLAB file":
+            raise UserError(f"{path} is a MATLAB file; topo-adapt dataset reads those of some data sets")
     # Whatever is left can only be a video; if it is none, its reader says so.
     return "recording"
 
@@ -97,11 +103,13 @@ def _are_masks(files: Sequence[Path]) -> bool:
     return most > 1  # images of one value are empty masks or a dark scene
 
 
-def _arrays(names: set[str]) -> Kind:
+def _arrays(names: set[str], path: Path) -> Kind:
     if names >= _BODY:
         return "body"
     if names >= _PERSON:
         return "person"
+    if names >= _SPIN and not names & {"pose", "body_pose"}:
+        raise UserError(f"{path} describes people in images, without poses; topo-adapt dataset spin crops them")
     return "poses"
 
 

@@ -36,6 +36,7 @@ _SHARED = 22
 _JOINTS = (_SHARED, len(SMPL), 52, 55)  # the shared joints alone, SMPL, SMPL-H, SMPL-X
 _WHOLE = ("poses", "pose", "fullpose", "full_pose", "smpl_poses")
 _ROOT, _BODY = ("global_orient", "root_orient"), ("body_pose", "pose_body")
+_FLAGS = "has_smpl"  # of SPIN: 0 where there is no fit, and the pose has no meaning
 _FORMS = {(3,): "axis-angle", (6,): "six numbers", (3, 3): "rotation matrices"}
 _LAYOUTS: tuple[Layout, ...] = ("interleaved", "concatenated")
 _ADVICE = "save axis-angle in radians, such as scipy's Rotation.as_rotvec() gives, as poses (N, 72)"
@@ -44,7 +45,7 @@ _TOLERANCE = 1e-2  # of the length and the products of the columns of a rotation
 _BONES_ALIKE = 0.25  # relative difference of bone lengths within which joints are those of a body
 
 
-def read_poses(path: Path) -> Tensor:
+def read_poses(path: Path, fewest: int = FEWEST) -> Tensor:
     """Read poses from a file.
 
     Args:
@@ -53,19 +54,23 @@ def read_poses(path: Path) -> Tensor:
             - ``poses`` or ``pose`` (N, 3 J), (N, J, 3), (N, J, 3, 3) or (N, 6 J) of J = 24 joints of SMPL, 52 of
               SMPL-H, 55 of SMPL-X, or the 22 that these share; in npy files, this array alone;
             - ``global_orient`` or ``root_orient`` of the root, and ``body_pose`` or ``pose_body`` of 21 or 23 joints.
+        fewest: least number of poses; a file with fewer is refused.
 
     Returns:
         (N, J, 3) axis-angle, radians, in the order of SMPL's joints; hands are 0 if the file has fingers or no hands.
 
     Raises:
-        UserError: the file is missing, damaged or of another kind, has no such arrays, has fewer than 40 poses, or its
+        UserError: the file is missing, damaged or of another kind, has no such arrays, has too few poses, or its
             numbers are not plausible rotations.
     """
     contents = _contents(path)
     if isinstance(contents, np.ndarray):
         pose = _rotation_vectors(contents, _JOINTS, path, "the array")
     else:
-        pose = _joined(_chosen(contents, path), path)
+        chosen = _chosen(contents, path)
+        pose = _fitted(_joined(chosen, path), chosen.get(_FLAGS), path)
+    if len(pose) < fewest:
+        raise UserError(f"{path}: it has {len(pose)}, expected at least {fewest} poses")
     _check(pose, path)
     result = np.zeros((len(pose), len(SMPL), 3), np.float32)
     # Exactly 24 joints are SMPL's own, hands included; with more, fingers follow the shared joints.
@@ -84,7 +89,7 @@ def _contents(path: Path) -> Any:
     if kind not in ("npz file of NumPy", "npy file of NumPy"):
         text = "; topo-adapt poses converts motion capture" if kind in ("text file", "JSON file") else ""
         raise UserError(f"{path}: found {with_article(kind)}, expected poses in an npz or npy file of NumPy{text}")
-    wanted = None if kind.startswith("npy") else (*_WHOLE, *_ROOT, *_BODY)
+    wanted = None if kind.startswith("npy") else (*_WHOLE, *_ROOT, *_BODY, _FLAGS)
     arrays = read_arrays(path, wanted, lambda content: _unpickled(content, path))
     # The names of other arrays are for the error; reading them could fail on what nobody needs.
     if kind.startswith("npz") and not arrays:
@@ -110,10 +115,12 @@ def _chosen(contents: Any, path: Path) -> dict[str, Array]:
             f"got {_listed(contents)}"
         )
     place, held = fitting[0]
+    if "campose_valid" in held:
+        raise UserError(f"{path} is a sequence of 3DPW; topo-adapt poses converts it")
     if len(fitting) > 1:
         found(f"{path}: poses at {', '.join(repr(name) for name, _ in fitting)}; those at {place!r} are taken")
     arrays = {}
-    for key in (*_WHOLE, *_ROOT, *_BODY):
+    for key in (*_WHOLE, *_ROOT, *_BODY, _FLAGS):
         if key in held:
             value = held[key]
             try:
@@ -122,6 +129,14 @@ def _chosen(contents: Any, path: Path) -> dict[str, Array]:
             except (ValueError, TypeError, RuntimeError) as error:
                 raise UserError(f"{path}: {key} is not one array of numbers ({reason(error)}); {_ADVICE}") from None
     return arrays
+
+
+def _fitted(pose: Array, flags: Array | None, path: Path) -> Array:
+    """Return the poses (N, J, 3) that were fitted, if flags (N,) say which."""
+    if flags is None or flags.shape != (len(pose),) or flags.all():
+        return pose
+    found(f"{path}: {int((flags != 0).sum())} of {len(pose)} poses are fits ({_FLAGS}); the others are left out")
+    return pose[flags != 0]
 
 
 def _mappings(contents: Any, place: str = "", depth: int = 3) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -161,8 +176,8 @@ def _rotation_vectors(array: Array, counts: tuple[int, ...], path: Path, name: s
     """Convert an array of one of the `counts` of joints to rotation vectors (N, J, 3)."""
     if array.dtype.kind not in "fiu" or array.ndim < 2:
         raise UserError(f"{path}: {name} is {array.dtype} of shape {array.shape}; {_ADVICE}")
-    if len(array) < FEWEST:
-        raise UserError(f"{path}: {name} has shape {array.shape}; expected at least {FEWEST} poses")
+    if not len(array):
+        raise UserError(f"{path}: {name} has shape {array.shape}, which has no poses")
     if not np.isfinite(array).all():
         raise UserError(f"{path}: {name} holds NaN or infinity; remove these poses")
     form = _form(array.shape, counts)

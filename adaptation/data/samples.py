@@ -48,6 +48,7 @@ class Samples:
             crops.
         subject: (N,) int64 number of the person.
         view: (N,) int64 number of the camera.
+        frame: (N,) int64 number of the frame in its recording, from 0.
         box: (N, 4) float32 x, y, w, h of the crop in frame pixels.
         frame_size: (N, 2) float32 width and height of the frame, pixels.
         intrinsics: (N, 3, 3) float32 camera matrix of the frame, pixels.
@@ -56,6 +57,7 @@ class Samples:
         camera: (N, 3) float32 weak-perspective camera (s, tx, ty) of the crop.
         keypoints: (N, P, 3) float32 2D keypoints in the order of ``joint_set``: x and y in crop pixels, and
             confidence. They come from a detector or an annotator.
+        head_size: (N,) float32 length of the head in crop pixels, by which PCKh divides; 0 where unknown.
         joints3d: (N, P, 4) float32 3D joints in the order of ``joint_set``: metres in camera axes, and confidence.
         vertices: (N, V, 3) float32 vertices in camera axes, metres.
         parts: (N, S, S) uint8 body part of each pixel, 0 for background.
@@ -72,6 +74,7 @@ class Samples:
     clip: Integers | None = None
     subject: Integers | None = None
     view: Integers | None = None
+    frame: Integers | None = None
     box: Floats | None = None
     frame_size: Floats | None = None
     intrinsics: Floats | None = None
@@ -79,6 +82,7 @@ class Samples:
     betas: Floats | None = None
     camera: Floats | None = None
     keypoints: Floats | None = None
+    head_size: Floats | None = None
     joints3d: Floats | None = None
     vertices: Floats | None = None
     parts: npt.NDArray[np.uint8] | None = None
@@ -249,7 +253,7 @@ _ARRAYS = tuple(field.name for field in fields(Samples) if field.name not in _NA
 _LABELS = tuple(name for name in _ARRAYS if name not in ("images", "masks"))
 _TYPES: dict[str, type[np.generic]] = {
     **dict.fromkeys(("images", "masks", "parts"), np.uint8),
-    **dict.fromkeys(("clip", "subject", "view"), np.int64),
+    **dict.fromkeys(("clip", "subject", "view", "frame"), np.int64),
     **{name: np.bool_ for name in _LABELS if name.startswith("has_")},
 }
 

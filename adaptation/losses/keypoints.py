@@ -7,6 +7,7 @@ from torch import Tensor
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import project
+from adaptation.bodies.joint_sets import OPENPOSE
 from adaptation.bodies.parameters import Bodies
 from adaptation.data.samples import Samples
 from adaptation.support.errors import UserError
@@ -27,10 +28,12 @@ def keypoints_of(samples: Samples, body: Body) -> Tensor:
     """
     if samples.keypoints is None or not samples.has("keypoints").any():
         raise UserError("the target has no 2D keypoints, which this loss needs; `topo-adapt keypoints` adds them")
+    placed, keypoints = samples.joints, samples.keypoints
+    if not set(placed.joints) <= set(body.joint_set.joints):
+        # Annotators' head and pelvis are other points than the body's; limbs and neck are close to its joints.
+        placed, keypoints = OPENPOSE, placed.placed_in(OPENPOSE, keypoints)
     # Confidence 0 takes the joints that the set lacks out of the loss.
-    keypoints = torch.zeros(len(samples), body.joint_count, 3)
-    keypoints[:, list(samples.joints.indices_in(body.joint_set))] = torch.from_numpy(samples.keypoints)
-    return keypoints
+    return torch.from_numpy(placed.placed_in(body.joint_set, keypoints))
 
 
 def keypoint_loss(bodies: Bodies, keypoints: Tensor, body: Body, size: int) -> Tensor:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def poses(
     files: Annotated[
         list[Path],
-        typer.Argument(help="BVH, AMC (with its ASF file), DeepMimic's clips, or files of poses (npz, npy)."),
+        typer.Argument(
+            help="BVH, AMC (with its ASF file), DeepMimic's clips, or poses: AMASS, 3DPW, SPIN's npz, npz, npy."
+        ),
     ],
     out: FileOut,
     fps: Annotated[float, typer.Option("--fps", min=0.1, max=1000, help="Frames per second that are kept.")] = 15.0,
@@ -37,7 +39,8 @@ def poses(
 
     from adaptation.data.motion.reading import is_text, read_motion
     from adaptation.data.motion.retarget import retarget
-    from adaptation.data.pose_files import FEWEST, read_poses
+    from adaptation.data.pose_files import FEWEST
+    from adaptation.data.sets.clips import read_clips
     from adaptation.support.files import check_file, whole_file
     from adaptation.support.reading.findings import found
 
@@ -52,12 +55,9 @@ def poses(
             parts.append((file.stem, taken.pose, taken.roots, taken.times))
             console.print(_described(taken, len(motion.times), len(motion.names)), markup=False, highlight=False)
         else:
-            pose = read_poses(file).numpy()
-            found(
-                f"{file}: a pose file does not state its times: all {len(pose)} poses are taken, in the axes they have"
-            )
-            parts.append((file.stem, pose, np.zeros((len(pose), 3), np.float32), np.full(len(pose), np.nan)))
-            console.print(f"{file.name}: {len(pose)} poses", markup=False, highlight=False)
+            for clip in read_clips(file, fps):
+                parts.append((clip.name, clip.pose, clip.roots, clip.times))
+                console.print(f"{clip.name}: {len(clip.pose)} poses", markup=False, highlight=False)
     count = sum(len(pose) for _, pose, _, _ in parts)
     with whole_file(out) as stream:
         np.savez_compressed(

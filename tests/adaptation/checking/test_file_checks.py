@@ -141,10 +141,14 @@ def test_what_cannot_be_used_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "one.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "one.json").write_text("{}")
+    (tmp_path / "one.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    np.savez(tmp_path / "spin.npz", imgname=["a"], center=[[1, 2]], scale=[1])
     for name, text in (
         ("empty", "no images"),
         ("one.png", "a single image"),
         ("one.json", "a single JSON file"),
+        ("one.mat", "a MATLAB file; topo-adapt dataset reads"),
+        ("spin.npz", "without poses; topo-adapt dataset spin"),
         ("missing", "no such file"),
     ):
         with pytest.raises(UserError, match=text):

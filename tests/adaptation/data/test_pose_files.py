@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import roma
 import torch
+from dataset_files import write_threedpw
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.poses import sample_poses
@@ -155,3 +156,18 @@ def test_damaged_files_end_in_one_line() -> None:
     print(outcome)
     assert not outcome.findings, "\n".join(outcome.findings[:5])
     assert outcome.counts["refused"] > 120 and outcome.counts["read"]
+
+
+def test_poses_without_a_fit_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pose = sample_poses(50, torch.Generator().manual_seed(0)).numpy().reshape(50, 72)
+    flags = np.arange(50) < 45
+    np.savez(tmp_path / "spin.npz", pose=np.where(flags[:, None], pose, 100.0), has_smpl=flags.astype(np.int64))
+    caplog.set_level("INFO", "adaptation.found")
+    assert np.allclose(read_poses(tmp_path / "spin.npz").numpy().reshape(45, 72), pose[:45])
+    assert "45 of 50 poses are fits (has_smpl); the others are left out" in caplog.text
+
+
+def test_sequences_of_3dpw_are_sent_to_the_converter(tmp_path: Path) -> None:
+    write_threedpw(tmp_path / "a.pkl")
+    with pytest.raises(UserError, match="is a sequence of 3DPW; topo-adapt poses converts it"):
+        read_poses(tmp_path / "a.pkl")

@@ -30,6 +30,7 @@ def every_part() -> Samples:
         images=random.integers(0, 256, (COUNT, SIZE, SIZE, 3), np.uint8),
         masks=random.integers(0, 2, (COUNT, 3, SIZE, SIZE), np.uint8),
         clip=np.array([0, 0, 1, 1, 2]), subject=np.array([4, 4, 5, 5, 6]), view=np.arange(COUNT),
+        frame=np.arange(COUNT), head_size=floats(),
         box=floats(4), frame_size=floats(2), intrinsics=floats(3, 3),
         pose=floats(24, 3), betas=floats(7), camera=floats(3),
         keypoints=floats(14, 3), joints3d=floats(14, 4), vertices=floats(11, 3),
@@ -190,7 +191,7 @@ def test_broken_sets_are_refused(source: Samples, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"joint_set": "h36m"}, "unknown joint set 'h36m'; known are smpl, lsp, openpose"),
+        ({"joint_set": "coco"}, "unknown joint set 'coco'; known are smpl, lsp, openpose, spin, h36m"),
         ({"keypoints": np.zeros((COUNT, 24, 3), np.float32)}, r"keypoints must have shape \(5, 14, 3\), got \(5, 24"),
         ({"has_pose": np.ones(4, bool)}, r"has_pose must have shape \(5,\), got \(4,\)"),
         ({"has_pose": np.ones(COUNT, np.uint8)}, "has_pose must be bool, got uint8"),

@@ -9,7 +9,7 @@ import torch
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import WeakPerspective, project
-from adaptation.bodies.joint_sets import OPENPOSE, OPENPOSE_JOINTS
+from adaptation.bodies.joint_sets import OPENPOSE, OPENPOSE_JOINTS, SPIN
 from adaptation.data.samples import Samples
 from adaptation.losses.keypoints import keypoint_loss, keypoints_of
 from adaptation.support.errors import UserError
@@ -62,3 +62,12 @@ def test_sets_without_keypoints_are_refused(source: Samples, body: Body, tmp_pat
     source.save(tmp_path / "set", {"name": "x"})
     with pytest.raises(UserError, match="no 2D keypoints"):
         keypoints_of(Samples.load(tmp_path / "set"), body)
+
+
+def test_annotated_heads_are_not_the_bodys(source: Samples, body: Body) -> None:
+    found = np.random.default_rng(0).random((24, 24, 3)).astype(np.float32)
+    placed = keypoints_of(replace(source, keypoints=found, joint_set=SPIN.name), body)
+    assert (placed[0, :, 2] > 0).sum() == len(OPENPOSE)
+    assert not placed[:, body.joint_set.joints.index("head")].any()
+    knee = SPIN.joints.index("left_knee"), body.joint_set.joints.index("left_knee")
+    np.testing.assert_array_equal(placed[:, knee[1]], found[:, knee[0]])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from command_line import Command, one_line
+from dataset_files import write_threedpw
 
 from adaptation.bodies.poses import sample_poses
 from adaptation.data.pose_files import read_poses
@@ -61,3 +62,19 @@ def test_refusals_write_nothing(command: Command, tmp_path: Path) -> None:
     assert code == 2 and "no such file" in one_line(errors)
     code, _, errors = command("prior", "--poses", clip, "--out", out)
     assert code == 2 and "topo-adapt poses converts motion capture" in one_line(errors)
+
+
+def test_amass_and_3dpw_become_one(command: Command, tmp_path: Path) -> None:
+    pose = np.zeros((121, 156))
+    pose[:, :66] = sample_poses(121, torch.Generator().manual_seed(0)).numpy().reshape(121, 72)[:, :66]
+    np.savez(tmp_path / "walk_poses.npz", poses=pose, trans=np.zeros((121, 3)), mocap_framerate=np.array(120.0))
+    write_threedpw(tmp_path / "run.pkl", frames=31)
+    out = tmp_path / "poses.npz"
+    code, output, errors = command(
+        "poses", tmp_path / "walk_poses.npz", tmp_path / "run.pkl", "--out", out, "--fps", 10
+    )
+    assert code == 0, errors
+    # A second of AMASS, and a second of two people.
+    assert "walk_poses: 11 poses" in output and "run_1: 11 poses" in output and "33 poses of 3 clips" in output
+    arrays = np.load(out)
+    assert arrays["clip"][-1] == "run_1" and np.allclose(arrays["time"][11:13], [0, 0.1], atol=1e-6)
