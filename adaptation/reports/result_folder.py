@@ -16,6 +16,7 @@ from adaptation.recording.footage.video import Frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.people.reasons import tally
 from adaptation.recording.pipeline import FitOutcome
+from adaptation.recording.view import KEY, RecordingView
 from adaptation.reports.fits import Heading, build_report, draw_overview, write_report
 from adaptation.support.files import MARKER
 from adaptation.support.versions import versions
@@ -57,6 +58,8 @@ def write_results(
     write_report(folder / "report.html", report)
     settings: dict[str, object] = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}
     settings["found"] = list(heading.found)
+    rate = options.rate or frames.rate
+    settings[KEY] = RecordingView.of(frames.size, rate, body.name, outcome.tilt).as_json()
     # The marker comes last: a folder without it is never taken for results.
     (folder / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
 
