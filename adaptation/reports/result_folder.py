@@ -54,12 +54,12 @@ def write_results(
     # The warning of the recording comes before the many notes on single masks.
     notes = [*heading.notes, *filter(None, [outcome.warning]), *outcome.notes]
     crops = [(person.result, person.crops) for person in people]
-    report = build_report(replace(heading, notes=notes), body, crops, frames.frame)
+    view = RecordingView.of(frames.size, options.rate or frames.rate, body.name, outcome.tilt)
+    report = build_report(replace(heading, notes=notes), body, crops, frames.frame, view=view)
     write_report(folder / "report.html", report)
     settings: dict[str, object] = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}
     settings["found"] = list(heading.found)
-    rate = options.rate or frames.rate
-    settings[KEY] = RecordingView.of(frames.size, rate, body.name, outcome.tilt).as_json()
+    settings[KEY] = view.as_json()
     # The marker comes last: a folder without it is never taken for results.
     (folder / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
 
