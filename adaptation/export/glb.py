@@ -172,7 +172,7 @@ def _material(name: str, order: int) -> dict[str, Any]:
     linear = [*np.round(color**2.2, 4).tolist(), 1.0]  # glTF's factors are linear, pictures are not
     return {
         "name": name,
-        "pbrMetallicRoughness": {"baseColorFactor": linear, "metallicFactor": 0.0, "roughnessFactor": 0.7},
+        "pbrMetallicRoughness": {"baseColorFactor": linear, "metallicFactor": 0.0, "roughnessFactor": 0.9},
     }
 
 

@@ -29,7 +29,7 @@ from adaptation.support.errors import UserError
 
 _SMALLEST_SCALE = 0.02  # half sides of the crop per metre: a person of 2 pixels in a crop of 100
 _TOLERANCE = 0.01  # metres between stored joints and those of the body model, above which it is another model
-_CLOSE = 0.005  # metres of difference by a common shape that are not worth a note
+_CLOSE = 0.005  # metres, or share of the size, by which a common shape may differ without a note
 _AGREEING = 0.7  # length of the mean of upright directions, above which their mean says where up is
 _FLOOR_BODIES = 200  # bodies of a person whose feet say where the floor is
 
@@ -84,7 +84,7 @@ def place(
     down = _down(view, [person.rotations[:, 0] for person in seen.values()], notes)
     axes = _world_axes(down)
     clips = [_clip(number, person, axes, rate) for number, person in seen.items()]
-    notes += [note for number, person in seen.items() if (note := _shape_note(number, person, body))]
+    notes += _shape_notes(list(seen.values()), body)
     floor = _floor(clips, body)
     clips = [Clip(c.number, c.frame, c.times, c.rotations, c.roots - floor, c.betas) for c in clips]
     camera = WorldCamera(-floor, axes, focal, centre, view.size)
@@ -196,20 +196,27 @@ def _clip(number: int, person: _Person, axes: Floats, rate: float) -> Clip:
     )
 
 
-def _shape_note(number: int, person: _Person, body: Body) -> str:
-    """Say how far a common shape is from those of single frames, or nothing if it is close."""
-    own = _rest(body, torch.from_numpy(person.result.betas[person.kept]))
-    common = _rest(body, person.betas[None])
-    scaled = (common - common[:, :1]) * (_extent(own) / _extent(common))[..., None]
-    apart = float((own - own[:, :1] - scaled).norm(dim=-1).mean())
-    larger = (_extent(own) / _extent(common) - 1).abs().max()
-    if apart < _CLOSE and larger < _CLOSE:
-        return ""
-    return (
-        f"person {number}: its shape differs from frame to frame; the mean is used, and bodies are moved so that they "
-        f"appear as large (joints of the rest pose move by {1000 * apart:.0f} mm on average, sizes by up to "
+def _shape_notes(people: list[_Person], body: Body) -> list[str]:
+    """Say how far common shapes are from those of single frames, or nothing if all are close."""
+    moved, larger, changed = [], 0.0, 0
+    for person in people:
+        own = _rest(body, torch.from_numpy(person.result.betas[person.kept]))
+        common = _rest(body, person.betas[None])
+        ratio = _extent(own) / _extent(common)
+        scaled = (common - common[:, :1]) * ratio[..., None]
+        apart = float((own - own[:, :1] - scaled).norm(dim=-1).mean())
+        size = float((ratio - 1).abs().max())
+        if apart > _CLOSE or size > _CLOSE:
+            moved.append(apart)
+            larger, changed = max(larger, size), changed + 1
+    if not changed:
+        return []
+    who = "1 person" if changed == 1 else f"{changed} people"
+    return [
+        f"shapes differ from frame to frame in {who}; each gets their mean shape, moved so that it appears as large "
+        f"(joints of the rest pose move by {1000 * np.mean(moved):.0f} mm on average, sizes change by up to "
         f"{100 * larger:.1f} %)"
-    )
+    ]
 
 
 def _floor(clips: list[Clip], body: Body) -> Floats:

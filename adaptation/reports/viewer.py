@@ -20,7 +20,7 @@ from adaptation.recording.view import RecordingView
 from adaptation.support.errors import UserError
 
 MOST_PEOPLE = 40
-"""People in the view; each adds about 50 kB to the page."""
+"""People in the view; each adds about 60 kB to the page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def build_viewer(people: Mapping[int, PersonResult], body: Body, view: Recording
         world = place(shown, body, view)
     except UserError:
         return None
-    notes = [f"{note[0].upper()}{note[1:]}." for note in world.notes if not note.startswith("person ")]
+    notes = [f"{note[0].upper()}{note[1:]}." for note in world.notes]
     if len(shown) < len(people):
         notes.append(f"The {len(shown)} people with most bodies are shown, of {len(people)}.")
     package = resources.files("adaptation")

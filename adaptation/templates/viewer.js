@@ -23,10 +23,11 @@
   const camera = new THREE.PerspectiveCamera(40, 1, 0.05, 500);
   const controls = new THREE.OrbitControls(camera, canvas);
   // The light comes over the viewer's shoulder, so that every side of a body is lit.
-  const light = new THREE.DirectionalLight(0xffffff, 2.2);
+  const light = new THREE.DirectionalLight(0xffffff, 1.9);
   light.position.set(-0.6, 1, 0.8);
-  camera.add(light);
-  scene.add(camera, new THREE.HemisphereLight(0xffffff, 0x8890a0, 1.6));
+  light.target.position.set(0, 0, -1);
+  camera.add(light, light.target);
+  scene.add(camera, new THREE.HemisphereLight(0xffffff, 0x8890a0, 1.2));
 
   const file = Uint8Array.from(atob(document.getElementById("viewer-glb").textContent), (c) => c.charCodeAt(0));
   new THREE.GLTFLoader().parse(file.buffer, "", start, (error) => console.error(error));
@@ -66,12 +67,12 @@
     }
 
     // A person is shown at their frames and between neighbouring ones, not where the track has a gap.
-    function seen(person) {
+    function seen(person, at) {
       if (chosen && person !== chosen) return false;
       let before = -Infinity;
       for (const known of person.seconds) {
-        if (Math.abs(known - time) < 1e-3) return true;
-        if (known > time) return known - before < 2.5 * usual;
+        if (Math.abs(known - at) < 1e-3) return true;
+        if (known > at) return known - before < 2.5 * usual;
         before = known;
       }
       return false;
@@ -80,7 +81,7 @@
     function show(now) {
       time = now;
       mixer.setTime(time - first);
-      for (const person of people) person.mesh.visible = seen(person);
+      for (const person of people) person.mesh.visible = seen(person, time);
       const nearest = times.reduce((best, each, i) => (Math.abs(each - time) < Math.abs(times[best] - time) ? i : best), 0);
       slider.value = nearest;
       label.textContent = `frame ${frames[nearest]}, ${times[nearest].toFixed(2)} s`;
@@ -94,20 +95,20 @@
       draw();
     }
 
-    // Middle and half size of what is to be seen: the way of the chosen person, or of all.
-    function extent() {
+    // Middle and half size of the space that people take up at some times; of everybody if nobody is seen then.
+    function extent(moments) {
       const low = new THREE.Vector3(Infinity, 0, Infinity);
       const high = new THREE.Vector3(-Infinity, 1.8, -Infinity);
-      const before = time;
-      for (const person of chosen ? [chosen] : people) {
-        for (const known of chosen ? [time] : person.seconds) {
-          mixer.setTime(known - first);
+      for (const at of moments) {
+        mixer.setTime(at - first);
+        const shown = people.filter((person) => seen(person, at));
+        for (const person of shown.length ? shown : people) {
           const place = person.root.getWorldPosition(new THREE.Vector3());
           low.min(place.clone().setY(place.y - 1));
           high.max(place.clone().setY(place.y + 0.9));
         }
       }
-      mixer.setTime(before - first);
+      mixer.setTime(time - first);
       const middle = low.clone().add(high).multiplyScalar(0.5);
       return { middle, radius: Math.max(high.distanceTo(low) / 2, 1.1) };
     }
@@ -115,7 +116,7 @@
     const directions = { front: [0, 0.12, 1], side: [1, 0.12, 0], above: [0, 1, 0.01] };
     function view(name) {
       resize();
-      const { middle, radius } = extent();
+      const { middle, radius } = extent([time]);
       if (name === "recording") {
         // The whole recorded picture fits into the canvas.
         const wide = recorded.aspect / camera.aspect;
@@ -188,7 +189,7 @@
     select.addEventListener("change", () => {
       chosen = people.find((person) => person.name === select.value) || null;
       // A person who is not there now is shown where they are first.
-      if (chosen && !seen(chosen)) time = chosen.seconds[0];
+      if (chosen && !seen(chosen, time)) time = chosen.seconds[0];
       mixer.setTime(time - first);
       if (chosen) chosen.root.getWorldPosition(followed);
       view(chosen ? "front" : "recording");
@@ -204,7 +205,7 @@
     });
 
     // The floor below everybody, in squares of one metre.
-    const { middle, radius } = extent();
+    const { middle, radius } = extent(times.filter((_, i) => i % Math.ceil(times.length / 200) === 0));
     const side = 2 * Math.ceil(radius + 2);
     const grid = new THREE.GridHelper(side, side, 0x8a93a3, 0x8a93a3);
     grid.material.transparent = true;
