@@ -14,8 +14,11 @@ import roma
 import torch
 
 from adaptation.bodies.body import Body
+from adaptation.support.errors import UserError
 
 Floats = npt.NDArray[np.float64]
+MOST_FRAMES = 1_000_000
+"""Most frames of formats that have one rate: eleven hours at 25 frames per second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,15 @@ class Clip:
         """Return the clip in equal steps, for formats that have one frame rate.
 
         Frames in between are interpolated: rotations along the shortest way, positions along a line.
+
+        Raises:
+            UserError: gaps are so long that there would be more than a million frames.
         """
+        if (self.frame[-1] - self.frame[0]) // self.step > MOST_FRAMES:
+            raise UserError(
+                f"person {self.number}: frames {self.frame[0]} to {self.frame[-1]} in steps of {self.step} are more "
+                f"than {MOST_FRAMES:,} for a format of one rate; export glb, which keeps gaps"
+            )
         wanted = np.arange(self.frame[0], self.frame[-1] + 1, self.step)
         if len(wanted) == len(self):
             return self

@@ -28,6 +28,7 @@ from adaptation.recording.view import RecordingView
 from adaptation.support.errors import UserError
 
 _SMALLEST_SCALE = 0.02  # half sides of the crop per metre: a person of 2 pixels in a crop of 100
+_MOST = 1e4  # of a camera's numbers: a shift of kilometres, from a file that another program changed
 _TOLERANCE = 0.01  # metres between stored joints and those of the body model, above which it is another model
 _CLOSE = 0.005  # metres, or share of the size, by which a common shape may differ without a note
 _AGREEING = 0.7  # length of the mean of upright directions, above which their mean says where up is
@@ -112,16 +113,18 @@ def _check_body(result: PersonResult, body: Body, number: int) -> None:
     if bodies.betas.shape[1] != body.shape_count:
         raise UserError(f"person {number} has {bodies.betas.shape[1]} shape coefficients, the body {body.shape_count}")
     apart = body.joints(bodies.rotations, bodies.betas) - torch.from_numpy(result.joints3d)
-    if apart.norm(dim=-1).median() > _TOLERANCE:
+    median = apart.norm(dim=-1).median()
+    if not median <= _TOLERANCE:  # also where huge numbers have become NaN
         raise UserError(
-            f"the joints of person {number} are {1000 * apart.norm(dim=-1).median():.0f} mm from those of this body "
-            "model; give the file of the body model of the results with --body"
+            f"the joints of person {number} are {1000 * median:.0f} mm from those of this body model; give the file of "
+            "the body model of the results with --body"
         )
 
 
 def _in_camera(result: PersonResult, body: Body, focal: float, centre: tuple[float, float]) -> _Person:
     """Place one person in the axes of the frame's camera."""
-    kept = np.flatnonzero(result.camera[:, 0] >= _SMALLEST_SCALE).tolist()
+    sized = (result.camera[:, 0] >= _SMALLEST_SCALE) & (result.box[:, 2:] >= 1).all(axis=1)
+    kept = np.flatnonzero(sized & (np.abs(result.camera) < _MOST).all(axis=1)).tolist()
     bodies, box = result.bodies(kept), torch.from_numpy(result.box[kept])
     if not kept:
         return _Person(result, kept, bodies.rotations, torch.zeros(0, 3), torch.zeros(body.shape_count))

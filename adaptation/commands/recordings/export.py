@@ -149,8 +149,12 @@ def _export_network(model: str, out: Path | None, size: int | None, overwrite: b
         weights = sorted(folder.glob("adapted.*"))
         if not weights:
             raise UserError(f"{folder} holds no adapted weights; expected the folder of an adapt run, or a model")
-        model = str(weights[0])
-    path = out or Path(model).with_suffix(".onnx").absolute()
+        # Not adapted.onnx, which would be taken for the run's weights afterwards.
+        model, beside = str(weights[0]), folder / "regressor.onnx"
+    else:
+        beside = Path(model).with_suffix(".onnx")
+    path = out or beside
+    _check(path, overwrite)  # before the conversion, which takes seconds
     side = size or CROP_SIZE
     network = load_network(model).network
     content = onnx(network, side)
@@ -163,11 +167,17 @@ def _export_network(model: str, out: Path | None, size: int | None, overwrite: b
 def _write(path: Path, content: bytes, overwrite: bool) -> None:
     from rich.console import Console
 
-    from adaptation.support.files import check_file, whole_file
+    from adaptation.support.files import whole_file
+
+    _check(path, overwrite)
+    with whole_file(path) as file:
+        file.write(content)
+    Console(soft_wrap=True).print(f"{path}: {len(content) / 1e6:.2f} MB", markup=False, highlight=False)
+
+
+def _check(path: Path, overwrite: bool) -> None:
+    from adaptation.support.files import check_file
 
     check_file(path)
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already; choose another --out, or replace it with --overwrite")
-    with whole_file(path) as file:
-        file.write(content)
-    Console(soft_wrap=True).print(f"{path}: {len(content) / 1e6:.2f} MB", markup=False, highlight=False)

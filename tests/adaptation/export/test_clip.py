@@ -3,10 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import roma
 import torch
 
 from adaptation.export.clip import World
+from adaptation.support.errors import UserError
 
 
 def test_gaps_are_interpolated(world: World) -> None:
@@ -25,6 +27,12 @@ def test_gaps_are_interpolated(world: World) -> None:
     whole = roma.rotmat_geodesic_distance(*(torch.from_numpy(clip.rotations[index]) for index in (2, 3)))
     for turn in turns:
         torch.testing.assert_close(turn, whole / 2)
+
+
+def test_gaps_without_end_are_refused(world: World) -> None:
+    clip = world.clips[0]
+    with pytest.raises(UserError, match=r"person 1: frames 20 to \d+ in steps of 4 are more than 1,000,000"):
+        replace(clip, frame=np.array([20, 24, 28, 36, 4 * 10**12])).uniform()
 
 
 def test_even_clips_and_single_frames_stay_as_they_are(world: World) -> None:

@@ -93,6 +93,10 @@ def test_frames_without_a_size_are_left_out_and_counted(free_body: Body) -> None
     world = place({1: replace(result, camera=camera)}, free_body, VIEW)
     assert world.clips[0].frame.tolist() == [20, 28, 44]
     assert "person 1: 2 of 5 frames" in world.notes[0]
+    box = result.box.copy()
+    box[2, 2:], camera[4, 1] = 0, 1e30
+    world = place({1: replace(result, camera=camera, box=box)}, free_body, VIEW)
+    assert world.clips[0].frame.tolist() == [20]
     camera[:, 0] = 0
     with pytest.raises(UserError, match="no frame of the results can be placed"):
         place({1: replace(result, camera=camera)}, free_body, VIEW)
@@ -101,5 +105,7 @@ def test_frames_without_a_size_are_left_out_and_counted(free_body: Body) -> None
 def test_another_body_model_is_refused(free_body: Body) -> None:
     result, _, _ = walker(free_body)
     wrong = replace(result, joints3d=result.joints3d * np.float32(1.1))
-    with pytest.raises(UserError, match=r"joints of person 4 are .* mm from those of this body model; .*--body"):
-        place({4: wrong}, free_body, VIEW)
+    huge = replace(result, betas=result.betas * np.float32(1e38))
+    for results in (wrong, huge):
+        with pytest.raises(UserError, match=r"joints of person 4 are .* mm from those of this body model; .*--body"):
+            place({4: results}, free_body, VIEW)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from command_line import Command
 from exporting import FRAMES, VIEW, walker, write_folder
 
 from adaptation.bodies.body import Body
+from adaptation.regressors.files import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,11 @@ def test_a_regressor_becomes_onnx(command: Command, tmp_path: Path) -> None:
     code, output, _ = command("export", "small", "--format", "onnx", "--out", tmp_path / "small.onnx")
     assert code == 0 and "96 x 96 pixels; differs by at most" in output.replace("\n", " ")
     assert float(output.split("at most")[1].split()[0]) < 1e-4
+    # The weights of a run; they are found again after the export.
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(SHIPPED["small"], run / "adapted.safetensors")
+    assert command("export", run, "--format", "onnx")[0] == 0
+    assert (run / "regressor.onnx").stat().st_size == (tmp_path / "small.onnx").stat().st_size
+    code, _, errors = command("export", run, "--format", "onnx")
+    assert code == 2 and "regressor.onnx exists already" in errors
