@@ -14,6 +14,7 @@ import torch
 
 from adaptation.export.clip import Clip, World
 from adaptation.export.glb import glb
+from adaptation.export.gltf_arrays import Arrays
 
 TYPES = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 SHAPES = {"SCALAR": (), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
@@ -126,12 +127,12 @@ def test_people_are_shown_only_while_they_are_seen(both: Read, world: World) -> 
 def test_turns_take_the_short_way(world: World) -> None:
     clip = world.clips[0]
     turning = clip.rotations.copy()
-    steps = torch.tensor([[0.0, 3.0 + 0.2 * step, 0.0] for step in range(5)], dtype=torch.float64)
+    steps = torch.tensor([[0.0, 3.0 + 0.6 * step, 0.0] for step in range(5)], dtype=torch.float64)
     turning[:, 0] = roma.rotvec_to_rotmat(steps).numpy()
     turned = Clip(clip.number, clip.frame, clip.times, turning, clip.roots, clip.betas)
     read = Read(glb(World([turned], world.camera, world.rate, world.body)))
     values = read.channels()[read.document["skins"][0]["skeleton"], "rotation"][1]
-    assert ((values[1:] * values[:-1]).sum(1) > 0.99).all()
+    assert ((values[1:] * values[:-1]).sum(1) > 0.95).all()
 
 
 def test_the_camera_sees_what_the_recording_did(both: Read, world: World) -> None:
@@ -152,6 +153,13 @@ def test_a_single_frame(world: World) -> None:
     read = Read(glb(World([one], world.camera, world.rate, world.body)))
     vertices, _ = one.posed(world.body, [0])
     assert np.linalg.norm(read.posed(1, 0) - vertices[0], axis=1).max() < 0.01
+
+
+def test_arrays_start_at_multiples_of_four() -> None:
+    arrays = Arrays()
+    numbers = [arrays.add(np.arange(3), "u2"), arrays.add(np.ones((2, 3)), "f4", bounds=True)]
+    read = Read(arrays.glb({}))
+    assert [read.array(number).tolist() for number in numbers] == [[0, 1, 2], [[1, 1, 1]] * 2]
 
 
 def test_a_public_reader_reads_it(world: World) -> None:
