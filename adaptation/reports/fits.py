@@ -181,16 +181,18 @@ def build_report(
     report_people = [
         ReportPerson(crops[0].track, result, _rows(body, result, crops, share)) for result, crops in fitted
     ]
-    overview = overview_input = None
+    overview = overview_input = viewer = None
     caption = ""
-    if frame_image is not None and fitted:
+    if fitted:
         # The frame with most people shows best whether all of them were found.
         number = choose_frame([result for result, _ in fitted])
-        overview_input = frame_image(number)
         tracked = [(crops[0].track, result) for result, crops in fitted]
-        overview = draw_overview(overview_input, number, body, tracked)
-        caption = f"Frame {number} and its bodies, labelled with their track numbers."
-    tracks = {crops[0].track: result for result, crops in fitted}
+        if frame_image is not None:
+            overview_input = frame_image(number)
+            overview = draw_overview(overview_input, number, body, tracked)
+            caption = f"Frame {number} and its bodies, labelled with their track numbers."
+        if view is not None:
+            viewer = build_viewer(dict(tracked), body, view, number)
     return Report(
         heading=heading,
         summary=summarise([result for result, _ in fitted]),
@@ -199,7 +201,7 @@ def build_report(
         overview_caption=caption,
         people=report_people,
         versions=versions(),
-        viewer=build_viewer(tracks, body, view) if view is not None and tracks else None,
+        viewer=viewer,
     )
 
 

@@ -31,11 +31,13 @@ class Viewer:
         glb: the bodies, base64.
         scripts: scripts, in the order in which they run.
         caption: what was assumed, for the line under the view.
+        frame: number of the frame that is shown first.
     """
 
     glb: str
     scripts: Sequence[str]
     caption: str
+    frame: int
 
     @property
     def policy(self) -> str:
@@ -44,13 +46,14 @@ class Viewer:
         return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
-def build_viewer(people: Mapping[int, PersonResult], body: Body, view: RecordingView) -> Viewer | None:
+def build_viewer(people: Mapping[int, PersonResult], body: Body, view: RecordingView, frame: int) -> Viewer | None:
     """Place people in the world of their recording, for a report.
 
     Args:
         people: results by the number of the track; the people with most bodies are shown if there are more than 40.
         body: body model of the results, on the CPU.
         view: frame size, rate and camera of the recording.
+        frame: number of the frame to show first.
 
     Returns:
         The view; None if nobody can be placed.
@@ -67,4 +70,4 @@ def build_viewer(people: Mapping[int, PersonResult], body: Body, view: Recording
         notes.append(f"The {len(shown)} people with most bodies are shown, of {len(people)}.")
     package = resources.files("adaptation")
     scripts = [(package / name).read_text("utf-8") for name in ("assets/three.min.js", "templates/viewer.js")]
-    return Viewer(base64.b64encode(glb(world)).decode(), scripts, " ".join(notes))
+    return Viewer(base64.b64encode(glb(world)).decode(), scripts, " ".join(notes), frame)

@@ -213,9 +213,8 @@
     grid.position.set(Math.round(middle.x), 0, Math.round(middle.z));
     scene.add(grid);
 
-    // The fullest frame shows most.
-    const counts = frames.map((frame) => people.filter((person) => person.frames.includes(frame)).length);
-    time = times[counts.indexOf(Math.max(...counts))];
+    // The frame of the report's picture, unless nobody in it could be placed.
+    time = seconds.get(Number(box.dataset.frame)) ?? first;
     view("recording");
     show(time);
   }

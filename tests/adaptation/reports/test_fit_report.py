@@ -148,6 +148,7 @@ def test_the_view_holds_the_bodies(html: str) -> None:
     people = {node["name"]: node["extras"]["frames"] for node in document["nodes"] if "extras" in node}
     assert people == {"person_01": list(range(0, 80, 10)), "person_07": [20, 30, 200]}
     text = Page(html).text
+    assert 'data-frame="30"' in html  # that of the overview
     assert "The camera's tilt is unknown" in text and "assumed: 256 pixels" in text
 
 
@@ -162,14 +163,14 @@ def test_the_script_of_the_view_can_be_parsed() -> None:
 
 def test_a_crowd_is_cut_to_those_with_most_bodies(body: Body) -> None:
     crowd = {track: person(body, track, [0] if track == 2 else [0, 5])[0] for track in range(MOST_PEOPLE + 1)}
-    viewer = build_viewer(crowd, body, RecordingView((200, 160), 10.0, "free"))
+    viewer = build_viewer(crowd, body, RecordingView((200, 160), 10.0, "free"), 0)
     assert (
         viewer is not None
         and f"The {MOST_PEOPLE} people with most bodies are shown, of {MOST_PEOPLE + 1}." in viewer.caption
     )
     assert b"person_02" not in base64.b64decode(viewer.glb) and b"person_40" in base64.b64decode(viewer.glb)
     nobody = {track: replace(result, camera=0 * result.camera) for track, result in crowd.items()}
-    assert build_viewer(nobody, body, RecordingView((200, 160), 10.0, "free")) is None
+    assert build_viewer(nobody, body, RecordingView((200, 160), 10.0, "free"), 0) is None
 
 
 def test_what_users_say_is_text(html: str) -> None:
