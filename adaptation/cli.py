@@ -24,14 +24,15 @@ from adaptation.commands.networks.pretrain import pretrain
 from adaptation.commands.networks.prior import prior
 from adaptation.commands.networks.uap import uap
 from adaptation.commands.recordings.demo_fit import demo_fit
+from adaptation.commands.recordings.export import export
 from adaptation.commands.recordings.fit import fit
 from adaptation.commands.recordings.predict import predict
 from adaptation.support.errors import UserError
 from adaptation.support.reading.findings import printed_findings
 
 COMMANDS = (
-    check, fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, uap, dataset, domain, degrade,
-    keypoints, poses,
+    check, fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, export, uap,
+    dataset, domain, degrade, keypoints, poses,
 )  # fmt: skip
 
 app = typer.Typer(

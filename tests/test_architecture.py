@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = (
     "support", "bodies", "data", "detectors", "priors", "regressors", "evaluation", "losses", "fitting", "training",
-    "adapting", "recording", "synthetic", "checking", "reports", "commands", "cli", "__main__",
+    "adapting", "recording", "export", "synthetic", "checking", "reports", "commands", "cli", "__main__",
 )  # fmt: skip
 """Rooms of `adaptation`, the lowest first. A room imports from lower ones."""
 LINES, FILES, FUNCTION_LINES, PARAMETERS = 400, 14, 60, 8

@@ -191,7 +191,9 @@ def check_person(path: Path) -> Verdict:
         ("IoU", f"median {np.median(person.iou_after):.2f} with the masks"),
     ]
     return Verdict(
-        "bodies of one person, written by topo-adapt", facts, [Use("your own program", True, "see docs/adaptation.md")]
+        "bodies of one person, written by topo-adapt",
+        facts,
+        [Use("export", True, "with the folder that it is in"), Use("your own program", True, "see docs/adaptation.md")],
     )
 
 
@@ -213,7 +215,9 @@ def check_results(folder: Path) -> Verdict:
         ("reports", ", ".join(map(str, pages)) or "none"),
     ]
     weights = sorted(folder.glob("adapted.*"))
-    uses = [Use(f"predict --model {weights[0]}", True)] if weights else []
+    uses = [Use(f"predict --model {weights[0]}", True), Use("export --format onnx", True)] if weights else []
+    if sorted(folder.glob("person_*.npz")) or (folder / "bodies").is_dir():
+        uses.append(Use("export", True, "to glTF, BVH, OBJ or AMASS's npz"))
     return Verdict("results of topo-adapt", facts, [*uses, Use("a browser", bool(pages), "open the reports")])
 
 

@@ -17,6 +17,7 @@ from adaptation.recording.footage.video import Frames
 from adaptation.recording.found_people import find_crops
 from adaptation.recording.options import FitOptions
 from adaptation.recording.results import PersonResult
+from adaptation.recording.tilt.camera_tilt import CameraTilt
 from adaptation.recording.tilt.recording import camera_tilt, given_tilt
 from adaptation.recording.tracking import Track
 from adaptation.support.devices import usable_device
@@ -47,11 +48,13 @@ class FitOutcome:
         people: people with at least one body.
         notes: detections that were left out, with the reason, one line each.
         warning: problem of the recording that may spoil the results; empty if there is none.
+        tilt: how the camera hangs; None where nobody asked, as in predictions.
     """
 
     people: list[FittedPerson]
     notes: list[str]
     warning: str = ""
+    tilt: CameraTilt | None = None
 
 
 def fit_recording(
@@ -80,17 +83,17 @@ def fit_recording(
             exist, or the device cannot be used.
     """
     fitter = make_fitter(body, options)  # before people are searched for: an unusable device should fail early
-    given = given_tilt(frames.size, options.tilt)  # likewise a calibration
+    tilt = given_tilt(frames.size, options.tilt)  # likewise a calibration
     found = find_crops(frames, options, progress, masks, background)
     everything = [crop for person in found.crops for crop in person]
     with progress.task("Fitting bodies", len(everything)) as update:
         if options.per_frame:
             results = fit_frames(fitter, found, options, update.by)
         else:
-            tilt = given or camera_tilt(frames, found.tracks, options.tilt)
+            tilt = tilt or camera_tilt(frames, found.tracks, options.tilt)
             results = fit_tracks(fitter, found, tilt, frame_rate(frames, options.rate), options, update.by)
     people = [FittedPerson(*person) for person in zip(found.tracks, found.crops, results, strict=True)]
-    return FitOutcome(people, found.notes, frames.warning)
+    return FitOutcome(people, found.notes, frames.warning, tilt)
 
 
 def make_fitter(body: Body, options: FitOptions) -> SilhouetteFitter:

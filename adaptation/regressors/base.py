@@ -85,7 +85,7 @@ class _Wrapped(nn.Module):
     def forward(self, images: Tensor) -> Prediction:
         # Networks may return more than these three.
         pose, betas, camera = self.network((images - self.mean) / self.std)[:3]
-        count = len(images)
+        count = images.shape[0]  # not len(), which would fix the number of crops in an exported network
         if self.pose == "axis_angle":
             rotations = roma.rotvec_to_rotmat(pose.reshape(count, -1, 3))
         elif self.pose == "rot6d":

@@ -102,7 +102,7 @@ class Regressor(ResNet):
         if self.joints is not None:
             heatmaps, found = self.joints(stages[1:])
             features, bend = torch.cat([features.float(), found], dim=1), nn.ReLU()
-        count = len(images)
+        count = images.shape[0]  # not len(), which would fix the number of crops in an exported network
         pose, betas, camera = (mean.expand(count, -1) for mean in (self.init_pose, self.init_shape, self.init_cam))
         # Each round corrects its own last estimate from the same features (HMR's iterative error feedback).
         for _ in range(self.rounds):

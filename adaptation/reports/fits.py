@@ -1,6 +1,6 @@
 """Report of fitted or predicted bodies: one HTML file that shows each person with pictures and agreement.
 
-Pictures are embedded, styles are inline, and the page loads nothing from elsewhere.
+Pictures, styles and scripts are part of the page, which loads nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from adaptation.bodies.camera import project
 from adaptation.bodies.parameters import Bodies
 from adaptation.recording.crops import Crop
 from adaptation.recording.results import PersonResult
+from adaptation.recording.view import RecordingView
 from adaptation.reports.page import write_page
+from adaptation.reports.viewer import Viewer, build_viewer
 from adaptation.support import drawing as overlay
 from adaptation.support import pictures
 from adaptation.support.pictures import AFTER, BACKDROP, BEFORE, PALETTE, Image
@@ -135,6 +137,7 @@ class Report:
         overview_caption: line under the two pictures.
         people: people, in one section each.
         versions: name and version of each package that was used.
+        viewer: the bodies in 3D, or None.
     """
 
     heading: Heading
@@ -144,6 +147,7 @@ class Report:
     overview_caption: str
     people: Sequence[ReportPerson]
     versions: Sequence[tuple[str, str]]
+    viewer: Viewer | None = None
 
 
 def build_report(
@@ -152,6 +156,7 @@ def build_report(
     people: Sequence[tuple[PersonResult, Sequence[Crop]]],
     frame_image: Callable[[int], Image] | None = None,
     *,
+    view: RecordingView | None = None,
     rows_per_person: int = 6,
     max_rows: int = 150,
 ) -> Report:
@@ -162,6 +167,7 @@ def build_report(
         body: body model of the results, on the CPU.
         people: each person's result with the crops it was fitted to, matched by frame number.
         frame_image: function that returns the RGB frame of a number, for the overview; without it there is no overview.
+        view: frame size, rate and camera of the recording, for the bodies in 3D; without it they are not shown.
         rows_per_person: frames shown of each person, evenly spread over the person's frames.
         max_rows: limit on the frames shown of all people together, which bounds the size of the file; with many
             people each gets fewer rows, but at least one.
@@ -175,15 +181,18 @@ def build_report(
     report_people = [
         ReportPerson(crops[0].track, result, _rows(body, result, crops, share)) for result, crops in fitted
     ]
-    overview = overview_input = None
+    overview = overview_input = viewer = None
     caption = ""
-    if frame_image is not None and fitted:
+    if fitted:
         # The frame with most people shows best whether all of them were found.
         number = choose_frame([result for result, _ in fitted])
-        overview_input = frame_image(number)
         tracked = [(crops[0].track, result) for result, crops in fitted]
-        overview = draw_overview(overview_input, number, body, tracked)
-        caption = f"Frame {number} and its bodies, labelled with their track numbers."
+        if frame_image is not None:
+            overview_input = frame_image(number)
+            overview = draw_overview(overview_input, number, body, tracked)
+            caption = f"Frame {number} and its bodies, labelled with their track numbers."
+        if view is not None:
+            viewer = build_viewer(dict(tracked), body, view, number)
     return Report(
         heading=heading,
         summary=summarise([result for result, _ in fitted]),
@@ -192,6 +201,7 @@ def build_report(
         overview_caption=caption,
         people=report_people,
         versions=versions(),
+        viewer=viewer,
     )
 
 

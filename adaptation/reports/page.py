@@ -1,6 +1,6 @@
 """HTML pages of the reports, each one self-contained file.
 
-Pictures are embedded, styles are inline, and the page loads nothing from elsewhere.
+Pictures, styles and scripts are part of the page, which loads nothing from elsewhere.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from adaptation.recording.footage.video import Frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.people.reasons import tally
 from adaptation.recording.pipeline import FitOutcome
+from adaptation.recording.view import KEY, RecordingView
 from adaptation.reports.fits import Heading, build_report, draw_overview, write_report
 from adaptation.support.files import MARKER
 from adaptation.support.versions import versions
@@ -53,10 +54,12 @@ def write_results(
     # The warning of the recording comes before the many notes on single masks.
     notes = [*heading.notes, *filter(None, [outcome.warning]), *outcome.notes]
     crops = [(person.result, person.crops) for person in people]
-    report = build_report(replace(heading, notes=notes), body, crops, frames.frame)
+    view = RecordingView.of(frames.size, options.rate or frames.rate, body.name, outcome.tilt)
+    report = build_report(replace(heading, notes=notes), body, crops, frames.frame, view=view)
     write_report(folder / "report.html", report)
     settings: dict[str, object] = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}
     settings["found"] = list(heading.found)
+    settings[KEY] = view.as_json()
     # The marker comes last: a folder without it is never taken for results.
     (folder / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
 

@@ -89,7 +89,7 @@ def see(
     visible = nearest >= 0
     # Samples without a face have index -1; their weights are 0, so any corners will do.
     corners = triangles[nearest.clamp(min=0).long()]
-    normal = torch.einsum("hwk,hwkc->hwc", weights, _vertex_normals(vertices, triangles)[corners])
+    normal = torch.einsum("hwk,hwkc->hwc", weights, vertex_normals(vertices, triangles)[corners])
     return Surface(
         box=(x, y, w, h),
         samples=samples,
@@ -173,7 +173,7 @@ def paint(image: Image, surface: Surface, colors: Floats, opacity: Floats) -> Im
     return np.asarray(np.rint(np.clip(blended, 0, 255)), np.uint8)
 
 
-def _vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Return outward unit normals (V, 3) of a closed mesh, for either winding of its faces."""
     # Centred, because the volume below is a sum of large terms that cancel far from the origin.
     corners = (vertices - vertices.mean(0))[faces]

@@ -22,7 +22,8 @@ from adaptation.recording.tilt.camera_tilt import CameraTilt, down_of, roll_of
 from adaptation.recording.tracking import Track
 from adaptation.support.reading.findings import found as state
 
-_USUAL_RATE = 25.0  # frames per second
+USUAL_RATE = 25.0
+"""Frames per second of a recording that does not say how fast its frames follow each other."""
 _USUAL_PITCH = math.radians(12)  # of a camera whose pitch is unknown: most look down
 _LEAN = math.radians(12)  # Cauchy scale of the angle between people and the vertical
 _UNSURE = math.radians(20)  # greatest standard deviation of a camera's tilt that counts
@@ -108,4 +109,4 @@ def frame_rate(frames: Frames, given: float | None) -> float:
     if frames.rate > 0:
         return frames.rate
     state(f"{frames.path}: nothing says how fast its frames follow each other; assumed: 25 per second (--fps)")
-    return _USUAL_RATE
+    return USUAL_RATE

@@ -97,12 +97,16 @@ def test_overlays_and_report_open_without_a_network(
 
 
 def test_settings_tell_how_the_results_were_made(
-    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    finished: tuple[Path, subprocess.CompletedProcess[str]], recording_folder: Path
 ) -> None:
     settings = json.loads((finished[0] / "settings.json").read_text())
     assert settings["options"]["frames"] == [18, 25]
     assert settings["options"]["fit"]["steps"] == 2
     assert "--steps 2" in settings["command"] and "torch" in settings["versions"]
+    # What exports need: the size of the frames, the body model, and how the camera hangs.
+    recording, frames = settings["recording"], open_frames(recording_folder)
+    assert tuple(recording["size"]) == frames.size and recording["body"] == "free"
+    assert recording["focal"] > 0 and set(recording) == {"size", "rate", "body", "focal", "centre", "down"}
 
 
 def test_results_are_replaced_only_when_asked(

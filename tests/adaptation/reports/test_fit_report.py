@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,8 +21,10 @@ from adaptation.bodies.camera import WeakPerspective, project
 from adaptation.recording.crops import Crop
 from adaptation.recording.detections import MaskQuality
 from adaptation.recording.results import PersonResult
+from adaptation.recording.view import RecordingView
 from adaptation.reports import page
 from adaptation.reports.fits import Heading, Report, ReportTable, build_report, choose_frame, write_report
+from adaptation.reports.viewer import MOST_PEOPLE, build_viewer
 from adaptation.support.errors import UserError
 from topokernels import m2s
 
@@ -70,6 +76,7 @@ def report(body: Body) -> Report:
         body,
         [person(body, 1, list(range(0, 80, 10))), person(body, 7, [20, 30, 200], seed=1)],
         lambda number: np.full((160, 200, 3), number, np.uint8),
+        view=RecordingView((200, 160), 10.0, NASTY),
     )
     return replace(built, versions=[("torch", NASTY)])
 
@@ -102,13 +109,68 @@ def html(report: Report, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.read_text("utf-8")
 
 
+SCRIPT = re.compile("<script>(.*?)</script>", re.DOTALL)
+
+
 def test_nothing_is_fetched(html: str) -> None:
-    page = Page(html)
-    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    page, scripts = Page(html), SCRIPT.findall(html)
+    assert not {"link", "iframe", "object", "base"} & set(page.tags)
+    # The only address in the scripts is the name of XHTML.
+    assert {address for script in scripts for address in re.findall(r"\w+://[\w./]+", script)} == {
+        "http://www.w3.org/1999/xhtml"
+    }
+    html = SCRIPT.sub("", html)
     assert all(source.startswith("data:image/") for source in page.sources())
     assert all(value.startswith("#") for name, value in page.attributes if name in ("href", "action", "xlink:href"))
     assert "://" not in html and "@import" not in html and not re.search(r"url\(", html)
     assert "default-src 'none'" in html
+
+
+def test_only_the_scripts_of_the_view_run(html: str, body: Body, tmp_path: Path) -> None:
+    page, scripts = Page(html), SCRIPT.findall(html)
+    # Two scripts, and the bodies, which are data.
+    assert page.tags.count("script") == 3 and len(scripts) == 2
+    policy = next(value for name, value in page.attributes if name == "content" and "default-src" in value)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert policy.endswith("script-src " + " ".join(f"'sha256-{digest}'" for digest in digests))
+    assert "The above copyright notice" in scripts[0] and "three.js authors" in scripts[0]
+    # A report without a view has none.
+    write_report(tmp_path / "plain.html", build_report(Heading("t", "s"), body, [person(body, 3, [5])]))
+    plain = Page((tmp_path / "plain.html").read_text("utf-8"))
+    assert "script" not in plain.tags and not any("script-src" in value for _, value in plain.attributes)
+
+
+def test_the_view_holds_the_bodies(html: str) -> None:
+    data = re.search('id="viewer-glb">([^<]+)<', html)
+    assert data is not None
+    content = base64.b64decode(data[1])
+    document = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    people = {node["name"]: node["extras"]["frames"] for node in document["nodes"] if "extras" in node}
+    assert people == {"person_01": list(range(0, 80, 10)), "person_07": [20, 30, 200]}
+    text = Page(html).text
+    assert 'data-frame="30"' in html  # that of the overview
+    assert "The camera's tilt is unknown" in text and "assumed: 256 pixels" in text
+
+
+def test_the_script_of_the_view_can_be_parsed() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node.js")
+    script = Path(page.__file__).parents[1] / "templates" / "viewer.js"
+    done = subprocess.run([node, "--check", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_crowd_is_cut_to_those_with_most_bodies(body: Body) -> None:
+    crowd = {track: person(body, track, [0] if track == 2 else [0, 5])[0] for track in range(MOST_PEOPLE + 1)}
+    viewer = build_viewer(crowd, body, RecordingView((200, 160), 10.0, "free"), 0)
+    assert (
+        viewer is not None
+        and f"The {MOST_PEOPLE} people with most bodies are shown, of {MOST_PEOPLE + 1}." in viewer.caption
+    )
+    assert b"person_02" not in base64.b64decode(viewer.glb) and b"person_40" in base64.b64decode(viewer.glb)
+    nobody = {track: replace(result, camera=0 * result.camera) for track, result in crowd.items()}
+    assert build_viewer(nobody, body, RecordingView((200, 160), 10.0, "free"), 0) is None
 
 
 def test_what_users_say_is_text(html: str) -> None:
