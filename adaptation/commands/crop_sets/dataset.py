@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from adaptation.data.samples import Samples
-    from adaptation.recording.set_labels import Models
+    from adaptation.recording.datasets.set_labels import Models
 
 _BODY_HELP = "SMPL file of {} bodies, .pkl or .npz, for cameras, joints and the name of the labels' body model."
 
@@ -82,7 +82,7 @@ def dataset(
     from rich.console import Console
 
     from adaptation.data.sets.formats import Request, read_people
-    from adaptation.recording.set_crops import CropSettings, crop_set
+    from adaptation.recording.datasets.set_crops import CropSettings, crop_set
     from adaptation.support.files import MARKER, result_folder
     from adaptation.support.progress import Progress
 
@@ -102,7 +102,7 @@ def _models(body: Path | None, male: Path | None, female: Path | None, regressor
     """Load the body models and the regressor that were given."""
     from adaptation.bodies.body import Body
     from adaptation.bodies.joint_regressor import load_regressor
-    from adaptation.recording.set_labels import Models
+    from adaptation.recording.datasets.set_labels import Models
 
     bodies = [None if file is None else Body.load(file) for file in (body, male, female)]
     given = next((each for each in bodies if each is not None), None)

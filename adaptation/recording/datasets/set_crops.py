@@ -14,8 +14,8 @@ import numpy.typing as npt
 from adaptation.bodies.joint_sets import OPENPOSE, SMPL, JointSet
 from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.data.sets.people import Floats, Labels, People, box_of_centre
+from adaptation.recording.datasets.set_labels import Models, cameras_of, with_regressed_joints
 from adaptation.recording.footage.video import Frames, open_frames
-from adaptation.recording.set_labels import Models, cameras_of, with_regressed_joints
 from adaptation.support.errors import UserError
 from adaptation.support.image_files import IMAGE_SUFFIXES, Image, read_image
 from adaptation.support.reading.findings import found

@@ -17,8 +17,8 @@ from adaptation.bodies.joint_sets import H36M, OPENPOSE, SMPL, SPIN, JointSet
 from adaptation.data.samples import Samples
 from adaptation.data.sets.people import People, with_confidence
 from adaptation.data.sets.threedpw import COCO_18
-from adaptation.recording.set_crops import CropSettings, crop_set
-from adaptation.recording.set_labels import UNKNOWN_SMPL, Models
+from adaptation.recording.datasets.set_crops import CropSettings, crop_set
+from adaptation.recording.datasets.set_labels import UNKNOWN_SMPL, Models
 from adaptation.support.errors import UserError
 
 SIZE = 40
