@@ -97,9 +97,6 @@ class SearchSettings:
         nearest: entries that are looked up for each mask.
         apart: least mean distance between the joints of any two that are fitted, metres.
         kept: of these, entries that are fitted.
-        usual: bodies that stand or walk and match best, which are fitted beside them.
-        yaws: directions in which these are tried.
-        phases: phases of the walking cycle in which they are tried.
         size: side of the crops that they are fitted to, pixels.
         steps: Adam steps of these fits.
         rate: factor on the learning rates of these fits, which have few steps.
@@ -114,10 +111,7 @@ class SearchSettings:
     unknown_rolls: tuple[float, ...] = (-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0)
     nearest: int = 800
     apart: float = 0.12
-    kept: int = 8
-    usual: int = 3
-    yaws: int = 8
-    phases: int = 4
+    kept: int = 11
     size: int = 64
     steps: int = 25
     rate: float = 2.0
@@ -157,9 +151,9 @@ class TrackFitSettings:
     path_steps: int = 25
     finalists: int = 3
     steps: int = 60
-    rate: float = 0.5
-    prior_start: float = 0.03
-    prior_end: float = 0.01
+    rate: float = 0.7
+    prior_start: float = 0.05
+    prior_end: float = 0.03
     motion: float = 0.3
     balance: float = 1.0
     prior_weight: float = 0.025

@@ -10,7 +10,7 @@ import typer
 
 from adaptation.fitting.settings import FitSettings, TrackFitSettings
 from adaptation.losses.settings import LOSS_NAMES, LossSettings
-from adaptation.recording.options import FitOptions, recording_settings
+from adaptation.recording.options import TRACK_PRIOR, FitOptions, recording_settings
 from adaptation.recording.tilt.options import TiltOptions
 from adaptation.support.arguments import (
     Device,
@@ -41,7 +41,7 @@ def demo_fit(
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Optimisation steps of the last fit. Default: 60.")
     ] = None,
-    prior: Prior = FitSettings.prior,
+    prior: Prior = TRACK_PRIOR,
     renderer: Renderer = FitOptions.renderer,
     device: Device = FitOptions.device,
     threads: Threads = None,

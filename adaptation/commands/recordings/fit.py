@@ -10,7 +10,7 @@ import typer
 from adaptation.fitting.settings import FitSettings, TrackFitSettings
 from adaptation.losses.settings import LOSS_NAMES, LossSettings
 from adaptation.recording.detections import TrackSettings
-from adaptation.recording.options import FitOptions, recording_settings
+from adaptation.recording.options import TRACK_PRIOR, FitOptions, recording_settings
 from adaptation.recording.tilt.options import TiltOptions
 from adaptation.support.arguments import (
     Background,
@@ -26,7 +26,6 @@ from adaptation.support.arguments import (
     Out,
     Overwrite,
     Pitch,
-    Prior,
     Range,
     Recording,
     Renderer,
@@ -70,7 +69,14 @@ def fit(
         int | None,
         typer.Option("--steps", min=1, help="Optimisation steps of the last fit. Default: 60; 150 with --per-frame."),
     ] = None,
-    prior: Prior = FitSettings.prior,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            "--prior",
+            help="Pose prior: gaussian, motion, latent, or a file written by `topo-adapt prior`. "
+            "Default: motion; gaussian with --per-frame.",
+        ),
+    ] = None,
     size: Annotated[int, typer.Option("--size", min=32, max=1024, help="Side of the crops, pixels.")] = FitOptions.size,
     min_height: Annotated[
         int, typer.Option("--min-height", min=8, help="Smallest height of a person in the frame, pixels.")
@@ -119,7 +125,7 @@ def fit(
         renderer=choice("--renderer", renderer, BACKENDS),
         device=device,
         tracks=TrackSettings(min_height=min_height),
-        fit=replace(settings, prior=prior),
+        fit=replace(settings, prior=prior or (FitSettings.prior if per_frame else TRACK_PRIOR)),
         per_frame=per_frame,
         track_fits=TrackFitSettings(steps=steps or TrackFitSettings.steps),
         tilt=tilt,

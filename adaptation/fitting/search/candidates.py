@@ -15,8 +15,7 @@ from adaptation.fitting.tracks.sequence import Sequence
 from adaptation.fitting.tracks.terms import BalanceTerm
 from adaptation.fitting.variables import BodyLeaves, BodyVariables
 
-BATCH = 64
-"""Fits that run together; more are slower, since their tensors leave the cache."""
+_BATCH = 64  # fits that run together; more are slower, since their tensors leave the cache
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def fit_candidates(
     options = len(starts.pose) // len(masks)
     target = fitter.target(masks)
     bodies, losses, priors = [], [], []
-    for part in torch.arange(len(starts.pose), device=masks.device).split(BATCH):
+    for part in torch.arange(len(starts.pose), device=masks.device).split(_BATCH):
         aims = target.select(part // options)
         leaves = BodyLeaves(starts.select(part), fitter.scene, masks.shape[-1])
         leaning = BalanceTerm(sequence.select(part // options))

@@ -1,4 +1,4 @@
-"""Poses to start from: bodies of a library with similar silhouettes, and bodies that stand and walk."""
+"""Poses to start from: bodies of a library with similar silhouettes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import torch
 from torch import Tensor
 
 from adaptation.bodies.body import FLIP_PERMUTATION, Body
-from adaptation.bodies.poses import facing, sample_poses, standing, walking
+from adaptation.bodies.poses import sample_poses
 from adaptation.data.pose_library import pose_library
-from adaptation.fitting.search.candidates import BATCH
 from adaptation.fitting.search.library import SilhouetteLibrary, views_of
 from adaptation.fitting.settings import SearchSettings
-from adaptation.fitting.silhouette_fitter import SilhouetteFitter
-from adaptation.fitting.starts import aligned
 
 _USUAL = 0.2  # share of the library that is whole sampled poses, mostly of people who walk and stand
 
@@ -39,34 +36,6 @@ def starts_for(body: Body, masks: Tensor, rolls: Tensor, settings: SearchSetting
     return torch.stack(
         [pose[_distinct(each, settings.kept, settings.apart)] for pose, each in zip(poses, joints, strict=True)]
     )
-
-
-def usual_starts(fitter: SilhouetteFitter, masks: Tensor, up: Tensor, settings: SearchSettings) -> Tensor:
-    """Return the bodies that stand or walk and match masks best, (B, usual, J, 3).
-
-    A library has few whole poses of people who walk, and mixtures of their limbs match masks as well.
-
-    Args:
-        fitter: fitter for crops of the masks' size.
-        masks: (B, 1, S, S) of 0 and 1, none empty.
-        up: (B, 3) unit vectors against gravity in camera axes.
-        settings: directions and phases to try, and how many bodies to return.
-    """
-    yaws = torch.arange(settings.yaws).to(masks) * (2 * torch.pi / settings.yaws)
-    pitch, roll = torch.atan2(-up[:, 2], up[:, :2].norm(dim=1)), torch.atan2(up[:, 0], -up[:, 1])
-    orientation = facing(yaws, pitch[:, None], roll[:, None])  # (B, Y, 3)
-    phases = torch.arange(settings.phases) / settings.phases
-    bodies = torch.cat([standing()[None], walking(phases)]).to(masks)
-    poses = bodies.repeat(len(masks), len(yaws), 1, 1).clone()
-    poses[:, :, 0] = orientation.repeat_interleave(len(bodies), dim=1)
-    tried = poses.shape[1]
-    target = fitter.target(masks)
-    losses = []
-    for part in torch.arange(len(masks) * tried, device=masks.device).split(BATCH):
-        start = aligned(fitter, poses.flatten(0, 1)[part], masks[part // tried])
-        losses.append(fitter.evaluate(start, target.select(part // tried)).loss)
-    best = torch.cat(losses).view(-1, tried).argsort(dim=1)[:, : settings.usual]
-    return poses[torch.arange(len(masks))[:, None], best]
 
 
 def _distinct(joints: Tensor, count: int, apart: float) -> Tensor:

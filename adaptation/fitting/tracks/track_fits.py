@@ -17,7 +17,7 @@ from torch import Tensor
 
 from adaptation.bodies.rotations import rotvec_to_matrix
 from adaptation.fitting.search.candidates import Candidates, fit_candidates, shrunk, small_fitter
-from adaptation.fitting.search.starts import starts_for, usual_starts
+from adaptation.fitting.search.starts import starts_for
 from adaptation.fitting.settings import TrackFitSettings, with_rate
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.starts import BestFit, aligned
@@ -106,13 +106,7 @@ class TrackFitter:
         parts = []
         for some in torch.arange(len(masks), device=masks.device).split(_TOGETHER):
             seen, known = shrunken[some], sequence.select(some)
-            poses = torch.cat(
-                [
-                    starts_for(self._search.body, masks[some], rolls[some], search),
-                    usual_starts(small, seen, known.up, search),
-                ],
-                dim=1,
-            )
+            poses = starts_for(self._search.body, masks[some], rolls[some], search)
             starts = aligned(small, poses.flatten(0, 1), seen.repeat_interleave(poses.shape[1], dim=0))
             tried = fit_candidates(quick, seen, starts, known, search.steps, balance)
             # A fit is as good as the better one of itself and its reflection.

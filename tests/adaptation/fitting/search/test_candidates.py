@@ -9,13 +9,13 @@ from tracked_bodies import SIZE, Walk, walk
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import make_renderer
 from adaptation.fitting.search.candidates import Candidates, fit_candidates, shrunk, small_fitter
-from adaptation.fitting.search.starts import library_for, starts_for, usual_starts
+from adaptation.fitting.search.starts import library_for, starts_for
 from adaptation.fitting.settings import FitSettings, SearchSettings
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.starts import aligned
 from adaptation.priors.gaussian import GaussianPosePrior
 
-SEARCH = SearchSettings(entries=600, nearest=80, kept=4, usual=2)
+SEARCH = SearchSettings(entries=600, nearest=80, kept=4)
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +48,11 @@ def test_a_library_is_drawn_once(free_body: Body) -> None:
     assert library_for(free_body, SEARCH) is library_for(free_body, replace(SEARCH))
 
 
-def test_usual_starts_stand_as_the_camera_hangs(free_body: Body, fitter: SilhouetteFitter, walking_man: Walk) -> None:
-    poses = usual_starts(fitter, walking_man.masks, walking_man.sequence.up, SEARCH)
-    assert poses.shape == (3, 2, 24, 3)
-    joints = free_body.joints(poses.flatten(0, 1), torch.zeros(6, 10)).view(3, 2, 24, 3)
-    spine = torch.nn.functional.normalize(joints[:, :, 12] - joints[:, :, 0], dim=-1)
-    assert (spine * walking_man.sequence.up[:, None]).sum(-1).min() > 0.95
-
-
 @pytest.fixture(scope="module")
 def candidates(fitter: SilhouetteFitter, walking_man: Walk) -> Candidates:
     masks = shrunk(walking_man.masks, 48)
     small = small_fitter(fitter, SIZE, 48, rate=2.0)
-    poses = usual_starts(small, masks, walking_man.sequence.up, SEARCH)
+    poses = starts_for(fitter.body, walking_man.masks, torch.zeros(3, 1), replace(SEARCH, kept=2))
     starts = aligned(small, poses.flatten(0, 1), masks.repeat_interleave(2, dim=0))
     before = fit_candidates(small, masks, starts, walking_man.sequence, 1, 0.0)
     after = fit_candidates(small, masks, starts, walking_man.sequence, 15, 0.5)
