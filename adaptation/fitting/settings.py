@@ -154,7 +154,7 @@ class TrackFitSettings:
     rate: float = 0.7
     prior_start: float = 0.05
     prior_end: float = 0.03
-    motion: float = 0.3
+    motion: float = 0.8
     balance: float = 1.0
     prior_weight: float = 0.025
     choice_motion: float = 1.0
