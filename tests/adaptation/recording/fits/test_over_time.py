@@ -44,6 +44,7 @@ def outcome(free_body: Body, recording_folder: Path) -> FitOutcome:
 def test_people_are_fitted_over_time(outcome: FitOutcome, recording: SyntheticClip) -> None:
     found = [recording.person_of(person.result) for person in outcome.people]
     assert sorted(found) == [0, 1]
+    assert outcome.tilt is not None and math.degrees(outcome.tilt.pitch) == pytest.approx(12)
     for who, person in zip(found, outcome.people, strict=True):
         result = person.result
         np.testing.assert_array_equal(result.frame, FRAMES)
