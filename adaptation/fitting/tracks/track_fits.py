@@ -118,15 +118,14 @@ class TrackFitter:
     def _costs(self, candidates: Candidates, sequence: Sequence) -> Tensor:
         """Return the cost (B, K) of each candidate by itself."""
         settings, options = self.settings, candidates.loss.shape[1]
+        leaning = imbalance(self._joints(candidates), sequence.up[:, None], sequence.spread[:, None])
+        travel = sequence.travel.repeat_interleave(options, dim=0)
+        against = against_travel(candidates.bodies.pose[:, 0], travel).view(-1, options)
         return (
             candidates.loss
             + settings.prior_weight * candidates.prior
-            + settings.choice_balance
-            * imbalance(self._joints(candidates), sequence.up[:, None], sequence.spread[:, None])
-            + settings.heading
-            * against_travel(candidates.bodies.pose[:, 0], sequence.travel.repeat_interleave(options, dim=0)).view(
-                -1, options
-            )
+            + settings.choice_balance * leaning
+            + settings.heading * against
         )
 
     def _joints(self, candidates: Candidates) -> Tensor:
