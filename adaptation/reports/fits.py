@@ -29,8 +29,8 @@ from adaptation.support.versions import versions
 from topokernels import d2t, s2d
 
 FITTED = (
-    "Bodies were fitted to the masks alone; the colours of the images were not used. Before: the body that the last fit "
-    "started from. After: the fitted body."
+    "Bodies were fitted to the masks alone; the colours of the images were not used. Before: the body that the last "
+    "fit started from. After: the fitted body."
 )
 TILE = 224  # side of embedded pictures of bodies, pixels; the page shows them smaller, sharp on dense screens
 
