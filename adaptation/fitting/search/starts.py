@@ -10,7 +10,7 @@ from torch import Tensor
 from adaptation.bodies.body import FLIP_PERMUTATION, Body
 from adaptation.bodies.poses import sample_poses
 from adaptation.data.pose_library import pose_library
-from adaptation.fitting.search.library import SilhouetteLibrary, views_of
+from adaptation.fitting.search.silhouette_library import SilhouetteLibrary, views_of
 from adaptation.fitting.settings import SearchSettings
 
 _USUAL = 0.2  # share of the library that is whole sampled poses, mostly of people who walk and stand

@@ -12,7 +12,7 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import fit_camera_to_bbox
 from adaptation.bodies.poses import sample_poses
 from adaptation.bodies.renderer import exact_silhouette
-from adaptation.fitting.search.library import SIDE, SilhouetteLibrary, upright, views_of
+from adaptation.fitting.search.silhouette_library import SIDE, SilhouetteLibrary, upright, views_of
 
 SIZE = 96
 
