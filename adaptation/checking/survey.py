@@ -18,9 +18,9 @@ from adaptation.recording.footage.ghosts import background_outline
 from adaptation.recording.footage.light import fit_light
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.modes import group_looks, small_frame
-from adaptation.recording.people.given import given_regions
+from adaptation.recording.people.given import regions_in
 from adaptation.recording.people.specks import without_specks
-from adaptation.recording.regions import find_regions, join, split_people, stack_regions
+from adaptation.recording.regions import join, stack_regions
 from adaptation.support.image_files import Image, Mask
 
 Floats = npt.NDArray[np.float32]
@@ -178,14 +178,7 @@ def _learn(images: Sequence[Image]) -> MedianSubtractor:
 def _people(number: int, seen: Seen, settings: TrackSettings) -> Iterator[Detection]:
     """Find people in one frame, without knowledge of other frames."""
     height, width = seen.mask.shape
-    if seen.given is not None:
-        regions = given_regions(seen.given, NOBODY, settings.min_region, settings.min_height)
-    else:
-        regions = [
-            part
-            for region in find_regions(seen.mask, settings.min_region)
-            for part in split_people(region, NOBODY, settings.min_height)
-        ]
+    regions = regions_in(seen, NOBODY, settings.min_region, settings.min_height)
     apart = seen.given is not None and seen.given.instances
     for group in [[region] for region in regions] if apart else stack_regions(regions):
         sighting = sight(number, seen.frame, group)

@@ -22,18 +22,16 @@ from adaptation.recording.footage.foreground import Seen, foreground
 from adaptation.recording.footage.ghosts import background_outline
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
-from adaptation.recording.people.given import given_regions
+from adaptation.recording.people.given import regions_in
 from adaptation.recording.people.pieces import is_part, join_pieces
 from adaptation.recording.people.specks import without_specks
 from adaptation.recording.people.trails import Trail
 from adaptation.recording.regions import (
     Boxes,
     Region,
-    find_regions,
     intersections,
     iou,
     join,
-    split_people,
     stack_regions,
 )
 from adaptation.support.errors import UserError
@@ -278,14 +276,7 @@ class _Tracker:
         predicted = np.array([trail.predict(number) for trail in self._active]).reshape(-1, 4)
         # An unconfirmed track may be noise, for which nothing should be cut.
         believed = predicted[[trail.confirmed for trail in self._active]]
-        if seen.given is not None:
-            regions = given_regions(seen.given, believed, settings.min_region, settings.min_height)
-        else:
-            regions = [
-                part
-                for region in find_regions(seen.mask, settings.min_region)
-                for part in split_people(region, believed, settings.min_height)
-            ]
+        regions = regions_in(seen, believed, settings.min_region, settings.min_height)
         return _View.of(number, seen, predicted, regions)
 
     def _match(self, view: _View) -> Iterator[tuple[int, int]]:

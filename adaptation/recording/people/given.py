@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from adaptation.recording.footage.foreground import GivenMasks
+from adaptation.recording.footage.foreground import GivenMasks, Seen
 from adaptation.recording.regions import Boxes, Region, bounds, find_regions, join, split_people
 from adaptation.support.image_files import Mask
 
@@ -42,6 +42,16 @@ def given_regions(given: GivenMasks, expected: Boxes, min_area: int, min_height:
         for region in gather_fragments(find_regions(mask, min_area))
         for part in split_people(region, expected, min_height, known=True)
     ]
+
+
+def regions_in(seen: Seen, expected: Boxes, min_area: int, min_height: int) -> list[Region]:
+    """Return the people in a frame, from given masks if it has any and otherwise from its foreground.
+
+    Arguments as for `given_regions`.
+    """
+    if seen.given is not None:
+        return given_regions(seen.given, expected, min_area, min_height)
+    return [part for region in find_regions(seen.mask, min_area) for part in split_people(region, expected, min_height)]
 
 
 def _whole(mask: Mask) -> list[Region]:
