@@ -116,6 +116,10 @@ class SilhouetteFitter:
         """The body model."""
         return self.scene.body
 
+    def with_settings(self, settings: FitSettings) -> SilhouetteFitter:
+        """Return a fitter that differs from this one in its settings alone."""
+        return SilhouetteFitter(self.body, self.prior, self.scene.renderer, settings, self.data)
+
     def target(self, masks: Tensor) -> SilhouetteTarget:
         """Return the target for masks (B, 1, S, S) of 0 and 1: the masks and all that is computed once per mask."""
         return SilhouetteTarget.of(masks, iterations=self.settings.loss.iterations)

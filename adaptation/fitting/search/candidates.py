@@ -67,8 +67,7 @@ def small_fitter(fitter: SilhouetteFitter, size: int, smaller: int, rate: float 
         smaller: side of the others.
         rate: factor on the learning rates, for fits of few steps.
     """
-    settings = with_rate(fit_at_size(fitter.settings, smaller / size), rate)
-    return SilhouetteFitter(fitter.body, fitter.prior, fitter.scene.renderer, settings, fitter.data)
+    return fitter.with_settings(with_rate(fit_at_size(fitter.settings, smaller / size), rate))
 
 
 def shrunk(masks: Tensor, size: int) -> Tensor:

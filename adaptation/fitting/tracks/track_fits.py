@@ -208,8 +208,7 @@ class TrackFitter:
 
 def _adjusted(fitter: SilhouetteFitter, start: float, end: float, rate: float = 1.0) -> SilhouetteFitter:
     """Return a fitter with other weights of the prior at the first and last step, and a factor on the rates."""
-    settings = with_rate(replace(fitter.settings, prior_start=start, prior_end=end), rate)
-    return SilhouetteFitter(fitter.body, fitter.prior, fitter.scene.renderer, settings, fitter.data)
+    return fitter.with_settings(with_rate(replace(fitter.settings, prior_start=start, prior_end=end), rate))
 
 
 def _influence(apart: Tensor, memory: float) -> Tensor:
