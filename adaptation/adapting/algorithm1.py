@@ -4,8 +4,9 @@ Of every K steps, K - 1 train the network end to end on L_S and L_T of the silho
 optimiser for both losses or one for each. The last step fits bodies to the masks, starting from the network's
 predictions, and trains the network on the fits: a fit can make progress where the end-to-end gradient is stuck.
 
-Two losses that the paper does not have can be added: on labelled people of the source in the target's appearance
-(`adaptation.adapting.replay`), and on the predictions of the averaged network (`adaptation.adapting.teacher`).
+Three losses that the paper does not have can be added: on labelled people of the source in the target's appearance
+(`adaptation.adapting.replay`), on the predictions of the averaged network (`adaptation.adapting.teacher`), and on
+bodies that were fitted to the target's crops over time (`adaptation.adapting.pseudo_labels`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from adaptation.adapting.best_fits import BestFits
 from adaptation.adapting.judge import Judge, check_finite, split_by_clip
+from adaptation.adapting.pseudo_labels import PseudoLabels
 from adaptation.adapting.replay import Replay
 from adaptation.adapting.settings import AdaptSettings, Layers
 from adaptation.adapting.teacher import teach
@@ -54,7 +56,7 @@ def adapt(
     run: Run,
     *,
     source: Samples | None = None,
-    device: str = "cpu",
+    labels: PseudoLabels | None = None,
     progress: Report | None = None,
 ) -> nn.Module:
     """Adapt a network, or resume a stopped run.
@@ -62,11 +64,11 @@ def adapt(
     Args:
         network: a `MeshNetwork`, changed in place.
         target: crops of the target with masks; its labels are used only if ``settings.supervised``.
-        body: the body model that is rendered.
+        body: the body model that is rendered, already on the device of the computation.
         settings: settings of the adaptation.
         run: the run that keeps state and curves.
         source: labelled source crops for replay; None replays nothing.
-        device: device to compute on.
+        labels: bodies of the target's crops to learn from as well, such as fits over time.
         progress: callback that is given the number of steps done since the last call.
 
     Returns:
@@ -77,7 +79,7 @@ def adapt(
             to another body model; or a loss is not finite.
     """
     check_share(batch=settings.batch, replay=settings.replay)
-    program = Adaptation(network, target, body, settings, source, device)
+    program = Adaptation(network, target, body, settings, source, labels)
     train(
         program, Schedule(settings.steps, settings.rate, settings.rise, check_every=settings.check_every), run, progress
     )
@@ -106,16 +108,16 @@ class Adaptation:
         body: Body,
         settings: AdaptSettings,
         source: Samples | None = None,
-        device: str = "cpu",
+        labels: PseudoLabels | None = None,
     ) -> None:
-        self.target, self.settings, self.device = target, settings, device
+        self.target, self.settings, self.pseudo_labels = target, settings, labels
+        self.body, self.device = body, str(body.faces.device)
         self.training, held_out = split_by_clip(target, settings.hold_out, settings.seed)
         # Background subtraction may have found no person in any crop.
         if len(self.training) == 0:
             raise UserError("no crop of the target has a mask to learn from")
-        self.body = body.to(device)
         # Evaluation mode, because the source's batch norms stay unless `set_norm` switches them.
-        self.network = share_norms(network.to(device).eval())
+        self.network = share_norms(network.to(self.device).eval())
         channels_last(self.network)
         # Before the optimisers and the copy below, because it freezes what does not train.
         parameters = choose_parameters(self.network, settings.layers)
@@ -126,7 +128,7 @@ class Adaptation:
         if source is not None and settings.replay:
             self.replay = Replay(source, target, self.training, body, settings)
         data = point_set_data if settings.keypoints == "a2" else silhouette_data
-        prior = pose_prior(settings.fit.prior, device)
+        prior = pose_prior(settings.fit.prior, self.device)
         self.fitter = SilhouetteFitter(self.body, prior, make_renderer(), fit_settings(settings), data)
         self.fits = BestFits(len(target), self.fitter)
         names = ("all",) if settings.optimizers == "joint" else ("silhouette", "topology")
@@ -192,8 +194,9 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     set_norm(run.network, settings.norm, keep=True)
     prediction = predict_in(settings.precision, run.network, images)
 
-    # Not in the paper: replay and a teacher; and supervision by labels, the ceiling of what adaptation can reach.
-    extra = extra_loss(run, step, images, prediction)
+    # Not in the paper: replay, a teacher and pseudo-labels; and supervision by labels, the ceiling of what adaptation
+    # can reach.
+    extra = extra_loss(run, step, index, images, prediction)
     if run.labels is not None:
         truth = run.labels.select(index).to(device)
         return {"silhouette": supervision_loss(prediction, truth, run.body, SupervisionWeights()).mean() + extra}
@@ -213,8 +216,11 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     return {**losses, "silhouette": losses["silhouette"] + extra}
 
 
-def extra_loss(run: Adaptation, step: int, images: Tensor, prediction: Prediction) -> Tensor:
-    """Compute the losses that do not come from the target's masks, a scalar: replay and the teacher; 0 without them."""
+def extra_loss(run: Adaptation, step: int, index: Tensor, images: Tensor, prediction: Prediction) -> Tensor:
+    """Compute the losses that do not come from the target's masks, a scalar; 0 without them.
+
+    They are those of replay, of the teacher, and of pseudo-labels of the crops ``index``.
+    """
     settings = run.settings
     loss = torch.zeros((), device=run.device)
     if run.replay is not None:
@@ -223,6 +229,10 @@ def extra_loss(run: Adaptation, step: int, images: Tensor, prediction: Predictio
         lesson = teach(run.averaged, images, settings.precision)
         weight = settings.teacher_weight * min(1.0, step / _TRUSTED)
         loss = loss + weight * lesson.loss(prediction, run.body).mean()
+    if run.pseudo_labels is not None:
+        known = run.pseudo_labels.select(index).to(run.device)
+        away = supervision_loss(prediction, known.bodies, run.body, SupervisionWeights())
+        loss = loss + settings.label_weight * (known.trust * away).mean()
     return loss
 
 

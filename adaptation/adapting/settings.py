@@ -54,6 +54,7 @@ class AdaptSettings:
         fit_steps: Adam steps of a fit.
         fit: rates and weights of the fits.
         fit_weight: weight of the distance to the fits, L_Theta.
+        label_weight: weight of the distance to pseudo-labels, where there are any, in every step.
         fit_distance: "weighted", SPIN's terms, or "plain", the norm that the paper prints.
         prior_weight: weight of the pose prior's energy in end-to-end steps.
         shape_weight: weight of the squared shape coefficients in end-to-end steps.
@@ -92,6 +93,7 @@ class AdaptSettings:
     fit_steps: int = 10
     fit: FitSettings = field(default_factory=lambda: FitSettings(prior="latent", prior_start=0.003, prior_end=0.003))
     fit_weight: float = 1.0
+    label_weight: float = 1.0
     fit_distance: FitDistance = "weighted"
     prior_weight: float = 0.02
     shape_weight: float = 0.01

@@ -216,6 +216,20 @@ def frame_to_crop(points: Tensor, box: Tensor, size: int) -> Tensor:
     return (points - box[..., :2]) * (size / box[..., 2:])
 
 
+def from_crop_to_crop(box: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the zoom (B, 1) and the shift (B, 2) that lead from crops to other crops of the same frames.
+
+    They are the arguments of `Camera.zoomed`: a point p of a crop, in [-1, 1], lies at ``zoom * (p + shift)`` in the
+    other one.
+
+    Args:
+        box: (B, 4) x, y, w, h of square crops in frame pixels.
+        other: (B, 4), likewise, of the other crops.
+    """
+    half, other_half = box[:, 2:] / 2, other[:, 2:] / 2
+    return (half / other_half)[:, :1], (box[:, :2] + half - other[:, :2] - other_half) / half
+
+
 def mask_bounds(mask: Tensor) -> Tensor:
     """Compute the bounding boxes of masks.
 

@@ -140,6 +140,7 @@ class TrackFitSettings:
         heading: cost of facing against the direction of travel, in choices alone.
         movement: cost in choices of a mean movement of the joints by a metre between neighbours that are a second
             apart; it grows with the square of the movement, and falls with the square root of the time.
+        joints: weight of joints that were seen in the images.
         memory: seconds after which a neighbour has no influence on the choice.
         near: mean distance of joints, metres, within which sequences are alike.
         price: cost of a body that is like one of an earlier sequence.
@@ -161,6 +162,7 @@ class TrackFitSettings:
     choice_balance: float = 0.5
     heading: float = 1.0
     movement: float = 6.0
+    joints: float = 30.0
     memory: float = 1.5
     near: float = 0.15
     price: float = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,11 +29,13 @@ class FoundPeople:
         tracks: one track per person.
         crops: crops of each track, in order.
         notes: detections that were left out, with the reason, one line each.
+        seen: the same people in the crops that a regressor is given; None where no regressor takes part.
     """
 
     tracks: list[Track]
     crops: list[list[Crop]]
     notes: list[str]
+    seen: list[list[Crop]] | None = None
 
 
 def find_crops(
@@ -71,7 +73,11 @@ def find_crops(
     chosen, notes = choose_detections(tracks, options)
     with progress.task("Cutting crops", sum(len(detections) for _, detections in chosen)) as update:
         crops = cut_crops(frames, chosen, options, update.by)
-    return FoundPeople([track for track, _ in chosen], crops, notes)
+    seen = None
+    if options.network is not None:
+        look = replace(options, size=options.network.size, margin=options.network.margin)
+        seen = cut_crops(frames, chosen, look, lambda _: None)
+    return FoundPeople([track for track, _ in chosen], crops, notes, seen)
 
 
 def choose_detections(
@@ -145,6 +151,11 @@ def cut_crops(
     return crops
 
 
-def stack_masks(crops: Sequence[Crop], device: str) -> Tensor:
+def stack_images(crops: Sequence[Crop], device: str | torch.device) -> Tensor:
+    """Return the images of B crops as a tensor (B, 3, S, S), float32 RGB in [0, 1], on a device."""
+    return torch.from_numpy(np.stack([crop.image for crop in crops])).permute(0, 3, 1, 2).to(device).float() / 255
+
+
+def stack_masks(crops: Sequence[Crop], device: str | torch.device) -> Tensor:
     """Return the masks of B crops as a tensor (B, 1, S, S), float32, on a device."""
     return torch.from_numpy(np.stack([crop.mask for crop in crops]))[:, None].to(device)

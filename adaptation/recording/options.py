@@ -42,6 +42,23 @@ class TemporalSettings:
 
 
 @dataclass(frozen=True)
+class NetworkOptions:
+    """A regressor that takes part in fits over time.
+
+    Attributes:
+        model: its file or name.
+        size: side of the crops that it is given, pixels.
+        margin: space on each side of a person in them, as a fraction of the longer side of their box.
+        least_iou: mean IoU of its bodies with the masks below which it is not used.
+    """
+
+    model: str
+    size: int
+    margin: float
+    least_iou: float = 0.6
+
+
+@dataclass(frozen=True)
 class FitOptions:
     """Options that determine a result; they are stored with it.
 
@@ -62,6 +79,7 @@ class FitOptions:
         track_fits: search, choice and weights of fits over time.
         tilt: what the user says about how the camera hangs.
         rate: frames per second; None for the recording's own.
+        network: regressor that takes part in fits over time; None for silhouettes alone.
     """
 
     # Three bodies per second of usual video: neighbouring frames cost as much to fit and show nearly the same pose.
@@ -82,6 +100,7 @@ class FitOptions:
     track_fits: TrackFitSettings = field(default_factory=TrackFitSettings)
     tilt: TiltOptions = field(default_factory=TiltOptions)
     rate: float | None = None
+    network: NetworkOptions | None = None
 
 
 def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSettings:

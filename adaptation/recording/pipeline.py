@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import make_renderer
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.priors.named import pose_prior
 from adaptation.recording.crops import Crop
+from adaptation.recording.fits.network import network_evidence
 from adaptation.recording.fits.over_time import fit_tracks, frame_rate
 from adaptation.recording.fits.per_frame import fit_frames
 from adaptation.recording.footage.mask_files import Masks
@@ -64,6 +67,7 @@ def fit_recording(
     progress: Progress,
     masks: Masks | None = None,
     background: Sequence[Image] = (),
+    network: nn.Module | None = None,
 ) -> FitOutcome:
     """Find the people in a recording and fit a body to each of them in the requested frames.
 
@@ -74,6 +78,7 @@ def fit_recording(
         progress: progress bars.
         masks: given masks, used instead of background subtraction.
         background: pictures of the empty scene, RGB uint8 (H, W, 3), if the background is not to be learnt.
+        network: regressor of ``options.network``, a `MeshNetwork`.
 
     Returns:
         People with at least one fitted frame, and notes on what was left out.
@@ -91,7 +96,8 @@ def fit_recording(
             results = fit_frames(fitter, found, options, update.by)
         else:
             tilt = tilt or camera_tilt(frames, found.tracks, options.tilt)
-            results = fit_tracks(fitter, found, tilt, frame_rate(frames, options.rate), options, update.by)
+            seen = network_evidence(network, found, fitter, options) if network is not None else None
+            results = fit_tracks(fitter, found, tilt, frame_rate(frames, options.rate), options, update.by, seen)
     people = [FittedPerson(*person) for person in zip(found.tracks, found.crops, results, strict=True)]
     return FitOutcome(people, found.notes, frames.warning, tilt)
 

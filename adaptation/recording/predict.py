@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +16,7 @@ from adaptation.fitting.variables import BodyVariables
 from adaptation.recording.crops import Crop
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
-from adaptation.recording.found_people import find_crops
+from adaptation.recording.found_people import find_crops, stack_images, stack_masks
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import FitOutcome, FittedPerson, make_fitter
 from adaptation.recording.results import PersonResult, person_result
@@ -116,9 +115,6 @@ def _see(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, ba
     seen = []
     for first in range(0, len(crops), batch):
         part = crops[first : first + batch]
-        # From (B, S, S, 3) uint8 to (B, 3, S, S) in [0, 1], as networks expect.
-        images = torch.from_numpy(np.stack([crop.image for crop in part])).permute(0, 3, 1, 2).float() / 255
-        masks = torch.from_numpy(np.stack([crop.mask for crop in part]))[:, None]
-        bodies = network(images.to(device)).bodies
-        seen.append(_Seen(bodies, fitter.evaluate(bodies, fitter.target(masks.to(device)))))
+        bodies = network(stack_images(part, device)).bodies
+        seen.append(_Seen(bodies, fitter.evaluate(bodies, fitter.target(stack_masks(part, device)))))
     return _Seen.cat(seen)

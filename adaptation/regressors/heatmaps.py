@@ -40,6 +40,17 @@ def heatmap_shares(logits: Tensor) -> Tensor:
     return logits.float().flatten(2).softmax(2).view(logits.shape)
 
 
+def spreads(shares: Tensor) -> Tensor:
+    """Return the standard deviations (B, J) of positions under heatmaps (B, J, H, W), in crop coordinates."""
+    along = [
+        (shares.sum(axis), (torch.arange(cells, device=shares.device) + 0.5) * (2 / cells) - 1)
+        for axis, cells in ((2, shares.shape[3]), (3, shares.shape[2]))
+    ]
+    # The variance of the distance is the sum of those of both axes.
+    across, down = (lines @ place.square() - (lines @ place).square() for lines, place in along)
+    return (across + down).clamp(min=0).sqrt()
+
+
 def expected_places(shares: Tensor) -> Tensor:
     """Return the mean positions under heatmaps.
 

@@ -235,7 +235,7 @@ def _adapt(cell: Cell, network: nn.Module, body: Body, materials: Materials) -> 
     folder = materials.folder / "runs" / cell.name
     resumed = (folder / STATE).exists()
     run = Run(folder, {"adapt": asdict(settings)})
-    network = adapt(network, target, body, settings, run, source=source, device=materials.device)
+    network = adapt(network, target, body.to(materials.device), settings, run, source=source)
     return _Adapted(network, settings, apart, resumed)
 
 

@@ -83,6 +83,10 @@ def adapt(
         str | None, typer.Option("--prior", help="Pose prior: gaussian, motion, latent, a file. Default: the preset's.")
     ] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops to replay.")] = None,
+    fits: Annotated[
+        Path | None,
+        typer.Option("--fits", help="Results of `topo-adapt fit` for the same recording, to learn from as well."),
+    ] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Folder of labelled crops to measure errors on.")] = None,
     masks: MaskFolder = None,
     masks_from: MasksFrom = None,
@@ -122,6 +126,7 @@ def adapt(
     for option, value in (
         ("--size", size),
         ("--every", every),
+        ("--fits", fits),
         ("--masks", masks),
         ("--masks-from", masks_from),
         ("--background", background),
@@ -154,6 +159,7 @@ def adapt(
         options=FitOptions(size=size or CROP_SIZE, every=every or FitOptions.every, margin=MARGIN, device=device),
         source=source,
         test=test,
+        fits=fits,
         masks=masks,
         models=models,
         background=background,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
 
+    from adaptation.adapting.pseudo_labels import PseudoLabels
     from adaptation.adapting.teacher import Teaching
     from adaptation.bodies.body import Body
     from adaptation.data.samples import Samples
@@ -42,6 +43,7 @@ class AdaptJob:
         options: how people of a recording are found and drawn, and the device.
         source: folder of labelled crops to replay.
         test: folder of labelled crops to measure errors on.
+        fits: results of `topo-adapt fit` for the recording, whose bodies are pseudo-labels.
         masks: folder of masks of a recording, used instead of background subtraction.
         models: networks of the segmenter that makes the masks of a recording.
         background: pictures of the empty scene of a recording.
@@ -60,6 +62,7 @@ class AdaptJob:
     options: FitOptions = field(default_factory=FitOptions)
     source: Path | None = None
     test: Path | None = None
+    fits: Path | None = None
     masks: Path | None = None
     models: Path | None = None
     background: Path | None = None
@@ -108,10 +111,20 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     body = Body.load(job.body) if job.body else Body.free()
     source, test = _labelled(job.source, body, "--source"), _labelled(job.test, body, "--test")
     samples, recording = _target(job, before, body)
+    labels = _pseudo_labels(job, recording, body)
     settings = _with_teacher(job, before, samples, body, console)  # before the run: the choice is one of its settings
     run = Run(job.out, _describe(job, settings), overwrite=job.overwrite)
     with Progress().task("Adapting", settings.steps) as update:
-        train(loaded.network, samples, body, settings, run, source=source, device=device, progress=update.by)
+        train(
+            loaded.network,
+            samples,
+            body.to(device),
+            settings,
+            run,
+            source=source,
+            labels=labels,
+            progress=update.by,
+        )
     if not is_first():  # all processes hold the same weights; one writes them
         return
     weights = job.out / f"adapted{loaded.suffix}"
@@ -171,6 +184,16 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
     return samples_of_crops([crop for person in outcome.people for crop in person.crops]), (frames, outcome)
 
 
+def _pseudo_labels(job: AdaptJob, recording: tuple[Frames, FitOutcome] | None, body: Body) -> PseudoLabels | None:
+    """Read the bodies of ``job.fits`` for the crops of a recording."""
+    from adaptation.recording.fits.as_labels import labels_of_results
+
+    if job.fits is None or recording is None:
+        return None
+    crops = [crop for person in recording[1].people for crop in person.crops]
+    return labels_of_results(job.fits, crops, body)
+
+
 def _with_teacher(job: AdaptJob, network: nn.Module, samples: Samples, body: Body, console: Console) -> AdaptSettings:
     """Scale the settings to the size of the crops, and add the mean teacher where it is used."""
     from adaptation.adapting.teacher import TEACHES_WITHIN, choose_teacher, taught
@@ -201,7 +224,8 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
         recording |= {"background": str(job.background)} if job.background else {}
         recording |= {"models": str(job.models)} if job.models else {}
         recording |= {"levels": asdict(job.levels)} if job.levels else {}
-    return {
+    described: dict[str, object] = {} if job.fits is None else {"fits": str(job.fits)}
+    return described | {
         "adapt": asdict(settings),
         "model": job.model,
         "target": str(job.target),

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from adaptation.adapting.presets import CROP_SIZE
 from adaptation.fitting.settings import FitSettings, TrackFitSettings
 from adaptation.losses.settings import LOSS_NAMES, LossSettings
 from adaptation.recording.detections import TrackSettings
-from adaptation.recording.options import TRACK_PRIOR, FitOptions, recording_settings
+from adaptation.recording.options import TRACK_PRIOR, FitOptions, NetworkOptions, recording_settings
 from adaptation.recording.tilt.options import TiltOptions
 from adaptation.support.arguments import (
     Background,
@@ -36,6 +37,7 @@ from adaptation.support.arguments import (
     choice,
     command_line,
 )
+from adaptation.synthetic.settings import MARGIN
 
 
 def fit(
@@ -61,6 +63,10 @@ def fit(
     camera: CameraName = None,
     up: Up = None,
     fps: FramesPerSecond = None,
+    network: Annotated[
+        str | None,
+        typer.Option("--model", help="Regressor, adapted to this camera, that takes part in the fits."),
+    ] = None,
     per_frame: Annotated[
         bool, typer.Option("--per-frame", help="Fit each frame by itself, and not all frames of a person together.")
     ] = False,
@@ -102,6 +108,7 @@ def fit(
     from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.pipeline import fit_recording
+    from adaptation.regressors.files import load_network
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.devices import use_threads
@@ -130,16 +137,18 @@ def fit(
         track_fits=TrackFitSettings(steps=steps or TrackFitSettings.steps),
         tilt=tilt,
         rate=fps,
+        network=NetworkOptions(network, CROP_SIZE, MARGIN) if network is not None else None,
     )
     # After the options, whose errors should come before anything is started.
     use_threads(threads)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
+        seeing = load_network(network).network if network is not None else None
         # Inside the folder's block, so that its errors leave no folder behind.
         opened = open_frames(recording, Levels.parse(levels) if levels is not None else None)
         given = open_given(masks, models, opened)
         empty = read_background(background, opened) if background else ()
         model = Body.load(body) if body else Body.free()
-        outcome = fit_recording(opened, model, options, Progress(), given, empty)
+        outcome = fit_recording(opened, model, options, Progress(), given, empty, seeing)
         heading = Heading("Bodies fitted to silhouettes", opened.path.name, command_line(), found=found)
         # On the CPU, where the pictures are drawn.
         write_results(folder, opened, model.cpu(), outcome, options, heading)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from adaptation.bodies.reflection import reflect_in_depth
-from adaptation.fitting.settings import fit_at_size, with_rate
+from adaptation.fitting.settings import TrackFitSettings, fit_at_size, with_rate
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.tracks.sequence import Sequence
-from adaptation.fitting.tracks.terms import BalanceTerm
+from adaptation.fitting.tracks.terms import image_terms
 from adaptation.fitting.variables import BodyLeaves, BodyVariables
 
 _BATCH = 64  # fits that run together; more are slower, since their tensors leave the cache
@@ -32,6 +32,11 @@ class Candidates:
     loss: Tensor
     prior: Tensor
 
+    @property
+    def options(self) -> int:
+        """K, the number of bodies of each mask."""
+        return self.loss.shape[1]
+
     def chosen(self, index: Tensor) -> Candidates:
         """Return N of the bodies of each mask, by their numbers (B, N) from 0 to K - 1."""
         masks, options = self.loss.shape
@@ -48,14 +53,22 @@ class Candidates:
             torch.cat([part.prior for part in parts]),
         )
 
+    def beside(self, other: Candidates) -> Candidates:
+        """Return the candidates of each mask, and then those that others hold for it."""
+        masks, options = self.loss.shape
+        own = torch.arange(masks * options, device=self.loss.device).view(masks, options)
+        theirs = masks * options + torch.arange(masks * other.options, device=self.loss.device).view(masks, -1)
+        everyone = BodyVariables.cat([self.bodies, other.bodies])
+        return Candidates(
+            everyone.select(torch.cat([own, theirs], dim=1).flatten()),
+            torch.cat([self.loss, other.loss], dim=1),
+            torch.cat([self.prior, other.prior], dim=1),
+        )
+
     def with_reflections(self) -> Candidates:
         """Return the K bodies of each mask, and then their reflections in depth, which cast the same silhouettes."""
         bodies = BodyVariables(reflect_in_depth(self.bodies.pose), self.bodies.betas, self.bodies.camera)
-        masks, options = self.loss.shape
-        number = torch.arange(masks * options, device=self.loss.device).view(masks, options)
-        order = torch.cat([number, number + masks * options], dim=1).flatten()
-        everyone = BodyVariables.cat([self.bodies, bodies]).select(order)
-        return Candidates(everyone, self.loss.repeat(1, 2), self.prior.repeat(1, 2))
+        return self.beside(replace(self, bodies=bodies))
 
 
 def small_fitter(fitter: SilhouetteFitter, size: int, smaller: int, rate: float = 1.0) -> SilhouetteFitter:
@@ -76,7 +89,12 @@ def shrunk(masks: Tensor, size: int) -> Tensor:
 
 
 def fit_candidates(
-    fitter: SilhouetteFitter, masks: Tensor, starts: BodyVariables, sequence: Sequence, steps: int, balance: float
+    fitter: SilhouetteFitter,
+    masks: Tensor,
+    starts: BodyVariables,
+    sequence: Sequence,
+    steps: int,
+    settings: TrackFitSettings,
 ) -> Candidates:
     """Fit K bodies to each of B masks, each by itself.
 
@@ -86,7 +104,7 @@ def fit_candidates(
         starts: B K bodies; those of one mask are neighbours.
         sequence: what is known of the B bodies.
         steps: Adam steps.
-        balance: weight of leaning.
+        settings: weights of leaning and of joints that were seen.
     """
     options = len(starts.pose) // len(masks)
     target = fitter.target(masks)
@@ -94,8 +112,8 @@ def fit_candidates(
     for part in torch.arange(len(starts.pose), device=masks.device).split(_BATCH):
         aims = target.select(part // options)
         leaves = BodyLeaves(starts.select(part), fitter.scene, masks.shape[-1])
-        leaning = BalanceTerm(sequence.select(part // options))
-        fitter.fitter_of(leaves, aims, steps, {"balance": (leaning, balance)}).run()
+        known = sequence.select(part // options)
+        fitter.fitter_of(leaves, aims, steps, image_terms(known, settings)).run()
         with torch.no_grad():
             bodies.append(leaves.value().detach())
         result = fitter.evaluate(bodies[-1], aims)

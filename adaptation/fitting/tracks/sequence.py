@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from adaptation.fitting.variables import BodyVariables
 from adaptation.support.batches import Batch
 
 
@@ -23,6 +24,9 @@ class Sequence(Batch):
         spread: (B,) standard deviation of the angle between ``up`` and a person who stands, radians.
         travel: (B, 2) direction of travel on the ground, x right and z forward; its length from 0 to 1 says how far it
             is to be trusted.
+        joints: (B, J, 3) x and y of joints that were seen in the images, in crop coordinates, and how far each is to be
+            trusted, from 0 to 1; None without such joints.
+        bodies: B bodies that were seen in the images, to be tried beside those of the search; None without them.
     """
 
     person: Tensor
@@ -31,6 +35,8 @@ class Sequence(Batch):
     up: Tensor
     spread: Tensor
     travel: Tensor
+    joints: Tensor | None = None
+    bodies: BodyVariables | None = None
 
     def ranks(self) -> Tensor:
         """Return the index (B,) of each body's person among those present, 0 to P - 1."""
@@ -49,9 +55,4 @@ class Sequence(Batch):
     def copies(self, count: int) -> Sequence:
         """Return ``count`` copies of the sequence after one another, each of people of its own."""
         step = int(self.person[-1]) + 1
-        return Sequence.cat(
-            [
-                Sequence(self.person + i * step, self.time, self.box, self.up, self.spread, self.travel)
-                for i in range(count)
-            ]
-        )
+        return Sequence.cat([replace(self, person=self.person + i * step) for i in range(count)])

@@ -1,4 +1,4 @@
-"""Terms of a joint fit: smooth motion, and bodies that stand on their feet."""
+"""Terms of a joint fit: smooth motion, bodies that stand on their feet, and joints that were seen."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from adaptation.bodies.joint_sets import SMPL
 from adaptation.fitting.posed import PosedBodies
+from adaptation.fitting.settings import TrackFitSettings
+from adaptation.fitting.terms import Term
 from adaptation.fitting.tracks.sequence import Sequence
 
 USUAL = 10.0
@@ -76,6 +78,36 @@ class BalanceTerm:
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
         """Compute the weighted cost per body, (B,)."""
         return weight * imbalance(posed.output.joints, self.sequence.up, self.sequence.spread)
+
+
+@dataclass(frozen=True)
+class JointTerm:
+    """Squared distance in the image from joints that were seen, each weighted by its trust."""
+
+    joints: Tensor
+
+    def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
+        """Compute the weighted cost per body, (B,)."""
+        places = posed.bones.joints * (2 / posed.size) - 1
+        return weight * off_joints(places, self.joints)
+
+
+def off_joints(places: Tensor, seen: Tensor) -> Tensor:
+    """Compute the mean squared distance of joints from where they were seen, (B,), in crop coordinates.
+
+    Args:
+        places: (B, J, 2) joints of bodies.
+        seen: (B, J, 3) as in `Sequence.joints`.
+    """
+    return (seen[..., 2] * (places - seen[..., :2]).square().sum(-1)).mean(-1)
+
+
+def image_terms(sequence: Sequence, settings: TrackFitSettings) -> dict[str, tuple[Term, float]]:
+    """Return the terms that need no neighbours in time, with their weights, by name."""
+    terms: dict[str, tuple[Term, float]] = {"balance": (BalanceTerm(sequence), settings.balance)}
+    if sequence.joints is not None:
+        terms["joints"] = JointTerm(sequence.joints), settings.joints
+    return terms
 
 
 def imbalance(joints: Tensor, up: Tensor, spread: Tensor) -> Tensor:

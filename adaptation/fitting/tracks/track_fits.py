@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adaptation.bodies.camera import project
 from adaptation.bodies.rotations import rotvec_to_matrix
 from adaptation.fitting.search.candidates import Candidates, fit_candidates, shrunk, small_fitter
 from adaptation.fitting.search.starts import starts_for
@@ -24,7 +25,7 @@ from adaptation.fitting.starts import BestFit, aligned
 from adaptation.fitting.terms import Term
 from adaptation.fitting.tracks.paths import diverse_paths, movement, path_cost
 from adaptation.fitting.tracks.sequence import Sequence
-from adaptation.fitting.tracks.terms import BalanceTerm, MotionTerm, imbalance
+from adaptation.fitting.tracks.terms import BalanceTerm, JointTerm, MotionTerm, image_terms, imbalance, off_joints
 from adaptation.fitting.tracks.variables import TrackLeaves
 from adaptation.fitting.variables import BodyVariables
 from adaptation.losses.silhouettes import SilhouetteTarget
@@ -100,7 +101,7 @@ class TrackFitter:
 
     def _candidates(self, masks: Tensor, shrunken: Tensor, sequence: Sequence, rolls: Tensor) -> Candidates:
         """Search for bodies that explain each mask: a few steps for many of them, more for the best, reflections."""
-        search, balance = self.settings.search, self.settings.balance
+        settings, search = self.settings, self.settings.search
         small = small_fitter(self._search, masks.shape[-1], search.size)
         quick = small_fitter(self._search, masks.shape[-1], search.size, search.rate)
         parts = []
@@ -108,40 +109,50 @@ class TrackFitter:
             seen, known = shrunken[some], sequence.select(some)
             poses = starts_for(self._search.body, masks[some], rolls[some], search)
             starts = aligned(small, poses.flatten(0, 1), seen.repeat_interleave(poses.shape[1], dim=0))
-            tried = fit_candidates(quick, seen, starts, known, search.steps, balance)
+            tried = fit_candidates(quick, seen, starts, known, search.steps, settings)
             # A fit is as good as the better one of itself and its reflection.
             costs = self._costs(tried.with_reflections(), known).unflatten(1, (2, -1)).amin(1)
             best = tried.chosen(costs.argsort(dim=1)[:, : search.refined])
-            parts.append(fit_candidates(small, seen, best.bodies, known, search.refining_steps, balance))
+            found = fit_candidates(small, seen, best.bodies, known, search.refining_steps, settings)
+            if known.bodies is not None:
+                found = found.beside(fit_candidates(small, seen, known.bodies, known, search.refining_steps, settings))
+            parts.append(found)
         return Candidates.cat(parts).with_reflections()
 
     def _costs(self, candidates: Candidates, sequence: Sequence) -> Tensor:
         """Return the cost (B, K) of each candidate by itself."""
-        settings, options = self.settings, candidates.loss.shape[1]
-        leaning = imbalance(self._joints(candidates), sequence.up[:, None], sequence.spread[:, None])
+        settings, options = self.settings, candidates.options
+        joints = self._joints(candidates)
+        leaning = imbalance(joints, sequence.up[:, None], sequence.spread[:, None])
         travel = sequence.travel.repeat_interleave(options, dim=0)
         against = against_travel(candidates.bodies.pose[:, 0], travel).view(-1, options)
-        return (
+        cost = (
             candidates.loss
             + settings.prior_weight * candidates.prior
             + settings.choice_balance * leaning
             + settings.heading * against
         )
+        if sequence.joints is None:
+            return cost
+        places = project(joints.flatten(0, 1), candidates.bodies.camera, 2) - 1
+        seen = sequence.joints.repeat_interleave(options, dim=0)
+        return cost + settings.joints * off_joints(places, seen).view(-1, options)
 
     def _joints(self, candidates: Candidates) -> Tensor:
-        """Return the joints of candidates (B, K, J, 3) relative to the root, metres."""
+        """Return the joints of candidates (B, K, J, 3), metres."""
         with torch.no_grad():
             joints = self._search.body.joints(candidates.bodies.pose, candidates.bodies.betas)
-        return (joints - joints[:, :1]).unflatten(0, candidates.loss.shape)
+        return joints.unflatten(0, candidates.loss.shape)
 
     def _paths(self, candidates: Candidates, sequence: Sequence) -> _Versions:
         """Return cheap sequences of candidates, and the reflection of the cheapest one."""
         settings, (count, options) = self.settings, candidates.loss.shape
+        joints = self._joints(candidates)
         costs, places, influence = (
             values.double().cpu().numpy()
             for values in (
                 self._costs(candidates, sequence),
-                self._joints(candidates),
+                joints - joints[:, :, :1],
                 _influence(sequence.time.diff(), settings.memory),
             )
         )
@@ -172,7 +183,7 @@ class TrackFitter:
         leaves = TrackLeaves(starts, copies, fitter.scene, masks.shape[-1])
         others: dict[str, tuple[Term, float]] = {
             "motion": (MotionTerm(copies), settings.motion),
-            "balance": (BalanceTerm(copies), settings.balance),
+            **image_terms(copies, settings),
         }
         fitter.fitter_of(leaves, target, steps, others).run()
         with torch.no_grad():
@@ -203,6 +214,7 @@ class TrackFitter:
             + BalanceTerm(sequence)(posed, settings.choice_balance)
             + settings.heading * against_travel(fitted.pose[:, 0], sequence.travel)
             + settings.movement * torch.where(same, influence * moved.square(), 0.0)
+            + (0.0 if sequence.joints is None else JointTerm(sequence.joints)(posed, settings.joints))
         )
 
 

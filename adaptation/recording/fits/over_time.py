@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.tracks.sequence import Sequence
 from adaptation.fitting.tracks.track_fits import TrackFitter
 from adaptation.recording.crops import Crop
+from adaptation.recording.fits.network import Evidence
 from adaptation.recording.fits.travel import velocity_of
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.found_people import FoundPeople, stack_masks
@@ -40,6 +42,7 @@ def fit_tracks(
     rate: float,
     options: FitOptions,
     progress: Callable[[int], None],
+    seen: list[Evidence] | None = None,
 ) -> list[PersonResult]:
     """Fit the bodies of each person as a sequence.
 
@@ -50,14 +53,17 @@ def fit_tracks(
         rate: frames per second.
         options: settings of track fits, and device.
         progress: called with the number of crops done since the last call.
+        seen: what a regressor sees of each person.
 
     Returns:
         One result per person.
     """
     tracks = TrackFitter(fitter, options.track_fits)
     results = []
-    for track, crops in zip(found.tracks, found.crops, strict=True):
+    for person, (track, crops) in enumerate(zip(found.tracks, found.crops, strict=True)):
         sequence, rolls = sequence_of(track, crops, tilt, rate, options)
+        if seen is not None:
+            sequence = replace(sequence, joints=seen[person].joints, bodies=seen[person].bodies)
         best = tracks.fit(
             stack_masks(crops, options.device), sequence.to(options.device), rolls.to(options.device), progress
         )

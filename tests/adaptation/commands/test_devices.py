@@ -62,7 +62,7 @@ def test_adapting_on_a_gpu(keypoints: str | None, source: Samples, target: Sampl
     first = Run(tmp_path / "source", {"pretrain": asdict(training)})
     network = pretrain(tiny_network(), source, body, training, first, device="cuda")
     crops, run = replace(target, keypoints=found), Run(tmp_path / "run", {"adapt": asdict(settings)})
-    network = adapt(network, crops, body, settings, run, source=source, device="cuda")
+    network = adapt(network, crops, body.to("cuda"), settings, run, source=source)
     scores, expected = (evaluate(network, target, body, device=device).summary() for device in ("cuda", "cpu"))
     assert scores == pytest.approx(expected, rel=1e-2)  # convolutions of TF32
 

@@ -1,6 +1,6 @@
 import torch
 
-from adaptation.regressors.heatmaps import expected_places, heatmap_loss
+from adaptation.regressors.heatmaps import expected_places, heatmap_loss, spreads
 
 PLACES = torch.tensor([[[5.0, 8.2], [10.3, 12.7], [17.6, 3.5]]])  # x and y, cells
 
@@ -41,3 +41,10 @@ def test_places_of_one_cell_are_its_centre() -> None:
     shares = torch.zeros(1, 1, 4, 8)
     shares[0, 0, 1, 6] = 1
     torch.testing.assert_close(expected_places(shares), torch.tensor([[[0.625, -0.25]]]))
+
+
+def test_spreads_are_standard_deviations_in_crop_coordinates() -> None:
+    shares = torch.zeros(1, 2, 20, 24)
+    shares[0, 0, 3, 5] = 1
+    shares[0, 1, [4, 14], 7] = 0.5  # 5 cells of 2 / 20 from their mean
+    torch.testing.assert_close(spreads(shares), torch.tensor([[0.0, 0.5]]), atol=1e-3, rtol=0)

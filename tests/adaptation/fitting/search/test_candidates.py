@@ -10,7 +10,7 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import make_renderer
 from adaptation.fitting.search.candidates import Candidates, fit_candidates, shrunk, small_fitter
 from adaptation.fitting.search.starts import library_for, starts_for
-from adaptation.fitting.settings import FitSettings, SearchSettings
+from adaptation.fitting.settings import FitSettings, SearchSettings, TrackFitSettings
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.starts import aligned
 from adaptation.priors.gaussian import GaussianPosePrior
@@ -54,8 +54,8 @@ def candidates(fitter: SilhouetteFitter, walking_man: Walk) -> Candidates:
     small = small_fitter(fitter, SIZE, 48, rate=2.0)
     poses = starts_for(fitter.body, walking_man.masks, torch.zeros(3, 1), replace(SEARCH, kept=2))
     starts = aligned(small, poses.flatten(0, 1), masks.repeat_interleave(2, dim=0))
-    before = fit_candidates(small, masks, starts, walking_man.sequence, 1, 0.0)
-    after = fit_candidates(small, masks, starts, walking_man.sequence, 15, 0.5)
+    before = fit_candidates(small, masks, starts, walking_man.sequence, 1, TrackFitSettings(balance=0.0))
+    after = fit_candidates(small, masks, starts, walking_man.sequence, 15, TrackFitSettings(balance=0.5))
     assert (after.loss < before.loss).float().mean() > 0.8 and after.loss.mean() < 0.7 * before.loss.mean()
     return after
 
@@ -77,6 +77,14 @@ def test_candidates_are_chosen_by_number(candidates: Candidates) -> None:
     torch.testing.assert_close(chosen.bodies.pose, candidates.bodies.pose[[1, 0, 2, 2, 5, 5]])
     both = Candidates.cat([candidates, chosen])
     assert both.loss.shape == (6, 2) and torch.equal(both.bodies.pose[6:], chosen.bodies.pose)
+
+
+def test_others_follow_those_of_the_same_mask(candidates: Candidates) -> None:
+    fewer = candidates.chosen(torch.tensor([[1], [0], [1]]))
+    three = candidates.beside(fewer)
+    assert three.options == 3
+    torch.testing.assert_close(three.loss, torch.cat([candidates.loss, fewer.loss], dim=1))
+    torch.testing.assert_close(three.bodies.pose, candidates.bodies.pose[[0, 1, 1, 2, 3, 2, 4, 5, 5]])
 
 
 def test_reflections_follow_and_look_the_same(fitter: SilhouetteFitter, candidates: Candidates) -> None:

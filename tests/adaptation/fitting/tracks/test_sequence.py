@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from adaptation.fitting.tracks.sequence import Sequence
@@ -35,3 +37,6 @@ def test_copies_are_people_of_their_own() -> None:
     assert (copies.person.diff() >= 0).all()
     assert copies.middles().tolist() == [1, 6, 11]
     assert torch.equal(copies.time, sequence((3, 2)).time.repeat(3))
+    assert copies.joints is None and copies.bodies is None
+    seen = replace(sequence((3, 2)), joints=torch.rand(5, 24, 3)).copies(2)
+    assert seen.joints is not None and torch.equal(seen.joints[:5], seen.joints[5:])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import roma
@@ -10,10 +11,10 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import WeakPerspective
 from adaptation.bodies.poses import facing, standing, walking
 from adaptation.bodies.renderer import make_renderer
-from adaptation.fitting.settings import FitSettings
+from adaptation.fitting.settings import FitSettings, TrackFitSettings
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.tracks.sequence import Sequence
-from adaptation.fitting.tracks.terms import USUAL, BalanceTerm, MotionTerm, imbalance
+from adaptation.fitting.tracks.terms import USUAL, BalanceTerm, JointTerm, MotionTerm, image_terms, imbalance
 from adaptation.fitting.variables import BodyVariables
 from adaptation.priors.gaussian import GaussianPosePrior
 
@@ -131,3 +132,21 @@ def test_the_term_of_balance_weighs_it(fitter: SilhouetteFitter) -> None:
     posed = fitter.posed(bodies, SIZE)
     expected = imbalance(posed.output.joints, UP, torch.tensor(0.2))
     torch.testing.assert_close(BalanceTerm(known(time))(posed, 3.0), 3 * expected)
+
+
+def test_joints_that_were_seen_pull_by_their_trust(fitter: SilhouetteFitter) -> None:
+    posed = fitter.posed(still(3), SIZE)
+    places = posed.bones.joints.detach() * (2 / SIZE) - 1
+    seen = torch.cat([places, torch.ones(3, 24, 1)], dim=2)
+    assert JointTerm(seen)(posed, 5.0).max() < 1e-9
+    seen[0, 4, :2] += torch.tensor([0.3, -0.4])
+    seen[1, 4, :2] += torch.tensor([0.3, -0.4])
+    seen[:, 4, 2] = torch.tensor([1.0, 0.5, 0.0])
+    torch.testing.assert_close(JointTerm(seen)(posed, 5.0), 5 * 0.25 / 24 * torch.tensor([1.0, 0.5, 0.0]))
+
+
+def test_joints_have_a_term_where_they_were_seen() -> None:
+    settings, sequence = TrackFitSettings(joints=7.0), known(torch.arange(3) / 5)
+    assert list(image_terms(sequence, settings)) == ["balance"]
+    terms = image_terms(replace(sequence, joints=torch.zeros(3, 24, 3)), settings)
+    assert list(terms) == ["balance", "joints"] and terms["joints"][1] == 7.0

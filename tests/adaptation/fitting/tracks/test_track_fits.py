@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tracked_bodies import SIZE, Walk, walk
 
 from adaptation.bodies.body import Body
+from adaptation.bodies.camera import project
+from adaptation.bodies.reflection import reflect_in_depth
 from adaptation.bodies.renderer import make_renderer
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe
 from adaptation.fitting.settings import FitSettings, SearchSettings, TrackFitSettings
@@ -43,6 +47,21 @@ def test_a_walk_is_found(free_body: Body, found: BestFit, walking_man: Walk) -> 
     assert mpjpe(joints, truth).mean() < 100 and pa_mpjpe(joints, truth).mean() < 60
     assert found.after.iou.min() > 0.8
     assert found.after.loss.mean() < found.before.loss.mean()
+
+
+def test_joints_that_were_seen_decide_what_silhouettes_leave_open(
+    free_body: Body, fitter: SilhouetteFitter, walking_man: Walk
+) -> None:
+    # The walker and the walker's reflection in depth have one silhouette; their sides are exchanged.
+    truth = walking_man.bodies
+    versions = [truth, replace(truth, pose=reflect_in_depth(truth.pose))]
+    joints = [free_body.joints(bodies.pose, bodies.betas) for bodies in versions]
+    for bodies, own, other in zip(versions, joints, joints[::-1], strict=True):
+        seen = torch.cat([project(own, truth.camera, 2) - 1, torch.ones(5, 24, 1)], dim=2)
+        sequence = replace(walking_man.sequence, joints=seen, bodies=bodies)
+        fitted = TrackFitter(fitter, SETTINGS).fit(walking_man.masks, sequence, ROLLS).fitted
+        found = free_body.joints(fitted.pose, fitted.betas)
+        assert pa_mpjpe(found, own).mean() < 60 and mpjpe(found, own).mean() < 0.75 * mpjpe(found, other).mean()
 
 
 def test_a_person_has_one_shape(found: BestFit) -> None:

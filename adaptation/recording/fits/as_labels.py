@@ -1,0 +1,76 @@
+"""Bodies that `topo-adapt fit` found, as pseudo-labels of an adaptation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from adaptation.adapting.pseudo_labels import PseudoLabels
+from adaptation.bodies.body import Body
+from adaptation.bodies.camera import WeakPerspective, from_crop_to_crop
+from adaptation.bodies.parameters import Bodies
+from adaptation.recording.crops import Crop
+from adaptation.recording.results import PersonResult
+from adaptation.support.errors import UserError
+from adaptation.support.reading.findings import found as state
+
+_SAME = 0.5  # IoU of the boxes of a person in the results and in the crops, above which they are one
+
+
+def labels_of_results(folder: Path, crops: Sequence[Crop], body: Body) -> PseudoLabels:
+    """Return the bodies of a result folder as pseudo-labels.
+
+    Args:
+        folder: results of `topo-adapt fit` for the same recording.
+        crops: N crops to label.
+        body: body model of the results.
+
+    Returns:
+        N bodies; those of crops without a result are mean bodies with a trust of 0.
+
+    Raises:
+        UserError: the folder has no results, or none of these crops.
+    """
+    files = sorted(folder.glob("person_*.npz"))
+    if not files:
+        raise UserError(f"{folder}: no person_*.npz; expected the results of `topo-adapt fit` for the same recording")
+    by_frame: dict[int, list[tuple[PersonResult, int]]] = defaultdict(list)
+    for result in map(PersonResult.load, files):
+        for row, frame in enumerate(result.frame.tolist()):
+            by_frame[frame].append((result, row))
+    trust = torch.zeros(len(crops))
+    # What crops without a result keep: any body, which no loss looks at.
+    rotations = torch.eye(3).repeat(len(crops), body.joint_count, 1, 1)
+    betas, camera = torch.zeros(len(crops), body.shape_count), torch.ones(len(crops), 3)
+    for index, crop in enumerate(crops):
+        own = torch.tensor([crop.box])
+        there = by_frame[crop.frame]
+        overlaps = [_overlap(result.box[row].tolist(), crop.box) for result, row in there]
+        if max(overlaps, default=0.0) < _SAME:
+            continue
+        result, row = there[overlaps.index(max(overlaps))]
+        bodies = result.bodies([row])
+        zoomed = bodies.camera.zoomed(*from_crop_to_crop(torch.from_numpy(result.box[[row]]), own))
+        rotations[index], betas[index], camera[index] = (
+            bodies.rotations[0],
+            bodies.betas[0],
+            zoomed.weak().parameters[0],
+        )
+        trust[index] = 1
+    if not trust.any():
+        raise UserError(f"{folder}: none of its bodies is in the crops to adapt to; fit the same recording and frames")
+    state(f"{folder}: bodies for {int(trust.sum())} of {len(crops)} crops")
+    return PseudoLabels(Bodies(rotations, betas, WeakPerspective(camera)), trust)
+
+
+def _overlap(box: Sequence[float], other: Sequence[float]) -> float:
+    """Return the intersection over union of two boxes x, y, w, h."""
+    shared = [
+        max(0.0, min(box[axis] + box[axis + 2], other[axis] + other[axis + 2]) - max(box[axis], other[axis]))
+        for axis in (0, 1)
+    ]
+    both = shared[0] * shared[1]
+    return both / (box[2] * box[3] + other[2] * other[3] - both)
