@@ -124,6 +124,8 @@ def fit(
     tilt = TiltOptions(pitch, roll, str(calibration) if calibration is not None else None, camera, up)
     if per_frame and (tilt != TiltOptions() or fps is not None):
         raise UserError("--pitch, --roll, --calibration, --camera, --up and --fps have no effect with --per-frame")
+    if per_frame and network is not None:
+        raise UserError("--model has no effect with --per-frame")
     options = FitOptions(
         every=every,
         frames=parse_frames(frames) if frames is not None else None,

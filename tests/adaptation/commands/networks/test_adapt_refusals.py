@@ -18,6 +18,7 @@ from adaptation.data.samples import Samples
         (("--size", 48), "--size is for recordings; "),
         (("--every", 3), "--every is for recordings; "),
         (("--masks", "masks"), "--masks is for recordings; "),
+        (("--fits", "fits"), "--fits is for recordings; "),
         (("--loss", "labels", "--teacher", "yes"), "--teacher yes changes nothing with --loss labels"),
         (("--loss", "a1", "--fits-every", 4), "--fits-every changes nothing with --loss a1"),
         (("--seed", -1), "--seed"),
