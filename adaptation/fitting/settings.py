@@ -132,6 +132,8 @@ class TrackFitSettings:
         rate: factor on the learning rates of joint fits, which start near their end.
         prior_start: weight of the pose prior at the first step of joint fits.
         prior_end: weight of the pose prior at the last step of all fits.
+        independent: seconds after which the next pose tells the prior something new. Joint fits of bodies that are
+            nearer in time weigh the prior less, in proportion: poses that hardly differ are not so many witnesses.
         motion: weight of accelerations in fits.
         balance: weight of leaning in fits.
         prior_weight: weight of the pose prior's energy in choices.
@@ -155,6 +157,7 @@ class TrackFitSettings:
     rate: float = 0.7
     prior_start: float = 0.05
     prior_end: float = 0.03
+    independent: float = 1 / 3
     motion: float = 0.8
     balance: float = 1.0
     prior_weight: float = 0.025

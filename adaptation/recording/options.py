@@ -50,12 +50,15 @@ class NetworkOptions:
         size: side of the crops that it is given, pixels.
         margin: space on each side of a person in them, as a fraction of the longer side of their box.
         least_iou: mean IoU of its bodies with the masks below which it is not used.
+        most_backwards: share of facing against the direction of travel, from 0 to 1, above which it is not used; 0.5
+            is chance.
     """
 
     model: str
     size: int
     margin: float
-    least_iou: float = 0.6
+    least_iou: float = 0.55
+    most_backwards: float = 0.2
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from adaptation.bodies.renderer import make_renderer
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.priors.named import pose_prior
 from adaptation.recording.crops import Crop
-from adaptation.recording.fits.network import network_evidence
 from adaptation.recording.fits.over_time import fit_tracks, frame_rate
 from adaptation.recording.fits.per_frame import fit_frames
 from adaptation.recording.footage.mask_files import Masks
@@ -96,8 +95,7 @@ def fit_recording(
             results = fit_frames(fitter, found, options, update.by)
         else:
             tilt = tilt or camera_tilt(frames, found.tracks, options.tilt)
-            seen = network_evidence(network, found, fitter, options) if network is not None else None
-            results = fit_tracks(fitter, found, tilt, frame_rate(frames, options.rate), options, update.by, seen)
+            results = fit_tracks(fitter, found, tilt, frame_rate(frames, options.rate), options, update.by, network)
     people = [FittedPerson(*person) for person in zip(found.tracks, found.crops, results, strict=True)]
     return FitOutcome(people, found.notes, frames.warning, tilt)
 

@@ -59,7 +59,7 @@ class TrackFitter:
         self.settings = settings
         # A search starts far from its end, and a joint fit near it.
         self._search = _adjusted(fitter, fitter.settings.prior_start, settings.prior_end)
-        self._joint = _adjusted(fitter, settings.prior_start, settings.prior_end, settings.rate)
+        self._fitter = fitter
 
     def fit(
         self,
@@ -92,12 +92,20 @@ class TrackFitter:
         settings, size = self.settings, masks.shape[-1]
         shrunken = shrunk(masks, settings.search.size)
         versions = self._paths(self._candidates(masks, shrunken, sequence, rolls), sequence)
-        small = small_fitter(self._joint, size, settings.search.size)
+        joint = self._joint(sequence)
+        small = small_fitter(joint, size, settings.search.size)
         versions, _ = self._best(small, shrunken, sequence, versions, settings.path_steps, settings.finalists)
-        best, start = self._best(self._joint, masks, sequence, versions, settings.steps, 1)
-        target = self._joint.target(masks)
-        evaluations = (self._joint.evaluate(bodies, target) for bodies in (start, best.bodies))
+        best, start = self._best(joint, masks, sequence, versions, settings.steps, 1)
+        target = joint.target(masks)
+        evaluations = (joint.evaluate(bodies, target) for bodies in (start, best.bodies))
         return BestFit(start, best.bodies, *evaluations)
+
+    def _joint(self, sequence: Sequence) -> SilhouetteFitter:
+        """Return the fitter of joint fits of one person's bodies."""
+        settings = self.settings
+        apart = float(sequence.time.diff().median()) if len(sequence) > 1 else settings.independent
+        share = min(1.0, apart / settings.independent)
+        return _adjusted(self._fitter, share * settings.prior_start, share * settings.prior_end, settings.rate)
 
     def _candidates(self, masks: Tensor, shrunken: Tensor, sequence: Sequence, rolls: Tensor) -> Candidates:
         """Search for bodies that explain each mask: a few steps for many of them, more for the best, reflections."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.tracks.sequence import Sequence
 from adaptation.fitting.tracks.track_fits import TrackFitter
 from adaptation.recording.crops import Crop
-from adaptation.recording.fits.network import Evidence
+from adaptation.recording.fits.network import with_network
 from adaptation.recording.fits.travel import velocity_of
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.found_people import FoundPeople, stack_masks
@@ -42,7 +41,7 @@ def fit_tracks(
     rate: float,
     options: FitOptions,
     progress: Callable[[int], None],
-    seen: list[Evidence] | None = None,
+    network: nn.Module | None = None,
 ) -> list[PersonResult]:
     """Fit the bodies of each person as a sequence.
 
@@ -53,17 +52,19 @@ def fit_tracks(
         rate: frames per second.
         options: settings of track fits, and device.
         progress: called with the number of crops done since the last call.
-        seen: what a regressor sees of each person.
+        network: regressor of ``options.network``, a `MeshNetwork`.
 
     Returns:
         One result per person.
     """
     tracks = TrackFitter(fitter, options.track_fits)
+    pairs = zip(found.tracks, found.crops, strict=True)
+    people = [sequence_of(*person, tilt, rate, options) for person in pairs]
+    sequences = [sequence for sequence, _ in people]
+    if network is not None:
+        sequences = with_network(sequences, network, found, fitter, options)
     results = []
-    for person, (track, crops) in enumerate(zip(found.tracks, found.crops, strict=True)):
-        sequence, rolls = sequence_of(track, crops, tilt, rate, options)
-        if seen is not None:
-            sequence = replace(sequence, joints=seen[person].joints, bodies=seen[person].bodies)
+    for crops, sequence, (_, rolls) in zip(found.crops, sequences, people, strict=True):
         best = tracks.fit(
             stack_masks(crops, options.device), sequence.to(options.device), rolls.to(options.device), progress
         )

@@ -80,6 +80,16 @@ def test_people_are_fitted_by_themselves(fitter: SilhouetteFitter, walking_man: 
     torch.testing.assert_close(both.fitted.pose[2:], alone.fitted.pose, atol=1e-4, rtol=1e-3)
 
 
+def test_bodies_that_are_near_in_time_weigh_the_prior_less(fitter: SilhouetteFitter, walking_man: Walk) -> None:
+    # Without terms over time, time changes the weight of the prior alone.
+    alone = replace(SETTINGS, motion=0.0, choice_motion=0.0, movement=0.0, prior_start=0.3, prior_end=0.3)
+    energies = []
+    for apart in (0.02, 2.0):
+        sequence = replace(walking_man.sequence, time=apart * torch.arange(5.0))
+        energies.append(TrackFitter(fitter, alone).fit(walking_man.masks, sequence, ROLLS).after.prior.mean())
+    assert energies[0] > 1.2 * energies[1]
+
+
 def test_one_leaf_of_shape_serves_a_person(fitter: SilhouetteFitter, walking_man: Walk) -> None:
     start = walking_man.bodies
     betas = torch.arange(5.0)[:, None].repeat(1, 10)
