@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adaptation.adapting.abilities import check_able
 from adaptation.adapting.best_fits import BestFits
 from adaptation.adapting.judge import Judge, check_finite, split_by_clip
 from adaptation.adapting.replay import Replay
@@ -26,6 +27,7 @@ from adaptation.adapting.teacher import teach
 from adaptation.bodies.body import Body
 from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.renderer import make_renderer
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.fitting.settings import FitSettings
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter, point_set_data, silhouette_data
@@ -34,7 +36,7 @@ from adaptation.losses.settings import LOSSES, SupervisionWeights
 from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_terms
 from adaptation.losses.supervision import parameter_distance, supervision_loss
 from adaptation.priors.named import pose_prior
-from adaptation.regressors.base import Prediction
+from adaptation.regressors.base import Prediction, visible
 from adaptation.regressors.running import channels_last, predict_in, set_norm
 from adaptation.support.errors import UserError
 from adaptation.training.loop import Report, Schedule, check_share, load_optimizers, train
@@ -114,6 +116,7 @@ class Adaptation:
         if len(self.training) == 0:
             raise UserError("no crop of the target has a mask to learn from")
         self.body = body.to(device)
+        check_able(network, target, settings, source=source is not None, device=device)
         # Evaluation mode, because the source's batch norms stay unless `set_norm` switches them.
         self.network = share_norms(network.to(device).eval())
         channels_last(self.network)
@@ -127,7 +130,9 @@ class Adaptation:
             self.replay = Replay(source, target, self.training, body, settings)
         data = point_set_data if settings.keypoints == "a2" else silhouette_data
         prior = pose_prior(settings.fit.prior, device)
-        self.fitter = SilhouetteFitter(self.body, prior, make_renderer(), fit_settings(settings), data)
+        self.fitter = SilhouetteFitter(
+            self.body, prior, make_renderer(), fit_settings(settings), data, visible(self.network)
+        )
         self.fits = BestFits(len(target), self.fitter)
         names = ("all",) if settings.optimizers == "joint" else ("silhouette", "topology")
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
@@ -186,14 +191,14 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     # 1. Draw a batch of target images; of several processes, each takes its share.
     # The batch depends only on seed and step, so that a resumed run draws the same.
     index = run.training[my_share(batch_of(step, settings.batch, len(run.training), settings.seed))]
-    images = run.target.image_batch(index.numpy(), device)
+    images, view = run.target.image_batch(index.numpy(), device), run.target.view_batch(index.numpy(), device)
 
-    # 2. Predict the parameters Theta of a body for each: pose, shape and camera.
+    # 2. Predict the parameters Theta of a body for each: pose, shape and camera. Other networks predict a mesh.
     set_norm(run.network, settings.norm, keep=True)
-    prediction = predict_in(settings.precision, run.network, images)
+    prediction = predict_in(settings.precision, run.network, images, view)
 
     # Not in the paper: replay and a teacher; and supervision by labels, the ceiling of what adaptation can reach.
-    extra = extra_loss(run, step, images, prediction)
+    extra = extra_loss(run, step, (images, view), prediction)
     if run.labels is not None:
         truth = run.labels.select(index).to(device)
         return {"silhouette": supervision_loss(prediction, truth, run.body, SupervisionWeights()).mean() + extra}
@@ -202,7 +207,7 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     target = run.fitter.target(run.target.mask_batch(index.numpy(), settings.masks, device))
     if settings.every == 0 or step % settings.every < settings.every - 1:
         # 4. K - 1 of K steps: L_S and L_T (eq. 5) of the predicted silhouettes, end to end through M2S, S2D and D2T.
-        losses = end_to_end(run, index, prediction.bodies, target)
+        losses = end_to_end(run, index, prediction.shape, target)
     else:
         # 5. Every K-th step: fit bodies to the masks, starting from the prediction (ten iterations in the paper) ...
         # Detached: fits are targets, which no gradient runs through.
@@ -213,38 +218,40 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     return {**losses, "silhouette": losses["silhouette"] + extra}
 
 
-def extra_loss(run: Adaptation, step: int, images: Tensor, prediction: Prediction) -> Tensor:
+def extra_loss(run: Adaptation, step: int, crops: tuple[Tensor, View], prediction: Prediction) -> Tensor:
     """Compute the losses that do not come from the target's masks, a scalar: replay and the teacher; 0 without them."""
     settings = run.settings
     loss = torch.zeros((), device=run.device)
     if run.replay is not None:
         loss = run.replay.loss(run.network, step, run.device)
     if settings.teacher_weight:
-        lesson = teach(run.averaged, images, settings.precision)
+        lesson = teach(run.averaged, *crops, settings.precision)
         weight = settings.teacher_weight * min(1.0, step / _TRUSTED)
         loss = loss + weight * lesson.loss(prediction, run.body).mean()
     return loss
 
 
-def end_to_end(run: Adaptation, index: Tensor, bodies: Bodies, target: SilhouetteTarget) -> dict[str, Tensor]:
+def end_to_end(run: Adaptation, index: Tensor, predicted: Prediction, target: SilhouetteTarget) -> dict[str, Tensor]:
     """Compute the end-to-end losses of B predictions: L_S with priors and keypoints, and L_T, by optimiser.
 
     Args:
         run: network, data and settings.
         index: (B,) indices of the target's crops.
-        bodies: B predicted bodies.
+        predicted: B predictions.
         target: their B masks.
     """
     settings, fitter, size = run.settings, run.fitter, target.mask.shape[-1]
-    posed = fitter.posed(check_finite(bodies), size)
-    loss = settings.prior_weight * fitter.prior.energy(posed.pose)
-    loss = loss + settings.shape_weight * bodies.betas.square().sum(1)
+    posed, loss = fitter.posed(check_finite(predicted), size), torch.zeros_like(target.area)
+    if posed.known:  # vertices alone have neither a prior nor a shape; the masks still say all that they say
+        loss = settings.prior_weight * fitter.prior.energy(posed.pose)
+        loss = loss + settings.shape_weight * posed.bodies.betas.square().sum(1)
     if run.keypoints is not None:
         keypoints = run.keypoints[index].to(run.device)
-        loss = loss + settings.keypoint_weight * keypoint_loss(bodies, keypoints, run.body, size)
+        loss = loss + settings.keypoint_weight * keypoint_loss(posed.bodies, keypoints, run.body, size)
     if settings.keypoints in ("a1", "a2"):  # these compare no silhouettes end to end
         return {"silhouette": settings.silhouette_weight * loss.mean()}
-    terms = silhouette_terms(posed.silhouette, target, settings.loss, posed.bones)
+    bones = posed.bones if settings.loss.bone_weight else None
+    terms = silhouette_terms(posed.silhouette, target, settings.loss, bones)
     # Priors are within this weight: they balance the masks, not replay.
     losses = {"silhouette": settings.silhouette_weight * (terms.silhouette + loss).mean()}
     # A loss without skeletons has no topology loss: its optimiser then makes no step at all.

@@ -5,18 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptation.bodies.parameters import Bodies
 from adaptation.data.samples import MaskKind, Samples
 from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.losses.silhouettes import topology_agreement
+from adaptation.regressors.running import predict_in
+from adaptation.support.batches import Batch
 from adaptation.support.errors import UserError
+
+Known = TypeVar("Known", bound=Batch)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def agree(
     """Compare predicted silhouettes with the masks of the crops of an index (M,)."""
     ious, topologies = [], []
     for part in index.split(64):
-        bodies = check_finite(network(samples.image_batch(part.numpy(), device)).bodies)
+        images, view = samples.image_batch(part.numpy(), device), samples.view_batch(part.numpy(), device)
+        bodies = check_finite(predict_in("float32", network, images, view).shape)
         target = fitter.target(samples.mask_batch(part.numpy(), masks, device))
         silhouette = fitter.posed(bodies, samples.size).silhouette
         ious.append(silhouette_iou(silhouette, target.mask))
@@ -92,8 +96,8 @@ def agree(
     return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
 
 
-def check_finite(bodies: Bodies) -> Bodies:
-    """Return the same bodies, after checking that they can be rendered.
+def check_finite(bodies: Known) -> Known:
+    """Return the same bodies or prediction, after checking that they can be rendered.
 
     Raises:
         UserError: one of their numbers is infinite or nan.

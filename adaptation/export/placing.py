@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import roma
 import torch
 from torch import Tensor
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import Perspective
 from adaptation.bodies.rotations import rotvec_to_matrix
+from adaptation.bodies.views import ray_rotations
 from adaptation.export.clip import Clip, Floats, World, WorldCamera
 from adaptation.recording.fits.over_time import USUAL_RATE
 from adaptation.recording.results import PersonResult
@@ -138,7 +138,8 @@ def _in_camera(result: PersonResult, body: Body, focal: float, centre: tuple[flo
     scale = bodies.camera.scale
     roots = near.moved(scale * larger, bodies.camera.offset + scale * pelvis).translation
     rotations = rotvec_to_matrix(torch.from_numpy(result.pose[kept]).double())
-    rotations[:, 0] = _rays(box[:, :2] + box[:, 2:] / 2, focal, centre) @ rotations[:, 0]
+    places = (box[:, :2] + box[:, 2:] / 2).double() - torch.tensor(centre)
+    rotations[:, 0] = ray_rotations(places / focal) @ rotations[:, 0]
     return _Person(result, kept, rotations, roots.double(), betas)
 
 
@@ -149,15 +150,6 @@ def _rest(body: Body, betas: Tensor) -> Tensor:
 def _extent(joints: Tensor) -> Tensor:
     """Size (N, 1) of skeletons (N, J, 3)."""
     return (joints - joints.mean(dim=1, keepdim=True)).flatten(1).norm(dim=1, keepdim=True)
-
-
-def _rays(points: Tensor, focal: float, centre: tuple[float, float]) -> Tensor:
-    """Smallest rotations (N, 3, 3) from the optical axis to the rays through points (N, 2) of the frame."""
-    x, y = ((points.double() - torch.tensor(centre)) / focal).unbind(1)
-    across = torch.hypot(x, y)
-    # About an axis in the image plane, at right angles to the way from the centre; any axis at the centre itself.
-    angle = torch.atan2(across, torch.ones_like(across)) / across.clamp(min=1e-12)
-    return roma.rotvec_to_rotmat(torch.stack([-y * angle, x * angle, torch.zeros_like(x)], dim=1))
 
 
 def _down(view: RecordingView, orientations: list[Tensor], notes: list[str]) -> Floats:

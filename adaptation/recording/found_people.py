@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -137,10 +138,12 @@ def cut_crops(
         for detection in detections:
             by_frame.setdefault(detection.frame, []).append((person, track, detection))
     crops: list[list[Crop]] = [[] for _ in chosen]
+    intrinsics = None if options.intrinsics is None else np.array(options.intrinsics, np.float32)
     for number in sorted(by_frame):
         image = frames.frame(number)
         for person, track, detection in by_frame[number]:
-            crops[person].append(make_crop(image, detection, track.number, size=options.size, margin=options.margin))
+            cut = partial(make_crop, size=options.size, margin=options.margin, aspect=options.aspect)
+            crops[person].append(replace(cut(image, detection, track.number), intrinsics=intrinsics))
         progress(len(by_frame[number]))
     return crops
 

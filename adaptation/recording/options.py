@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from adaptation.fitting.settings import FitSettings, StartSettings, TrackFitSettings, fit_at_size
 from adaptation.losses.settings import LossName, LossSettings
 from adaptation.recording.detections import TrackSettings
 from adaptation.recording.tilt.options import TiltOptions
+from adaptation.regressors.modes import CropRule
+from adaptation.support.errors import UserError
 
 if TYPE_CHECKING:
     from adaptation.bodies.renderer import BackendName
@@ -51,6 +53,8 @@ class FitOptions:
         method: method of background subtraction.
         size: side of the crops, pixels.
         margin: space on each side of a person, as a fraction of the longer side of their box.
+        aspect: width per height to which that box is widened or heightened first; None leaves it.
+        intrinsics: rows of the frame's camera matrix, pixels; None if it is unknown.
         sigma: softness of the rendered outline, pixels squared.
         renderer: "topokernels", or "pytorch3d" if it is installed.
         device: "cpu", "cuda" or "cuda:N".
@@ -70,6 +74,8 @@ class FitOptions:
     method: Method = "median"
     size: int = 112
     margin: float = 0.1
+    aspect: float | None = None
+    intrinsics: tuple[tuple[float, ...], ...] | None = None
     # Small enough that gained and lost pixels at the outline both have a gradient; docs/rendering.md compares values.
     sigma: float = 0.1
     renderer: BackendName = "topokernels"
@@ -82,6 +88,24 @@ class FitOptions:
     track_fits: TrackFitSettings = field(default_factory=TrackFitSettings)
     tilt: TiltOptions = field(default_factory=TiltOptions)
     rate: float | None = None
+
+
+def cropped_by(options: FitOptions, rule: CropRule | None, size: int | None = None) -> FitOptions:
+    """Return options with the crops of a network.
+
+    Args:
+        options: other options.
+        rule: how the network's crops are cut; None changes nothing.
+        size: side of the crops that a user asked for; None if they did not.
+
+    Raises:
+        UserError: the user asked for another size.
+    """
+    if rule is None:
+        return options
+    if size is not None and size != rule.size:
+        raise UserError(f"--size {size}: this network's crops have {rule.size} pixels; leave --size out")
+    return replace(options, size=rule.size, margin=(rule.padding - 1) / 2, aspect=rule.aspect)
 
 
 def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from adaptation.priors.latent import LATENT, LatentPosePrior
+from adaptation.regressors.base import IgnoresView
 from adaptation.regressors.hmr import ROTATION_NUMBERS, Regressor
 from adaptation.regressors.weight_files import OTHER_NETWORKS, Part, WeightFile, read_weights
 from adaptation.support.errors import UserError, reason
@@ -61,7 +63,10 @@ class LoadedNetwork:
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's state dict on the CPU, with the weights of its pose prior if it has a latent."""
-    inner = getattr(network, "network", network)  # the user's own network, if `wrap` or `Mirrored` holds it
+    inner = network
+    # The user's own network, if `wrap`, an adapter or `Mirrored` holds it.
+    while isinstance(held := getattr(inner, "network", None), nn.Module):
+        inner = held
     # Contiguous, because training leaves weights channels-last, which safetensors cannot store.
     weights = {name: value.detach().cpu().contiguous() for name, value in inner.state_dict().items()}
     # The decoder is not part of the network's state dict, but without it the latent has no meaning.
@@ -237,4 +242,13 @@ def _call(spec: str) -> nn.Module:
         sys.path.remove("")
     if not isinstance(network, nn.Module):
         raise UserError(f"{spec} must return a torch.nn.Module, got {type(network).__name__}")
-    return network.eval()
+    return (network if _takes_view(network) else IgnoresView(network)).eval()
+
+
+def _takes_view(network: nn.Module) -> bool:
+    """Return whether a network can be called with images and their view."""
+    try:
+        inspect.signature(network.forward).bind(None, None)
+    except (TypeError, ValueError):  # it takes one argument, or has no signature, as programs of TorchScript
+        return False
+    return True

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adaptation.bodies.views import View
 from adaptation.regressors.base import Prediction
 from adaptation.regressors.modes import Norm, Precision
+from adaptation.support.errors import UserError
 
 
 def channels_last(network: nn.Module) -> None:
@@ -16,23 +18,40 @@ def channels_last(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's annotations
 
 
-def run_in(precision: Precision, network: nn.Module, images: Tensor) -> Any:
+def run_in(precision: Precision, network: nn.Module, images: Tensor, *others: Any) -> Any:
     """Return a network's output, with convolutions and matrix products in a precision.
 
     Args:
         precision: "float32", or "bfloat16", which takes about half the time on processors that support it.
         network: a network with the memory layout of `channels_last`.
         images: (B, 3, S, S) RGB in [0, 1].
+        others: further arguments of the network.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     # bfloat16 rather than float16: it has float32's range, so losses need no scaling.
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        return network(images)
+        return network(images, *others)
 
 
-def predict_in(precision: Precision, network: nn.Module, images: Tensor) -> Prediction:
-    """Return the prediction of a `MeshNetwork`; arguments as for `run_in`."""
-    prediction: Prediction = run_in(precision, network, images)
+def predict_in(precision: Precision, network: nn.Module, images: Tensor, view: View | None = None) -> Prediction:
+    """Return the prediction of a `MeshNetwork`.
+
+    Args:
+        precision: as for `run_in`.
+        network: as for `run_in`.
+        images: (B, 3, S, S) RGB in [0, 1].
+        view: the crops in their frames; None takes each for a whole frame.
+
+    Raises:
+        UserError: it returns something else.
+    """
+    view = View.whole(len(images), images.shape[-1], images.device) if view is None else view
+    prediction = run_in(precision, network, images, view)
+    if not isinstance(prediction, Prediction):
+        raise UserError(
+            f"the network returns a {type(prediction).__name__}, expected a Prediction; "
+            "adaptation.regressors.base.wrap makes one (docs/your_model.md)"
+        )
     return prediction
 
 

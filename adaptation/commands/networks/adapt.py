@@ -93,7 +93,10 @@ def adapt(
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", min=32, max=1024, help=f"For a recording: side of the crops, pixels. Default: {CROP_SIZE}."
+            "--size",
+            min=32,
+            max=1024,
+            help=f"For a recording: side of the crops, pixels. Default: the regressor's own, or {CROP_SIZE}.",
         ),
     ] = None,
     every: Annotated[
@@ -151,6 +154,7 @@ def adapt(
         settings=as_plain_sums(settings) if plain_sums else settings,
         made_for=chosen.size,
         teacher=choice("--teacher", teacher, TEACHINGS),
+        size=size,
         options=FitOptions(size=size or CROP_SIZE, every=every or FitOptions.every, margin=MARGIN, device=device),
         source=source,
         test=test,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from adaptation.adapting.settings import AdaptSettings
 from adaptation.losses.settings import at_size
-from adaptation.recording.options import FitOptions
+from adaptation.recording.options import FitOptions, cropped_by
 from adaptation.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class AdaptJob:
         teacher: whether to use a mean teacher; "auto" leaves the choice to
             `adaptation.adapting.teacher.choose_teacher`.
         options: how people of a recording are found and drawn, and the device.
+        size: side of the crops of a recording that a user asked for; None for the network's own, or ``options``.
         source: folder of labelled crops to replay.
         test: folder of labelled crops to measure errors on.
         masks: folder of masks of a recording, used instead of background subtraction.
@@ -58,6 +59,7 @@ class AdaptJob:
     made_for: int
     teacher: Teaching = "auto"
     options: FitOptions = field(default_factory=FitOptions)
+    size: int | None = None
     source: Path | None = None
     test: Path | None = None
     masks: Path | None = None
@@ -93,6 +95,7 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     from adaptation.adapting.algorithm1 import adapt as train
     from adaptation.bodies.body import Body
     from adaptation.priors.named import pose_prior
+    from adaptation.regressors.base import crop_rule
     from adaptation.regressors.files import load_network
     from adaptation.support.devices import usable_device
     from adaptation.support.progress import Progress
@@ -104,6 +107,7 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     join(device)
     pose_prior(job.settings.fit.prior)  # before people are searched for: an unusable prior should fail early
     loaded = load_network(job.model)
+    job = replace(job, options=cropped_by(job.options, crop_rule(loaded.network), job.size))
     before = copy.deepcopy(loaded.network)  # training changes the network in place
     body = Body.load(job.body) if job.body else Body.free()
     source, test = _labelled(job.source, body, "--source"), _labelled(job.test, body, "--test")
@@ -173,9 +177,11 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
 
 def _with_teacher(job: AdaptJob, network: nn.Module, samples: Samples, body: Body, console: Console) -> AdaptSettings:
     """Scale the settings to the size of the crops, and add the mean teacher where it is used."""
+    from adaptation.adapting.abilities import check_able
     from adaptation.adapting.teacher import TEACHES_WITHIN, choose_teacher, taught
     from adaptation.training.processes import is_first
 
+    check_able(network, samples, job.settings, source=job.source is not None, device=job.options.device)
     settings = replace(job.settings, loss=at_size(job.settings.loss, samples.size / job.made_for))
     if job.teacher == "yes":
         return taught(settings)

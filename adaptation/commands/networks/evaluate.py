@@ -105,11 +105,11 @@ def show_scores(console: Console, scores: dict[str, Scores]) -> None:
     # Imported here, like all that is slow to import: the module is loaded for every `--help`.
     from rich.table import Table
 
-    from adaptation.evaluation.scores import PROTOCOL
+    from adaptation.evaluation.scores import MEASURES, PROTOCOL
 
     table = Table("", "MPJPE mm", "PA-MPJPE mm", "IoU", box=None)
     for name, each in scores.items():
-        row = each.summary()
-        table.add_row(name, f"{row['mpjpe']:.1f}", f"{row['pa_mpjpe']:.1f}", f"{row['iou']:.3f}")
+        row = {key: f"{value:.{3 if key == 'iou' else 1}f}" for key, value in each.summary().items()}
+        table.add_row(name, *(row.get(key, "-") for key in MEASURES))
     console.print(table)
     console.print(PROTOCOL, style="dim", highlight=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from adaptation.adapting.presets import CROP_SIZE
-from adaptation.recording.options import FitOptions
+from adaptation.recording.options import FitOptions, cropped_by
 from adaptation.support.arguments import (
     Background,
     BodyFile,
-    CropSize,
     Device,
     Every,
     MaskFolder,
@@ -34,7 +37,12 @@ def predict(
     background: Background = None,
     levels: Range = None,
     body: BodyFile = None,
-    size: CropSize = CROP_SIZE,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", min=32, max=1024, help=f"Side of the crops, pixels. Default: the regressor's own, or {CROP_SIZE}."
+        ),
+    ] = None,
     every: Every = FitOptions.every,
     mirror: Mirror = False,
     device: Device = FitOptions.device,
@@ -51,6 +59,7 @@ def predict(
     from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.predict import predict_recording
+    from adaptation.regressors.base import crop_rule
     from adaptation.regressors.files import load_network
     from adaptation.regressors.mirrored import Mirrored
     from adaptation.reports.fits import Heading
@@ -63,9 +72,10 @@ def predict(
 
     check_source(masks, background, masks_from, models)
     # The margin of the synthetic crops that the shipped network was trained on; fits use a smaller one.
-    options = FitOptions(every=every, size=size, margin=MARGIN, device=device)
+    options = FitOptions(every=every, size=size or CROP_SIZE, margin=MARGIN, device=device)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
         network = load_network(model).network
+        options = cropped_by(options, crop_rule(network), size)
         shape = Body.load(body) if body else Body.free()
         frames = open_frames(recording, Levels.parse(levels) if levels is not None else None)
         given = open_given(masks, models, frames)
