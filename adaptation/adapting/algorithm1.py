@@ -79,11 +79,15 @@ def adapt(
             to another body model; or a loss is not finite.
     """
     check_share(batch=settings.batch, replay=settings.replay)
+    # Before the program freezes what does not train.
+    trained = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     program = Adaptation(network, target, body, settings, source, device)
     train(
         program, Schedule(settings.steps, settings.rate, settings.rise, check_every=settings.check_every), run, progress
     )
     network.load_state_dict(program.judge.best)
+    for parameter, before in trained:
+        parameter.requires_grad_(before)
     return network.eval()
 
 
@@ -276,10 +280,14 @@ def fit_settings(settings: AdaptSettings) -> FitSettings:
 def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
     """Freeze all parameters but those of the chosen layers, and return these.
 
+    What a network has frozen, such as the constants of a body model in it, stays frozen, unless all of it is frozen, as
+    networks that were loaded for predictions are.
+
     Raises:
         UserError: the network has no such layers.
     """
-    chosen = {name for name, _ in network.named_parameters()}
+    every = {name: parameter for name, parameter in network.named_parameters() if parameter.is_floating_point()}
+    chosen = {name for name, parameter in every.items() if parameter.requires_grad} or set(every)
     if layers == "norm":
         norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)}
         chosen = {name for name in chosen if name.rpartition(".")[0] in norms}
@@ -287,7 +295,7 @@ def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
         # SPIN's names: fc1, fc2, decpose, decshape, deccam.
         chosen = {name for name in chosen if name.rpartition(".")[0].rpartition(".")[2].startswith(("fc", "dec"))}
     # Frozen, not merely left out of the optimiser: backward then skips their gradients.
-    for name, parameter in network.named_parameters():
+    for name, parameter in every.items():
         parameter.requires_grad_(name in chosen)
     if not chosen:
         raise UserError(f"this network has no layers of the kind {layers!r}")

@@ -60,6 +60,13 @@ class View(Batch):
         """Focal lengths (B, 2), frame pixels."""
         return torch.stack([self.intrinsics[:, 0, 0], self.intrinsics[:, 1, 1]], dim=1)
 
+    def in_crop(self, size: int) -> Tensor:
+        """Return the camera matrices (B, 3, 3) of the crops, resampled to ``size`` pixels, as pictures of their own."""
+        matrix = self.intrinsics.clone()
+        matrix[:, :2, 2] = matrix[:, :2, 2] - self.box[:, :2]
+        matrix[:, :2] = matrix[:, :2] * (size / self.box[:, 2:])[:, :, None]
+        return matrix
+
     def centred(self) -> View:
         """Return the same view with principal points in the middle of the frames, and the focal length of x for both.
 

@@ -22,6 +22,7 @@ from adaptation.support.errors import UserError, reason
 from adaptation.support.files import whole_file
 from adaptation.support.reading.array_files import read_arrays
 from adaptation.support.reading.findings import found
+from adaptation.support.reading.torch_files import read_torch
 
 SHIPPED = {"small": Path(__file__).parents[1] / "assets" / "source_small.safetensors"}
 """Files of the regressors that come with the package, by name."""
@@ -61,12 +62,16 @@ class LoadedNetwork:
                 torch.save(weights, file)
 
 
+def own_network(network: nn.Module) -> nn.Module:
+    """Return the user's own network, if `wrap`, an adapter or `Mirrored` holds it, or the network itself."""
+    while isinstance(held := getattr(network, "network", None), nn.Module):
+        network = held
+    return network
+
+
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's state dict on the CPU, with the weights of its pose prior if it has a latent."""
-    inner = network
-    # The user's own network, if `wrap`, an adapter or `Mirrored` holds it.
-    while isinstance(held := getattr(inner, "network", None), nn.Module):
-        inner = held
+    inner = own_network(network)
     # Contiguous, because training leaves weights channels-last, which safetensors cannot store.
     weights = {name: value.detach().cpu().contiguous() for name, value in inner.state_dict().items()}
     # The decoder is not part of the network's state dict, but without it the latent has no meaning.
@@ -83,19 +88,37 @@ def load_network(spec: str) -> LoadedNetwork:
         spec: "small", the source model that comes with the package; a safetensors file or a file of torch.save with
             SPIN's keys, of any width and depth, under any outer keys and prefixes; or a function without arguments that
             returns a `MeshNetwork` (see `adaptation.regressors.base.wrap`), imported from the Python path or the
-            current folder.
+            current folder. ``package.module:function@file`` loads the weights of a run of that network.
 
     Raises:
         UserError: the file is missing, damaged, or not a regressor; the message says why.
     """
-    if re.fullmatch(r"[\w.]+:\w+", spec):
-        return LoadedNetwork(_call(spec), ".pt")
+    if own := re.fullmatch(r"([\w.]+:\w+)(?:@(.+))?", spec):
+        network = _call(own[1])
+        if own[2] is not None:
+            load_run(network, Path(own[2]))
+        return LoadedNetwork(network, ".pt")
     path = SHIPPED.get(spec, Path(spec))
     file = read_weights(path, (_RESNET, _HEAD), _SPIN)
     if left := file.others:
         found(f"{path}: weights that are not of SPIN's network are left as they are: {_listed(left)}")
     network, file = _build(file, path)
     return LoadedNetwork(network, path.suffix, file)
+
+
+def load_run(network: nn.Module, path: Path) -> None:
+    """Load the weights that a run wrote for a user's own network, in place.
+
+    Raises:
+        UserError: the file is none of such a run, or the weights do not fit the network.
+    """
+    inner, weights = own_network(network), read_torch(path)
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(
+            f"{path} does not hold weights alone, as topo-adapt adapt writes them for networks of one's own"
+        )
+    _check(weights, inner.state_dict(), path)
+    inner.load_state_dict(weights)
 
 
 def load_imagenet(network: Regressor, path: Path) -> None:

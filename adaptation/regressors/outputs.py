@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import roma
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptation.bodies.camera import WeakPerspective
 from adaptation.bodies.joint_sets import SMPL
@@ -179,6 +179,20 @@ def checked_faces(faces: Any) -> Tensor:
     if tensor.ndim != 2 or tensor.shape[1] != 3 or tensor.is_floating_point() or not len(tensor) or tensor.min() < 0:
         raise UserError(f"faces must be (F, 3) vertex indices from 0, got {tensor.dtype} {_shape(tensor)}")
     return tensor.long()
+
+
+def keep_faces(module: nn.Module, faces: Any) -> int:
+    """Store faces in a module's buffer "faces", which moves with it and is not saved.
+
+    Returns:
+        The number of vertices that they name, at least; 0 for None.
+
+    Raises:
+        UserError: they are no triangles of vertex indices.
+    """
+    kept = None if faces is None else checked_faces(faces)
+    module.register_buffer("faces", kept, persistent=False)
+    return 0 if kept is None else int(kept.max()) + 1
 
 
 def checked_vertices(vertices: Any, count: int, named: int) -> Tensor:
