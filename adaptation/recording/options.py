@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from adaptation.data.calibration.lens import LensOptions
 from adaptation.fitting.settings import FitSettings, StartSettings, TrackFitSettings, fit_at_size
 from adaptation.losses.settings import LossName, LossSettings
 from adaptation.recording.detections import TrackSettings
@@ -88,6 +89,15 @@ class FitOptions:
     track_fits: TrackFitSettings = field(default_factory=TrackFitSettings)
     tilt: TiltOptions = field(default_factory=TiltOptions)
     rate: float | None = None
+
+
+def seen_through(options: FitOptions, lens: LensOptions, size: tuple[int, int]) -> FitOptions:
+    """Return options with the camera matrix of frames of a width and a height.
+
+    Raises:
+        UserError: a calibration cannot be used.
+    """
+    return replace(options, intrinsics=lens.matrix(size))
 
 
 def cropped_by(options: FitOptions, rule: CropRule | None, size: int | None = None) -> FitOptions:

@@ -23,8 +23,8 @@ from adaptation.recording.mesh_results import MeshResult, Result
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import FitOutcome, FittedPerson, make_fitter
 from adaptation.recording.results import person_result
-from adaptation.regressors.base import visible
-from adaptation.regressors.running import predict_in
+from adaptation.regressors.base import uses_view, visible
+from adaptation.regressors.running import predict_in, state_guess
 from adaptation.support.batches import Batch
 from adaptation.support.image_files import Image
 from adaptation.support.progress import Progress
@@ -54,6 +54,8 @@ def predict_recording(
         UserError: there is no moving person or no usable mask in the requested frames, a requested frame does not
             exist, or the device cannot be used.
     """
+    if uses_view(network) and options.intrinsics is None:
+        state_guess(frames.size)
     fitter = make_fitter(body, options)  # before people are searched for: an unusable device should fail early
     found = find_crops(frames, options, progress, masks, background)
     people = [

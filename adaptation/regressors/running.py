@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from adaptation.bodies.views import View
-from adaptation.regressors.base import Prediction
+from adaptation.data.samples import Samples
+from adaptation.regressors.base import Prediction, uses_view
 from adaptation.regressors.modes import Norm, Precision
 from adaptation.support.errors import UserError
+from adaptation.support.reading.findings import found
 
 
 def channels_last(network: nn.Module) -> None:
@@ -53,6 +56,25 @@ def predict_in(precision: Precision, network: nn.Module, images: Tensor, view: V
             "adaptation.regressors.base.wrap makes one (docs/your_model.md)"
         )
     return prediction
+
+
+def state_guess(size: tuple[int, int]) -> None:
+    """State the focal length that is guessed for frames of a width and a height, pixels."""
+    field = math.degrees(2 * math.atan(size[1] / 2 / math.hypot(*size)))
+    found(
+        f"camera: nothing says the focal length, which this network uses; assumed: {math.hypot(*size):.0f} pixels, the "
+        f"frame's diagonal (a vertical field of view of {field:.0f} degrees); give --focal, --fov or --calibration"
+    )
+
+
+def state_view(network: nn.Module, samples: Samples) -> None:
+    """State what a network that uses the view of its crops has to guess about a crop set."""
+    if not uses_view(network):
+        return
+    if samples.box is None or samples.frame_size is None:
+        found("crops: nothing says where they lie in their frames, which this network uses; each is taken for a frame")
+    elif samples.intrinsics is None:
+        found("crops: nothing says the focal length, which this network uses; assumed: the diagonal of their frames")
 
 
 def set_norm(network: nn.Module, norm: Norm, *, keep: bool) -> None:

@@ -12,13 +12,18 @@ from adaptation.adapting.presets import CROP_SIZE, PRESETS, preset
 from adaptation.adapting.settings import LAYERS, OBJECTIVES, AdaptSettings, check_useful
 from adaptation.adapting.settings import plain_sums as as_plain_sums
 from adaptation.commands.networks.adapt_job import AdaptJob, adapt_network
+from adaptation.data.calibration.lens import LensOptions
 from adaptation.losses.settings import LossSettings
 from adaptation.recording.options import FitOptions
 from adaptation.regressors.modes import NORMS, PRECISIONS
 from adaptation.support.arguments import (
     Background,
     BodyFile,
+    CameraName,
     Device,
+    FieldOfView,
+    FocalLength,
+    LensFile,
     MaskFolder,
     MasksFrom,
     Model,
@@ -105,6 +110,10 @@ def adapt(
             "--every", min=1, help=f"For a recording: use one frame in this many. Default: {FitOptions.every}."
         ),
     ] = None,
+    focal: FocalLength = None,
+    fov: FieldOfView = None,
+    calibration: LensFile = None,
+    camera: CameraName = None,
     device: Device = "cpu",
     seed: Seed = AdaptSettings.seed,
     overwrite: Overwrite = False,
@@ -129,6 +138,9 @@ def adapt(
         ("--masks-from", masks_from),
         ("--background", background),
         ("--range", levels),
+        ("--focal", focal),
+        ("--fov", fov),
+        ("--calibration", calibration),
     ):
         if value is not None and is_crop_set(target):
             raise UserError(f"{option} is for recordings; {target} is a folder of crops")
@@ -155,6 +167,7 @@ def adapt(
         made_for=chosen.size,
         teacher=choice("--teacher", teacher, TEACHINGS),
         size=size,
+        lens=LensOptions(focal, fov, None if calibration is None else str(calibration), camera),
         options=FitOptions(size=size or CROP_SIZE, every=every or FitOptions.every, margin=MARGIN, device=device),
         source=source,
         test=test,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptation.adapting.settings import AdaptSettings
+from adaptation.data.calibration.lens import LensOptions
 from adaptation.losses.settings import at_size
-from adaptation.recording.options import FitOptions, cropped_by
+from adaptation.recording.options import FitOptions, cropped_by, seen_through
 from adaptation.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class AdaptJob:
         teacher: whether to use a mean teacher; "auto" leaves the choice to
             `adaptation.adapting.teacher.choose_teacher`.
         options: how people of a recording are found and drawn, and the device.
+        lens: what a user says about the lens of a recording's camera.
         size: side of the crops of a recording that a user asked for; None for the network's own, or ``options``.
         source: folder of labelled crops to replay.
         test: folder of labelled crops to measure errors on.
@@ -60,6 +62,7 @@ class AdaptJob:
     teacher: Teaching = "auto"
     options: FitOptions = field(default_factory=FitOptions)
     size: int | None = None
+    lens: LensOptions = field(default_factory=LensOptions)
     source: Path | None = None
     test: Path | None = None
     masks: Path | None = None
@@ -97,6 +100,7 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     from adaptation.priors.named import pose_prior
     from adaptation.regressors.base import crop_rule
     from adaptation.regressors.files import load_network
+    from adaptation.regressors.running import state_view
     from adaptation.support.devices import usable_device
     from adaptation.support.progress import Progress
     from adaptation.training.processes import is_first, join
@@ -112,6 +116,8 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     body = Body.load(job.body) if job.body else Body.free()
     source, test = _labelled(job.source, body, "--source"), _labelled(job.test, body, "--test")
     samples, recording = _target(job, before, body)
+    if recording is None:
+        state_view(before, samples)
     settings = _with_teacher(job, before, samples, body, console)  # before the run: the choice is one of its settings
     run = Run(job.out, _describe(job, settings), overwrite=job.overwrite)
     with Progress().task("Adapting", settings.steps) as update:
@@ -169,7 +175,8 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
     frames = open_frames(job.target, job.levels)
     given = open_given(job.masks, job.models, frames)
     empty = read_background(job.background, frames) if job.background else ()
-    outcome = predict_recording(frames, body, job.options, network, Progress(), given, empty)
+    options = seen_through(job.options, job.lens, frames.size)
+    outcome = predict_recording(frames, body, options, network, Progress(), given, empty)
     if is_first():
         say_unused(Console(), outcome.notes)
     return samples_of_crops([crop for person in outcome.people for crop in person.crops]), (frames, outcome)
@@ -204,6 +211,7 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
 
     recording = None if is_crop_set(job.target) else {"masks": str(job.masks), "crops": asdict(job.options)}
     if recording is not None:  # only where they are given: runs without them can still be resumed
+        recording |= {"lens": asdict(job.lens)} if job.lens != LensOptions() else {}
         recording |= {"background": str(job.background)} if job.background else {}
         recording |= {"models": str(job.models)} if job.models else {}
         recording |= {"levels": asdict(job.levels)} if job.levels else {}
@@ -243,7 +251,8 @@ def _write_bodies(
             found=found,
             method="Before and after are the bodies that the source regressor and the adapted one predict.",
         )
-        write_results(folder, frames, body.cpu(), again, job.options, heading)
+        options = seen_through(job.options, job.lens, frames.size)
+        write_results(folder, frames, body.cpu(), again, options, heading)
     summarise(Console(), job.out / "bodies", again)
 
 

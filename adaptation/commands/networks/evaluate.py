@@ -57,6 +57,7 @@ def evaluate(
     from adaptation.evaluation.scores import evaluate as measure
     from adaptation.regressors.files import load_network
     from adaptation.regressors.mirrored import Mirrored
+    from adaptation.regressors.running import state_view
     from adaptation.support.devices import usable_device
     from adaptation.support.files import MARKER, result_folder
 
@@ -68,6 +69,7 @@ def evaluate(
     network = load_network(model).network
     network = Mirrored(network) if mirror else network
     shape, samples = Body.load(body) if body else Body.free(), Samples.load(crops)
+    state_view(network, samples)
     scores: Scores | ProtocolScores
     # Printed before anything is written, so that a full disk does not lose the numbers.
     if chosen is None:

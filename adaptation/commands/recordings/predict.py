@@ -7,12 +7,17 @@ from typing import Annotated
 import typer
 
 from adaptation.adapting.presets import CROP_SIZE
-from adaptation.recording.options import FitOptions, cropped_by
+from adaptation.data.calibration.lens import LensOptions
+from adaptation.recording.options import FitOptions, cropped_by, seen_through
 from adaptation.support.arguments import (
     Background,
     BodyFile,
+    CameraName,
     Device,
     Every,
+    FieldOfView,
+    FocalLength,
+    LensFile,
     MaskFolder,
     MasksFrom,
     Mirror,
@@ -44,6 +49,10 @@ def predict(
         ),
     ] = None,
     every: Every = FitOptions.every,
+    focal: FocalLength = None,
+    fov: FieldOfView = None,
+    calibration: LensFile = None,
+    camera: CameraName = None,
     mirror: Mirror = False,
     device: Device = FitOptions.device,
     overwrite: Overwrite = False,
@@ -71,6 +80,7 @@ def predict(
     from adaptation.synthetic.settings import MARGIN
 
     check_source(masks, background, masks_from, models)
+    lens = LensOptions(focal, fov, None if calibration is None else str(calibration), camera)
     # The margin of the synthetic crops that the shipped network was trained on; fits use a smaller one.
     options = FitOptions(every=every, size=size or CROP_SIZE, margin=MARGIN, device=device)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
@@ -78,6 +88,7 @@ def predict(
         options = cropped_by(options, crop_rule(network), size)
         shape = Body.load(body) if body else Body.free()
         frames = open_frames(recording, Levels.parse(levels) if levels is not None else None)
+        options = seen_through(options, lens, frames.size)
         given = open_given(masks, models, frames)
         empty = read_background(background, frames) if background else ()
         # Averaging with the mirror image lowers errors at twice the cost, so it is left to the user.
