@@ -55,7 +55,7 @@ def check_network(name: str, size: int) -> Verdict:
         facts += _predicted(network, size)
     except Exception as error:  # a user's network may raise anything
         why = f"it fails on crops of {size} pixels: {reason(error)}"
-        advice = ["give the size of its crops with --size, or wrap it (docs/adaptation.md, your own network)"]
+        advice = ["give the size of its crops with --size, or wrap it (docs/your_model.md)"]
         return Verdict("regressor", facts, [Use(command, False, why) for command in NETWORK_COMMANDS], advice)
     return Verdict("regressor", facts, [Use(command, True) for command in NETWORK_COMMANDS])
 
