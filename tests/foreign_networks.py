@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -193,7 +194,9 @@ def make_mesh() -> nn.Module:
 
 def make_program() -> nn.Module:
     torch.manual_seed(0)
-    program = torch.jit.script(Program().eval())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls TorchScript deprecated; programs of it are still published
+        program = torch.jit.script(Program().eval())
     return TorchScript(program, capsule(40, 12)[1], unit=0.001)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from adaptation.adapting.abilities import check_able
 from adaptation.adapting.best_fits import BestFits
-from adaptation.adapting.judge import Judge, check_finite, split_by_clip
+from adaptation.adapting.judge import Judge, changing, check_finite, split_by_clip
 from adaptation.adapting.replay import Replay
 from adaptation.adapting.settings import AdaptSettings, Layers
 from adaptation.adapting.teacher import teach
@@ -36,7 +36,8 @@ from adaptation.losses.settings import LOSSES, SupervisionWeights
 from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_terms
 from adaptation.losses.supervision import parameter_distance, supervision_loss
 from adaptation.priors.named import pose_prior
-from adaptation.regressors.base import Prediction, visible
+from adaptation.regressors.base import Prediction, own_network, visible
+from adaptation.regressors.low_rank import add_low_rank, has_low_rank, is_update
 from adaptation.regressors.running import channels_last, predict_in, set_norm
 from adaptation.support.errors import UserError
 from adaptation.training.loop import Report, Schedule, check_share, load_optimizers, train
@@ -85,7 +86,7 @@ def adapt(
     train(
         program, Schedule(settings.steps, settings.rate, settings.rise, check_every=settings.check_every), run, progress
     )
-    network.load_state_dict(program.judge.best)
+    network.load_state_dict(program.judge.best, strict=False)
     for parameter, before in trained:
         parameter.requires_grad_(before)
     return network.eval()
@@ -125,6 +126,8 @@ class Adaptation:
         self.network = share_norms(network.to(device).eval())
         channels_last(self.network)
         # Before the optimisers and the copy below, because it freezes what does not train.
+        if settings.layers == "lora" and not has_low_rank(self.network):
+            add_low_rank(own_network(self.network), settings.rank, settings.seed)
         parameters = choose_parameters(self.network, settings.layers)
         self.keypoints = keypoints_of(target, body) if settings.keypoints else None
         self.labels = target.bodies(body) if settings.supervised else None
@@ -142,7 +145,9 @@ class Adaptation:
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam(parameters, settings.rate) for name in names
         }
-        self.averaged = copy.deepcopy(self.network)  # never trained itself, only averaged into
+        # Never trained itself, only averaged into; what is frozen is shared, since large networks exist once then.
+        frozen = {id(each): each for each in self.network.parameters() if not each.requires_grad}
+        self.averaged = copy.deepcopy(self.network, frozen)
         self.judge = Judge(self.network, target, held_out, settings.masks)
 
     def step(self, step: int) -> dict[str, Tensor]:
@@ -168,8 +173,8 @@ class Adaptation:
     def state(self) -> dict[str, Any]:
         """Return everything that later steps depend on."""
         return {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "network": changing(self.network),
+            "averaged": changing(self.averaged),
             **{name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "fits": self.fits.state_dict(),
             **self.judge.state(),
@@ -177,8 +182,8 @@ class Adaptation:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Load such a state."""
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
+        self.network.load_state_dict(state["network"], strict=False)
+        self.averaged.load_state_dict(state["averaged"], strict=False)
         load_optimizers(self.optimizers, state)
         self.fits.load_state_dict(state["fits"])
         self.judge.restore(state)
@@ -291,6 +296,8 @@ def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
     if layers == "norm":
         norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)}
         chosen = {name for name in chosen if name.rpartition(".")[0] in norms}
+    elif layers == "lora":
+        chosen = {name for name in every if is_update(name)}
     elif layers == "head":
         # SPIN's names: fc1, fc2, decpose, decshape, deccam.
         chosen = {name for name in chosen if name.rpartition(".")[0].rpartition(".")[2].startswith(("fc", "dec"))}
@@ -305,6 +312,8 @@ def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     for kept, new in zip(_values(averaged), _values(network), strict=True):
+        if kept is new:  # frozen, and shared
+            continue
         if kept.is_floating_point():  # batch norms also count their batches, in integers
             kept.lerp_(new, 1 - decay)
         else:

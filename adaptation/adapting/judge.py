@@ -47,7 +47,7 @@ class Judge:
         masks: the kind of mask to compare with.
 
     Attributes:
-        best: the weights that are kept.
+        best: the weights that are kept, without frozen ones.
         waited: checks since the last improvement.
         curve: step, iou and topology of all checks.
     """
@@ -55,7 +55,7 @@ class Judge:
     def __init__(self, network: nn.Module, target: Samples, held_out: Tensor, masks: MaskKind) -> None:
         self._target, self._held_out, self._masks = target, held_out, masks
         self._best_iou = -1.0  # below any IoU, so that the first check is always kept
-        self.best: dict[str, Tensor] = copy.deepcopy(network.state_dict())
+        self.best: dict[str, Tensor] = copy.deepcopy(changing(network))
         self.waited = 0
         self.curve: dict[str, list[float]] = {"step": [], "iou": [], "topology": []}
 
@@ -65,7 +65,7 @@ class Judge:
         for name, value in {"step": step, **asdict(agreement)}.items():
             self.curve[name].append(value)
         if agreement.iou > self._best_iou:
-            self._best_iou, self.best, self.waited = agreement.iou, copy.deepcopy(network.state_dict()), 0
+            self._best_iou, self.best, self.waited = agreement.iou, copy.deepcopy(changing(network)), 0
         else:
             self.waited += 1
         return agreement
@@ -94,6 +94,12 @@ def agree(
         ious.append(silhouette_iou(silhouette, target.mask))
         topologies.append(topology_agreement(silhouette, target))
     return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
+
+
+def changing(network: nn.Module) -> dict[str, Tensor]:
+    """Return what a training changes of a network: its state dict without frozen parameters."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in network.state_dict().items() if name not in frozen}
 
 
 def check_finite(bodies: Known) -> Known:

@@ -113,6 +113,13 @@ def _attribute(network: nn.Module, name: str, default: Any) -> Any:
     return getattr(network, name, default)
 
 
+def own_network(network: nn.Module) -> nn.Module:
+    """Return the user's own network, if `wrap`, an adapter or `Mirrored` holds it, or the network itself."""
+    while isinstance(held := getattr(network, "network", None), nn.Module):
+        network = held
+    return network
+
+
 Inputs = Callable[[Tensor, View | None], Any]
 """Makes the argument of a network from normalised images and the view."""
 

@@ -15,8 +15,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from adaptation.priors.latent import LATENT, LatentPosePrior
-from adaptation.regressors.base import IgnoresView
+from adaptation.regressors.base import IgnoresView, own_network
 from adaptation.regressors.hmr import ROTATION_NUMBERS, Regressor
+from adaptation.regressors.low_rank import has_low_rank, load_difference, merge, save_difference
 from adaptation.regressors.weight_files import OTHER_NETWORKS, Part, WeightFile, read_weights
 from adaptation.support.errors import UserError, reason
 from adaptation.support.files import whole_file
@@ -51,7 +52,15 @@ class LoadedNetwork:
     file: WeightFile | None = None
 
     def save(self, path: Path) -> None:
-        """Write the network's present weights in the format of the file that it was read from."""
+        """Write the network's present weights in the format of the file that it was read from.
+
+        Low-rank updates are written alone, unless the network came from a file, into whose weights they are merged.
+        """
+        if has_low_rank(self.network):
+            if self.file is None:
+                save_difference(own_network(self.network), path)
+                return
+            merge(own_network(self.network))
         weights = weights_of(self.network)
         with whole_file(path) as file:
             if self.file is not None:
@@ -60,13 +69,6 @@ class LoadedNetwork:
                 file.write(save(weights))
             else:
                 torch.save(weights, file)
-
-
-def own_network(network: nn.Module) -> nn.Module:
-    """Return the user's own network, if `wrap`, an adapter or `Mirrored` holds it, or the network itself."""
-    while isinstance(held := getattr(network, "network", None), nn.Module):
-        network = held
-    return network
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -112,7 +114,11 @@ def load_run(network: nn.Module, path: Path) -> None:
     Raises:
         UserError: the file is none of such a run, or the weights do not fit the network.
     """
-    inner, weights = own_network(network), read_torch(path)
+    inner = own_network(network)
+    if path.suffix == ".safetensors":
+        load_difference(inner, path)
+        return
+    weights = read_torch(path)
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise UserError(
             f"{path} does not hold weights alone, as topo-adapt adapt writes them for networks of one's own"

@@ -91,8 +91,8 @@ Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Regressor: weights with SPIN's keys (.safetensors, .pt), package.module:function (your own, with @FILE for "
-        "adapted weights), or small (the one that is included).",
+        help="Regressor: weights with SPIN's keys (.safetensors, .pt), package.module:function (your own; @FILE after "
+        "it loads adapted weights), or small (the one that is included).",
     ),
 ]
 Models = Annotated[

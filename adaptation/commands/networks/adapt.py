@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from adaptation.adapting.presets import CROP_SIZE, PRESETS, preset
-from adaptation.adapting.settings import LAYERS, OBJECTIVES, AdaptSettings, check_useful
+from adaptation.adapting.settings import OBJECTIVES, AdaptSettings, check_useful, layers_of
 from adaptation.adapting.settings import plain_sums as as_plain_sums
 from adaptation.commands.networks.adapt_job import AdaptJob, adapt_network
 from adaptation.data.calibration.lens import LensOptions
@@ -78,7 +78,12 @@ def adapt(
             "--teacher", help="Mean teacher: yes, no, or auto (only with --source and a model that is good enough)."
         ),
     ] = "auto",
-    layers: Annotated[str, typer.Option("--layers", help="Layers to train: all, head or norm.")] = AdaptSettings.layers,
+    layers: Annotated[
+        str,
+        typer.Option(
+            "--layers", help="Layers to train: all, head, norm, or lora (low-rank updates of linear layers; lora:RANK)."
+        ),
+    ] = AdaptSettings.layers,
     norm: Annotated[
         str | None,
         typer.Option("--norm", help="Batch norm statistics: target, or frozen (the source's). Default: the preset's."),
@@ -144,12 +149,14 @@ def adapt(
     ):
         if value is not None and is_crop_set(target):
             raise UserError(f"{option} is for recordings; {target} is a folder of crops")
+    trained = layers_of(layers)
     base = chosen.adapt if source else chosen.adapt_alone  # without replay nothing keeps the network from forgetting
     settings = OBJECTIVES[objective].apply(
         replace(
             base,
             masks=choice("--mask-kind", mask_kind, MASK_KINDS),
-            layers=choice("--layers", layers, LAYERS),
+            layers=trained[0],
+            rank=trained[1],
             norm=choice("--norm", norm, NORMS) if norm else base.norm,
             precision=choice("--precision", precision, PRECISIONS),
             fit=replace(base.fit, prior=pose_prior or base.fit.prior),

@@ -124,7 +124,9 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
         train(loaded.network, samples, body, settings, run, source=source, device=device, progress=update.by)
     if not is_first():  # all processes hold the same weights; one writes them
         return
-    weights = job.out / f"adapted{loaded.suffix}"
+    # Low-rank updates of a user's own network are written without its weights.
+    alone = loaded.file is None and settings.layers == "lora"
+    weights = job.out / ("adapted.safetensors" if alone else f"adapted{loaded.suffix}")
     loaded.save(weights)  # in the format of the model that came, so that it fits where that one did
     console.print(f"adapted weights: {weights}", highlight=False)
     if recording is not None:

@@ -36,6 +36,18 @@ def test_crops(name: str, command: Command, work: Path, tmp_path: Path) -> None:
     assert (tmp_path / "scores" / "joints.csv").exists() == (name in WITH_BODY)
 
 
+def test_low_rank_updates(command: Command, work: Path, tmp_path: Path) -> None:
+    options = ("--layers", "lora:2", "--fits-every", 0, "--rate", 0.01)
+    code, _, errors = command(*adapt(work, tmp_path / "run", "make_dictionary", *options))
+    assert code == 0, errors
+    scores = json.loads((tmp_path / "run" / "comparison.json").read_text())
+    adapted = f"foreign_networks:make_dictionary@{tmp_path / 'run' / 'adapted.safetensors'}"
+    code, _, errors = command("evaluate", work / "target", "--model", adapted, "--out", tmp_path / "scores")
+    assert code == 0, errors
+    written = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    assert written["iou"] == pytest.approx(scores["after"]["iou"], abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["make_dictionary", "make_conditioned", "make_mesh"])
 def test_recordings(name: str, command: Command, recording_folder: Path, tmp_path: Path) -> None:
     model = ("--model", f"foreign_networks:{name}")
