@@ -11,7 +11,7 @@ Two losses that the paper does not have can be added: on labelled people of the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -126,9 +126,10 @@ class Adaptation:
         self.network = share_norms(network.to(device).eval())
         channels_last(self.network)
         # Before the optimisers and the copy below, because it freezes what does not train.
+        constants = constants_of(self.network)
         if settings.layers == "lora" and not has_low_rank(self.network):
             add_low_rank(own_network(self.network), settings.rank, settings.seed)
-        parameters = choose_parameters(self.network, settings.layers)
+        parameters = choose_parameters(self.network, settings.layers, constants)
         self.keypoints = keypoints_of(target, body) if settings.keypoints else None
         self.labels = target.bodies(body) if settings.supervised else None
         self.replay = None
@@ -282,17 +283,31 @@ def fit_settings(settings: AdaptSettings) -> FitSettings:
     return replace(settings.fit, loss=settings.loss, topology_start=settings.loss.topology_weight)
 
 
-def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
+def constants_of(network: nn.Module) -> frozenset[str]:
+    """Return the names of what a network came with frozen, such as a body model in it.
+
+    There are none if all of it is frozen, as networks that were loaded for predictions are.
+    """
+    every = dict(network.named_parameters())
+    frozen = frozenset(name for name, parameter in every.items() if not parameter.requires_grad)
+    return frozenset() if all(name in frozen for name, each in every.items() if each.is_floating_point()) else frozen
+
+
+def choose_parameters(
+    network: nn.Module, layers: Layers, constants: Collection[str] = frozenset()
+) -> list[nn.Parameter]:
     """Freeze all parameters but those of the chosen layers, and return these.
 
-    What a network has frozen, such as the constants of a body model in it, stays frozen, unless all of it is frozen, as
-    networks that were loaded for predictions are.
+    Args:
+        network: the network.
+        layers: the layers that train.
+        constants: names of parameters that never train.
 
     Raises:
         UserError: the network has no such layers.
     """
     every = {name: parameter for name, parameter in network.named_parameters() if parameter.is_floating_point()}
-    chosen = {name for name, parameter in every.items() if parameter.requires_grad} or set(every)
+    chosen = set(every) - set(constants)
     if layers == "norm":
         norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)}
         chosen = {name for name in chosen if name.rpartition(".")[0] in norms}

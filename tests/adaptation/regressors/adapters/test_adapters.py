@@ -13,7 +13,7 @@ import torch
 from foreign_networks import BodyLayer, Conditioned, Dictionary, Program, Promptable, capsule
 from torch import Tensor, nn
 
-from adaptation.adapting.algorithm1 import choose_parameters
+from adaptation.adapting.algorithm1 import choose_parameters, constants_of
 from adaptation.bodies.camera import crop_to_frame
 from adaptation.bodies.views import Margins, View
 from adaptation.regressors.adapters.camera_hmr import CameraHMR
@@ -161,12 +161,14 @@ def test_sam_3d_body() -> None:
 
 def test_what_came_frozen_stays_frozen() -> None:
     network = SAM3DBody(Promptable(), size=48)
-    chosen = choose_parameters(network, "all")
+    chosen = choose_parameters(network, "all", constants_of(network))
     head = network.network.head_pose
     assert not any(parameter is each for parameter in chosen for each in (head.faces, head.constant))
     assert len(chosen) == sum(parameter.requires_grad for parameter in network.parameters()) > 10
     network.requires_grad_(False)
-    assert len(choose_parameters(network, "all")) == len(chosen) + 1  # all but the faces, which are no floats
+    assert (
+        len(choose_parameters(network, "all", constants_of(network))) == len(chosen) + 1
+    )  # all but the faces, which are no floats
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
