@@ -12,15 +12,16 @@ bodies that were fitted to the target's crops over time (`adaptation.adapting.ps
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from adaptation.adapting.abilities import check_able
 from adaptation.adapting.best_fits import BestFits
-from adaptation.adapting.judge import Judge, check_finite, split_by_clip
+from adaptation.adapting.judge import Judge, changing, check_finite, split_by_clip
 from adaptation.adapting.pseudo_labels import PseudoLabels
 from adaptation.adapting.replay import Replay
 from adaptation.adapting.settings import AdaptSettings, Layers
@@ -28,6 +29,7 @@ from adaptation.adapting.teacher import teach
 from adaptation.bodies.body import Body
 from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.renderer import make_renderer
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.fitting.settings import FitSettings
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter, point_set_data, silhouette_data
@@ -36,7 +38,8 @@ from adaptation.losses.settings import LOSSES, SupervisionWeights
 from adaptation.losses.silhouettes import SilhouetteTarget, silhouette_terms
 from adaptation.losses.supervision import parameter_distance, supervision_loss
 from adaptation.priors.named import pose_prior
-from adaptation.regressors.base import Prediction
+from adaptation.regressors.base import Prediction, own_network, visible
+from adaptation.regressors.low_rank import add_low_rank, has_low_rank, is_update
 from adaptation.regressors.running import channels_last, predict_in, set_norm
 from adaptation.support.errors import UserError
 from adaptation.training.loop import Report, Schedule, check_share, load_optimizers, train
@@ -79,11 +82,15 @@ def adapt(
             to another body model; or a loss is not finite.
     """
     check_share(batch=settings.batch, replay=settings.replay)
+    # Before the program freezes what does not train.
+    trained = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     program = Adaptation(network, target, body, settings, source, labels)
     train(
         program, Schedule(settings.steps, settings.rate, settings.rise, check_every=settings.check_every), run, progress
     )
-    network.load_state_dict(program.judge.best)
+    network.load_state_dict(program.judge.best, strict=False)
+    for parameter, before in trained:
+        parameter.requires_grad_(before)
     return network.eval()
 
 
@@ -116,11 +123,15 @@ class Adaptation:
         # Background subtraction may have found no person in any crop.
         if len(self.training) == 0:
             raise UserError("no crop of the target has a mask to learn from")
+        check_able(network, target, settings, source=source is not None, labels=labels is not None, device=self.device)
         # Evaluation mode, because the source's batch norms stay unless `set_norm` switches them.
         self.network = share_norms(network.to(self.device).eval())
         channels_last(self.network)
         # Before the optimisers and the copy below, because it freezes what does not train.
-        parameters = choose_parameters(self.network, settings.layers)
+        constants = constants_of(self.network)
+        if settings.layers == "lora" and not has_low_rank(self.network):
+            add_low_rank(own_network(self.network), settings.rank, settings.seed)
+        parameters = choose_parameters(self.network, settings.layers, constants)
         self.keypoints = keypoints_of(target, body) if settings.keypoints else None
         self.labels = target.bodies(body) if settings.supervised else None
         self.replay = None
@@ -129,13 +140,17 @@ class Adaptation:
             self.replay = Replay(source, target, self.training, body, settings)
         data = point_set_data if settings.keypoints == "a2" else silhouette_data
         prior = pose_prior(settings.fit.prior, self.device)
-        self.fitter = SilhouetteFitter(self.body, prior, make_renderer(), fit_settings(settings), data)
+        self.fitter = SilhouetteFitter(
+            self.body, prior, make_renderer(), fit_settings(settings), data, visible(self.network)
+        )
         self.fits = BestFits(len(target), self.fitter)
         names = ("all",) if settings.optimizers == "joint" else ("silhouette", "topology")
         self.optimizers: Mapping[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam(parameters, settings.rate) for name in names
         }
-        self.averaged = copy.deepcopy(self.network)  # never trained itself, only averaged into
+        # Never trained itself, only averaged into; what is frozen is shared, since large networks exist once then.
+        frozen = {id(each): each for each in self.network.parameters() if not each.requires_grad}
+        self.averaged = copy.deepcopy(self.network, frozen)
         self.judge = Judge(self.network, target, held_out, settings.masks)
 
     def step(self, step: int) -> dict[str, Tensor]:
@@ -161,8 +176,8 @@ class Adaptation:
     def state(self) -> dict[str, Any]:
         """Return everything that later steps depend on."""
         return {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "network": changing(self.network),
+            "averaged": changing(self.averaged),
             **{name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "fits": self.fits.state_dict(),
             **self.judge.state(),
@@ -170,8 +185,8 @@ class Adaptation:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Load such a state."""
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
+        self.network.load_state_dict(state["network"], strict=False)
+        self.averaged.load_state_dict(state["averaged"], strict=False)
         load_optimizers(self.optimizers, state)
         self.fits.load_state_dict(state["fits"])
         self.judge.restore(state)
@@ -188,15 +203,15 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     # 1. Draw a batch of target images; of several processes, each takes its share.
     # The batch depends only on seed and step, so that a resumed run draws the same.
     index = run.training[my_share(batch_of(step, settings.batch, len(run.training), settings.seed))]
-    images = run.target.image_batch(index.numpy(), device)
+    images, view = run.target.image_batch(index.numpy(), device), run.target.view_batch(index.numpy(), device)
 
-    # 2. Predict the parameters Theta of a body for each: pose, shape and camera.
+    # 2. Predict the parameters Theta of a body for each: pose, shape and camera. Other networks predict a mesh.
     set_norm(run.network, settings.norm, keep=True)
-    prediction = predict_in(settings.precision, run.network, images)
+    prediction = predict_in(settings.precision, run.network, images, view)
 
     # Not in the paper: replay, a teacher and pseudo-labels; and supervision by labels, the ceiling of what adaptation
     # can reach.
-    extra = extra_loss(run, step, index, images, prediction)
+    extra = extra_loss(run, step, index, (images, view), prediction)
     if run.labels is not None:
         truth = run.labels.select(index).to(device)
         return {"silhouette": supervision_loss(prediction, truth, run.body, SupervisionWeights()).mean() + extra}
@@ -205,7 +220,7 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     target = run.fitter.target(run.target.mask_batch(index.numpy(), settings.masks, device))
     if settings.every == 0 or step % settings.every < settings.every - 1:
         # 4. K - 1 of K steps: L_S and L_T (eq. 5) of the predicted silhouettes, end to end through M2S, S2D and D2T.
-        losses = end_to_end(run, index, prediction.bodies, target)
+        losses = end_to_end(run, index, prediction.shape, target)
     else:
         # 5. Every K-th step: fit bodies to the masks, starting from the prediction (ten iterations in the paper) ...
         # Detached: fits are targets, which no gradient runs through.
@@ -216,7 +231,7 @@ def algorithm1_step(run: Adaptation, step: int) -> dict[str, Tensor]:
     return {**losses, "silhouette": losses["silhouette"] + extra}
 
 
-def extra_loss(run: Adaptation, step: int, index: Tensor, images: Tensor, prediction: Prediction) -> Tensor:
+def extra_loss(run: Adaptation, step: int, index: Tensor, crops: tuple[Tensor, View], prediction: Prediction) -> Tensor:
     """Compute the losses that do not come from the target's masks, a scalar; 0 without them.
 
     They are those of replay, of the teacher, and of pseudo-labels of the crops ``index``.
@@ -226,7 +241,7 @@ def extra_loss(run: Adaptation, step: int, index: Tensor, images: Tensor, predic
     if run.replay is not None:
         loss = run.replay.loss(run.network, step, run.device)
     if settings.teacher_weight:
-        lesson = teach(run.averaged, images, settings.precision)
+        lesson = teach(run.averaged, *crops, settings.precision)
         weight = settings.teacher_weight * min(1.0, step / _TRUSTED)
         loss = loss + weight * lesson.loss(prediction, run.body).mean()
     if run.pseudo_labels is not None:
@@ -236,25 +251,27 @@ def extra_loss(run: Adaptation, step: int, index: Tensor, images: Tensor, predic
     return loss
 
 
-def end_to_end(run: Adaptation, index: Tensor, bodies: Bodies, target: SilhouetteTarget) -> dict[str, Tensor]:
+def end_to_end(run: Adaptation, index: Tensor, predicted: Prediction, target: SilhouetteTarget) -> dict[str, Tensor]:
     """Compute the end-to-end losses of B predictions: L_S with priors and keypoints, and L_T, by optimiser.
 
     Args:
         run: network, data and settings.
         index: (B,) indices of the target's crops.
-        bodies: B predicted bodies.
+        predicted: B predictions.
         target: their B masks.
     """
     settings, fitter, size = run.settings, run.fitter, target.mask.shape[-1]
-    posed = fitter.posed(check_finite(bodies), size)
-    loss = settings.prior_weight * fitter.prior.energy(posed.pose)
-    loss = loss + settings.shape_weight * bodies.betas.square().sum(1)
+    posed, loss = fitter.posed(check_finite(predicted), size), torch.zeros_like(target.area)
+    if posed.known:  # vertices alone have neither a prior nor a shape; the masks still say all that they say
+        loss = settings.prior_weight * fitter.prior.energy(posed.pose)
+        loss = loss + settings.shape_weight * posed.bodies.betas.square().sum(1)
     if run.keypoints is not None:
         keypoints = run.keypoints[index].to(run.device)
-        loss = loss + settings.keypoint_weight * keypoint_loss(bodies, keypoints, run.body, size)
+        loss = loss + settings.keypoint_weight * keypoint_loss(posed.bodies, keypoints, run.body, size)
     if settings.keypoints in ("a1", "a2"):  # these compare no silhouettes end to end
         return {"silhouette": settings.silhouette_weight * loss.mean()}
-    terms = silhouette_terms(posed.silhouette, target, settings.loss, posed.bones)
+    bones = posed.bones if settings.loss.bone_weight else None
+    terms = silhouette_terms(posed.silhouette, target, settings.loss, bones)
     # Priors are within this weight: they balance the masks, not replay.
     losses = {"silhouette": settings.silhouette_weight * (terms.silhouette + loss).mean()}
     # A loss without skeletons has no topology loss: its optimiser then makes no step at all.
@@ -276,21 +293,41 @@ def fit_settings(settings: AdaptSettings) -> FitSettings:
     return replace(settings.fit, loss=settings.loss, topology_start=settings.loss.topology_weight)
 
 
-def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
+def constants_of(network: nn.Module) -> frozenset[str]:
+    """Return the names of what a network came with frozen, such as a body model in it.
+
+    There are none if all of it is frozen, as networks that were loaded for predictions are.
+    """
+    every = dict(network.named_parameters())
+    frozen = frozenset(name for name, parameter in every.items() if not parameter.requires_grad)
+    return frozenset() if all(name in frozen for name, each in every.items() if each.is_floating_point()) else frozen
+
+
+def choose_parameters(
+    network: nn.Module, layers: Layers, constants: Collection[str] = frozenset()
+) -> list[nn.Parameter]:
     """Freeze all parameters but those of the chosen layers, and return these.
+
+    Args:
+        network: the network.
+        layers: the layers that train.
+        constants: names of parameters that never train.
 
     Raises:
         UserError: the network has no such layers.
     """
-    chosen = {name for name, _ in network.named_parameters()}
+    every = {name: parameter for name, parameter in network.named_parameters() if parameter.is_floating_point()}
+    chosen = set(every) - set(constants)
     if layers == "norm":
         norms = {name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d | nn.LayerNorm)}
         chosen = {name for name in chosen if name.rpartition(".")[0] in norms}
+    elif layers == "lora":
+        chosen = {name for name in every if is_update(name)}
     elif layers == "head":
         # SPIN's names: fc1, fc2, decpose, decshape, deccam.
         chosen = {name for name in chosen if name.rpartition(".")[0].rpartition(".")[2].startswith(("fc", "dec"))}
     # Frozen, not merely left out of the optimiser: backward then skips their gradients.
-    for name, parameter in network.named_parameters():
+    for name, parameter in every.items():
         parameter.requires_grad_(name in chosen)
     if not chosen:
         raise UserError(f"this network has no layers of the kind {layers!r}")
@@ -300,6 +337,8 @@ def choose_parameters(network: nn.Module, layers: Layers) -> list[nn.Parameter]:
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     for kept, new in zip(_values(averaged), _values(network), strict=True):
+        if kept is new:  # frozen, and shared
+            continue
         if kept.is_floating_point():  # batch norms also count their batches, in integers
             kept.lerp_(new, 1 - decay)
         else:

@@ -6,7 +6,7 @@ import roma
 import torch
 from torch import Tensor
 
-from adaptation.bodies.camera import WeakPerspective
+from adaptation.bodies.camera import Camera, WeakPerspective
 from adaptation.bodies.parameters import Bodies
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.variables import BodyVariables
@@ -36,7 +36,7 @@ class BestFits:
         Args:
             index: (B,) indices of the images.
             target: their B masks.
-            predicted: B bodies that the fits start from, with weak-perspective cameras.
+            predicted: B bodies that the fits start from.
             steps: Adam steps.
 
         Returns:
@@ -56,7 +56,11 @@ class BestFits:
         self._keep(index, fitted, loss)
         pose, betas, camera = self._parameters[index].to(target.mask.device).split(self._sizes, dim=1)
         rotations = roma.rotvec_to_rotmat(pose.reshape(len(index), -1, 3))
-        return Bodies(rotations, betas, WeakPerspective(camera))
+        seen: Camera = WeakPerspective(camera)
+        if not isinstance(predicted.camera, WeakPerspective):
+            # Stored fits have a scale and an offset; the rest of a perspective camera is that of the crop.
+            seen = predicted.camera.moved(seen.scale, seen.offset)
+        return Bodies(rotations, betas, seen)
 
     def _keep(self, index: Tensor, fitted: BodyVariables, loss: Tensor) -> None:
         flat = torch.cat([fitted.pose.flatten(1), fitted.betas, fitted.camera.weak().parameters], dim=1).cpu()

@@ -5,18 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptation.bodies.parameters import Bodies
 from adaptation.data.samples import MaskKind, Samples
 from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.losses.silhouettes import topology_agreement
+from adaptation.regressors.running import predict_in
+from adaptation.support.batches import Batch
 from adaptation.support.errors import UserError
+
+Known = TypeVar("Known", bound=Batch)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Judge:
         masks: the kind of mask to compare with.
 
     Attributes:
-        best: the weights that are kept.
+        best: the weights that are kept, without frozen ones.
         waited: checks since the last improvement.
         curve: step, iou and topology of all checks.
     """
@@ -52,7 +55,7 @@ class Judge:
     def __init__(self, network: nn.Module, target: Samples, held_out: Tensor, masks: MaskKind) -> None:
         self._target, self._held_out, self._masks = target, held_out, masks
         self._best_iou = -1.0  # below any IoU, so that the first check is always kept
-        self.best: dict[str, Tensor] = copy.deepcopy(network.state_dict())
+        self.best: dict[str, Tensor] = copy.deepcopy(changing(network))
         self.waited = 0
         self.curve: dict[str, list[float]] = {"step": [], "iou": [], "topology": []}
 
@@ -62,7 +65,7 @@ class Judge:
         for name, value in {"step": step, **asdict(agreement)}.items():
             self.curve[name].append(value)
         if agreement.iou > self._best_iou:
-            self._best_iou, self.best, self.waited = agreement.iou, copy.deepcopy(network.state_dict()), 0
+            self._best_iou, self.best, self.waited = agreement.iou, copy.deepcopy(changing(network)), 0
         else:
             self.waited += 1
         return agreement
@@ -84,7 +87,8 @@ def agree(
     """Compare predicted silhouettes with the masks of the crops of an index (M,)."""
     ious, topologies = [], []
     for part in index.split(64):
-        bodies = check_finite(network(samples.image_batch(part.numpy(), device)).bodies)
+        images, view = samples.image_batch(part.numpy(), device), samples.view_batch(part.numpy(), device)
+        bodies = check_finite(predict_in("float32", network, images, view).shape)
         target = fitter.target(samples.mask_batch(part.numpy(), masks, device))
         silhouette = fitter.posed(bodies, samples.size).silhouette
         ious.append(silhouette_iou(silhouette, target.mask))
@@ -92,8 +96,14 @@ def agree(
     return Agreement(float(torch.cat(ious).mean()), float(torch.cat(topologies).mean()))
 
 
-def check_finite(bodies: Bodies) -> Bodies:
-    """Return the same bodies, after checking that they can be rendered.
+def changing(network: nn.Module) -> dict[str, Tensor]:
+    """Return what a training changes of a network: its state dict without frozen parameters."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in network.state_dict().items() if name not in frozen}
+
+
+def check_finite(bodies: Known) -> Known:
+    """Return the same bodies or prediction, after checking that they can be rendered.
 
     Raises:
         UserError: one of their numbers is infinite or nan.

@@ -40,6 +40,8 @@ class Replay:
         settings = self._settings
         # Seeds of their own, so that people, places and the target's batch are drawn independently.
         people = my_share(batch_of(step, settings.replay, len(self._source), settings.seed + 1))
+        # Also of people in other scenes: their labels are what their own camera saw.
+        view = self._source.view_batch(people.numpy(), device)
         if self._stage is None:
             images = self._source.image_batch(people.numpy(), device)
         else:
@@ -47,6 +49,6 @@ class Replay:
             images = self._stage.show(people, self._places[places], device)
         # Batch norms use this batch's statistics but do not keep them: the kept ones are those of the target alone.
         set_norm(network, settings.norm, keep=False)
-        prediction = predict_in(settings.precision, network, images)
+        prediction = predict_in(settings.precision, network, images, view)
         truth = self._truth.select(people).to(device)
         return supervision_loss(prediction, truth, self._body, SupervisionWeights()).mean()

@@ -18,7 +18,7 @@ from adaptation.support.errors import UserError
 if TYPE_CHECKING:
     from adaptation.data.samples import MaskKind
 
-Layers = Literal["all", "head", "norm"]
+Layers = Literal["all", "head", "norm", "lora"]
 Optimizers = Literal["joint", "separate"]
 FitDistance = Literal["weighted", "plain"]
 ReplayLook = Literal["source", "target"]
@@ -64,7 +64,9 @@ class AdaptSettings:
         replay: labelled source images that are added to each batch, over all processes.
         replay_look: "target": source people are shown in the target's places and colours
             (`adaptation.adapting.staging`); "source": source crops are shown unchanged.
-        layers: layers that train: all, the head, or only the scales and shifts of the norms.
+        layers: layers that train: all, the head, only the scales and shifts of the norms, or low-rank updates of the
+            linear layers (`adaptation.regressors.low_rank`).
+        rank: rank of these updates.
         norm: statistics of the batch norms. "target": those of each batch during training, the target's afterwards, as
             in AdaBN (Li et al., "Revisiting batch normalization for practical domain adaptation", 2016). "frozen": the
             source's.
@@ -101,6 +103,7 @@ class AdaptSettings:
     replay: int = 16
     replay_look: ReplayLook = "target"
     layers: Layers = "all"
+    rank: int = 8
     norm: Norm = "target"
     average: float = 0.99
     hold_out: float = 0.1
@@ -116,6 +119,7 @@ class AdaptSettings:
             (self.supervised and self.every > 0, "fits change nothing with labels; every must be 0"),
             (self.keypoints == "a1" and self.every > 0, "fits change nothing with a1; every must be 0"),
             (self.teacher_weight > 0 and not silhouettes, "a teacher needs a loss on silhouettes"),
+            (self.rank < 1, "rank must be positive"),
             (self.steps < 1 or self.batch < 1 or self.check_every < 1, "steps, batch and check_every must be positive"),
             (min(self.rate, self.every, self.replay) < 0, "rate, every and replay must not be negative"),
         )
@@ -168,6 +172,21 @@ OBJECTIVES: dict[str, Objective] = {
     "labels": Objective("the target's labels", lambda settings: replace(settings, supervised=True, every=0)),
 }
 """The objectives, by the names that ``--loss`` accepts."""
+
+
+def layers_of(text: str) -> tuple[Layers, int]:
+    """Return the layers that the option --layers names, and the rank of low-rank updates: "lora" or "lora:RANK".
+
+    Raises:
+        UserError: they have another name, or the rank is no positive number.
+    """
+    name, _, rank = text.partition(":")
+    for known in LAYERS:
+        if known == name and not rank and not text.endswith(":"):
+            return known, AdaptSettings.rank
+        if known == name == "lora" and rank.isdecimal() and int(rank) > 0:
+            return known, int(rank)
+    raise UserError(f"--layers must be one of {', '.join(LAYERS)}, or lora:RANK, got {text!r}")
 
 
 def plain_sums(settings: AdaptSettings) -> AdaptSettings:

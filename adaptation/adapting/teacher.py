@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from adaptation.adapting.settings import AdaptSettings
 from adaptation.bodies.body import Body
 from adaptation.bodies.parameters import Bodies
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import pa_mpjpe
 from adaptation.losses.settings import SupervisionWeights
@@ -60,15 +61,16 @@ class Lesson:
 
 
 @torch.no_grad()
-def teach(network: nn.Module, images: Tensor, precision: Precision) -> Lesson:
+def teach(network: nn.Module, images: Tensor, view: View, precision: Precision) -> Lesson:
     """Run a teacher on crops.
 
     Args:
         network: a `MeshNetwork` in evaluation mode.
         images: (B, 3, S, S) RGB in [0, 1].
+        view: the crops in their frames.
         precision: precision of its convolutions and matrix products.
     """
-    views = Views.of(network, images, precision)
+    views = Views.of(network, images, view, precision)
     return Lesson(views.mean(), views.agree().float())
 
 
@@ -95,7 +97,7 @@ def looks_apart(network: nn.Module, samples: Samples, body: Body, device: str = 
     distances = []
     for part in parts:
         # In float32, so that the decision does not depend on the precision of the training.
-        views = Views.of(follows, samples.image_batch(part, device))
+        views = Views.of(follows, samples.image_batch(part, device), samples.view_batch(part, device))
         if not views.finite():
             # No network that fails on a crop may teach.
             return math.inf

@@ -22,8 +22,9 @@ from adaptation.data.pose_files import read_poses
 from adaptation.data.samples import Samples
 from adaptation.priors.latent import LatentPosePrior
 from adaptation.recording.results import PersonResult
-from adaptation.regressors.base import Prediction
+from adaptation.regressors.base import crop_rule
 from adaptation.regressors.files import load_network
+from adaptation.regressors.running import predict_in
 from adaptation.support.errors import UserError, reason
 from adaptation.support.files import MARKER
 
@@ -42,6 +43,7 @@ def check_network(name: str, size: int) -> Verdict:
     """
     loaded = load_network(name)
     network = loaded.network
+    size = rule.size if (rule := crop_rule(network)) is not None else size
     weights = sum(parameter.numel() for parameter in network.parameters())
     norms = sum(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
     facts = [
@@ -53,7 +55,7 @@ def check_network(name: str, size: int) -> Verdict:
         facts += _predicted(network, size)
     except Exception as error:  # a user's network may raise anything
         why = f"it fails on crops of {size} pixels: {reason(error)}"
-        advice = ["give the size of its crops with --size, or wrap it (docs/adaptation.md, your own network)"]
+        advice = ["give the size of its crops with --size, or wrap it (docs/your_model.md)"]
         return Verdict("regressor", facts, [Use(command, False, why) for command in NETWORK_COMMANDS], advice)
     return Verdict("regressor", facts, [Use(command, True) for command in NETWORK_COMMANDS])
 
@@ -66,12 +68,13 @@ def _predicted(network: nn.Module, size: int) -> list[tuple[str, str]]:
     """
     images = torch.full((2, 3, size, size), 0.5)
     with torch.no_grad():
-        network(images)  # the first call prepares kernels
+        predict_in("float32", network, images)  # the first call prepares kernels
         started = time.perf_counter()
-        found = network(images)
+        found = predict_in("float32", network, images)
         seconds = (time.perf_counter() - started) / len(images)
-    if not isinstance(found, Prediction):
-        raise ValueError(f"it returns a {type(found).__name__}, expected a Prediction (see `wrap`)")
+    duration = ("time", f"{1e3 * seconds:.0f} ms for a crop of {size} pixels on {torch.get_num_threads()} CPU threads")
+    if found.parameters is None and found.mesh is not None:
+        return [("predicts", f"a mesh of {found.mesh.vertices.shape[1]:,} vertices without a body model"), duration]
     rotations = found.bodies.rotations
     if rotations.shape != (len(images), len(SMPL), 3, 3):
         raise ValueError(f"its rotations have shape {tuple(rotations.shape)}, expected (B, {len(SMPL)}, 3, 3)")
@@ -85,7 +88,7 @@ def _predicted(network: nn.Module, size: int) -> list[tuple[str, str]]:
             f"{len(SMPL)} rotations, {found.bodies.betas.shape[1]} shape coefficients, a camera"
             + "".join(f", {part}" for part in parts),
         ),
-        ("time", f"{1e3 * seconds:.0f} ms for a crop of {size} pixels on {torch.get_num_threads()} CPU threads"),
+        duration,
     ]
 
 

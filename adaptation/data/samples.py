@@ -21,6 +21,7 @@ from adaptation.bodies.body import FREE, Body
 from adaptation.bodies.camera import WeakPerspective
 from adaptation.bodies.joint_sets import JOINT_SETS, SMPL, JointSet
 from adaptation.bodies.parameters import Bodies
+from adaptation.bodies.views import View
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file, writing
 from adaptation.support.reading.array_files import names_of_arrays, open_mapped, read_arrays
@@ -157,6 +158,19 @@ class Samples:
             raise UserError("this crop set has no masks (masks.npy)")
         chosen = np.array(self.masks[index, MASK_KINDS.index(kind)])
         return torch.from_numpy(chosen).to(device).float().unsqueeze(1)
+
+    def view_batch(self, index: Integers | slice, device: str = "cpu") -> View:
+        """Return where some crops lie in their frames.
+
+        Crops without a box, or without the size of their frame, are taken for whole frames. Unknown intrinsics are
+        guessed (`adaptation.bodies.views.guessed_intrinsics`).
+        """
+        if self.box is None or self.frame_size is None:
+            count = len(range(len(self))[index]) if isinstance(index, slice) else len(index)
+            return View.whole(count, self.size, device)
+        box, size = (torch.from_numpy(np.array(part[index])).to(device) for part in (self.box, self.frame_size))
+        known = self.intrinsics
+        return View.of(box, size, None if known is None else torch.from_numpy(np.array(known[index])).to(device))
 
     def bodies(self, body: Body) -> Bodies:
         """Return the labelled bodies of all N crops.

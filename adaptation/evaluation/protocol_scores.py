@@ -21,6 +21,7 @@ from adaptation.data.samples import Samples
 from adaptation.evaluation.joint_errors import JointErrors, auc, pck, pckh, percentiles
 from adaptation.evaluation.protocols import Protocol
 from adaptation.evaluation.segmentation import PARTS, Tally, inside_frame, part_of_faces
+from adaptation.regressors.running import predict_in
 from adaptation.support.errors import UserError
 from adaptation.support.reading.findings import found
 
@@ -238,7 +239,8 @@ def _predictions(subject: Subject, samples: Samples, index: Integers) -> Iterato
     network, body = subject.network.to(subject.device).eval(), subject.body.to(subject.device)
     for first in range(0, len(index), subject.batch):
         chosen = index[first : first + subject.batch]
-        bodies = network(samples.image_batch(chosen, subject.device)).bodies
+        crops = samples.image_batch(chosen, subject.device), samples.view_batch(chosen, subject.device)
+        bodies = predict_in("float32", network, *crops).bodies
         yield chosen, bodies, body(bodies.rotations, bodies.betas)
 
 

@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.joint_sets import LSP_JOINTS, SMPL
 from adaptation.bodies.renderer import exact_silhouette
 from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
+from adaptation.regressors.running import predict_in
 
+Array = npt.NDArray[np.float32]
+
+MEASURES = {"mpjpe": "mpjpe_mm", "pa_mpjpe": "pa_mpjpe_mm", "iou": "iou"}
+"""Measures of each image, and the headings of their columns in files."""
 PROTOCOL = (
     "14 joints as in LSP, taken from the body's 24, with its head joint for the top of the head; MPJPE after aligning "
     "the pelvises, PA-MPJPE after a similarity transform without reflection; means over images, millimetres"
@@ -27,7 +32,7 @@ PROTOCOL = (
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Errors of N images.
+    """Errors of N images. Those of joints are None for networks that predict none of SMPL's joints.
 
     Attributes:
         mpjpe: (N,) MPJPE, millimetres.
@@ -36,28 +41,34 @@ class Scores:
         joints: (N, J) error of each joint after aligning the pelvises, millimetres.
     """
 
-    mpjpe: npt.NDArray[np.float32]
-    pa_mpjpe: npt.NDArray[np.float32]
-    iou: npt.NDArray[np.float32]
-    joints: npt.NDArray[np.float32]
+    mpjpe: Array | None
+    pa_mpjpe: Array | None
+    iou: Array
+    joints: Array | None
+
+    def columns(self) -> dict[str, Array]:
+        """Return what was measured of each image, by the names "mpjpe", "pa_mpjpe" and "iou"."""
+        return {name: each for name in MEASURES if (each := getattr(self, name)) is not None}
 
     def summary(self) -> dict[str, float]:
-        """Return the means over images, by the names "mpjpe", "pa_mpjpe" and "iou"."""
-        return {name: float(getattr(self, name).mean()) for name in ("mpjpe", "pa_mpjpe", "iou")}
+        """Return the means over images of what was measured."""
+        return {name: float(values.mean()) for name, values in self.columns().items()}
 
     def write(self, folder: Path) -> None:
-        """Write scores.json (means and protocol), images.csv (each image) and joints.csv (mean of each joint).
+        """Write scores.json (means and protocol), images.csv (each image) and, of joints, joints.csv (mean of each).
 
         Args:
             folder: existing folder to write to.
         """
-        text = {"protocol": PROTOCOL, "images": len(self.mpjpe), **self.summary()}
+        text = {"protocol": PROTOCOL, "images": len(self.iou), **self.summary()}
         (folder / "scores.json").write_text(json.dumps(text, indent=2) + "\n")
         with (folder / "images.csv").open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["image", "mpjpe_mm", "pa_mpjpe_mm", "iou"])
-            for number, row in enumerate(zip(self.mpjpe, self.pa_mpjpe, self.iou, strict=True)):
+            writer.writerow(["image", *(MEASURES[name] for name in self.columns())])
+            for number, row in enumerate(zip(*self.columns().values(), strict=True)):
                 writer.writerow([number, *(f"{value:.3f}" for value in row)])
+        if self.joints is None:
+            return
         with (folder / "joints.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["joint", "error_mm", "in_protocol"])
@@ -78,26 +89,30 @@ def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = 
         batch: crops at a time.
 
     Raises:
-        UserError: the set has no labels or masks, or the labels belong to another body model.
+        UserError: the set has no labels or masks, the labels belong to another body model, or the network's output
+            cannot be used.
     """
     # First, so that missing labels end the command before any prediction.
     truth = samples.bodies(body)
     network, body = network.to(device).eval(), body.to(device)
     parts = []
     for index in torch.arange(len(samples)).split(batch):
-        predicted = network(samples.image_batch(index.numpy(), device)).bodies
-        known = truth.select(index).to(device)
-        posed = body(predicted.rotations, predicted.betas)
-        joints = body.joints(known.rotations, known.betas)
+        crops = samples.image_batch(index.numpy(), device), samples.view_batch(index.numpy(), device)
+        prediction = predict_in("float32", network, *crops)
+        mesh = prediction.meshes(body)
         # Exact, like the true masks: a thresholded soft silhouette would be wider.
-        silhouette = exact_silhouette(posed.vertices, body.faces, predicted.camera, samples.size)
-        away = (posed.joints - posed.joints[:, :1]) - (joints - joints[:, :1])
-        parts.append(
-            (
-                mpjpe(posed.joints, joints),
-                pa_mpjpe(posed.joints, joints),
-                silhouette_iou(silhouette, samples.mask_batch(index.numpy(), device=device)),
-                1000 * away.norm(dim=-1),
-            )
-        )
-    return Scores(*(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)))
+        silhouette = exact_silhouette(mesh.vertices, mesh.faces, mesh.camera, samples.size)
+        overlap = silhouette_iou(silhouette, samples.mask_batch(index.numpy(), device=device))
+        known = truth.select(index).to(device)
+        parts.append((overlap, *_errors(prediction.body_joints(body), body.joints(known.rotations, known.betas))))
+    iou, *errors = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    plain, aligned, each = errors or (None, None, None)
+    return Scores(plain, aligned, iou, each)
+
+
+def _errors(joints: Tensor | None, truth: Tensor) -> tuple[Tensor, ...]:
+    """Return MPJPE, PA-MPJPE and the error of each joint, millimetres; nothing without joints."""
+    if joints is None:
+        return ()
+    away = (joints - joints[:, :1]) - (truth - truth[:, :1])
+    return mpjpe(joints, truth), pa_mpjpe(joints, truth), 1000 * away.norm(dim=-1)

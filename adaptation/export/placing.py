@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import roma
 import torch
 from torch import Tensor
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import Perspective
 from adaptation.bodies.rotations import rotvec_to_matrix
+from adaptation.bodies.views import ray_rotations
 from adaptation.export.clip import Clip, Floats, World, WorldCamera
 from adaptation.recording.fits.over_time import USUAL_RATE
 from adaptation.recording.results import PersonResult
@@ -31,6 +31,7 @@ _SMALLEST_SCALE = 0.02  # half sides of the crop per metre: a person of 2 pixels
 _MOST = 1e4  # of a camera's numbers: a shift of kilometres, from a file that another program changed
 _TOLERANCE = 0.01  # metres between stored joints and those of the body model, above which it is another model
 _CLOSE = 0.005  # metres, or share of the size, by which a common shape may differ without a note
+_SAME = 0.01  # share by which two cameras may differ to count as one
 _AGREEING = 0.7  # length of the mean of upright directions, above which their mean says where up is
 _FLOOR_BODIES = 200  # bodies of a person whose feet say where the floor is
 
@@ -138,8 +139,26 @@ def _in_camera(result: PersonResult, body: Body, focal: float, centre: tuple[flo
     scale = bodies.camera.scale
     roots = near.moved(scale * larger, bodies.camera.offset + scale * pelvis).translation
     rotations = rotvec_to_matrix(torch.from_numpy(result.pose[kept]).double())
-    rotations[:, 0] = _rays(box[:, :2] + box[:, 2:] / 2, focal, centre) @ rotations[:, 0]
+    places = (box[:, :2] + box[:, 2:] / 2).double() - torch.tensor(centre)
+    turned = ray_rotations(places / focal) @ rotations[:, 0]
+    placed = _before_frame(result, kept, focal, centre)
+    rotations[:, 0] = torch.where(placed[:, None, None], rotations[:, 0], turned)
+    if placed.any() and result.translation is not None:
+        roots = torch.where(placed[:, None], torch.from_numpy(result.translation[kept]) + own[:, 0], roots)
     return _Person(result, kept, rotations, roots.double(), betas)
+
+
+def _before_frame(result: PersonResult, kept: list[int], focal: float, centre: tuple[float, float]) -> Tensor:
+    """Return which bodies were predicted before the frame's own camera, (N,) bool: they are placed already.
+
+    Others are seen along the ray through their crop: under weak perspective, or in a pinhole camera of the crop alone.
+    """
+    if result.perspective is None or result.intrinsics is None:
+        return torch.zeros(len(kept), dtype=torch.bool)
+    matrix = torch.from_numpy(result.intrinsics[kept])
+    same = (matrix[:, [0, 1], [0, 1]] / focal - 1).abs().amax(dim=1) < _SAME
+    near = (matrix[:, :2, 2] - torch.tensor(centre)).abs().amax(dim=1) < _SAME * focal
+    return (torch.from_numpy(result.perspective[kept]) > 0) & same & near
 
 
 def _rest(body: Body, betas: Tensor) -> Tensor:
@@ -149,15 +168,6 @@ def _rest(body: Body, betas: Tensor) -> Tensor:
 def _extent(joints: Tensor) -> Tensor:
     """Size (N, 1) of skeletons (N, J, 3)."""
     return (joints - joints.mean(dim=1, keepdim=True)).flatten(1).norm(dim=1, keepdim=True)
-
-
-def _rays(points: Tensor, focal: float, centre: tuple[float, float]) -> Tensor:
-    """Smallest rotations (N, 3, 3) from the optical axis to the rays through points (N, 2) of the frame."""
-    x, y = ((points.double() - torch.tensor(centre)) / focal).unbind(1)
-    across = torch.hypot(x, y)
-    # About an axis in the image plane, at right angles to the way from the centre; any axis at the centre itself.
-    angle = torch.atan2(across, torch.ones_like(across)) / across.clamp(min=1e-12)
-    return roma.rotvec_to_rotmat(torch.stack([-y * angle, x * angle, torch.zeros_like(x)], dim=1))
 
 
 def _down(view: RecordingView, orientations: list[Tensor], notes: list[str]) -> Floats:

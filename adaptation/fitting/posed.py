@@ -10,9 +10,12 @@ from torch import Tensor
 
 from adaptation.bodies.body import Body, BodyOutput
 from adaptation.bodies.camera import project
+from adaptation.bodies.meshes import Meshes
 from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.renderer import Renderer
+from adaptation.bodies.views import Margins
 from adaptation.losses.silhouettes import ProjectedBones
+from adaptation.regressors.base import Prediction
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,18 @@ class Scene:
     Attributes:
         body: the body model, on the device of the computation.
         renderer: renderer of its silhouettes.
+        visible: parts of the image that count; None for the whole image. Silhouettes are empty elsewhere.
     """
 
     body: Body
     renderer: Renderer
+    visible: Margins | None = None
 
-    def posed(self, bodies: Bodies, size: int, pose: Tensor | None = None) -> PosedBodies:
+    def posed(self, bodies: Bodies | Prediction, size: int, pose: Tensor | None = None) -> PosedBodies:
         """Return bodies that compute their vertices, projections and silhouettes on demand.
 
         Args:
-            bodies: B bodies.
+            bodies: B bodies, or a prediction, whose own mesh is drawn if it has one.
             size: side of the image in pixels.
             pose: (B, J, 3) axis-angle of the same bodies, radians, if known. None derives it from the rotations.
         """
@@ -42,13 +47,27 @@ class PosedBodies:
     """B bodies as the terms of an objective use them. Each property is computed once, on first use.
 
     Attributes:
-        bodies: rotations, shape and camera of the B bodies.
         size: side of the image in pixels.
     """
 
-    def __init__(self, scene: Scene, bodies: Bodies, size: int, pose: Tensor | None = None) -> None:
+    def __init__(self, scene: Scene, bodies: Bodies | Prediction, size: int, pose: Tensor | None = None) -> None:
         self._scene, self._pose = scene, pose
-        self.bodies, self.size = bodies, size
+        self._given = bodies if isinstance(bodies, Prediction) else Prediction(bodies)
+        self.size = size
+
+    @property
+    def known(self) -> bool:
+        """Whether the bodies are those of a body model; vertices alone have no pose, shape and bones."""
+        return self._given.parameters is not None
+
+    @property
+    def bodies(self) -> Bodies:
+        """Rotations, shape and camera of the B bodies.
+
+        Raises:
+            UserError: a network predicted vertices alone.
+        """
+        return self._given.bodies
 
     @cached_property
     def pose(self) -> Tensor:
@@ -61,10 +80,16 @@ class PosedBodies:
         """Vertices (B, V, 3) and joints (B, J, 3), metres in camera axes."""
         return self._scene.body(self.bodies.rotations, self.bodies.betas)
 
+    @property
+    def mesh(self) -> Meshes:
+        """What is drawn: a network's own meshes, or those of the body model."""
+        own = self._given.mesh
+        return Meshes(self.output.vertices, self.bodies.camera, self._scene.body.faces) if own is None else own
+
     @cached_property
     def vertices2d(self) -> Tensor:
         """Projected vertices (B, V, 2), pixels."""
-        return project(self.output.vertices, self.bodies.camera, self.size)
+        return project(self.mesh.vertices, self.mesh.camera, self.size)
 
     @cached_property
     def bones(self) -> ProjectedBones:
@@ -79,5 +104,7 @@ class PosedBodies:
         The gradient is that of the renderer's soft silhouette. The soft silhouette itself, thresholded at 0.5, would
         be wider than the body, because the coverages of the many small faces along an outline add up.
         """
-        scene = self._scene
-        return scene.renderer.silhouette(self.output.vertices, scene.body.faces, self.bodies.camera, self.size)
+        scene, mesh = self._scene, self.mesh
+        silhouette = scene.renderer.silhouette(mesh.vertices, mesh.faces, mesh.camera, self.size)
+        # What a network was not shown is cut off from masks and silhouettes alike.
+        return silhouette if scene.visible is None else silhouette * scene.visible.window(self.size, silhouette.device)

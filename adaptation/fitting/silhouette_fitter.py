@@ -15,6 +15,7 @@ from torch import Tensor
 from adaptation.bodies.body import Body
 from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.renderer import Renderer
+from adaptation.bodies.views import Margins
 from adaptation.evaluation.metrics import silhouette_iou
 from adaptation.fitting.fitter import Fitter, Stage
 from adaptation.fitting.posed import PosedBodies, Scene
@@ -25,6 +26,7 @@ from adaptation.fitting.variables import BodyLeaves, BodyVariables
 from adaptation.losses.settings import LossSettings
 from adaptation.losses.silhouettes import SilhouetteTarget, topology_agreement
 from adaptation.priors.base import PosePrior
+from adaptation.regressors.base import Prediction
 from adaptation.support.batches import Batch
 
 AnyLeaves = TypeVar("AnyLeaves", bound=BodyLeaves)
@@ -95,6 +97,7 @@ class SilhouetteFitter:
         renderer: renderer of the silhouettes.
         settings: loss, weights and rates.
         data: builds the terms that compare bodies with masks.
+        visible: parts of the crops that count; None for whole crops.
 
     Attributes:
         scene: body model and renderer.
@@ -107,8 +110,9 @@ class SilhouetteFitter:
         renderer: Renderer,
         settings: FitSettings | None = None,
         data: DataTerms = silhouette_data,
+        visible: Margins | None = None,
     ) -> None:
-        self.scene, self.prior, self.data = Scene(body, renderer), prior, data
+        self.scene, self.prior, self.data = Scene(body, renderer, visible), prior, data
         self.settings = settings or FitSettings()
 
     @property
@@ -118,13 +122,19 @@ class SilhouetteFitter:
 
     def with_settings(self, settings: FitSettings) -> SilhouetteFitter:
         """Return a fitter that differs from this one in its settings alone."""
-        return SilhouetteFitter(self.body, self.prior, self.scene.renderer, settings, self.data)
+        return SilhouetteFitter(self.body, self.prior, self.scene.renderer, settings, self.data, self.scene.visible)
+
+    def seeing(self, visible: Margins | None) -> SilhouetteFitter:
+        """Return a fitter that differs from this one in the parts of the crops that count."""
+        return SilhouetteFitter(self.body, self.prior, self.scene.renderer, self.settings, self.data, visible)
 
     def target(self, masks: Tensor) -> SilhouetteTarget:
         """Return the target for masks (B, 1, S, S) of 0 and 1: the masks and all that is computed once per mask."""
+        if self.scene.visible is not None:
+            masks = masks * self.scene.visible.window(masks.shape[-1], masks.device)
         return SilhouetteTarget.of(masks, iterations=self.settings.loss.iterations)
 
-    def posed(self, bodies: Bodies | BodyVariables, size: int) -> PosedBodies:
+    def posed(self, bodies: Bodies | BodyVariables | Prediction, size: int) -> PosedBodies:
         """Return bodies posed for images of ``size`` x ``size`` pixels."""
         # Variables already have the axis-angle pose that priors need.
         if isinstance(bodies, BodyVariables):
@@ -132,17 +142,18 @@ class SilhouetteFitter:
         return self.scene.posed(bodies, size)
 
     @torch.no_grad()
-    def evaluate(self, bodies: Bodies | BodyVariables, target: SilhouetteTarget) -> Evaluation:
-        """Compute losses and IoU of B bodies against B masks, without gradients."""
+    def evaluate(self, bodies: Bodies | BodyVariables | Prediction, target: SilhouetteTarget) -> Evaluation:
+        """Compute losses and IoU of B bodies against B masks, without gradients; vertices alone have an energy of 0."""
         posed = self.posed(bodies, target.mask.shape[-1])
         # The final weights, not those of a step, so that starts and fits compare. Callers weight the prior themselves.
         weights = {"data": 1.0, "skeletons": self.settings.loss.topology_weight}
         terms = self.data(target, self.settings.loss)
+        iou = silhouette_iou(posed.silhouette, target.mask)
         return Evaluation(
             loss=sum((term(posed, weights[name]) for name, term in terms.items()), start=torch.zeros(())),
             topology=topology_agreement(posed.silhouette, target),
-            iou=silhouette_iou(posed.silhouette, target.mask),
-            prior=self.prior.energy(posed.pose),
+            iou=iou,
+            prior=self.prior.energy(posed.pose) if posed.known else torch.zeros_like(iou),
         )
 
     def fitter(self, target: SilhouetteTarget, start: BodyVariables, steps: int | None = None) -> Fitter[BodyLeaves]:

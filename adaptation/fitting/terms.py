@@ -43,8 +43,9 @@ class SkeletonTerm:
 
     def __call__(self, posed: PosedBodies, weight: float) -> Tensor:
         """Compute the weighted loss per body, (B,)."""
-        # Bones are always passed: the weight of L_B in the settings decides whether they are needed.
-        return skeleton_loss(posed.silhouette, self.target, self.settings, posed.bones, weight)
+        # Without a weight of L_B nothing needs bones, which vertices alone do not have.
+        bones = posed.bones if self.settings.bone_weight else None
+        return skeleton_loss(posed.silhouette, self.target, self.settings, bones, weight)
 
 
 @dataclass(frozen=True)

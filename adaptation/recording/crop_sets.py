@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from adaptation.data.samples import MASK_KINDS, Samples
 from adaptation.recording.crops import Crop
@@ -27,4 +29,11 @@ def samples_of_crops(crops: Sequence[Crop]) -> Samples:
         # Frames of a track resemble each other, so they must not be split between training and held-out crops.
         clip=np.array([crop.track for crop in crops], np.int64),
         box=np.array([crop.box for crop in crops], np.float32),
+        frame_size=_known([crop.frame_size for crop in crops]),
+        intrinsics=_known([crop.intrinsics for crop in crops]),
     )
+
+
+def _known(parts: Sequence[Any]) -> npt.NDArray[np.float32] | None:
+    """Return a part of all crops as one array; None if a crop lacks it."""
+    return None if any(part is None for part in parts) else np.array(parts, np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -75,7 +76,8 @@ def find_crops(
         crops = cut_crops(frames, chosen, options, update.by)
     seen = None
     if options.network is not None:
-        look = replace(options, size=options.network.size, margin=options.network.margin)
+        own = options.network
+        look = replace(options, size=own.size, margin=own.margin, aspect=own.aspect)
         seen = cut_crops(frames, chosen, look, lambda _: None)
     return FoundPeople([track for track, _ in chosen], crops, notes, seen)
 
@@ -143,10 +145,12 @@ def cut_crops(
         for detection in detections:
             by_frame.setdefault(detection.frame, []).append((person, track, detection))
     crops: list[list[Crop]] = [[] for _ in chosen]
+    intrinsics = None if options.intrinsics is None else np.array(options.intrinsics, np.float32)
     for number in sorted(by_frame):
         image = frames.frame(number)
         for person, track, detection in by_frame[number]:
-            crops[person].append(make_crop(image, detection, track.number, size=options.size, margin=options.margin))
+            cut = partial(make_crop, size=options.size, margin=options.margin, aspect=options.aspect)
+            crops[person].append(replace(cut(image, detection, track.number), intrinsics=intrinsics))
         progress(len(by_frame[number]))
     return crops
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from adaptation.data.calibration.lens import LensOptions
 from adaptation.fitting.settings import FitSettings, StartSettings, TrackFitSettings, fit_at_size
 from adaptation.losses.settings import LossName, LossSettings
 from adaptation.recording.detections import TrackSettings
 from adaptation.recording.tilt.options import TiltOptions
+from adaptation.regressors.modes import CropRule
+from adaptation.support.errors import UserError
 
 if TYPE_CHECKING:
     from adaptation.bodies.renderer import BackendName
@@ -49,6 +52,7 @@ class NetworkOptions:
         model: its file or name.
         size: side of the crops that it is given, pixels.
         margin: space on each side of a person in them, as a fraction of the longer side of their box.
+        aspect: width per height to which that box is widened or heightened first; None leaves it.
         least_iou: mean IoU of its bodies with the masks below which it is not used.
         most_backwards: share of facing against the direction of travel, from 0 to 1, above which it is not used; 0.5
             is chance.
@@ -57,6 +61,7 @@ class NetworkOptions:
     model: str
     size: int
     margin: float
+    aspect: float | None = None
     least_iou: float = 0.55
     most_backwards: float = 0.2
 
@@ -71,6 +76,8 @@ class FitOptions:
         method: method of background subtraction.
         size: side of the crops, pixels.
         margin: space on each side of a person, as a fraction of the longer side of their box.
+        aspect: width per height to which that box is widened or heightened first; None leaves it.
+        intrinsics: rows of the frame's camera matrix, pixels; None if it is unknown.
         sigma: softness of the rendered outline, pixels squared.
         renderer: "topokernels", or "pytorch3d" if it is installed.
         device: "cpu", "cuda" or "cuda:N".
@@ -91,6 +98,8 @@ class FitOptions:
     method: Method = "median"
     size: int = 112
     margin: float = 0.1
+    aspect: float | None = None
+    intrinsics: tuple[tuple[float, ...], ...] | None = None
     # Small enough that gained and lost pixels at the outline both have a gradient; docs/rendering.md compares values.
     sigma: float = 0.1
     renderer: BackendName = "topokernels"
@@ -104,6 +113,33 @@ class FitOptions:
     tilt: TiltOptions = field(default_factory=TiltOptions)
     rate: float | None = None
     network: NetworkOptions | None = None
+
+
+def seen_through(options: FitOptions, lens: LensOptions, size: tuple[int, int]) -> FitOptions:
+    """Return options with the camera matrix of frames of a width and a height.
+
+    Raises:
+        UserError: a calibration cannot be used.
+    """
+    return replace(options, intrinsics=lens.matrix(size))
+
+
+def cropped_by(options: FitOptions, rule: CropRule | None, size: int | None = None) -> FitOptions:
+    """Return options with the crops of a network.
+
+    Args:
+        options: other options.
+        rule: how the network's crops are cut; None changes nothing.
+        size: side of the crops that a user asked for; None if they did not.
+
+    Raises:
+        UserError: the user asked for another size.
+    """
+    if rule is None:
+        return options
+    if size is not None and size != rule.size:
+        raise UserError(f"--size {size}: this network's crops have {rule.size} pixels; leave --size out")
+    return replace(options, size=rule.size, margin=(rule.padding - 1) / 2, aspect=rule.aspect)
 
 
 def recording_settings(loss: LossName, steps: int, size: int = SIZE) -> FitSettings:

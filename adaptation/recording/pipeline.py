@@ -17,8 +17,8 @@ from adaptation.recording.fits.per_frame import fit_frames
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.found_people import find_crops
+from adaptation.recording.mesh_results import Result
 from adaptation.recording.options import FitOptions
-from adaptation.recording.results import PersonResult
 from adaptation.recording.tilt.camera_tilt import CameraTilt
 from adaptation.recording.tilt.recording import camera_tilt, given_tilt
 from adaptation.recording.tracking import Track
@@ -39,7 +39,7 @@ class FittedPerson:
 
     track: Track
     crops: list[Crop]
-    result: PersonResult
+    result: Result
 
 
 @dataclass(frozen=True)

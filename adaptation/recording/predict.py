@@ -9,17 +9,21 @@ import torch
 from torch import nn
 
 from adaptation.bodies.body import Body
+from adaptation.bodies.meshes import Meshes
 from adaptation.bodies.parameters import Bodies
 from adaptation.fitting.silhouette_fitter import Evaluation, SilhouetteFitter
 from adaptation.fitting.starts import BestFit
 from adaptation.fitting.variables import BodyVariables
-from adaptation.recording.crops import Crop
+from adaptation.recording.crops import Crop, view_of
 from adaptation.recording.footage.mask_files import Masks
 from adaptation.recording.footage.video import Frames
 from adaptation.recording.found_people import find_crops, stack_images, stack_masks
+from adaptation.recording.mesh_results import MeshResult, Result
 from adaptation.recording.options import FitOptions
 from adaptation.recording.pipeline import FitOutcome, FittedPerson, make_fitter
-from adaptation.recording.results import PersonResult, person_result
+from adaptation.recording.results import person_result
+from adaptation.regressors.base import uses_view, visible
+from adaptation.regressors.running import predict_in, state_guess
 from adaptation.support.batches import Batch
 from adaptation.support.image_files import Image
 from adaptation.support.progress import Progress
@@ -49,6 +53,8 @@ def predict_recording(
         UserError: there is no moving person or no usable mask in the requested frames, a requested frame does not
             exist, or the device cannot be used.
     """
+    if uses_view(network) and options.intrinsics is None:
+        state_guess(frames.size)
     fitter = make_fitter(body, options)  # before people are searched for: an unusable device should fail early
     found = find_crops(frames, options, progress, masks, background)
     people = [
@@ -81,7 +87,7 @@ def predict_person(
     *,
     before: nn.Module | None = None,
     batch: int = 64,
-) -> PersonResult:
+) -> Result:
     """Predict the bodies of one person.
 
     Args:
@@ -94,6 +100,9 @@ def predict_person(
     # Without a network to compare with, the prediction is its own start, and before equals after.
     seen = _see(crops, after, fitter, batch)
     start = seen if before is None else _see(crops, before, fitter, batch)
+    if seen.mesh is not None and start.mesh is not None:
+        return MeshResult.of(crops, (start.mesh, start.judged), (seen.mesh, seen.judged))
+    assert seen.bodies is not None and start.bodies is not None
     # From rotations: results store axis-angle, whose conversion would add rounding.
     joints = fitter.body.joints(seen.bodies.rotations, seen.bodies.betas)
     best = BestFit(BodyVariables.of(start.bodies), BodyVariables.of(seen.bodies), start.judged, seen.judged)
@@ -102,19 +111,23 @@ def predict_person(
 
 @dataclass(frozen=True)
 class _Seen(Batch):
-    """Predicted bodies of N crops, and their agreement with the masks."""
+    """Predicted bodies of N crops, or meshes of networks that predict their own, and their agreement with the masks."""
 
-    bodies: Bodies
     judged: Evaluation
+    bodies: Bodies | None
+    mesh: Meshes | None
 
 
 def _see(crops: Sequence[Crop], network: nn.Module, fitter: SilhouetteFitter, batch: int) -> _Seen:
     device = fitter.body.faces.device
     # Evaluation mode, or batch norms would follow the crops of one person.
-    network = network.to(device).eval()
+    network, fitter = network.to(device).eval(), fitter.seeing(visible(network))
     seen = []
     for first in range(0, len(crops), batch):
         part = crops[first : first + batch]
-        bodies = network(stack_images(part, device)).bodies
-        seen.append(_Seen(bodies, fitter.evaluate(bodies, fitter.target(stack_masks(part, device)))))
+        predicted = predict_in("float32", network, stack_images(part, device), view_of(part, device)).shape
+        judged = fitter.evaluate(predicted, fitter.target(stack_masks(part, device)))
+        # A network's own mesh is what it shows, whatever body model its parameters belong to.
+        bodies = predicted.bodies if predicted.mesh is None else None
+        seen.append(_Seen(judged, bodies, predicted.mesh))
     return _Seen.cat(seen)

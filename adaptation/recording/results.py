@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaptation.bodies.camera import WeakPerspective, crop_to_frame, project
+from adaptation.bodies.camera import Perspective, WeakPerspective, crop_to_frame, project
 from adaptation.bodies.joint_sets import SMPL
 from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.rotations import rotvec_to_matrix
 from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
+from adaptation.bodies.views import Placement
 from adaptation.fitting.starts import BestFit
-from adaptation.recording.crops import Crop
+from adaptation.recording.crops import Crop, view_of
 from adaptation.support.errors import UserError
 from adaptation.support.files import whole_file
-from adaptation.support.reading.array_files import read_arrays
+from adaptation.support.reading.array_files import names_of_arrays, read_arrays
 
 Array = NDArray[np.float32]
 
@@ -41,6 +42,13 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "start_pose": (len(SMPL), 3),
     "start_betas": (SHAPE_DIRECTIONS,),
     "start_camera": (3,),
+}
+# Arrays that files of earlier versions lack.
+_PLACES: dict[str, tuple[int, ...]] = {
+    "intrinsics": (3, 3),
+    "rotation": (3, 3),
+    "translation": (3,),
+    "perspective": (),
 }
 
 
@@ -66,6 +74,11 @@ class PersonResult:
         start_pose: (N, 24, 3) pose of the start.
         start_betas: (N, 10) shape coefficients of the start.
         start_camera: (N, 3) camera of the start.
+        intrinsics: (N, 3, 3) camera matrix K, frame pixels. A joint X of ``joints3d`` is at R X + t in camera axes,
+            metres, and appears at K (R X + t). This and the next three are None in files of earlier versions.
+        rotation: (N, 3, 3) R; the identity for bodies that were predicted in perspective.
+        translation: (N, 3) t, metres.
+        perspective: (N,) 1 for bodies that were predicted in perspective, 0 under weak perspective.
     """
 
     frame: NDArray[np.int64]
@@ -82,21 +95,34 @@ class PersonResult:
     start_pose: Array
     start_betas: Array
     start_camera: Array
+    intrinsics: Array | None = None
+    rotation: Array | None = None
+    translation: Array | None = None
+    perspective: Array | None = None
 
     def __post_init__(self) -> None:
         # Also checks files that another version wrote, of which a wrong shape is the likeliest defect.
         count = len(self.frame)
-        for field in fields(self):
-            shape = getattr(self, field.name).shape
-            if shape != (count, *_SHAPES[field.name]):
-                raise ValueError(f"{field.name} must have shape {(count, *_SHAPES[field.name])}, got {shape}")
+        for name, shape in {**_SHAPES, **_PLACES}.items():
+            array = getattr(self, name)
+            if array is None and name in _PLACES:
+                continue
+            if array.shape != (count, *shape):
+                raise ValueError(f"{name} must have shape {(count, *shape)}, got {array.shape}")
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def bodies(self, index: Sequence[int]) -> Bodies:
         """Return the bodies of some frames, given by their positions in the result."""
-        return _bodies(self.pose, self.betas, self.camera, index)
+        bodies = _bodies(self.pose, self.betas, self.camera, index)
+        if self.perspective is None or self.intrinsics is None or self.translation is None:
+            return bodies
+        chosen = list(index)
+        if not len(chosen) or not self.perspective[chosen].all():
+            return bodies
+        parts = (torch.from_numpy(part[chosen]) for part in (self.intrinsics, self.box, self.translation))
+        return replace(bodies, camera=Perspective.of_crop(*parts))
 
     def starts(self, index: Sequence[int]) -> Bodies:
         """Return the starts of some frames, given by their positions in the result."""
@@ -105,7 +131,8 @@ class PersonResult:
     def save(self, path: Path) -> None:
         """Write the arrays to an npz file. A write that fails leaves no partial file."""
         with whole_file(path) as file:
-            np.savez_compressed(file, **{f.name: getattr(self, f.name) for f in fields(self)})
+            arrays = {f.name: array for f in fields(self) if (array := getattr(self, f.name)) is not None}
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> PersonResult:
@@ -115,7 +142,9 @@ class PersonResult:
             UserError: the file is missing, damaged or of another kind, lacks arrays of this class, or holds numbers
                 that are not finite.
         """
-        arrays = read_arrays(path, tuple(_SHAPES))
+        arrays = read_arrays(path, (*_SHAPES, *_PLACES))
+        if "pose" not in arrays and "vertices" in names_of_arrays(path):
+            raise UserError(f"{path} holds meshes without a body model, as networks without one predict them")
         if missing := [name for name in _SHAPES if name not in arrays]:
             raise UserError(f"{path} is not a result of `topo-adapt fit`: it lacks {', '.join(missing)}")
         for name, array in arrays.items():
@@ -147,6 +176,9 @@ def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> Perso
     # All crops of a run have one size.
     size = len(crops[0].mask)
     joints2d = crop_to_frame(project(joints, best.fitted.camera, size), box, size)
+    view = view_of(crops, joints.device)
+    place = Placement.of(best.fitted.camera, view)
+    seen = isinstance(best.fitted.camera, Perspective)
 
     def array(value: Tensor) -> Array:
         numbers: Array = value.detach().float().cpu().numpy()
@@ -167,4 +199,8 @@ def person_result(crops: Sequence[Crop], best: BestFit, joints: Tensor) -> Perso
         start_pose=array(best.start.pose),
         start_betas=array(best.start.betas),
         start_camera=array(best.start.camera.weak().parameters),
+        intrinsics=array(place.intrinsics),
+        rotation=array(place.rotation),
+        translation=array(place.translation),
+        perspective=np.full(len(crops), seen, np.float32),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,15 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from adaptation.priors.latent import LATENT, LatentPosePrior
+from adaptation.regressors.base import IgnoresView, own_network
 from adaptation.regressors.hmr import ROTATION_NUMBERS, Regressor
+from adaptation.regressors.low_rank import has_low_rank, load_difference, merge, save_difference
 from adaptation.regressors.weight_files import OTHER_NETWORKS, Part, WeightFile, read_weights
 from adaptation.support.errors import UserError, reason
 from adaptation.support.files import whole_file
 from adaptation.support.reading.array_files import read_arrays
 from adaptation.support.reading.findings import found
+from adaptation.support.reading.torch_files import read_torch
 
 SHIPPED = {"small": Path(__file__).parents[1] / "assets" / "source_small.safetensors"}
 """Files of the regressors that come with the package, by name."""
@@ -48,7 +52,15 @@ class LoadedNetwork:
     file: WeightFile | None = None
 
     def save(self, path: Path) -> None:
-        """Write the network's present weights in the format of the file that it was read from."""
+        """Write the network's present weights in the format of the file that it was read from.
+
+        Low-rank updates are written alone, unless the network came from a file, into whose weights they are merged.
+        """
+        if has_low_rank(self.network):
+            if self.file is None:
+                save_difference(own_network(self.network), path)
+                return
+            merge(own_network(self.network))
         weights = weights_of(self.network)
         with whole_file(path) as file:
             if self.file is not None:
@@ -61,7 +73,7 @@ class LoadedNetwork:
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's state dict on the CPU, with the weights of its pose prior if it has a latent."""
-    inner = getattr(network, "network", network)  # the user's own network, if `wrap` or `Mirrored` holds it
+    inner = own_network(network)
     # Contiguous, because training leaves weights channels-last, which safetensors cannot store.
     weights = {name: value.detach().cpu().contiguous() for name, value in inner.state_dict().items()}
     # The decoder is not part of the network's state dict, but without it the latent has no meaning.
@@ -78,19 +90,41 @@ def load_network(spec: str) -> LoadedNetwork:
         spec: "small", the source model that comes with the package; a safetensors file or a file of torch.save with
             SPIN's keys, of any width and depth, under any outer keys and prefixes; or a function without arguments that
             returns a `MeshNetwork` (see `adaptation.regressors.base.wrap`), imported from the Python path or the
-            current folder.
+            current folder. ``package.module:function@file`` loads the weights of a run of that network.
 
     Raises:
         UserError: the file is missing, damaged, or not a regressor; the message says why.
     """
-    if re.fullmatch(r"[\w.]+:\w+", spec):
-        return LoadedNetwork(_call(spec), ".pt")
+    if own := re.fullmatch(r"([\w.]+:\w+)(?:@(.+))?", spec):
+        network = _call(own[1])
+        if own[2] is not None:
+            load_run(network, Path(own[2]))
+        return LoadedNetwork(network, ".pt")
     path = SHIPPED.get(spec, Path(spec))
     file = read_weights(path, (_RESNET, _HEAD), _SPIN)
     if left := file.others:
         found(f"{path}: weights that are not of SPIN's network are left as they are: {_listed(left)}")
     network, file = _build(file, path)
     return LoadedNetwork(network, path.suffix, file)
+
+
+def load_run(network: nn.Module, path: Path) -> None:
+    """Load the weights that a run wrote for a user's own network, in place.
+
+    Raises:
+        UserError: the file is none of such a run, or the weights do not fit the network.
+    """
+    inner = own_network(network)
+    if path.suffix == ".safetensors":
+        load_difference(inner, path)
+        return
+    weights = read_torch(path)
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(
+            f"{path} does not hold weights alone, as topo-adapt adapt writes them for networks of one's own"
+        )
+    _check(weights, inner.state_dict(), path)
+    inner.load_state_dict(weights)
 
 
 def load_imagenet(network: Regressor, path: Path) -> None:
@@ -237,4 +271,13 @@ def _call(spec: str) -> nn.Module:
         sys.path.remove("")
     if not isinstance(network, nn.Module):
         raise UserError(f"{spec} must return a torch.nn.Module, got {type(network).__name__}")
-    return network.eval()
+    return (network if _takes_view(network) else IgnoresView(network)).eval()
+
+
+def _takes_view(network: nn.Module) -> bool:
+    """Return whether a network can be called with images and their view."""
+    try:
+        inspect.signature(network.forward).bind(None, None)
+    except (TypeError, ValueError):  # it takes one argument, or has no signature, as programs of TorchScript
+        return False
+    return True

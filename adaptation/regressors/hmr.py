@@ -21,6 +21,7 @@ from adaptation.bodies.joint_sets import SMPL
 from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.rotations import rot6d_to_matrix
 from adaptation.bodies.smpl_file import SHAPE_DIRECTIONS
+from adaptation.bodies.views import View
 from adaptation.priors.latent import LATENT
 from adaptation.regressors.base import IMAGE_MEAN, IMAGE_STD, Prediction
 from adaptation.regressors.heatmaps import expected_places, heatmap_shares
@@ -93,8 +94,8 @@ class Regressor(ResNet):
         """Decoder of the latent; None for a regressor without a latent."""
         return self._decoder[0]
 
-    def forward(self, images: Tensor) -> Prediction:
-        """Predict bodies and cameras for RGB crops (B, 3, S, S) in [0, 1]."""
+    def forward(self, images: Tensor, view: View | None = None) -> Prediction:
+        """Predict bodies and cameras for RGB crops (B, 3, S, S) in [0, 1]; the view is not used."""
         stages = self.stages((images - self.mean) / self.std)
         features, heatmaps = stages[-1].mean((2, 3)), None
         # Without heatmaps the two layers have no nonlinearity between them: that is SPIN's head.

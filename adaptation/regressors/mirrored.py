@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptation.bodies.parameters import Bodies
+from adaptation.bodies.views import View
 from adaptation.regressors.base import Prediction
 from adaptation.regressors.modes import Precision
 from adaptation.regressors.running import predict_in
@@ -31,10 +32,11 @@ class Views:
     mirrored: Bodies
 
     @classmethod
-    def of(cls, network: nn.Module, images: Tensor, precision: Precision = "float32") -> Views:
+    def of(cls, network: nn.Module, images: Tensor, view: View, precision: Precision = "float32") -> Views:
         """Run a `MeshNetwork` in evaluation mode on images (B, 3, S, S) in [0, 1] and their mirror images."""
         # One batch of both, which is faster than two.
-        bodies = predict_in(precision, network, torch.cat([images, images.flip(3)])).bodies
+        both = torch.cat([images, images.flip(3)]), View.cat([view, view.mirrored()])
+        bodies = predict_in(precision, network, *both).bodies
         count = len(images)
         return cls(bodies.select(slice(count)), bodies.select(slice(count, None)).mirrored())
 
@@ -62,7 +64,8 @@ class Mirrored(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor) -> Prediction:
-        """Predict for RGB crops (B, 3, S, S) in [0, 1]; the prediction has no latent and no heatmaps."""
-        views = Views.of(self.network, images)
+    def forward(self, images: Tensor, view: View | None = None) -> Prediction:
+        """Predict for RGB crops (B, 3, S, S) in [0, 1]; the prediction has no latent, heatmaps and mesh."""
+        view = View.whole(len(images), images.shape[-1], images.device) if view is None else view
+        views = Views.of(self.network, images, view)
         return Prediction(views.mean().where(views.agree(), views.plain))

@@ -26,7 +26,7 @@ _USUAL_PLACES = ((), ("model",), ("state_dict",))
 _USUAL_PREFIXES = ("", "module.")  # the second is of a network that torch.nn.DataParallel wraps
 _AVERAGES = re.compile(r"(?<![a-z])ema(?![a-z])|avg|averag|teacher|shadow|swa", re.IGNORECASE)
 _DEEPEST = 4  # levels of keys that are searched
-OTHER_NETWORKS = "for another network, give --model package.module:function (see adaptation.regressors.base.wrap)"
+OTHER_NETWORKS = "for another network, give --model package.module:function (docs/your_model.md)"
 """What to do with a network that is not SPIN's."""
 _REMEDIES = {
     "TorchScript file": f"it is a program with its weights, which torch.jit.load reads; {OTHER_NETWORKS}",

@@ -214,7 +214,8 @@ def _summary(
     if scores is not None:
         start, end = (each.summary() for each in scores)
         for label, name in (("PA-MPJPE, mm", "pa_mpjpe"), ("MPJPE, mm", "mpjpe")):
-            figures.append((label, change(start[name], end[name], ".1f")))
+            if name in start:  # vertices alone have no joints to measure
+                figures.append((label, change(start[name], end[name], ".1f")))
     # Step 0 here says that no weights agreed better than the source model's.
     figures.append(("weights kept from step", f"{curve['step'][kept]:,.0f} of {curve['step'][-1]:,.0f}"))
     return figures
@@ -253,14 +254,17 @@ def _error_table(before: Scores, after: Scores, measured: str) -> ReportTable:
             ("PA-MPJPE, mm", "pa_mpjpe", 1),
             ("IoU, exact masks", "iou", 3),
         )
+        if name in start
     ]
-    note = f"{len(before.mpjpe):,} labelled crops of {measured}. {PROTOCOL[0].upper()}{PROTOCOL[1:]}."
+    note = f"{len(before.iou):,} labelled crops of {measured}. {PROTOCOL[0].upper()}{PROTOCOL[1:]}."
     return ReportTable("Against the labels", ["", "before", "after", "change"], rows, note)
 
 
 def _joint_errors(before: Scores, after: Scores) -> list[JointError]:
+    if before.joints is None or after.joints is None:
+        return []
     # All 24 joints are shown; the protocol's 14 are marked, since only they enter the errors above.
-    means = [each.joints.mean(axis=0) for each in (before, after)]
+    means = [each.mean(axis=0) for each in (before.joints, after.joints)]
     return [
         JointError(name.replace("_", " "), float(means[0][joint]), float(means[1][joint]), joint in LSP_JOINTS)
         for joint, name in enumerate(SMPL.joints)

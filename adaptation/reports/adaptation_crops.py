@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,14 @@ import torch
 from torch import nn
 
 from adaptation.bodies.body import Body
+from adaptation.bodies.meshes import Meshes
 from adaptation.bodies.parameters import Bodies
 from adaptation.data.samples import MASK_KINDS, MaskKind, Samples
 from adaptation.evaluation.metrics import pa_mpjpe
 from adaptation.fitting.silhouette_fitter import Evaluation, SilhouetteFitter
-from adaptation.reports.fits import TILE, body_pixels, draw_over, draw_turned
+from adaptation.regressors.base import visible
+from adaptation.regressors.running import predict_in
+from adaptation.reports.body_pictures import TILE, body_pixels, draw_over, draw_turned, faces_of
 from adaptation.support import pictures
 from adaptation.support.pictures import AFTER, BEFORE, Image
 
@@ -29,13 +33,13 @@ class Seen:
     """Predictions of a network for N crops, and how well they agree with the masks.
 
     Attributes:
-        bodies: N predicted bodies, on the CPU.
+        bodies: N predicted bodies, or meshes of networks that predict their own, on the CPU.
         iou: (N,) IoU of predicted silhouette and mask.
         topology: (N,) L_T: mean distance between the skeletons of silhouette and mask, pixels of the crop.
-        pa_mpjpe: (N,) PA-MPJPE, millimetres, or None without labels.
+        pa_mpjpe: (N,) PA-MPJPE, millimetres, or None without labels or joints.
     """
 
-    bodies: Bodies
+    bodies: Bodies | Meshes
     iou: Array
     topology: Array
     pa_mpjpe: Array | None
@@ -86,23 +90,26 @@ def see(
         batch: crops at a time.
     """
     device = fitter.body.faces.device
-    network = network.to(device).eval()
+    network, fitter = network.to(device).eval(), fitter.seeing(visible(network))
     # On the CPU: a whole set of labels is only needed part by part.
     truth = samples.bodies(fitter.body) if samples.labelled else None
-    bodies, judged, errors = [], [], []
+    bodies: list[Any] = []
+    judged, errors = [], []
     # Split at every multiple of `batch`: array_split would take a single number as the count of parts.
     for part in np.array_split(index, range(batch, len(index), batch)):
-        predicted = network(samples.image_batch(part, str(device))).bodies
+        crops = samples.image_batch(part, str(device)), samples.view_batch(part, str(device))
+        predicted = predict_in("float32", network, *crops).shape
         judged.append(fitter.evaluate(predicted, fitter.target(samples.mask_batch(part, masks, str(device)))))
         # Pictures are drawn on the CPU, and the device keeps its memory for the networks.
-        bodies.append(predicted.to("cpu"))
-        if truth is not None:
+        drawn = predicted.bodies if predicted.mesh is None else predicted.mesh
+        bodies.append(drawn.to("cpu"))
+        joints = predicted.body_joints(fitter.body)
+        if truth is not None and joints is not None:
             known = truth.select(torch.from_numpy(part)).to(device)
-            joints = [fitter.body.joints(each.rotations, each.betas) for each in (predicted, known)]
-            errors.append(pa_mpjpe(*joints))
+            errors.append(pa_mpjpe(joints, fitter.body.joints(known.rotations, known.betas)))
     whole = Evaluation.cat(judged)
     return Seen(
-        bodies=Bodies.cat(bodies),
+        bodies=type(bodies[0]).cat(bodies),
         iou=whole.iou.cpu().numpy(),
         topology=whole.topology.cpu().numpy(),
         pa_mpjpe=torch.cat(errors).cpu().numpy() if errors else None,
@@ -162,9 +169,9 @@ def gallery_rows(
                 crop=crop,
                 image=image,
                 mask=pictures.picture_mask(mask),
-                body_before=draw_over(image, pixels[0][row], body, BEFORE, mask),
-                body_after=draw_over(image, pixels[1][row], body, AFTER, mask),
-                body_turned=draw_turned(pixels[1][row], body),
+                body_before=draw_over(image, pixels[0][row], faces_of(before.bodies, body), BEFORE, mask),
+                body_after=draw_over(image, pixels[1][row], faces_of(after.bodies, body), AFTER, mask),
+                body_turned=draw_turned(pixels[1][row], faces_of(after.bodies, body)),
                 iou=(float(before.iou[place]), float(after.iou[place])),
                 pa_mpjpe=errors,
             )

@@ -12,19 +12,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from adaptation.bodies.body import Body
-from adaptation.bodies.camera import project
-from adaptation.bodies.parameters import Bodies
 from adaptation.recording.crops import Crop
+from adaptation.recording.mesh_results import Result
 from adaptation.recording.results import PersonResult
 from adaptation.recording.view import RecordingView
+from adaptation.reports.body_pictures import TILE, body_pixels, draw_over, draw_turned, faces_of
 from adaptation.reports.page import write_page
 from adaptation.reports.viewer import Viewer, build_viewer
 from adaptation.support import drawing as overlay
 from adaptation.support import pictures
-from adaptation.support.pictures import AFTER, BACKDROP, BEFORE, PALETTE, Image
+from adaptation.support.pictures import AFTER, BEFORE, PALETTE, Image
 from adaptation.support.versions import versions
 from topokernels import d2t, s2d
 
@@ -32,7 +31,6 @@ FITTED = (
     "Bodies were fitted to the masks alone; the colours of the images were not used. Before: the body that the last "
     "fit started from. After: the fitted body."
 )
-TILE = 224  # side of embedded pictures of bodies, pixels; the page shows them smaller, sharp on dense screens
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +79,7 @@ class ReportPerson:
     """
 
     track: int
-    result: PersonResult
+    result: Result
     rows: Sequence[ReportRow]
 
 
@@ -153,7 +151,7 @@ class Report:
 def build_report(
     heading: Heading,
     body: Body,
-    people: Sequence[tuple[PersonResult, Sequence[Crop]]],
+    people: Sequence[tuple[Result, Sequence[Crop]]],
     frame_image: Callable[[int], Image] | None = None,
     *,
     view: RecordingView | None = None,
@@ -192,7 +190,9 @@ def build_report(
             overview = draw_overview(overview_input, number, body, tracked)
             caption = f"Frame {number} and its bodies, labelled with their track numbers."
         if view is not None:
-            viewer = build_viewer(dict(tracked), body, view, number)
+            viewer = build_viewer(
+                {track: result for track, result in tracked if isinstance(result, PersonResult)}, body, view, number
+            )
     return Report(
         heading=heading,
         summary=summarise([result for result, _ in fitted]),
@@ -205,7 +205,7 @@ def build_report(
     )
 
 
-def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
+def summarise(results: Sequence[Result]) -> list[tuple[str, str]]:
     """Return label and value of the figures at the top of a report: medians over all frames of all people."""
     # A median of nothing is NaN.
     if not results:
@@ -225,7 +225,7 @@ def summarise(results: Sequence[PersonResult]) -> list[tuple[str, str]]:
     ]
 
 
-def choose_frame(results: Sequence[PersonResult]) -> int:
+def choose_frame(results: Sequence[Result]) -> int:
     """Return the number of the frame with the most people; among equals, the one whose worst IoU is highest.
 
     Raises:
@@ -242,7 +242,7 @@ def draw_overview(
     image: Image,
     frame: int,
     body: Body,
-    people: Sequence[tuple[int, PersonResult]],
+    people: Sequence[tuple[int, Result]],
     *,
     min_width: int = 1280,
 ) -> Image:
@@ -262,11 +262,13 @@ def draw_overview(
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     drawn = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     shown = []
+    faces = body.faces
     for order, (track, result) in enumerate(people):
         for index in np.flatnonzero(result.frame == frame).tolist():
             # From the crop to the frame: the box has the side of the crop in frame pixels.
             box = result.box[index]
-            pixels = body_pixels(body, result.bodies([index]), float(box[2]))[0]
+            seen = result.bodies([index])
+            pixels, faces = body_pixels(body, seen, float(box[2]))[0], faces_of(seen, body)
             # Only x and y: depth has no offset, and its scale is already that of the frame.
             pixels[:, :2] += torch.as_tensor(box[:2])
             # The colour follows the order of people, not of depth, so that it stays theirs in every frame.
@@ -274,7 +276,7 @@ def draw_overview(
     # Painter's algorithm: feet lower in the image are nearer to the camera, since people stand on one floor.
     for _, order, track, pixels in sorted(shown, key=lambda person: person[0]):
         color = PALETTE[order % len(PALETTE)]
-        drawn = overlay.draw_body(drawn, pixels, body.faces, color=color, samples=2)
+        drawn = overlay.draw_body(drawn, pixels, faces, color=color, samples=2)
         top, middle = float(pixels[:, 1].min()), float(pixels[:, 0].mean())
         drawn = _label(drawn, str(track), (middle, top - 18), color)
     return drawn
@@ -294,7 +296,7 @@ def write_report(path: Path, report: Report) -> None:
 
 
 @torch.no_grad()
-def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -> list[ReportRow]:
+def _rows(body: Body, result: Result, crops: Sequence[Crop], count: int) -> list[ReportRow]:
     """Make the pictures of at most ``count`` frames, evenly spread."""
     by_frame = {crop.frame: crop for crop in crops}
     known = [index for index, frame in enumerate(result.frame.tolist()) if frame in by_frame]
@@ -311,6 +313,7 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
     skeletons = d2t(distances, masks)
     before = body_pixels(body, result.starts(chosen), size)
     after = body_pixels(body, result.bodies(chosen), size)
+    faces = faces_of(result.bodies(chosen), body)
     zoom = TILE / size
     rows = []
     for row, (index, crop) in enumerate(zip(chosen, shown, strict=True)):
@@ -323,9 +326,9 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
                 mask=pictures.picture_mask(mask),
                 distance=pictures.picture_distance(distance),
                 skeleton=pictures.picture_skeleton(skeleton, mask),
-                body_before=draw_over(large, before[row] * zoom, body, BEFORE, mask),
-                body_after=draw_over(large, after[row] * zoom, body, AFTER, mask),
-                body_turned=draw_turned(after[row] * zoom, body),
+                body_before=draw_over(large, before[row] * zoom, faces, BEFORE, mask),
+                body_after=draw_over(large, after[row] * zoom, faces, AFTER, mask),
+                body_turned=draw_turned(after[row] * zoom, faces),
                 iou_before=float(result.iou_before[index]),
                 iou_after=float(result.iou_after[index]),
                 loss_before=float(result.loss_before[index]),
@@ -334,54 +337,6 @@ def _rows(body: Body, result: PersonResult, crops: Sequence[Crop], count: int) -
             )
         )
     return rows
-
-
-@torch.no_grad()
-def body_pixels(body: Body, bodies: Bodies, size: float) -> Tensor:
-    """Return the vertices of N bodies, (N, V, 3), in pixels of a crop: x, y and depth.
-
-    Args:
-        body: body model, on the bodies' device.
-        bodies: N bodies with cameras of the crop.
-        size: side of the crop, pixels; need not be whole.
-    """
-    vertices = body(bodies.rotations, bodies.betas).vertices
-    depth = vertices[..., 2:] * bodies.camera.scale[:, None] * (size / 2)
-    # A crop's side in frame pixels may be fractional, but cameras take whole sizes: project to 2 pixels and rescale.
-    return torch.cat([project(vertices, bodies.camera, 2) * (size / 2), depth], dim=-1)
-
-
-def draw_over(image: Image, pixels: Tensor, body: Body, color: pictures.Color, mask: np.ndarray) -> Image:
-    """Draw a body over a crop, with the outline of a mask.
-
-    Args:
-        image: (S, S, 3) uint8 RGB crop.
-        pixels: (V, 3) vertices in pixels of ``image``, with depth.
-        body: body model, for its faces.
-        color: RGB colour of the body.
-        mask: mask of the same crop; its side may differ from the image's.
-    """
-    return pictures.draw_outline(overlay.draw_body(image, pixels, body.faces, color=color), mask)
-
-
-def draw_turned(pixels: Tensor, body: Body) -> Image:
-    """Draw a body seen from its side, turned by 90 degrees about the vertical, on a plain background.
-
-    Args:
-        pixels: (V, 3) vertices in pixels of a picture of side `TILE`, with depth.
-        body: body model, for its faces.
-
-    Returns:
-        (TILE, TILE, 3) uint8 RGB picture.
-    """
-    ground = np.empty((TILE, TILE, 3), np.uint8)
-    ground[:] = BACKDROP
-    x, y, z = pixels.unbind(-1)
-    # Depth has no place in the picture, so the body is centred.
-    middle = (z.amin() + z.amax()) / 2
-    # Seen from the right of the image: what is nearer there, a larger x, gets the smaller depth.
-    turned = torch.stack([TILE / 2 + (z - middle), y, -x], dim=-1)
-    return overlay.draw_body(ground, turned, body.faces, color=AFTER, alpha=1.0)
 
 
 def _label(image: Image, text: str, centre: tuple[float, float], color: pictures.Color) -> Image:

@@ -55,6 +55,9 @@ def write_results(
     notes = [*heading.notes, *filter(None, [outcome.warning]), *outcome.notes]
     crops = [(person.result, person.crops) for person in people]
     view = RecordingView.of(frames.size, options.rate or frames.rate, body.name, outcome.tilt)
+    if options.intrinsics is not None:
+        (focal, _, x), (_, _, y) = options.intrinsics[:2]
+        view = replace(view, focal=focal, centre=(x, y))
     report = build_report(replace(heading, notes=notes), body, crops, frames.frame, view=view)
     write_report(folder / "report.html", report)
     settings: dict[str, object] = {"command": heading.command, "versions": dict(versions()), "options": asdict(options)}

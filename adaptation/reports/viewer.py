@@ -58,6 +58,8 @@ def build_viewer(people: Mapping[int, PersonResult], body: Body, view: Recording
     Returns:
         The view; None if nobody can be placed.
     """
+    if not people:
+        return None
     fullest = sorted(people, key=lambda number: -len(people[number]))[:MOST_PEOPLE]
     # In the order of the report, whose colours the view has too.
     shown = {number: result for number, result in people.items() if number in fullest}

@@ -35,6 +35,23 @@ Calibration = Annotated[
 CameraName = Annotated[
     str | None, typer.Option("--camera", help="Name of the camera in --calibration, if it has several.")
 ]
+FieldOfView = Annotated[
+    float | None, typer.Option("--fov", help="Vertical field of view of a recording's camera, degrees.")
+]
+FocalLength = Annotated[
+    float | None,
+    typer.Option(
+        "--focal", help="Focal length of a recording's camera, pixels of the frame. Default: the frame's diagonal."
+    ),
+]
+LensFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        help="Calibration that states the focal length: OpenCV's YAML, XML or JSON, COLMAP's cameras.txt, or Qualisys' "
+        ".qca.txt.",
+    ),
+]
 Crops = Annotated[Path, typer.Argument(help="Folder of crops, as written by `topo-adapt domain`.")]
 CropSize = Annotated[
     int, typer.Option("--size", min=32, max=1024, help="Side of the crops that the regressor expects, pixels.")
@@ -74,8 +91,8 @@ Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help="Regressor: weights with SPIN's keys (.safetensors, .pt), package.module:function, or small (the one "
-        "that is included).",
+        help="Regressor: weights with SPIN's keys (.safetensors, .pt), package.module:function (your own; @FILE after "
+        "it loads adapted weights), or small (the one that is included).",
     ),
 ]
 Models = Annotated[

@@ -73,7 +73,8 @@ class _Crafting(PlainProgram):
         self._activations.clear()  # the hooks fill it anew in the forward pass
         index = batch_of(step, self._settings.batch, len(self._samples), self._settings.seed)
         # Clamped, because a perturbed image is still an image.
-        self.network((self._samples.image_batch(index.numpy(), self._device) + self.delta).clamp(0, 1))
+        images = (self._samples.image_batch(index.numpy(), self._device) + self.delta).clamp(0, 1)
+        self.network(images, self._samples.view_batch(index.numpy(), self._device))
         # The sum of the logarithms of the layers' root mean square activations.
         return {"delta": -torch.stack(self._activations).log().sum() / 2}
 

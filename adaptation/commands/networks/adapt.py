@@ -9,16 +9,21 @@ from typing import Annotated
 import typer
 
 from adaptation.adapting.presets import CROP_SIZE, PRESETS, preset
-from adaptation.adapting.settings import LAYERS, OBJECTIVES, AdaptSettings, check_useful
+from adaptation.adapting.settings import OBJECTIVES, AdaptSettings, check_useful, layers_of
 from adaptation.adapting.settings import plain_sums as as_plain_sums
 from adaptation.commands.networks.adapt_job import AdaptJob, adapt_network
+from adaptation.data.calibration.lens import LensOptions
 from adaptation.losses.settings import LossSettings
 from adaptation.recording.options import FitOptions
 from adaptation.regressors.modes import NORMS, PRECISIONS
 from adaptation.support.arguments import (
     Background,
     BodyFile,
+    CameraName,
     Device,
+    FieldOfView,
+    FocalLength,
+    LensFile,
     MaskFolder,
     MasksFrom,
     Model,
@@ -73,7 +78,12 @@ def adapt(
             "--teacher", help="Mean teacher: yes, no, or auto (only with --source and a model that is good enough)."
         ),
     ] = "auto",
-    layers: Annotated[str, typer.Option("--layers", help="Layers to train: all, head or norm.")] = AdaptSettings.layers,
+    layers: Annotated[
+        str,
+        typer.Option(
+            "--layers", help="Layers to train: all, head, norm, or lora (low-rank updates of linear layers; lora:RANK)."
+        ),
+    ] = AdaptSettings.layers,
     norm: Annotated[
         str | None,
         typer.Option("--norm", help="Batch norm statistics: target, or frozen (the source's). Default: the preset's."),
@@ -97,7 +107,10 @@ def adapt(
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", min=32, max=1024, help=f"For a recording: side of the crops, pixels. Default: {CROP_SIZE}."
+            "--size",
+            min=32,
+            max=1024,
+            help=f"For a recording: side of the crops, pixels. Default: the regressor's own, or {CROP_SIZE}.",
         ),
     ] = None,
     every: Annotated[
@@ -106,6 +119,10 @@ def adapt(
             "--every", min=1, help=f"For a recording: use one frame in this many. Default: {FitOptions.every}."
         ),
     ] = None,
+    focal: FocalLength = None,
+    fov: FieldOfView = None,
+    calibration: LensFile = None,
+    camera: CameraName = None,
     device: Device = "cpu",
     seed: Seed = AdaptSettings.seed,
     overwrite: Overwrite = False,
@@ -131,15 +148,20 @@ def adapt(
         ("--masks-from", masks_from),
         ("--background", background),
         ("--range", levels),
+        ("--focal", focal),
+        ("--fov", fov),
+        ("--calibration", calibration),
     ):
         if value is not None and is_crop_set(target):
             raise UserError(f"{option} is for recordings; {target} is a folder of crops")
+    trained = layers_of(layers)
     base = chosen.adapt if source else chosen.adapt_alone  # without replay nothing keeps the network from forgetting
     settings = OBJECTIVES[objective].apply(
         replace(
             base,
             masks=choice("--mask-kind", mask_kind, MASK_KINDS),
-            layers=choice("--layers", layers, LAYERS),
+            layers=trained[0],
+            rank=trained[1],
             norm=choice("--norm", norm, NORMS) if norm else base.norm,
             precision=choice("--precision", precision, PRECISIONS),
             fit=replace(base.fit, prior=pose_prior or base.fit.prior),
@@ -156,6 +178,8 @@ def adapt(
         settings=as_plain_sums(settings) if plain_sums else settings,
         made_for=chosen.size,
         teacher=choice("--teacher", teacher, TEACHINGS),
+        size=size,
+        lens=LensOptions(focal, fov, None if calibration is None else str(calibration), camera),
         options=FitOptions(size=size or CROP_SIZE, every=every or FitOptions.every, margin=MARGIN, device=device),
         source=source,
         test=test,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adaptation.adapting.settings import AdaptSettings
+from adaptation.data.calibration.lens import LensOptions
 from adaptation.losses.settings import at_size
-from adaptation.recording.options import FitOptions
+from adaptation.recording.options import FitOptions, cropped_by, seen_through
 from adaptation.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class AdaptJob:
         teacher: whether to use a mean teacher; "auto" leaves the choice to
             `adaptation.adapting.teacher.choose_teacher`.
         options: how people of a recording are found and drawn, and the device.
+        lens: what a user says about the lens of a recording's camera.
+        size: side of the crops of a recording that a user asked for; None for the network's own, or ``options``.
         source: folder of labelled crops to replay.
         test: folder of labelled crops to measure errors on.
         fits: results of `topo-adapt fit` for the recording, whose bodies are pseudo-labels.
@@ -60,6 +63,8 @@ class AdaptJob:
     made_for: int
     teacher: Teaching = "auto"
     options: FitOptions = field(default_factory=FitOptions)
+    size: int | None = None
+    lens: LensOptions = field(default_factory=LensOptions)
     source: Path | None = None
     test: Path | None = None
     fits: Path | None = None
@@ -96,7 +101,9 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     from adaptation.adapting.algorithm1 import adapt as train
     from adaptation.bodies.body import Body
     from adaptation.priors.named import pose_prior
+    from adaptation.regressors.base import crop_rule
     from adaptation.regressors.files import load_network
+    from adaptation.regressors.running import state_view
     from adaptation.support.devices import usable_device
     from adaptation.support.progress import Progress
     from adaptation.training.processes import is_first, join
@@ -107,11 +114,14 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     join(device)
     pose_prior(job.settings.fit.prior)  # before people are searched for: an unusable prior should fail early
     loaded = load_network(job.model)
+    job = replace(job, options=cropped_by(job.options, crop_rule(loaded.network), job.size))
     before = copy.deepcopy(loaded.network)  # training changes the network in place
     body = Body.load(job.body) if job.body else Body.free()
     source, test = _labelled(job.source, body, "--source"), _labelled(job.test, body, "--test")
     samples, recording = _target(job, before, body)
     labels = _pseudo_labels(job, recording, body)
+    if recording is None:
+        state_view(before, samples)
     settings = _with_teacher(job, before, samples, body, console)  # before the run: the choice is one of its settings
     run = Run(job.out, _describe(job, settings), overwrite=job.overwrite)
     with Progress().task("Adapting", settings.steps) as update:
@@ -127,7 +137,9 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
         )
     if not is_first():  # all processes hold the same weights; one writes them
         return
-    weights = job.out / f"adapted{loaded.suffix}"
+    # Low-rank updates of a user's own network are written without its weights.
+    alone = loaded.file is None and settings.layers == "lora"
+    weights = job.out / ("adapted.safetensors" if alone else f"adapted{loaded.suffix}")
     loaded.save(weights)  # in the format of the model that came, so that it fits where that one did
     console.print(f"adapted weights: {weights}", highlight=False)
     if recording is not None:
@@ -178,7 +190,8 @@ def _target(job: AdaptJob, network: nn.Module, body: Body) -> tuple[Samples, tup
     frames = open_frames(job.target, job.levels)
     given = open_given(job.masks, job.models, frames)
     empty = read_background(job.background, frames) if job.background else ()
-    outcome = predict_recording(frames, body, job.options, network, Progress(), given, empty)
+    options = seen_through(job.options, job.lens, frames.size)
+    outcome = predict_recording(frames, body, options, network, Progress(), given, empty)
     if is_first():
         say_unused(Console(), outcome.notes)
     return samples_of_crops([crop for person in outcome.people for crop in person.crops]), (frames, outcome)
@@ -196,9 +209,18 @@ def _pseudo_labels(job: AdaptJob, recording: tuple[Frames, FitOutcome] | None, b
 
 def _with_teacher(job: AdaptJob, network: nn.Module, samples: Samples, body: Body, console: Console) -> AdaptSettings:
     """Scale the settings to the size of the crops, and add the mean teacher where it is used."""
+    from adaptation.adapting.abilities import check_able
     from adaptation.adapting.teacher import TEACHES_WITHIN, choose_teacher, taught
     from adaptation.training.processes import is_first
 
+    check_able(
+        network,
+        samples,
+        job.settings,
+        source=job.source is not None,
+        labels=job.fits is not None,
+        device=job.options.device,
+    )
     settings = replace(job.settings, loss=at_size(job.settings.loss, samples.size / job.made_for))
     if job.teacher == "yes":
         return taught(settings)
@@ -221,6 +243,7 @@ def _describe(job: AdaptJob, settings: AdaptSettings) -> dict[str, object]:
 
     recording = None if is_crop_set(job.target) else {"masks": str(job.masks), "crops": asdict(job.options)}
     if recording is not None:  # only where they are given: runs without them can still be resumed
+        recording |= {"lens": asdict(job.lens)} if job.lens != LensOptions() else {}
         recording |= {"background": str(job.background)} if job.background else {}
         recording |= {"models": str(job.models)} if job.models else {}
         recording |= {"levels": asdict(job.levels)} if job.levels else {}
@@ -261,7 +284,8 @@ def _write_bodies(
             found=found,
             method="Before and after are the bodies that the source regressor and the adapted one predict.",
         )
-        write_results(folder, frames, body.cpu(), again, job.options, heading)
+        options = seen_through(job.options, job.lens, frames.size)
+        write_results(folder, frames, body.cpu(), again, options, heading)
     summarise(Console(), job.out / "bodies", again)
 
 

@@ -57,6 +57,7 @@ def evaluate(
     from adaptation.evaluation.scores import evaluate as measure
     from adaptation.regressors.files import load_network
     from adaptation.regressors.mirrored import Mirrored
+    from adaptation.regressors.running import state_view
     from adaptation.support.devices import usable_device
     from adaptation.support.files import MARKER, result_folder
 
@@ -68,6 +69,7 @@ def evaluate(
     network = load_network(model).network
     network = Mirrored(network) if mirror else network
     shape, samples = Body.load(body) if body else Body.free(), Samples.load(crops)
+    state_view(network, samples)
     scores: Scores | ProtocolScores
     # Printed before anything is written, so that a full disk does not lose the numbers.
     if chosen is None:
@@ -105,11 +107,11 @@ def show_scores(console: Console, scores: dict[str, Scores]) -> None:
     # Imported here, like all that is slow to import: the module is loaded for every `--help`.
     from rich.table import Table
 
-    from adaptation.evaluation.scores import PROTOCOL
+    from adaptation.evaluation.scores import MEASURES, PROTOCOL
 
     table = Table("", "MPJPE mm", "PA-MPJPE mm", "IoU", box=None)
     for name, each in scores.items():
-        row = each.summary()
-        table.add_row(name, f"{row['mpjpe']:.1f}", f"{row['pa_mpjpe']:.1f}", f"{row['iou']:.3f}")
+        row = {key: f"{value:.{3 if key == 'iou' else 1}f}" for key, value in each.summary().items()}
+        table.add_row(name, *(row.get(key, "-") for key in MEASURES))
     console.print(table)
     console.print(PROTOCOL, style="dim", highlight=False)

@@ -119,12 +119,14 @@ def compare_with_truth(clip: SyntheticClip, outcome: FitOutcome, body: Body) -> 
     import torch
 
     from adaptation.evaluation.metrics import mpjpe, pa_mpjpe
+    from adaptation.recording.results import PersonResult
     from adaptation.reports.fits import ReportTable
 
     rows = []
     errors: list[NDArray[np.float64]] = []
     for person in outcome.people:
         result = person.result
+        assert isinstance(result, PersonResult)  # fits have a body model
         # Tracks are matched to people by their joints, since tracks are numbered in order of appearance.
         true = torch.from_numpy(clip.joints3d[clip.person_of(result), result.frame]).float()
         # Starts are posed again, since results store the joints of fitted bodies only.

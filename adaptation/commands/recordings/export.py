@@ -142,6 +142,7 @@ def _export_network(model: str, out: Path | None, size: int | None, overwrite: b
 
     from adaptation.adapting.presets import CROP_SIZE
     from adaptation.export.onnx_file import difference, onnx
+    from adaptation.regressors.base import crop_rule
     from adaptation.regressors.files import load_network
 
     folder = Path(model)
@@ -155,8 +156,9 @@ def _export_network(model: str, out: Path | None, size: int | None, overwrite: b
         beside = Path(model).with_suffix(".onnx")
     path = out or beside
     _check(path, overwrite)  # before the conversion, which takes seconds
-    side = size or CROP_SIZE
     network = load_network(model).network
+    rule = crop_rule(network)
+    side = size or (CROP_SIZE if rule is None else rule.size)
     content = onnx(network, side)
     _write(path, content, overwrite)
     apart = difference(content, network, side)

@@ -11,7 +11,7 @@ from adaptation.adapting.presets import CROP_SIZE
 from adaptation.fitting.settings import FitSettings, TrackFitSettings
 from adaptation.losses.settings import LOSS_NAMES, LossSettings
 from adaptation.recording.detections import TrackSettings
-from adaptation.recording.options import TRACK_PRIOR, FitOptions, NetworkOptions, recording_settings
+from adaptation.recording.options import TRACK_PRIOR, FitOptions, NetworkOptions, cropped_by, recording_settings
 from adaptation.recording.tilt.options import TiltOptions
 from adaptation.support.arguments import (
     Background,
@@ -108,6 +108,7 @@ def fit(
     from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.pipeline import fit_recording
+    from adaptation.regressors.base import crop_rule
     from adaptation.regressors.files import load_network
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
@@ -139,12 +140,15 @@ def fit(
         track_fits=TrackFitSettings(steps=steps or TrackFitSettings.steps),
         tilt=tilt,
         rate=fps,
-        network=NetworkOptions(network, CROP_SIZE, MARGIN) if network is not None else None,
     )
     # After the options, whose errors should come before anything is started.
     use_threads(threads)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
-        seeing = load_network(network).network if network is not None else None
+        seeing = None
+        if network is not None:
+            seeing = load_network(network).network
+            look = cropped_by(replace(options, size=CROP_SIZE, margin=MARGIN), crop_rule(seeing))
+            options = replace(options, network=NetworkOptions(network, look.size, look.margin, look.aspect))
         # Inside the folder's block, so that its errors leave no folder behind.
         opened = open_frames(recording, Levels.parse(levels) if levels is not None else None)
         given = open_given(masks, models, opened)

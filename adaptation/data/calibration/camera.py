@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from adaptation.data.calibration.colmap import read_colmap
-from adaptation.data.calibration.opencv import read_opencv
-from adaptation.data.calibration.pose import Pose, read_small, short
+from adaptation.data.calibration.colmap import read_colmap, read_colmap_lenses
+from adaptation.data.calibration.opencv import read_opencv, read_opencv_lenses
+from adaptation.data.calibration.pose import Floats, Lens, Pose, read_small, short
 from adaptation.data.calibration.qualisys import read_qualisys
 from adaptation.support.errors import UserError
 from adaptation.support.reading.file_kinds import kind_of, with_article
@@ -23,6 +25,7 @@ AXES = {
 }
 """Unit vectors of the axes that may point up, by their names x, y, z, -x, -y and -z."""
 
+Known = TypeVar("Known", Pose, Lens)
 _SHAPE = 0.02  # relative difference of the aspect ratios of images that count as the same images, scaled
 _USUAL = 60.0  # degrees of pitch and roll
 
@@ -63,29 +66,62 @@ def read_calibration(
         raise UserError(f"--up must be one of {', '.join(AXES)}, got {short(up)!r}")
     pose = _chosen(_read(path), camera, path)
     down = _down(pose, up, path)
-    focal, centre = _scaled(pose, size, path)
-    return CalibratedCamera(pose.name, down, focal, centre)
+    if pose.intrinsics is None:
+        found(f"{path}: there is no camera matrix; the focal length is unknown, so all people count as seen alike")
+        return CalibratedCamera(pose.name, down, None, (size[0] / 2, size[1] / 2))
+    (fx, _, cx), (_, fy, cy) = _scaled(pose, size, path)[:2].tolist()
+    return CalibratedCamera(pose.name, down, (fx + fy) / 2, (cx, cy))
+
+
+def read_lens(path: str | Path, size: tuple[int, int], camera: str | None = None) -> Floats:
+    """Read the camera matrix (3, 3) of one camera of a calibration, which need not say how the camera hangs.
+
+    Args:
+        path: as for `read_calibration`; of COLMAP, ``cameras.txt`` is enough, whose cameras are named by their numbers.
+        size: as for `read_calibration`.
+        camera: as for `read_calibration`.
+
+    Returns:
+        The matrix in pixels of the frames, where pixel centres lie at +0.5. Distortion is left out.
+
+    Raises:
+        UserError: the file cannot be read, states no camera matrix, or it is not clear which camera is meant.
+    """
+    path = Path(path)
+    if (kind := _format(path)) == "Qualisys":
+        lenses = [Lens(pose.name, pose.intrinsics, pose.size) for pose in read_qualisys(path)]
+    else:
+        lenses = read_opencv_lenses(path) if kind == "OpenCV" else read_colmap_lenses(path)
+    lens = _chosen(lenses, camera, path)
+    if lens.intrinsics is None:
+        raise UserError(f"{path}: there is no camera matrix; give --focal or --fov")
+    return _scaled(lens, size, path)
 
 
 def _read(path: Path) -> list[Pose]:
-    """Read all cameras; the contents decide on the format."""
+    """Read all cameras with their poses."""
+    return {"OpenCV": read_opencv, "COLMAP": read_colmap, "Qualisys": read_qualisys}[_format(path)](path)
+
+
+def _format(path: Path) -> Literal["OpenCV", "COLMAP", "Qualisys"]:
+    """Return the program that wrote a calibration; its contents tell."""
     if path.is_dir():
-        return read_colmap(path)
+        return "COLMAP"
     kind = kind_of(path)
     start = read_small(path)[:1000].lstrip(b"\xef\xbb\xbf \r\n\t")
     if kind == "XML or HTML file":
-        return read_opencv(path) if b"<opencv_storage" in start else read_qualisys(path)
+        return "OpenCV" if b"<opencv_storage" in start else "Qualisys"
     if start.startswith(b"%YAML") or kind == "JSON file" or path.suffix.lower() in (".yml", ".yaml"):
-        return read_opencv(path)
+        return "OpenCV"
     if path.name in ("cameras.txt", "images.txt"):
-        return read_colmap(path)
+        return "COLMAP"
     raise UserError(
         f"{path}: found {with_article(kind)}, expected a calibration: OpenCV's YAML, XML or JSON, images.txt and "
         "cameras.txt of COLMAP, or a .qca.txt of Qualisys"
     )
 
 
-def _chosen(poses: list[Pose], camera: str | None, path: Path) -> Pose:
+def _chosen(poses: Sequence[Known], camera: str | None, path: Path) -> Known:
     names = [pose.name for pose in poses]
     listed = ", ".join(short(name) for name in names[:8]) + (", ..." if len(names) > 8 else "")
     if camera is None:
@@ -133,13 +169,10 @@ def _angles(pose: Pose, axis: str) -> tuple[float, float]:
     return math.degrees(math.atan2(z, math.hypot(x, y))), math.degrees(math.atan2(-x, y))
 
 
-def _scaled(pose: Pose, size: tuple[int, int], path: Path) -> tuple[float | None, tuple[float, float]]:
-    """Return the focal length and the principal point in pixels of frames of a size."""
+def _scaled(pose: Pose | Lens, size: tuple[int, int], path: Path) -> Floats:
+    """Return the camera matrix (3, 3) in pixels of frames of a size."""
     width, height = size
-    if pose.intrinsics is None:
-        found(f"{path}: there is no camera matrix; the focal length is unknown, so all people count as seen alike")
-        return None, (width / 2, height / 2)
-    (fx, _, cx), (_, fy, cy) = pose.intrinsics[:2].tolist()
+    assert pose.intrinsics is not None  # callers say what its lack means
     zoom = (1.0, 1.0)
     if pose.size is not None and pose.size != size:
         zoom = (width / pose.size[0], height / pose.size[1])
@@ -149,10 +182,12 @@ def _scaled(pose: Pose, size: tuple[int, int], path: Path) -> tuple[float | None
                 f"{text}, which are cut or turned; give a calibration for these frames, or --pitch and --roll"
             )
         found(f"{text}; its focal length and principal point are scaled")
-    centre = (cx * zoom[0], cy * zoom[1])
+    matrix: Floats = np.diag([*zoom, 1.0]) @ pose.intrinsics
+    matrix[0, 1] = 0.0  # skew, which no camera here has
+    centre = (matrix[0, 2], matrix[1, 2])
     if not (0 <= centre[0] <= width and 0 <= centre[1] <= height):
         raise UserError(
             f"{path}: its principal point ({centre[0]:.0f}, {centre[1]:.0f}) lies outside of the frames of "
             f"{width}x{height}; give a calibration for these frames, or --pitch and --roll"
         )
-    return (fx * zoom[0] + fy * zoom[1]) / 2, centre
+    return matrix

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptation.data.calibration.pose import Floats, Pose, checked_intrinsics, read_small, short
+from adaptation.data.calibration.pose import Floats, Lens, Pose, checked_intrinsics, read_small, short
 from adaptation.support.errors import UserError
 
 # Places of fx, fy, cx, cy among the parameters of each camera model.
@@ -41,6 +41,24 @@ def read_colmap(path: Path) -> list[Pose]:
             )
     cameras = _cameras(folder / "cameras.txt")
     return _images(folder / "images.txt", cameras)
+
+
+def read_colmap_lenses(path: Path) -> list[Lens]:
+    """Read the cameras of a model by their numbers, without its images.
+
+    Args:
+        path: ``cameras.txt``, or the folder that it is in.
+
+    Raises:
+        UserError: the file is missing or not in COLMAP's format.
+    """
+    file = path / "cameras.txt" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{path} has no cameras.txt of COLMAP; `colmap model_converter --output_type TXT` writes it")
+    cameras = _cameras(file)
+    if not cameras:
+        raise UserError(f"{file}: found no camera, expected lines CAMERA_ID MODEL WIDTH HEIGHT PARAMETERS")
+    return [Lens(name, matrix, size) for name, (matrix, size) in cameras.items()]
 
 
 def _cameras(file: Path) -> dict[str, tuple[Floats, tuple[int, int]]]:

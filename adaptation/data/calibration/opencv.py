@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptation.data.calibration.opencv_storage import Values, keys_of, read_storage, shape_of
-from adaptation.data.calibration.pose import Floats, Pose, checked_intrinsics, checked_rotation, short
+from adaptation.data.calibration.pose import Floats, Lens, Pose, checked_intrinsics, checked_rotation, short
 from adaptation.support.errors import UserError
 
 # Longer keys first, since the rest of a key is the camera's name.
@@ -25,6 +25,20 @@ _ROTATIONS = (
 _WIDTHS, _HEIGHTS = ("image_width", "imagewidth", "width"), ("image_height", "imageheight", "height")
 _SIZES = ("image_size", "imagesize", "size")
 _VIEWS = "extrinsic_parameters"  # of OpenCV's program for calibration: one row for each view of a pattern
+
+
+def read_opencv_lenses(file: Path) -> list[Lens]:
+    """Read the camera matrices of a file of OpenCV, which needs no rotations.
+
+    Raises:
+        UserError: the file cannot be read or is not in OpenCV's format, or has no camera matrix.
+    """
+    values = read_storage(file)
+    matrices = _named(values, _MATRICES)
+    if not matrices:
+        raise UserError(f"{file}: found {keys_of(values)}, expected a camera_matrix (3 x 3)")
+    size = _size(values, file)
+    return [Lens(name or file.stem, _intrinsics(matrix, str(file)), size) for name, matrix in matrices.items()]
 
 
 def read_opencv(file: Path) -> list[Pose]:

@@ -19,6 +19,21 @@ _LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, eq=False)
+class Lens:
+    """The lens of a camera as a file states it.
+
+    Attributes:
+        name: name of the camera in the file.
+        intrinsics: (3, 3) camera matrix, pixels; pixel centres lie at +0.5. None if the file does not state it.
+        size: width and height that the intrinsics are for, pixels; None if the file does not state it.
+    """
+
+    name: str
+    intrinsics: Floats | None
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Pose:
     """One camera as a file states it.
 

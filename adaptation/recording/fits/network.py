@@ -12,10 +12,11 @@ from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.fitting.tracks.sequence import Sequence
 from adaptation.fitting.tracks.track_fits import against_travel
 from adaptation.fitting.variables import BodyVariables
-from adaptation.recording.crops import Crop
+from adaptation.recording.crops import Crop, view_of
 from adaptation.recording.found_people import FoundPeople, stack_images, stack_masks
 from adaptation.recording.options import FitOptions, NetworkOptions
 from adaptation.regressors.heatmaps import expected_places, heatmap_shares, spreads
+from adaptation.regressors.running import predict_in
 from adaptation.support.reading.findings import found as state
 
 _SURE = 0.15
@@ -81,7 +82,7 @@ def _with_seen(sequence: Sequence, network: nn.Module, seen: list[Crop], crops: 
     bodies, joints = [], []
     for first in range(0, len(seen), _BATCH):
         part = slice(first, first + _BATCH)
-        prediction = network(stack_images(seen[part], device))
+        prediction = predict_in("float32", network, stack_images(seen[part], device), view_of(seen[part], device))
         own, other = (torch.tensor([crop.box for crop in some[part]], device=device) for some in (seen, crops))
         zoom, shift = from_crop_to_crop(own, other)
         bodies.append(BodyVariables.of(replace(prediction.bodies, camera=prediction.bodies.camera.zoomed(zoom, shift))))

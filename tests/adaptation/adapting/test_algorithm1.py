@@ -15,6 +15,7 @@ from adaptation.adapting.algorithm1 import choose_parameters
 from adaptation.adapting.settings import KEYPOINT_USES, AdaptSettings
 from adaptation.adapting.teacher import Lesson, teach
 from adaptation.bodies.body import Body
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.evaluation.scores import evaluate
 from adaptation.losses.keypoints import keypoint_loss
@@ -42,9 +43,9 @@ def test_the_averaged_network_teaches_where_no_labels_do(
 ) -> None:
     asked: list[int] = []
 
-    def ask(network: nn.Module, images: Tensor, precision: Precision) -> Lesson:
+    def ask(network: nn.Module, images: Tensor, view: View, precision: Precision) -> Lesson:
         asked.append(len(images))
-        lesson = teach(network, images, precision)
+        lesson = teach(network, images, view, precision)
         return replace(lesson, agrees=torch.ones_like(lesson.agrees))  # one that has learnt nothing never agrees
 
     monkeypatch.setattr("adaptation.adapting.algorithm1.teach", ask)

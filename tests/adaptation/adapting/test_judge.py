@@ -14,6 +14,7 @@ from adaptation.adapting.judge import Judge, agree, split_by_clip
 from adaptation.adapting.settings import AdaptSettings
 from adaptation.bodies.body import Body
 from adaptation.bodies.renderer import make_renderer
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
 from adaptation.priors.gaussian import GaussianPosePrior
@@ -35,7 +36,7 @@ class Knows(nn.Module):
         self.bodies = replace(bodies, camera=camera)
         self.factor = nn.Parameter(torch.tensor(factor))
 
-    def forward(self, images: torch.Tensor) -> Prediction:
+    def forward(self, images: torch.Tensor, view: View | None = None) -> Prediction:
         return Prediction(self.bodies)
 
 

@@ -14,6 +14,7 @@ from adaptation.adapting.teacher import looks_apart, teach
 from adaptation.bodies.body import Body
 from adaptation.bodies.camera import WeakPerspective
 from adaptation.bodies.parameters import Bodies
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import pa_mpjpe
 from adaptation.regressors.base import Prediction
@@ -27,7 +28,7 @@ class Sees(nn.Module):
         super().__init__()
         self.bodies = crops, reflected
 
-    def forward(self, images: Tensor) -> Prediction:
+    def forward(self, images: Tensor, view: View | None = None) -> Prediction:
         return Prediction(Bodies.cat(self.bodies))
 
 
@@ -50,7 +51,9 @@ def test_what_is_taught_is_the_mean_over_both_images(source: Samples, body: Body
     truth, images = source.bodies(body), source.image_batch(slice(None))
     moved = WeakPerspective(truth.camera.parameters + torch.tensor([0.1, 0.2, 0.3]))
     other = Bodies(truth.rotations, truth.betas + 1, moved)
-    lesson = teach(Sees(turned(truth, 20), turned(other, -20).mirrored()), images, "float32")
+    lesson = teach(
+        Sees(turned(truth, 20), turned(other, -20).mirrored()), images, source.view_batch(slice(None)), "float32"
+    )
     torch.testing.assert_close(lesson.bodies.rotations, truth.rotations, atol=1e-5, rtol=0)
     torch.testing.assert_close(lesson.bodies.betas, truth.betas + 0.5)
     expected = truth.camera.parameters + torch.tensor([0.05, 0.1, 0.15])
@@ -61,7 +64,8 @@ def test_what_is_taught_is_the_mean_over_both_images(source: Samples, body: Body
 
 def test_nothing_is_taught_where_the_two_face_different_ways(source: Samples, body: Body) -> None:
     truth, other = about_face(source.bodies(body))
-    lesson = teach(Sees(truth, other.mirrored()), source.image_batch(slice(None)), "float32")
+    crops = source.image_batch(slice(None)), source.view_batch(slice(None))
+    lesson = teach(Sees(truth, other.mirrored()), *crops, "float32")
     assert lesson.agrees[:12].all() and not lesson.agrees[12:].any()
     loss = lesson.loss(Prediction(turned(truth, 180)), body)
     assert (loss[:12] > 0.1).all() and not loss[12:].any()
@@ -104,7 +108,9 @@ def test_a_network_is_as_it_was_after_it_was_looked_at(target: Samples, body: Bo
 
 def test_mirrored_crops_have_the_mirrored_bodies(target: Samples) -> None:
     network, images = tiny_network().eval(), target.image_batch(slice(None))
-    lessons = [teach(network, crops, "float32") for crops in (images, images.flip(3))]
+    view = target.view_batch(slice(None))
+    both = ((images, view), (images.flip(3), view.mirrored()))
+    lessons = [teach(network, *crops, "float32") for crops in both]
     found = tensors_of(lessons[1].bodies)
     for name, wanted in tensors_of(lessons[0].bodies.mirrored()).items():
         torch.testing.assert_close(found[name], wanted, atol=1e-4, rtol=0)

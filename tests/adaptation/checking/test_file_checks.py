@@ -108,7 +108,7 @@ def test_a_network_is_tried(tmp_path):
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ("torch.nn.Identity()", "it returns a Tensor, expected a Prediction"),
+        ("torch.nn.Identity()", "returns a Tensor, expected a Prediction"),
         ("torch.nn.Conv2d(4, 1, 1)", "it fails on crops of 48 pixels: "),
     ],
 )

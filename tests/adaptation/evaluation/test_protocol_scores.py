@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from adaptation.bodies.body import Body
 from adaptation.bodies.joint_sets import H36M, OPENPOSE, SMPL, SPIN
 from adaptation.bodies.renderer import TopokernelsRenderer
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.data.sets.people import with_confidence
 from adaptation.evaluation.protocol_scores import Subject, evaluate_protocol
@@ -32,7 +33,7 @@ class Fixed(nn.Module):
         super().__init__()
         self.truth = samples.bodies(body)
 
-    def forward(self, images: Tensor) -> Prediction:
+    def forward(self, images: Tensor, view: View | None = None) -> Prediction:
         return Prediction(self.truth.select((images[:, 0, 0, 0] * 255).round().long()))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptation.bodies.body import Body
+from adaptation.bodies.views import View
 from adaptation.data.samples import Samples
 from adaptation.evaluation.scores import evaluate
 from adaptation.regressors.base import Prediction
@@ -22,7 +23,7 @@ class Oracle(nn.Module):
         super().__init__()
         self.truth, self.next = samples.bodies(body), 0
 
-    def forward(self, images: Tensor) -> Prediction:
+    def forward(self, images: Tensor, view: View | None = None) -> Prediction:
         part = self.truth.select(torch.arange(self.next, self.next + len(images)))
         self.next += len(images)
         return Prediction(part)

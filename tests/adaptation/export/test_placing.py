@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import roma
 import torch
 from exporting import FOCAL, FRAMES, VIEW, level_axes, walker
 
 from adaptation.bodies.body import Body
+from adaptation.bodies.camera import Perspective
 from adaptation.export.placing import place
 from adaptation.support.errors import UserError
 
@@ -25,6 +27,23 @@ def test_people_stand_where_they_stood(free_body: Body) -> None:
     # The camera sees them where the true pinhole camera does.
     true = FOCAL * joints.numpy()[..., :2] / joints.numpy()[..., 2:] + VIEW.centre
     np.testing.assert_allclose(world.camera.project(placed), true, atol=0.05)
+
+
+def test_people_in_perspective_stand_where_they_were_predicted(free_body: Body) -> None:
+    result, local, joints = walker(free_body)
+    own = free_body.joints(local.float(), torch.from_numpy(result.betas))
+    moved = (joints[:, :1] - own[:, :1])[:, 0].float()
+    matrix = torch.tensor([[FOCAL, 0, VIEW.centre[0]], [0, FOCAL, VIEW.centre[1]], [0, 0, 1]]).expand(len(own), 3, 3)
+    camera = Perspective.of_crop(matrix, torch.from_numpy(result.box), moved).weak().parameters
+    pose = roma.rotmat_to_rotvec(local).float().numpy()
+    same = {"intrinsics": matrix.numpy(), "rotation": np.tile(np.eye(3, dtype=np.float32), (len(own), 1, 1))}
+    seen = replace(
+        result, pose=pose, joints3d=own.numpy(), camera=camera.numpy(), translation=moved.numpy(),
+        perspective=np.ones(len(own), np.float32), **same,
+    )  # fmt: skip
+    (clip,) = (world := place({3: seen}, free_body, VIEW)).clips
+    expected = joints.numpy() @ level_axes().T + world.camera.position
+    np.testing.assert_allclose(clip.posed(free_body, range(len(clip)))[1], expected, atol=2e-5)
 
 
 def test_people_stand_on_the_floor(free_body: Body) -> None:

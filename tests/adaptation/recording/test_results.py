@@ -1,16 +1,17 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import fuzzing
 import numpy as np
 import pytest
 
-from adaptation.recording.results import _SHAPES, PersonResult
+from adaptation.bodies.camera import Perspective, WeakPerspective
+from adaptation.recording.results import _PLACES, _SHAPES, PersonResult
 from adaptation.support.errors import UserError
 
 
 def make_result(count: int = 3) -> PersonResult:
     rng = np.random.default_rng(0)
-    arrays = {name: rng.random((count, *shape)).astype(np.float32) for name, shape in _SHAPES.items()}
+    arrays = {name: rng.random((count, *shape)).astype(np.float32) for name, shape in {**_SHAPES, **_PLACES}.items()}
     arrays["frame"] = np.arange(count) * 10
     return PersonResult(**arrays)
 
@@ -22,6 +23,31 @@ def test_round_trip(tmp_path):
     for field in fields(result):
         np.testing.assert_array_equal(getattr(loaded, field.name), getattr(result, field.name))
     assert [path.name for path in tmp_path.iterdir()] == ["person_01.npz"]
+
+
+def test_files_of_earlier_versions_say_nothing_of_places(tmp_path):
+    arrays = {field.name: getattr(make_result(), field.name) for field in fields(PersonResult)}
+    np.savez(tmp_path / "a.npz", **{name: array for name, array in arrays.items() if name not in _PLACES})
+    loaded = PersonResult.load(tmp_path / "a.npz")
+    assert loaded.intrinsics is None and isinstance(loaded.bodies([0]).camera, WeakPerspective)
+    loaded.save(tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz", allow_pickle=False) as data:
+        assert not set(_PLACES) & set(data.files)
+
+
+def test_bodies_in_perspective_are_drawn_in_it(tmp_path):
+    seen = replace(make_result(), perspective=np.ones(3, np.float32))
+    camera = seen.bodies([1, 2]).camera
+    assert isinstance(camera, Perspective)
+    np.testing.assert_array_equal(camera.translation.numpy(), seen.translation[1:])
+    weak = replace(make_result(), perspective=np.zeros(3, np.float32))
+    assert isinstance(weak.bodies([1, 2]).camera, WeakPerspective)
+
+
+def test_meshes_are_no_results_of_a_body_model(tmp_path):
+    np.savez(tmp_path / "a.npz", frame=np.arange(3), vertices=np.zeros((3, 9, 3), np.float32))
+    with pytest.raises(UserError, match=r"a\.npz holds meshes without a body model, as networks without one predict"):
+        PersonResult.load(tmp_path / "a.npz")
 
 
 def test_file_needs_no_pickle_and_keeps_the_documented_keys(tmp_path):

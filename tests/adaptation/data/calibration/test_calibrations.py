@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from fuzzing import fuzz
 
-from adaptation.data.calibration.camera import AXES, CalibratedCamera, read_calibration
+from adaptation.data.calibration.camera import AXES, CalibratedCamera, read_calibration, read_lens
+from adaptation.data.calibration.lens import LensOptions
 from adaptation.support.errors import UserError
 from adaptation.support.reading.findings import kept_findings
 
@@ -129,6 +130,49 @@ def test_qualisys(tmp_path: Path) -> None:
         read_calibration(file, SIZE, "top")
     with pytest.raises(UserError, match="viewrotation 90, expected 0"):
         read_calibration(qualisys(file, view="90"), SIZE)
+
+
+def test_lenses_need_no_rotation(tmp_path: Path) -> None:
+    moved = MATRIX + np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])  # OpenCV's pixel centres lie at integers
+    np.testing.assert_allclose(read_lens(opencv(tmp_path / "camera.yml", camera_matrix=MATRIX), SIZE), moved)
+    both = opencv(tmp_path / "both.yml", K_left=MATRIX, K_right=MATRIX * np.array([[2], [2], [1]]))
+    with pytest.raises(UserError, match=r"2 cameras \(left, right\); say which one with --camera"):
+        read_lens(both, SIZE)
+    np.testing.assert_allclose(read_lens(both, SIZE, "left"), moved)
+    folder = colmap(tmp_path / "model")
+    (folder / "images.txt").unlink()
+    for path in (folder, folder / "cameras.txt"):
+        np.testing.assert_allclose(read_lens(path, SIZE, "1"), MATRIX)
+    np.testing.assert_allclose(read_lens(folder, (320, 240), "1"), np.diag([0.5, 0.5, 1]) @ MATRIX)
+    np.testing.assert_allclose(read_lens(qualisys(tmp_path / "calib.qca.txt"), SIZE), MATRIX)
+    with pytest.raises(UserError, match=r"found the keys R, expected a camera_matrix"):
+        read_lens(opencv(tmp_path / "turned.yml", R=rotation()), SIZE)
+    (folder / "cameras.txt").write_text("# nothing\n")
+    with pytest.raises(UserError, match="found no camera, expected lines CAMERA_ID"):
+        read_lens(folder, SIZE)
+
+
+def test_what_a_user_says_about_a_lens(tmp_path: Path) -> None:
+    assert LensOptions().matrix(SIZE) is None
+    assert LensOptions(focal=500).matrix(SIZE) == ((500, 0, 320), (0, 500, 240), (0, 0, 1))
+    wide = LensOptions(fov=90).matrix(SIZE)
+    assert wide is not None and wide[1][1] == pytest.approx(240)  # half the height, as far away
+    file = opencv(tmp_path / "camera.yml", camera_matrix=MATRIX)
+    assert LensOptions(calibration=str(file)).matrix(SIZE) == tuple(map(tuple, read_lens(file, SIZE).tolist()))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"focal": 500.0, "fov": 60.0}, "--focal and --fov all state the focal length; give one of them"),
+        ({"camera": "left"}, "--camera belongs to --calibration"),
+        ({"fov": 180.0}, "--fov must be an angle from 1 to 170 degrees, got 180"),
+        ({"focal": 0.0}, "--focal must be a length in pixels of the frame, got 0"),
+    ],
+)
+def test_unclear_lenses_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        LensOptions(**options)  # type: ignore[arg-type]
 
 
 def test_entities_are_refused(tmp_path: Path) -> None:

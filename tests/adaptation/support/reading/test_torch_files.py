@@ -1,6 +1,8 @@
 """Files of torch.save, old and new, are read whole or refused in one line."""
 
 import argparse
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import torch
 
 from adaptation.support.errors import UserError
 from adaptation.support.reading.file_kinds import kind_of
-from adaptation.support.reading.torch_files import is_before_zip, read_torch
+from adaptation.support.reading.torch_files import is_before_zip, read_state_dict, read_torch
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -29,6 +31,44 @@ def test_the_advice_names_the_key_that_the_file_has(key, tmp_path):
         UserError, match=rf"file.ckpt holds objects of .*ValueError; only .* if you trust .*\[\"{key}\"\]"
     ):
         read_torch(tmp_path / "file.ckpt")
+
+
+class Settings(dict):
+    """Settings of a training program, as Lightning keeps them in checkpoints."""
+
+    def __setstate__(self, state):
+        raise AssertionError("nothing in a file may run")
+
+
+class Runs:
+    """Runs a function when it is unpickled."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_objects_of_other_classes_can_be_left_out(tmp_path):
+    held = Settings(depth=Settings(blocks=[1, 2]))
+    held.name = "vit"
+    whole = {"state_dict": {"w": torch.arange(3)}, "settings": held, "path": Path("a"), "kind": Settings}
+    torch.save(whole, tmp_path / "file.ckpt")
+    with pytest.raises(UserError, match="holds objects of"):
+        read_torch(tmp_path / "file.ckpt")
+    read = read_torch(tmp_path / "file.ckpt", leave_others=True)
+    assert read["settings"] == {"depth": {"blocks": [1, 2]}} and type(read["settings"]) is not Settings
+    assert read_state_dict(tmp_path / "file.ckpt").keys() == {"w"}
+
+
+@pytest.mark.parametrize("call", [(os.system, ("touch ran",)), (eval, ("1 + 1",)), (print, ("ran",))])
+def test_functions_in_checkpoints_are_not_called(call, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"w": torch.arange(3)}, "more": Runs(*call)}, tmp_path / "file.ckpt")
+    with pytest.raises(UserError, match="holds objects of"):
+        read_state_dict(tmp_path / "file.ckpt")
+    assert not (tmp_path / "ran").exists() and not capfd.readouterr().out
 
 
 def test_damage_is_found_by_checksums(tmp_path):
