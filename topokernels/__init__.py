@@ -13,12 +13,14 @@ from topokernels._build_info import build_info
 from topokernels._reduction import Reduction
 from topokernels._registration import BackwardMode
 from topokernels.chamfer import chamfer
+from topokernels.components import ComponentStats, Connectivity, component_stats, connected_components
 from topokernels.d2t import d2t
 from topokernels.edt import edt
 from topokernels.m2s import m2s
 from topokernels.mask_chamfer import mask_chamfer
 from topokernels.rasterize import rasterize
 from topokernels.s2d import s2d
+from topokernels.selection import fill_holes, largest, remove_small
 from topokernels.skeleton import skeleton
 from topokernels.topology_loss import TargetTopology, target_topology, topology_loss
 
@@ -30,16 +32,23 @@ except PackageNotFoundError:
 
 __all__ = [
     "BackwardMode",  # type of the option `backward`: "subgradient" or "literal"
+    "ComponentStats",  # what component_stats returns
+    "Connectivity",  # type of the option `connectivity`: 8 or 4
     "Reduction",  # type of the option `reduction`: "none", "mean" or "sum"
     "TargetTopology",  # a target of topology_loss, prepared by target_topology
     "build_info",  # compiler, CUDA toolkit, architectures and SIMD levels of this build
     "chamfer",  # chamfer distance of two masks
+    "component_stats",  # number, areas, boxes and centroids of labelled components
+    "connected_components",  # labels of the connected components of a mask
     "d2t",  # distance map to topological skeleton
     "edt",  # exact Euclidean distance map of a mask
+    "fill_holes",  # a mask without its holes
     "has_cuda",  # whether the CUDA kernels are loaded
+    "largest",  # the largest component of a mask
     "m2s",  # mesh to silhouette
     "mask_chamfer",  # the two terms of chamfer or topology_loss, for a target whose distance map is known
     "rasterize",  # nearest face, barycentrics and depth of a mesh
+    "remove_small",  # a mask without its small components
     "s2d",  # silhouette to distance map
     "skeleton",  # topological skeleton of a mask
     "target_topology",  # skeleton of a fixed target and its distance map
