@@ -35,6 +35,7 @@ STABLE_TORCH_LIBRARY(topo, m) {
   m.def("fill_holes(Tensor mask, *, int? area=None, int connectivity=8) -> Tensor");
   m.def("remove_small(Tensor mask, *, int area, int connectivity=8) -> Tensor");
   m.def("largest(Tensor mask, *, int connectivity=8) -> Tensor");
+  m.def("thin(Tensor mask, *, str method='zhang-suen') -> Tensor");
   m.def(
       "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
       "bool binary=True, bool exact=False, float? window=None, float gain=1.0) -> Tensor");

@@ -22,6 +22,7 @@ from topokernels.rasterize import rasterize
 from topokernels.s2d import s2d
 from topokernels.selection import fill_holes, largest, remove_small
 from topokernels.skeleton import skeleton
+from topokernels.thinning import ThinMethod, thin
 from topokernels.topology_loss import TargetTopology, target_topology, topology_loss
 
 try:
@@ -36,6 +37,7 @@ __all__ = [
     "Connectivity",  # type of the option `connectivity`: 8 or 4
     "Reduction",  # type of the option `reduction`: "none", "mean" or "sum"
     "TargetTopology",  # a target of topology_loss, prepared by target_topology
+    "ThinMethod",  # type of the option `method` of thin: "zhang-suen" or "guo-hall"
     "build_info",  # compiler, CUDA toolkit, architectures and SIMD levels of this build
     "chamfer",  # chamfer distance of two masks
     "component_stats",  # number, areas, boxes and centroids of labelled components
@@ -52,5 +54,6 @@ __all__ = [
     "s2d",  # silhouette to distance map
     "skeleton",  # topological skeleton of a mask
     "target_topology",  # skeleton of a fixed target and its distance map
+    "thin",  # thin, connected skeleton of a mask
     "topology_loss",  # chamfer distance of the skeletons of two masks
 ]

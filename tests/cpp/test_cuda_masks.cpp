@@ -6,6 +6,7 @@
 // clang-format on
 #include "brute_force.h"
 #include "cuda/components_kernels.cuh"
+#include "cuda/thin_kernels.cuh"
 
 namespace topo {
 namespace {
@@ -169,11 +170,87 @@ void run_components() {
   }
 }
 
+// Whether a pass of Guo and Hall's algorithm A1 removes a pixel, as printed.
+bool guo_hall_as_printed(const std::vector<int>& p,
+                         int pass) {  // p[0] is P1 ... p[7] is P8, clockwise from the left top
+  const auto value = [&](int k) { return p[(k - 1) % 8]; };
+  int runs = 0, pairs1 = 0, pairs2 = 0;
+  for (int k = 1; k <= 4; ++k) {
+    runs += !value(2 * k) && (value(2 * k + 1) || value(2 * k + 2));
+    pairs1 += value(2 * k - 1) || value(2 * k);
+    pairs2 += value(2 * k) || value(2 * k + 1);
+  }
+  const int pairs = std::min(pairs1, pairs2);
+  const bool kept =
+      pass == 0 ? (value(2) || value(3) || !value(5)) && value(4) : (value(6) || value(7) || !value(1)) && value(8);
+  return runs == 1 && pairs >= 2 && pairs <= 3 && !kept;
+}
+
+// Thins pixel by pixel. Zhang and Suen's rule is that of thin_rules.h, for words of one pixel; the tests in Python
+// compare it with a table.
+Image brute_thin(const ThinImage& image, ThinMethod method, Image mask) {
+  for (double& value : mask) value = value > 0.5;
+  const auto set = [&](const Image& from, int64_t y, int64_t x) {
+    return y >= 0 && x >= 0 && y < image.height && x < image.width && from[y * image.width + x] > 0;
+  };
+  for (bool any = true; any;) {
+    any = false;
+    for (int pass = 0; pass < 2; ++pass) {
+      const Image from = mask;
+      for (int64_t i = 0; i < static_cast<int64_t>(mask.size()); ++i) {
+        if (from[i] == 0) continue;
+        const int64_t y = i / image.width, x = i % image.width;
+        std::vector<int> p;
+        const int dy[] = {-1, -1, -1, 0, 1, 1, 1, 0}, dx[] = {-1, 0, 1, 1, 1, 0, -1, -1};
+        for (int k = 0; k < 8; ++k) p.push_back(set(from, y + dy[k], x + dx[k]));
+        bool removes = guo_hall_as_printed(p, pass);
+        if (method == ThinMethod::kZhangSuen) {
+          const auto bit = [&](int k) { return static_cast<uint8_t>(p[k]); };
+          const ThinNeighbours<uint32_t> n{bit(1), bit(2), bit(3), bit(4), bit(5), bit(6), bit(7), bit(0)};
+          removes = (pass == 0 ? zhang_suen_removes<0>(n) : zhang_suen_removes<1>(n)) & 1;
+        }
+        if (removes) mask[i] = 0, any = true;
+      }
+    }
+  }
+  return mask;
+}
+
+template <typename T>
+void check_thin(const ThinImage& image, ThinMethod method, const std::vector<Image>& masks, bool on_chip) {
+  const std::vector<T> mask = narrowed<T>(masks);
+  std::vector<T> result(mask.size(), T(77));
+  std::vector<uint32_t> scratch(on_chip ? 0 : kBlocks * 2 * image.plane(), 0x5A5A5A5A);
+  launch(
+      kBlocks, kThreads,
+      [&] { thin_kernel<T>(mask.data(), result.data(), on_chip ? nullptr : scratch.data(), kCount, image, method); },
+      on_chip ? image.bytes() : 0);
+  for (int64_t i = 0; i < kCount; ++i) {
+    expect_near("thin " + std::to_string(image.height) + "x" + std::to_string(image.width),
+                image_of(result, i, int64_t(image.height) * image.width), brute_thin(image, method, masks[i]), 0);
+  }
+}
+
+void run_thin() {
+  const int32_t sizes[][2] = {{1, 1}, {1, 70}, {40, 1}, {9, 32}, {12, 33}, {35, 100}};
+  for (const auto& size : sizes) {
+    for (int round = 0; round < 6; ++round) {
+      std::vector<Image> masks;
+      for (int64_t i = 0; i < kCount; ++i) masks.push_back(random_components(size[0], size[1]));
+      for (ThinMethod method : {ThinMethod::kZhangSuen, ThinMethod::kGuoHall}) {
+        check_thin<float>({size[0], size[1]}, method, masks, round % 2 == 0);
+        check_thin<uint8_t>({size[0], size[1]}, method, masks, round % 2 == 1);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace topo
 
 int main() {
   topo::run_components();
+  topo::run_thin();
   if (topo::failures) std::printf("%d checks failed\n", topo::failures);
   return topo::failures ? 1 : 0;
 }

@@ -21,6 +21,7 @@ from topokernels import (
     remove_small,
     s2d,
     skeleton,
+    thin,
     topology_loss,
 )
 
@@ -34,6 +35,7 @@ FUNCTIONS: dict[str, Function] = {
     "fill_holes": fill_holes,
     "remove_small": lambda m: remove_small(m, 12, hole_area=6),
     "largest": lambda m: largest(m, connectivity=4),
+    "thin": lambda m: thin(m, straight_through=True),
     "d2t": lambda m: d2t(s2d(m), m),
     "skeleton": skeleton,
     "skeleton literal": lambda m: skeleton(m, iterations=5, backward="literal"),
@@ -92,11 +94,11 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-STRAIGHT_THROUGH = ("edt",)
-"""Functions that threshold soft masks, so that finite differences are 0. Their results are never half precision."""
+STRAIGHT_THROUGH = ("edt", "thin")
+"""Functions that threshold soft masks, so that finite differences are 0."""
 
 PER_IMAGE = ("chamfer", "topology_loss", "topology_loss literal")
 """Functions that give one number per image instead of an image."""
 
-KEEPS_DTYPE = ("fill_holes", "remove_small", "largest")
+KEEPS_DTYPE = ("fill_holes", "remove_small", "largest", "thin")
 """Functions from masks to masks, of every dtype."""

@@ -172,6 +172,7 @@ def _mask_samples() -> Iterator[Sample]:
         "fill_holes": {"area": 5, "connectivity": 4},
         "remove_small": {"area": 7, "connectivity": 4},
         "largest": {"connectivity": 4},
+        "thin": {"method": "guo-hall"},
     }
     needed: dict[str, dict[str, Any]] = {"remove_small": {"area": 9}}
     for op, given in options.items():

@@ -10,22 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from mask_cases import MASK_CASES
 from samples import FLOAT_DTYPES
 from torch import Tensor
 
 import topokernels
-from topokernels import (
-    chamfer,
-    component_stats,
-    connected_components,
-    d2t,
-    edt,
-    fill_holes,
-    largest,
-    remove_small,
-    s2d,
-    topology_loss,
-)
+from topokernels import chamfer, d2t, edt, s2d, topology_loss
 
 topo = torch.ops.topo
 
@@ -163,42 +153,6 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
         lambda dev: topo.edt_backward(mask(device=dev), mask(device=dev) > 0, False, False, None, False),
         r"edt_backward: mask must be floating point, got (Bool|torch\.bool)",
     ),
-    "connected_components rank": (
-        lambda dev: connected_components(mask(5, device=dev)),
-        r"connected_components: mask must have shape \(\.\.\., H, W\), got \(5,\)",
-    ),
-    "connected_components int64": (
-        lambda dev: connected_components(mask(dtype=torch.int64, device=dev)),
-        r"connected_components: mask must be bool, uint8 or floating point, got (Long|torch\.int64)",
-    ),
-    "connected_components 6": (
-        lambda dev: connected_components(mask(device=dev), connectivity=6),
-        r"connected_components: connectivity must be 4 or 8, got 6",
-    ),
-    "connected_components with areas": (
-        lambda dev: connected_components(mask(device=dev), connectivity=1, return_areas=True),
-        r"components_with_areas: connectivity must be 4 or 8, got 1",
-    ),
-    "fill_holes area": (
-        lambda dev: fill_holes(mask(device=dev), area=-1),
-        r"fill_holes: area must be at least 0, got -1",
-    ),
-    "remove_small area": (
-        lambda dev: remove_small(mask(device=dev), -3),
-        r"remove_small: area must be at least 0, got -3",
-    ),
-    "largest rank": (
-        lambda dev: largest(mask(5, device=dev)),
-        r"largest: mask must have shape \(\.\.\., H, W\), got \(5,\)",
-    ),
-    "component_stats mask": (
-        lambda dev: component_stats(mask(device=dev) > 0),
-        r"component_stats: labels must be integers, got torch\.bool",
-    ),
-    "component_stats rank": (
-        lambda dev: component_stats(mask(5, device=dev).int()),
-        r"component_stats: labels must have shape \(\.\.\., H, W\), got \(5,\)",
-    ),
     "d2t rank": (
         lambda dev: d2t(mask(5, device=dev), mask(5, device=dev)),
         r"d2t: distance must have shape \(\.\.\., H, W\), got \(5,\)",
@@ -277,6 +231,9 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 
 
+CASES |= MASK_CASES
+
+
 @pytest.mark.parametrize("where", ["cpu", "meta"])
 @pytest.mark.parametrize("name", CASES)
 def test_error_text(name: str, where: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -330,7 +287,7 @@ def test_mask_values_out_of_range(value: float, dtype: torch.dtype, capfd: pytes
         topo.edt_indices(bad)
     with pytest.raises(RuntimeError, match="edt_backward: " + text):
         topo.edt_backward(torch.ones_like(bad), bad, False, False, None, False)
-    for name in ("connected_components", "components_with_areas", "fill_holes", "largest"):
+    for name in ("connected_components", "components_with_areas", "fill_holes", "largest", "thin"):
         with pytest.raises(RuntimeError, match=f"{name}: {text}"):
             getattr(topo, name)(bad)
     with pytest.raises(RuntimeError, match="mask_chamfer: pred " + values):
