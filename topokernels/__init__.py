@@ -18,6 +18,7 @@ from topokernels.d2t import d2t
 from topokernels.edt import edt
 from topokernels.m2s import m2s
 from topokernels.mask_chamfer import mask_chamfer
+from topokernels.morphology import Shape, boundary_band, closing, dilate, erode, opening
 from topokernels.rasterize import rasterize
 from topokernels.s2d import s2d
 from topokernels.selection import fill_holes, largest, remove_small
@@ -36,19 +37,25 @@ __all__ = [
     "ComponentStats",  # what component_stats returns
     "Connectivity",  # type of the option `connectivity`: 8 or 4
     "Reduction",  # type of the option `reduction`: "none", "mean" or "sum"
+    "Shape",  # type of the option `shape`: "disc" or "square"
     "TargetTopology",  # a target of topology_loss, prepared by target_topology
     "ThinMethod",  # type of the option `method` of thin: "zhang-suen" or "guo-hall"
+    "boundary_band",  # pixels near the outline of a mask
     "build_info",  # compiler, CUDA toolkit, architectures and SIMD levels of this build
     "chamfer",  # chamfer distance of two masks
+    "closing",  # dilation, then erosion
     "component_stats",  # number, areas, boxes and centroids of labelled components
     "connected_components",  # labels of the connected components of a mask
     "d2t",  # distance map to topological skeleton
+    "dilate",  # dilation of a mask by a disc or square
     "edt",  # exact Euclidean distance map of a mask
+    "erode",  # erosion of a mask by a disc or square
     "fill_holes",  # a mask without its holes
     "has_cuda",  # whether the CUDA kernels are loaded
     "largest",  # the largest component of a mask
     "m2s",  # mesh to silhouette
     "mask_chamfer",  # the two terms of chamfer or topology_loss, for a target whose distance map is known
+    "opening",  # erosion, then dilation
     "rasterize",  # nearest face, barycentrics and depth of a mesh
     "remove_small",  # a mask without its small components
     "s2d",  # silhouette to distance map

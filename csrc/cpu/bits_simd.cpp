@@ -111,14 +111,26 @@ bool pack_floats(const float* values, int64_t count, uint64_t* words) {
 }
 
 void unpack_bits(const uint64_t* words, int64_t count, uint8_t value, uint8_t* out) {
-  // Eight pixels at a time: each byte keeps its own bit of the eight.
+  // Each byte keeps its own bit of eight.
   const uint64_t ones = 0x0101010101010101u, own = 0x8040201008040201u;
-  const uint64_t values = ones * value;
-  for (int64_t x = 0; x < count; x += 8) {
+  int64_t x = 0;
+#ifdef __AVX2__
+  const __m256i byte_of =
+      _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  const __m256i own_bits = _mm256_set1_epi64x(static_cast<int64_t>(own));
+  const __m256i set = _mm256_set1_epi8(static_cast<char>(value));
+  for (; x + 32 <= count; x += 32) {
+    const __m256i all = _mm256_set1_epi32(static_cast<int32_t>(words[x / 64] >> x % 64));
+    const __m256i kept = _mm256_and_si256(_mm256_shuffle_epi8(all, byte_of), own_bits);
+    const __m256i result = _mm256_and_si256(_mm256_cmpeq_epi8(kept, own_bits), set);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + x), result);
+  }
+#endif
+  for (; x < count; x += 8) {
     const uint64_t bits = words[x / 64] >> x % 64 & 255;
-    const uint64_t kept = bits * ones & own;                                 // a power of two, or 0
-    const uint64_t set = ((kept + 0x7F7F7F7F7F7F7F7Fu) | kept) >> 7 & ones;  // 1 where not 0
-    const uint64_t eight = set * 255 & values;
+    const uint64_t kept = bits * ones & own;                                     // a power of two, or 0
+    const uint64_t nonzero = ((kept + 0x7F7F7F7F7F7F7F7Fu) | kept) >> 7 & ones;  // 1 where not 0
+    const uint64_t eight = nonzero * 255 & ones * value;
     __builtin_memcpy(out + x, &eight, static_cast<std::size_t>(count - x < 8 ? count - x : 8));
   }
 }

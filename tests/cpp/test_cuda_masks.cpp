@@ -6,6 +6,7 @@
 // clang-format on
 #include "brute_force.h"
 #include "cuda/components_kernels.cuh"
+#include "cuda/morphology_kernels.cuh"
 #include "cuda/thin_kernels.cuh"
 
 namespace topo {
@@ -245,12 +246,77 @@ void run_thin() {
   }
 }
 
+// Every pixel of the element around every pixel.
+Image brute_morphology(int64_t height, int64_t width, const MorphologyParams& p, bool erodes, const Image& mask) {
+  Image result(mask.size());
+  for (int64_t i = 0; i < static_cast<int64_t>(mask.size()); ++i) {
+    bool near = false;
+    for (int64_t dy = -p.reach; dy <= p.reach; ++dy) {
+      for (int64_t dx = -p.reach; dx <= p.reach; ++dx) {
+        if (p.disc && dy * dy + dx * dx > p.squared) continue;
+        const int64_t y = i / width + dy, x = i % width + dx;
+        const bool inside = y >= 0 && x >= 0 && y < height && x < width;
+        near = near || (inside ? (mask[y * width + x] > 0.5) != erodes : erodes && p.black_border);
+      }
+    }
+    result[i] = near != erodes;
+  }
+  return result;
+}
+
+template <typename T>
+void check_morphology(int64_t height, int64_t width, const MorphologyParams& p, bool erodes,
+                      const std::vector<Image>& masks) {
+  const EdtParams edt{height, width, false, true, erodes && p.black_border, 1, 1};
+  const EdtPlanes planes = edt_planes(edt, !erodes);
+  const std::vector<T> mask = narrowed<T>(masks);
+  std::vector<T> result(mask.size(), T(77));
+  std::vector<uint16_t> nearest(kCount * planes.pixels(), 7777);
+  const EmitWithin<T> emit{result.data(), p.squared, erodes};
+  launch(
+      static_cast<unsigned int>(kCount * ((planes.width + 31) / 32)), kThreads,
+      [&] { edt_columns_kernel<T>(mask.data(), nearest.data(), planes); }, planes.column_bytes());
+  if (p.disc) {
+    launch(
+        kBlocks, kThreads,
+        [&] { edt_rows_kernel<uint32_t>(nearest.data(), kCount, planes, EdtMetric<uint32_t>{1, 1}, emit); },
+        planes.row_bytes());
+  } else {
+    launch(
+        kBlocks, kThreads, [&] { square_rows_kernel<T>(nearest.data(), kCount, planes, p.reach, emit); },
+        (planes.width + 31) / 32 * 4);
+  }
+  for (int64_t i = 0; i < kCount; ++i) {
+    expect_near(std::string(erodes ? "erode " : "dilate ") + (p.disc ? "disc " : "square ") + std::to_string(p.reach),
+                image_of(result, i, height * width), brute_morphology(height, width, p, erodes, masks[i]), 0);
+  }
+}
+
+void run_morphology() {
+  const int64_t sizes[][2] = {{1, 1}, {1, 70}, {40, 1}, {9, 32}, {12, 33}, {35, 100}};
+  for (const auto& size : sizes) {
+    for (double radius : {0.0, 1.0, 2.5, 7.0, 40.0}) {
+      for (int options = 0; options < 8; ++options) {
+        const MorphologyParams p{Morphology::kDilate, (options & 1) != 0, (options & 2) != 0,
+                                 static_cast<int32_t>(radius), static_cast<uint32_t>(radius * radius)};
+        std::vector<Image> masks;
+        for (int64_t i = 0; i < kCount; ++i) masks.push_back(random_components(size[0], size[1]));
+        masks[2].assign(masks[2].size(), options & 4);  // full or empty
+        check_morphology<uint8_t>(size[0], size[1], p, (options & 4) != 0, masks);
+        for (double& value : masks[2]) value = value > 0;
+        check_morphology<float>(size[0], size[1], p, (options & 4) == 0, masks);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace topo
 
 int main() {
   topo::run_components();
   topo::run_thin();
+  topo::run_morphology();
   if (topo::failures) std::printf("%d checks failed\n", topo::failures);
   return topo::failures ? 1 : 0;
 }

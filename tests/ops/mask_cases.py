@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topokernels import component_stats, connected_components, fill_holes, largest, remove_small, thin
+from topokernels import component_stats, connected_components, dilate, erode, fill_holes, largest, remove_small, thin
 
 
 def mask(*shape: int, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
@@ -52,6 +52,26 @@ MASK_CASES: dict[str, tuple[Callable[[str], Any], str]] = {
     "thin rank": (
         lambda dev: thin(mask(5, device=dev)),
         r"thin: mask must have shape \(\.\.\., H, W\), got \(5,\)",
+    ),
+    "dilate radius": (
+        lambda dev: dilate(mask(device=dev), -1),
+        r"morphology: radius must be at least 0 and finite, got -1",
+    ),
+    "dilate not a number": (
+        lambda dev: dilate(mask(device=dev), float("nan")),
+        r"morphology: radius must be at least 0 and finite, got -?nan",
+    ),
+    "erode shape": (
+        lambda dev: erode(mask(device=dev), 1, shape="diamond"),
+        r"morphology: shape must be 'disc' or 'square', got 'diamond'",
+    ),
+    "morphology operation": (
+        lambda dev: torch.ops.topo.morphology(mask(device=dev), operation="top_hat", radius=1.0),
+        r"morphology: operation must be dilate, erode, .* or outer_band, got 'top_hat'",
+    ),
+    "erode rank": (
+        lambda dev: erode(mask(5, device=dev), 1),
+        r"morphology: mask must have shape \(\.\.\., H, W\), got \(5,\)",
     ),
     "component_stats mask": (
         lambda dev: component_stats(mask(device=dev) > 0),

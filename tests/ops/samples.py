@@ -173,8 +173,12 @@ def _mask_samples() -> Iterator[Sample]:
         "remove_small": {"area": 7, "connectivity": 4},
         "largest": {"connectivity": 4},
         "thin": {"method": "guo-hall"},
+        "morphology": {"operation": "close", "radius": 1.5, "shape": "square", "black_border": True},
     }
-    needed: dict[str, dict[str, Any]] = {"remove_small": {"area": 9}}
+    needed: dict[str, dict[str, Any]] = {
+        "remove_small": {"area": 9},
+        "morphology": {"operation": "dilate", "radius": 2.0},
+    }
     for op, given in options.items():
         least = needed.get(op, {})
         for dtype in MASK_DTYPES:

@@ -290,6 +290,8 @@ def test_mask_values_out_of_range(value: float, dtype: torch.dtype, capfd: pytes
     for name in ("connected_components", "components_with_areas", "fill_holes", "largest", "thin"):
         with pytest.raises(RuntimeError, match=f"{name}: {text}"):
             getattr(topo, name)(bad)
+    with pytest.raises(RuntimeError, match="morphology: " + text):
+        topo.morphology(bad, operation="erode", radius=1.0)
     with pytest.raises(RuntimeError, match="mask_chamfer: pred " + values):
         topology_loss(bad, torch.zeros_like(bad))
     # Here s2d is given the complement of the target.
