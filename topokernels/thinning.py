@@ -41,7 +41,7 @@ def thin(mask: Tensor, *, method: ThinMethod = "zhang-suen", straight_through: b
     Example:
         >>> import torch
         >>> from topokernels import thin
-        >>> thin(torch.ones(3, 5, dtype=torch.uint8)).tolist()
+        >>> thin(torch.ones(3, 5, dtype=torch.uint8), method="guo-hall").tolist()
         [[0, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]]
     """
     if not straight_through or not mask.is_floating_point():
