@@ -18,6 +18,7 @@ from topokernels.d2t import d2t
 from topokernels.edt import edt
 from topokernels.m2s import m2s
 from topokernels.mask_chamfer import mask_chamfer
+from topokernels.measures import assd, boundary_iou, hausdorff, hd95, nsd
 from topokernels.morphology import Shape, boundary_band, closing, dilate, erode, opening
 from topokernels.rasterize import rasterize
 from topokernels.s2d import s2d
@@ -40,7 +41,9 @@ __all__ = [
     "Shape",  # type of the option `shape`: "disc" or "square"
     "TargetTopology",  # a target of topology_loss, prepared by target_topology
     "ThinMethod",  # type of the option `method` of thin: "zhang-suen" or "guo-hall"
+    "assd",  # average symmetric surface distance of two masks
     "boundary_band",  # pixels near the outline of a mask
+    "boundary_iou",  # IoU of the bands along two outlines
     "build_info",  # compiler, CUDA toolkit, architectures and SIMD levels of this build
     "chamfer",  # chamfer distance of two masks
     "closing",  # dilation, then erosion
@@ -52,9 +55,12 @@ __all__ = [
     "erode",  # erosion of a mask by a disc or square
     "fill_holes",  # a mask without its holes
     "has_cuda",  # whether the CUDA kernels are loaded
+    "hausdorff",  # Hausdorff distance of the outlines of two masks, or a percentile of it
+    "hd95",  # its 95th percentile
     "largest",  # the largest component of a mask
     "m2s",  # mesh to silhouette
     "mask_chamfer",  # the two terms of chamfer or topology_loss, for a target whose distance map is known
+    "nsd",  # normalised surface distance (surface Dice) of two masks
     "opening",  # erosion, then dilation
     "rasterize",  # nearest face, barycentrics and depth of a mesh
     "remove_small",  # a mask without its small components

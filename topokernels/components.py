@@ -60,9 +60,9 @@ def connected_components(
 class ComponentStats(NamedTuple):
     """What :func:`component_stats` returns: entry i of the dimension N belongs to the component i + 1."""
 
-    count: Tensor  # (...), int64, components of each image
-    area: Tensor  # (..., N), int64, in pixels; 0 beyond the count
-    box: Tensor  # (..., N, 4), int64, x0, y0, x1, y1, the last two excluded; zeros beyond the count
+    number: Tensor  # (...), int64, components of each image
+    area: Tensor  # (..., N), int64, in pixels; 0 beyond the number
+    box: Tensor  # (..., N, 4), int64, x0, y0, x1, y1, the last two excluded; zeros beyond the number
     centroid: Tensor  # (..., N, 2), float64, mean x and y of the pixels, whose centres are whole numbers; NaN beyond
 
 
@@ -77,7 +77,7 @@ def component_stats(labels: Tensor, *, most: int | None = None) -> ComponentStat
             CUDA and has no fixed shape for ``torch.compile`` and ``vmap``.
 
     Returns:
-        :class:`ComponentStats`; the counts have the leading shape of ``labels``.
+        :class:`ComponentStats`; the numbers have the leading shape of ``labels``.
 
     Raises:
         RuntimeError: labels that are not integers, or fewer than two dimensions.
@@ -86,7 +86,7 @@ def component_stats(labels: Tensor, *, most: int | None = None) -> ComponentStat
         >>> import torch
         >>> from topokernels import component_stats
         >>> stats = component_stats(torch.tensor([[1, 0, 2], [0, 0, 2]]))
-        >>> stats.count, stats.area, stats.box
+        >>> stats.number, stats.area, stats.box
         (tensor(2), tensor([1, 2]), tensor([[0, 0, 1, 1],
                 [2, 0, 3, 2]]))
     """
@@ -97,8 +97,8 @@ def component_stats(labels: Tensor, *, most: int | None = None) -> ComponentStat
     leading, (height, width) = labels.shape[:-2], labels.shape[-2:]
     flat = labels.reshape(leading.numel(), height * width).long()
     images, pixels = flat.shape
-    count = flat.amax(1) if pixels else flat.new_zeros(images)
-    room = most if most is not None else (int(count.amax()) if images else 0)
+    number = flat.amax(1) if pixels else flat.new_zeros(images)
+    room = most if most is not None else (int(number.amax()) if images else 0)
     # Column 0 takes the background, and components beyond the room.
     slot = torch.where(flat <= room, flat, 0)
     y = torch.arange(height, device=labels.device)[:, None].expand(height, width).reshape(1, -1).expand_as(flat)
@@ -119,7 +119,7 @@ def component_stats(labels: Tensor, *, most: int | None = None) -> ComponentStat
     sums = torch.stack((gathered(x, 0, "sum"), gathered(y, 0, "sum")), -1)
     centroid = sums.double() / torch.where(present, area.double(), torch.nan)[..., None]
     return ComponentStats(
-        count.reshape(leading),
+        number.reshape(leading),
         area.reshape(*leading, room),
         box.reshape(*leading, room, 4),
         centroid.reshape(*leading, room, 2),

@@ -90,7 +90,7 @@ def test_equals_opencv() -> None:
                 count, theirs, table, centres = cv2.connectedComponentsWithStats(
                     mask.astype(np.uint8), connectivity=connectivity
                 )
-                ours, n = labels[i].numpy(), int(stats.count[i])
+                ours, n = labels[i].numpy(), int(stats.number[i])
                 assert n == count - 1
                 order = np.array([theirs[ours == k][0] for k in range(1, n + 1)], int)
                 assert np.array_equal(np.append(0, order)[ours], theirs)
@@ -144,7 +144,7 @@ def test_stats_of_a_batch(device: torch.device) -> None:
     masks = torch.zeros(2, 2, 4, 6, dtype=torch.bool, device=device)
     masks[0, 1, 1:3, 2:5] = masks[1, 1, 0, 0] = masks[1, 1, 3, 4:] = True
     stats = component_stats(connected_components(masks))
-    assert stats.count.tolist() == [[0, 1], [0, 2]]
+    assert stats.number.tolist() == [[0, 1], [0, 2]]
     assert stats.area.tolist() == [[[0, 0], [6, 0]], [[0, 0], [1, 2]]]
     assert stats.box[:, 1].tolist() == [[[2, 1, 5, 3], [0, 0, 0, 0]], [[0, 0, 1, 1], [4, 3, 6, 4]]]
     assert stats.centroid[0, 1, 0].tolist() == [3, 1.5] and stats.centroid[0, 1, 1].isnan().all()
@@ -153,7 +153,7 @@ def test_stats_of_a_batch(device: torch.device) -> None:
 def test_stats_with_a_given_room(device: torch.device) -> None:
     labels = connected_components(torch.from_numpy(noise(30, 31, 0.2)).to(device))
     whole, part, wide = (component_stats(labels, most=most) for most in (None, 3, 200))
-    assert whole.count == part.count == wide.count == len(whole.area) > 3
+    assert whole.number == part.number == wide.number == len(whole.area) > 3
     assert torch.equal(part.area, whole.area[:3]) and torch.equal(part.box, whole.box[:3])
     assert torch.equal(wide.area[: len(whole.area)], whole.area) and (wide.area[len(whole.area) :] == 0).all()
     batch = torch.stack([labels, labels * 0])
@@ -167,7 +167,7 @@ def test_stats_with_a_given_room(device: torch.device) -> None:
 @pytest.mark.parametrize("shape", [(0, 5, 6), (2, 0, 6), (2, 5, 0), (0, 0), (1, 1)])
 def test_stats_of_nothing(shape: tuple[int, ...]) -> None:
     stats = component_stats(torch.zeros(shape, dtype=torch.int32))
-    assert stats.count.shape == shape[:-2] and (stats.count == 0).all()
+    assert stats.number.shape == shape[:-2] and (stats.number == 0).all()
     assert stats.box.shape == (*shape[:-2], 0, 4) and stats.centroid.shape == (*shape[:-2], 0, 2)
 
 
