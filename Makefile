@@ -29,10 +29,10 @@ else
 	$(BIN)/topo-adapt demo --overwrite --out "$(OUT)"
 endif
 
-# Every operator against its peers on the CPU, about eight minutes; then which bars are met. With a GPU:
+# Every operator against its peers on the CPU, about ten minutes; then which bars are met. With a GPU:
 # $(BIN)/python benchmarks/gpu_suite.py --out out/gpu
 bench: install
-	for op in s2d edt d2t chamfer topology_loss; do $(BIN)/python benchmarks/bench_$$op.py --device cpu --out out/bench || exit 1; done
+	for op in s2d edt masks d2t chamfer topology_loss; do $(BIN)/python benchmarks/bench_$$op.py --device cpu --out out/bench || exit 1; done
 	TOPO_SIMD_LEVEL=avx2 $(BIN)/python benchmarks/bench_s2d.py --device cpu --masks inward outward --out out/bench
 	$(BIN)/python benchmarks/bars.py out/bench
 

@@ -130,7 +130,36 @@ OPENCV = {64: 1.0, 128: 1.4, 224: 2.4, 512: 4.0, 1024: 4.5}
 PRECISE = {"inward": {224: 6.0, 512: 6.0, 1024: 6.0}, "outward": {224: 2.5, 512: 2.2, 1024: 2.2}}
 PRECISE["deep"] = {224: 4.0, 512: 4.0, 1024: 4.0}
 
+NOISE = ("sparse", "half", "shallow")
+
+MASK_BARS = [
+    *(
+        Bar(
+            f"components {connectivity} over OpenCV, {name}, {size} px",
+            row(
+                f"components {connectivity}", "forward", "OpenCV", "cpu", size=size, threads=1, simd="best", masks=kinds
+            ),
+            ratio,
+            least=1.5,
+        )
+        for connectivity in (8, 4)
+        for name, kinds in (("figures", figures), ("noise", lambda entry: entry["masks"] in NOISE))
+        for size in (224, 1024)
+    ),
+    *(
+        Bar(
+            f"thin {method} over scikit-image, {size} px",
+            row(f"thin {method}", "forward", "scikit-image", "cpu", size=size, threads=1, simd="best"),
+            ratio,
+            least=10.0,
+        )
+        for method in ("zhang-suen", "guo-hall")
+        for size in (64, 224, 1024)
+    ),
+]
+
 CPU_BARS = [
+    *MASK_BARS,
     *(
         Bar(
             f"edt over OpenCV PRECISE, {masks}, {size} px",

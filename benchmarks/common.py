@@ -73,6 +73,7 @@ class Contest:
     kernel: bool = False  # whether to time a graph replay on CUDA as well
     threads: int | None = None  # None: those of the batch
     steps: int | None = None  # iterations of the stacked convolution; None: those of the batch
+    dtype: str = "float32"  # of our masks
     relu: Loop | None = None  # torch.relu, if `ours` is a loop whose page faults are compared with its
 
 
@@ -210,7 +211,7 @@ def _rows(contest: Contest, batch: Batch, rates: Rates, failures: list[str], arg
 
     def row(numbers: Numbers, clock: str) -> Row:
         shape, steps = tuple(batch.mask.shape), batch.steps if contest.steps is None else contest.steps
-        labels = (contest.op, contest.direction, shape, steps, "float32", batch.device, contest.baseline)
+        labels = (contest.op, contest.direction, shape, steps, contest.dtype, batch.device, contest.baseline)
         # Positional in the order of the two base classes, Compared and then Numbers.
         return Row(*labels, *numbers, masks=batch.kind, threads=contest.threads or batch.threads, clock=clock)
 

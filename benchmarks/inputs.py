@@ -18,6 +18,7 @@ from torch import Tensor
 from topokernels import s2d
 
 KINDS = ("inward", "outward", "shallow", "deep")
+NOISE = {"shallow": 0.8, "half": 0.5, "sparse": 0.1}  # share of foreground
 CACHED = 16 << 20  # bytes; CUDA batches of at least this size rotate through copies of their inputs
 ROTATED = 256 << 20  # bytes of all copies together: several times the size of any L2 cache
 
@@ -46,9 +47,9 @@ class Batch:
 def batch_of(kind: str, count: int, size: int, device: str, threads: int) -> Batch:
     """Masks of one kind, and the iterations that the stacked convolution needs for them.
 
-    inward: figures, with 26 iterations at 224 px. outward: 1 - figures, with half the image size. shallow: noise with a
-    fifth of the pixels in the background. deep: foreground except for one corner. For the last two, the number of
-    iterations is the depth of the map.
+    inward: figures, with 26 iterations at 224 px. outward: 1 - figures, with half the image size. shallow, half,
+    sparse: noise with the foreground of NOISE. deep: foreground except for one corner. For all but the first two, the
+    number of iterations is the depth of the map.
     """
     if kind in ("inward", "outward"):
         mask = figures(count, size, device)
@@ -56,7 +57,7 @@ def batch_of(kind: str, count: int, size: int, device: str, threads: int) -> Bat
         steps = ceil(size * 26 / 224) if kind == "inward" else size // 2
     else:
         rng = np.random.default_rng(0)
-        one = rng.random((1, 1, size, size)) < 0.8 if kind == "shallow" else np.ones((1, 1, size, size))
+        one = rng.random((1, 1, size, size)) < NOISE[kind] if kind in NOISE else np.ones((1, 1, size, size))
         one[..., 0, 0] = 0
         mask = torch.from_numpy(one.astype(np.float32)).to(device).repeat(count, 1, 1, 1)
         steps = steps_of(mask[:1])

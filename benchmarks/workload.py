@@ -12,7 +12,21 @@ import torch
 from inputs import figures
 from torch import Tensor
 
-from topokernels import chamfer, d2t, edt, m2s, rasterize, s2d, skeleton, topology_loss
+from topokernels import (
+    chamfer,
+    connected_components,
+    d2t,
+    edt,
+    fill_holes,
+    largest,
+    m2s,
+    opening,
+    rasterize,
+    s2d,
+    skeleton,
+    thin,
+    topology_loss,
+)
 
 
 def topology(mask: Tensor, backward: str) -> None:
@@ -27,6 +41,12 @@ def topology(mask: Tensor, backward: str) -> None:
     topology_loss(leaf, target, backward=backward).backward()
     edt(leaf, signed=True).sum().backward()
     edt(mask, black_border=True, sampling=(1.0, 2.0), return_indices=True)
+    connected_components(mask, return_areas=True)
+    largest(fill_holes(leaf)).sum().backward()
+    for method in ("zhang-suen", "guo-hall"):
+        thin(mask, method=method)
+    for shape in ("disc", "square"):
+        opening(mask, 3, shape=shape, black_border=True)
     # bool masks and soft masks have kernels of their own.
     s2d(mask != 0)
     s2d((0.9 * mask).requires_grad_()).sum().backward()

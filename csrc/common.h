@@ -163,17 +163,23 @@ enum class BackwardMode { kLiteral, kSubgradient };
 // per call. The leaked blocks lie between the results on the heap, so the allocator cannot join freed results: a loop
 // would get fresh pages, with all their page faults, in every call, and the process would grow by a result per call.
 struct StringArgument {
-  StringHandle handle;  // owned by the kernel: backward_mode() releases it
+  StringHandle handle;  // owned by the kernel: take_string() releases it
 };
 
-// Reads the argument `backward` and releases it, so kernels call this once, before anything that may throw.
-inline BackwardMode backward_mode(const char* op, StringArgument argument) {
+// Reads a str argument and releases it, so kernels call this once, before anything that may throw.
+inline std::string take_string(StringArgument argument) {
   const char* text = nullptr;
   size_t length = 0;
   STABLE_TORCH_ERROR_CODE_CHECK(torch_string_c_str(argument.handle, &text));
   STABLE_TORCH_ERROR_CODE_CHECK(torch_string_length(argument.handle, &length));
-  const std::string name(text, length);
+  std::string result(text, length);
   STABLE_TORCH_ERROR_CODE_CHECK(torch_delete_string(argument.handle));
+  return result;
+}
+
+// Takes the argument `backward`.
+inline BackwardMode backward_mode(const char* op, StringArgument argument) {
+  const std::string name = take_string(argument);
   TOPO_CHECK(name == "literal" || name == "subgradient", op, ": backward must be 'literal' or 'subgradient', got '",
              name, "'");
   return name == "literal" ? BackwardMode::kLiteral : BackwardMode::kSubgradient;

@@ -30,6 +30,13 @@ STABLE_TORCH_LIBRARY(topo, m) {
   m.def(
       "edt_backward(Tensor grad, Tensor mask, bool signed, bool squared, float[]? sampling, bool black_border) "
       "-> Tensor");
+  m.def("connected_components(Tensor mask, *, int connectivity=8) -> Tensor");
+  m.def("components_with_areas(Tensor mask, *, int connectivity=8) -> (Tensor labels, Tensor areas)");
+  m.def("fill_holes(Tensor mask, *, int? area=None, int connectivity=8) -> Tensor");
+  m.def("remove_small(Tensor mask, *, int area, int connectivity=8) -> Tensor");
+  m.def("largest(Tensor mask, *, int connectivity=8) -> Tensor");
+  m.def("morphology(Tensor mask, *, str operation, float radius, str shape='disc', bool black_border=False) -> Tensor");
+  m.def("thin(Tensor mask, *, str method='zhang-suen') -> Tensor");
   m.def(
       "m2s(Tensor vertices, Tensor faces, int[] size, *, float sigma, float? blur_radius=None, "
       "bool binary=True, bool exact=False, float? window=None, float gain=1.0) -> Tensor");

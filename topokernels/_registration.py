@@ -194,6 +194,11 @@ def check_window(op: str, argument: str, size: int) -> None:
     )
 
 
+def check_connectivity(op: str, connectivity: int) -> None:
+    """Fake kernels: the check of the connectivity of the compiled kernels."""
+    torch._check(connectivity in (4, 8), lambda: f"{op}: connectivity must be 4 or 8, got {connectivity}")
+
+
 def check_steps(op: str, iterations: int | None) -> None:
     """Fake kernels: the check of the thinning steps of the compiled kernels."""
     torch._check(

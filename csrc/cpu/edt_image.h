@@ -144,18 +144,6 @@ class EdtRowSearch {
   EdtRows rows_;
 };
 
-// Reads a mask: foreground[i] = 1 where it exceeds 0.5, or is not 0 in a mask of bytes. Returns whether it is valid.
-template <typename T>
-bool read_foreground(const T* mask, int64_t count, uint8_t* foreground) {
-  const MaskKind kind = read_mask(mask, count, foreground);
-  if constexpr (!std::is_same_v<T, uint8_t>) {
-    if (kind == MaskKind::kSoft) {
-      for (int64_t i = 0; i < count; ++i) foreground[i] = static_cast<accumulate_t<T>>(mask[i]) > 0.5f;
-    }
-  }
-  return kind != MaskKind::kInvalid;
-}
-
 // Calls body(source, image index, foreground, distance) for the images of a batch: images in parallel if there are as
 // many as threads, otherwise one after the other, so that the body can divide an image among the threads.
 template <typename T, typename Body>

@@ -225,12 +225,23 @@ inline uint8_t* dynamic_shared() {
   return dynamic_memory;
 }
 
-inline int atomicMax(int* address, int value) {
-  int seen = __atomic_load_n(address, __ATOMIC_RELAXED);
-  while (seen < value &&
+template <typename T, typename Better>
+T atomic_best(T* address, T value, Better&& better) {
+  T seen = __atomic_load_n(address, __ATOMIC_RELAXED);
+  while (better(value, seen) &&
          !__atomic_compare_exchange_n(address, &seen, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
   }
   return seen;
+}
+
+template <typename T>
+T atomicMax(T* address, T value) {
+  return atomic_best(address, value, [](T a, T b) { return a > b; });
+}
+
+template <typename T>
+T atomicMin(T* address, T value) {
+  return atomic_best(address, value, [](T a, T b) { return a < b; });
 }
 
 inline int atomicAdd(int* address, int value) {

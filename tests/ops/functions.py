@@ -10,7 +10,20 @@ import torch
 from samples import blobs, random
 from torch import Tensor
 
-from topokernels import chamfer, d2t, edt, m2s, rasterize, s2d, skeleton, topology_loss
+from topokernels import (
+    chamfer,
+    d2t,
+    edt,
+    fill_holes,
+    largest,
+    m2s,
+    rasterize,
+    remove_small,
+    s2d,
+    skeleton,
+    thin,
+    topology_loss,
+)
 
 Function = Callable[[Tensor], Any]
 
@@ -19,6 +32,10 @@ FUNCTIONS: dict[str, Function] = {
     "s2d": s2d,
     "s2d literal": lambda m: s2d(m, backward="literal"),
     "edt": lambda m: edt(m, signed=True, squared=True),  # squares are exact in every dtype
+    "fill_holes": fill_holes,
+    "remove_small": lambda m: remove_small(m, 12, hole_area=6),
+    "largest": lambda m: largest(m, connectivity=4),
+    "thin": lambda m: thin(m, straight_through=True),
     "d2t": lambda m: d2t(s2d(m), m),
     "skeleton": skeleton,
     "skeleton literal": lambda m: skeleton(m, iterations=5, backward="literal"),
@@ -77,8 +94,11 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-STRAIGHT_THROUGH = ("edt",)
-"""Functions that threshold soft masks, so that finite differences are 0. Their results are never half precision."""
+STRAIGHT_THROUGH = ("edt", "thin")
+"""Functions that threshold soft masks, so that finite differences are 0."""
 
 PER_IMAGE = ("chamfer", "topology_loss", "topology_loss literal")
 """Functions that give one number per image instead of an image."""
+
+KEEPS_DTYPE = ("fill_holes", "remove_small", "largest", "thin")
+"""Functions from masks to masks, of every dtype."""

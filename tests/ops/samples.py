@@ -163,6 +163,34 @@ def _edt_samples() -> Iterator[Sample]:
     yield Sample("edt_backward", "half", (grad.half(), mask.half(), True, False, None, False))
 
 
+def _mask_samples() -> Iterator[Sample]:
+    """Operators from masks to labels or masks."""
+    mask = blobs(18, 2, 9, 12, dtype=torch.float32)
+    options: dict[str, dict[str, Any]] = {
+        "connected_components": {"connectivity": 4},
+        "components_with_areas": {"connectivity": 4},
+        "fill_holes": {"area": 5, "connectivity": 4},
+        "remove_small": {"area": 7, "connectivity": 4},
+        "largest": {"connectivity": 4},
+        "thin": {"method": "guo-hall"},
+        "morphology": {"operation": "close", "radius": 1.5, "shape": "square", "black_border": True},
+    }
+    needed: dict[str, dict[str, Any]] = {
+        "remove_small": {"area": 9},
+        "morphology": {"operation": "dilate", "radius": 2.0},
+    }
+    for op, given in options.items():
+        least = needed.get(op, {})
+        for dtype in MASK_DTYPES:
+            sample = mask.to(dtype)
+            yield Sample(op, str(dtype), (_leaf(sample) if dtype.is_floating_point else sample,), least)
+        yield Sample(op, "options", (_leaf(mask),), given)
+        yield Sample(op, "soft", (_leaf(soft(19, 2, 7, 8, low=0.0)),), given)
+        yield Sample(op, "one image", (_leaf(mask[0]),), least)
+        yield Sample(op, "empty batch", (_leaf(mask[:0]),), least)
+        yield Sample(op, "transposed", (_leaf(mask).mT,), least)
+
+
 def _d2t_samples() -> Iterator[Sample]:
     mask = blobs(3, 2, 9, 12, dtype=torch.float32)
     distance = topokernels.s2d(mask)
@@ -261,6 +289,7 @@ def all_samples() -> list[Sample]:
     return [
         *_s2d_samples(),
         *_edt_samples(),
+        *_mask_samples(),
         *_d2t_samples(),
         *_skeleton_samples(),
         *_chamfer_samples(),

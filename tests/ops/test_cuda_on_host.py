@@ -16,7 +16,8 @@ COMPILER = shutil.which(os.environ.get("CXX", "g++"))
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 @pytest.mark.parametrize(
-    "name", ["test_cuda_kernels", "test_cuda_backward_kernels", "test_cuda_renderer", "test_cuda_edt"]
+    "name",
+    ["test_cuda_kernels", "test_cuda_backward_kernels", "test_cuda_renderer", "test_cuda_edt", "test_cuda_masks"],
 )
 def test_cuda_kernels_on_the_host(name: str, tmp_path: Path) -> None:
     program = tmp_path / name

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from mask_cases import MASK_CASES
 from samples import FLOAT_DTYPES
 from torch import Tensor
 
@@ -230,6 +231,9 @@ CASES: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 
 
+CASES |= MASK_CASES
+
+
 @pytest.mark.parametrize("where", ["cpu", "meta"])
 @pytest.mark.parametrize("name", CASES)
 def test_error_text(name: str, where: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -283,6 +287,11 @@ def test_mask_values_out_of_range(value: float, dtype: torch.dtype, capfd: pytes
         topo.edt_indices(bad)
     with pytest.raises(RuntimeError, match="edt_backward: " + text):
         topo.edt_backward(torch.ones_like(bad), bad, False, False, None, False)
+    for name in ("connected_components", "components_with_areas", "fill_holes", "largest", "thin"):
+        with pytest.raises(RuntimeError, match=f"{name}: {text}"):
+            getattr(topo, name)(bad)
+    with pytest.raises(RuntimeError, match="morphology: " + text):
+        topo.morphology(bad, operation="erode", radius=1.0)
     with pytest.raises(RuntimeError, match="mask_chamfer: pred " + values):
         topology_loss(bad, torch.zeros_like(bad))
     # Here s2d is given the complement of the target.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from functions import FUNCTIONS, PER_IMAGE, STRAIGHT_THROUGH, gradient
+from functions import FUNCTIONS, KEEPS_DTYPE, PER_IMAGE, gradient
 from samples import FLOAT_DTYPES, MASK_DTYPES, blobs
 
 
@@ -30,8 +30,10 @@ def test_every_dtype_gives_the_values_of_float64(name: str, dtype: torch.dtype, 
     expected = FUNCTIONS[name](masks)
     result = FUNCTIONS[name](masks.to(device, dtype))
     wide = dtype if dtype.is_floating_point else torch.float32
-    if name in PER_IMAGE or name in STRAIGHT_THROUGH:
+    if name in PER_IMAGE or name == "edt":
         wide = torch.float64 if dtype == torch.float64 else torch.float32
+    if name in KEEPS_DTYPE:
+        wide = dtype
     assert result.dtype == wide
     assert torch.equal(result.cpu().double(), expected)
 
