@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from adaptation.fitting.settings import FitSettings
 from adaptation.losses.settings import LOSSES, LossName, LossSettings
@@ -174,8 +174,8 @@ OBJECTIVES: dict[str, Objective] = {
 """The objectives, by the names that ``--loss`` accepts."""
 
 
-def layers_of(text: str) -> tuple[Layers, int]:
-    """Return the layers that the option --layers names, and the rank of low-rank updates: "lora" or "lora:RANK".
+def layers_of(text: str) -> dict[str, Any]:
+    """Return the settings "layers" and "rank" that the option --layers names: a name, or "lora:RANK".
 
     Raises:
         UserError: they have another name, or the rank is no positive number.
@@ -183,9 +183,9 @@ def layers_of(text: str) -> tuple[Layers, int]:
     name, _, rank = text.partition(":")
     for known in LAYERS:
         if known == name and not rank and not text.endswith(":"):
-            return known, AdaptSettings.rank
+            return {"layers": known, "rank": AdaptSettings.rank}
         if known == name == "lora" and rank.isdecimal() and int(rank) > 0:
-            return known, int(rank)
+            return {"layers": known, "rank": int(rank)}
     raise UserError(f"--layers must be one of {', '.join(LAYERS)}, or lora:RANK, got {text!r}")
 
 

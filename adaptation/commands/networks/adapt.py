@@ -154,14 +154,12 @@ def adapt(
     ):
         if value is not None and is_crop_set(target):
             raise UserError(f"{option} is for recordings; {target} is a folder of crops")
-    trained = layers_of(layers)
     base = chosen.adapt if source else chosen.adapt_alone  # without replay nothing keeps the network from forgetting
     settings = OBJECTIVES[objective].apply(
         replace(
             base,
             masks=choice("--mask-kind", mask_kind, MASK_KINDS),
-            layers=trained[0],
-            rank=trained[1],
+            **layers_of(layers),
             norm=choice("--norm", norm, NORMS) if norm else base.norm,
             precision=choice("--precision", precision, PRECISIONS),
             fit=replace(base.fit, prior=pose_prior or base.fit.prior),

@@ -1,4 +1,4 @@
-"""Adapters on stand-ins of the documented shapes; test_public_networks.py compares them with the projects' own code."""
+"""Adapters on stand-ins of the documented shapes; docs/your_model.md says which were compared with real networks."""
 
 from __future__ import annotations
 
