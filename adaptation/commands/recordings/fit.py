@@ -73,7 +73,7 @@ def fit(
         str | None,
         typer.Option(
             "--prior",
-            help="Pose prior: gaussian, motion, latent, or a file written by `topo-adapt prior`. "
+            help="Pose prior: gaussian, motion, mixture, latent, or a file written by `topo-adapt prior`. "
             "Default: motion; gaussian with --per-frame.",
         ),
     ] = None,
