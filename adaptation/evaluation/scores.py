@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.joint_sets import LSP_JOINTS, SMPL
+from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.renderer import exact_silhouette
 from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
@@ -87,17 +88,43 @@ def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = 
     for index in torch.arange(len(samples)).split(batch):
         predicted = network(samples.image_batch(index.numpy(), device)).bodies
         known = truth.select(index).to(device)
-        posed = body(predicted.rotations, predicted.betas)
-        joints = body.joints(known.rotations, known.betas)
-        # Exact, like the true masks: a thresholded soft silhouette would be wider.
-        silhouette = exact_silhouette(posed.vertices, body.faces, predicted.camera, samples.size)
-        away = (posed.joints - posed.joints[:, :1]) - (joints - joints[:, :1])
-        parts.append(
-            (
-                mpjpe(posed.joints, joints),
-                pa_mpjpe(posed.joints, joints),
-                silhouette_iou(silhouette, samples.mask_batch(index.numpy(), device=device)),
-                1000 * away.norm(dim=-1),
-            )
-        )
+        masks = samples.mask_batch(index.numpy(), device=device)
+        parts.append(_compare(predicted, known, masks, body))
     return Scores(*(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def evaluate_bodies(bodies: Bodies, index: npt.NDArray[np.int64], samples: Samples, body: Body) -> Scores:
+    """Measure bodies that were fitted to labelled crops.
+
+    Args:
+        bodies: N bodies, on the CPU.
+        index: (N,) the crop of each.
+        samples: crops with labels and exact masks.
+        body: body model of the bodies and of the labels.
+
+    Raises:
+        UserError: the set has no labels or masks, or the labels belong to another body model.
+    """
+    truth = samples.bodies(body)
+    parts = []
+    for rows in torch.arange(len(index)).split(64):
+        crops = index[rows.numpy()]
+        known = truth.select(torch.from_numpy(crops))
+        parts.append(_compare(bodies.select(rows), known, samples.mask_batch(crops), body))
+    return Scores(*(torch.cat(column).numpy() for column in zip(*parts, strict=True)))
+
+
+def _compare(bodies: Bodies, truth: Bodies, masks: Tensor, body: Body) -> tuple[Tensor, ...]:
+    """Return MPJPE, PA-MPJPE and IoU, (B,) each, and the errors of the joints, (B, J)."""
+    posed = body(bodies.rotations, bodies.betas)
+    joints = body.joints(truth.rotations, truth.betas)
+    # Exact, like the true masks: a thresholded soft silhouette would be wider.
+    silhouette = exact_silhouette(posed.vertices, body.faces, bodies.camera, masks.shape[-1])
+    away = (posed.joints - posed.joints[:, :1]) - (joints - joints[:, :1])
+    return (
+        mpjpe(posed.joints, joints),
+        pa_mpjpe(posed.joints, joints),
+        silhouette_iou(silhouette, masks),
+        1000 * away.norm(dim=-1),
+    )

@@ -162,7 +162,7 @@ def checked_mixture(arrays: Sequence[Tensor], path: Path) -> MixturePosePrior:
         raise UserError(f"{path}: the weights of the Gaussians must be positive and sum to 1")
     try:
         return MixturePosePrior(means, covariances, weights)
-    except torch.linalg.LinAlgError:
+    except RuntimeError:  # of the Cholesky decomposition
         raise UserError(f"{path}: a covariance is not positive definite") from None
 
 
@@ -174,7 +174,7 @@ def _default() -> tuple[Tensor, Tensor, Tensor]:
 
 def _whiten(covariances: Tensor) -> tuple[Tensor, Tensor]:
     """Return R with R^T R the inverse of each covariance (C, D, D), and log(det(covariance)) / 2, (C,)."""
-    # With covariance = L L^T, the squared distance is |L^-1 (x - mean)|^2, and sqrt(det) is the product of L's diagonal.
+    # With covariance = L L^T, the squared distance is |L^-1 (x - mean)|^2, and sqrt(det) multiplies L's diagonal.
     lower = torch.linalg.cholesky(covariances)
     unit = torch.eye(lower.shape[-1]).to(lower).expand_as(lower)
     log_root = lower.diagonal(dim1=1, dim2=2).log().sum(1)

@@ -80,7 +80,8 @@ def adapt(
     ] = None,
     precision: PrecisionOption = AdaptSettings.precision,
     pose_prior: Annotated[
-        str | None, typer.Option("--prior", help="Pose prior: gaussian, motion, mixture, latent, a file. Default: the preset's.")
+        str | None,
+        typer.Option("--prior", help="Pose prior: gaussian, motion, mixture, latent, a file. Default: the preset's."),
     ] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops to replay.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="Folder of labelled crops to measure errors on.")] = None,

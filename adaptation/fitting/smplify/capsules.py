@@ -1,8 +1,8 @@
 """A body as capsules, and capsules as spheres: the geometry of SMPLify's interpenetration term.
 
 As in the paper (Bogo et al., ECCV 2016, section 3.2), each part of the body is a capsule whose length and radius are
-linear in the shape coefficients, by a regression on capsules that were fitted to bodies of many shapes. Spheres with the
-capsule's radius lie along its axis and move with the part.
+linear in the shape coefficients, by a regression on capsules that were fitted to bodies of many shapes. Spheres of its
+radius lie along its axis and move with the part.
 """
 
 from __future__ import annotations
@@ -127,10 +127,20 @@ def interpenetration(spheres: Spheres, pairs: Tensor, tightness: float) -> Tenso
     Returns:
         (B,) from 0, for parts far apart, to P.
     """
-    first, second = pairs
-    squares = (spheres.centres[:, first] - spheres.centres[:, second]).square().sum(2)
+    centres, count = spheres.centres, spheres.centres.shape[1]
+    # All distances in one product, which is faster than picking the pairs.
+    length = centres.square().sum(2)
+    squares = length[:, :, None] + length[:, None] - 2 * centres @ centres.mT
     sigmas = (tightness * spheres.radii).square()
-    return (-squares / (sigmas[:, first] + sigmas[:, second])).exp().sum(1)
+    overlap = (-squares / (sigmas[:, :, None] + sigmas[:, None])).exp()
+    return overlap.flatten(1) @ _flags(pairs, count).to(overlap).flatten()
+
+
+def _flags(pairs: Tensor, count: int) -> Tensor:
+    """Return (count, count) bool, True for pairs (2, P)."""
+    flags = torch.zeros(count, count, dtype=torch.bool, device=pairs.device)
+    flags[pairs[0], pairs[1]] = True
+    return flags
 
 
 @dataclass(frozen=True)

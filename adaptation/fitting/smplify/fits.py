@@ -7,7 +7,7 @@ side: two orientations are fitted there, and the one with the lower E_J is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import roma
@@ -19,7 +19,7 @@ from adaptation.bodies.joint_sets import SMPL
 from adaptation.bodies.poses import facing
 from adaptation.fitting.fitter import Fitter, Stage
 from adaptation.fitting.posed import PosedBodies, Scene
-from adaptation.fitting.schedule import Geometric, constant
+from adaptation.fitting.schedule import constant
 from adaptation.fitting.smplify.camera import first_orientation, shoulder_distance, torso_camera
 from adaptation.fitting.smplify.capsules import Capsules
 from adaptation.fitting.smplify.settings import PIXELS, SmplifySettings, StageWeights
@@ -91,9 +91,7 @@ class Smplify:
         """The body model."""
         return self.scene.body
 
-    def fit(
-        self, evidence: Evidence, size: int, progress: Callable[[int], None] = lambda done: None
-    ) -> SmplifyFit:
+    def fit(self, evidence: Evidence, size: int, progress: Callable[[int], None] = lambda done: None) -> SmplifyFit:
         """Fit bodies.
 
         Args:
@@ -129,7 +127,7 @@ class Smplify:
             pose[:, 0] = first_orientation(self.body.joints(pose, betas), keypoints)
             camera = torso_camera(self.body.joints(pose, betas), keypoints, size, evidence.focal)
         settings = self.settings
-        # The scale stays: the public code holds the depth by a weight of 100 per metre, next to which pixels weigh little.
+        # The scale stays: the public code holds the depth by a weight next to which pixels weigh little.
         stage = Stage(
             settings.camera_steps,
             {"torso": constant(1.0)},
@@ -178,36 +176,34 @@ class Smplify:
             target = SilhouetteTarget.of(evidence.masks, iterations=SILHOUETTES.iterations)
             terms["silhouettes"] = SilhouetteTerm(target, SILHOUETTES)
         leaves = SmplifyLeaves(start, self.scene, size)
-        stages = [self._stage(weights, number) for number, weights in enumerate(settings.stages)]
-        known = [
-            Stage(stage.steps, {name: weight for name, weight in stage.weights.items() if name in terms}, stage.rates)
-            for stage in stages
-        ]
-        return Fitter(leaves, terms, known)
+        last = len(settings.stages) - 2
+        stages = [self._stage(weights, terms, number >= last) for number, weights in enumerate(settings.stages)]
+        return Fitter(leaves, terms, stages)
 
-    def _stage(self, weights: StageWeights, number: int) -> Stage:
-        settings = self.settings
+    def _stage(self, weights: StageWeights, terms: Mapping[str, Term], late: bool) -> Stage:
+        settings, silhouettes = self.settings, late and "silhouettes" in terms
         each: dict[str, float] = {
-            "keypoints": settings.keypoints,
+            "keypoints": 1.0,
             "prior": weights.pose,
             "bending": settings.bending * weights.pose,
             "shape": weights.shape,
-            "interpenetration": settings.interpenetration,
         }
-        # From far away, silhouettes pull limbs to the wrong ones.
-        if number >= len(settings.stages) - 2:
+        # In the first two stages the prior holds the pose. Silhouettes would pull far limbs to the wrong places there,
+        # and interpenetration would only take time.
+        if late:
+            each["interpenetration"] = settings.interpenetration
+        if silhouettes:
             each["silhouettes"] = settings.silhouettes
-        wanted: dict[str, Geometric] = {name: constant(weight) for name, weight in each.items() if weight}
+        rates = {
+            "orientation": settings.orientation_rate,
+            "limbs": settings.pose_rate,
+            "betas": settings.shape_rate,
+            "offset": 2 * settings.shift_rate,
+        }
         return Stage(
             weights.steps,
-            wanted,
-            {
-                "orientation": settings.orientation_rate,
-                "limbs": settings.pose_rate,
-                "betas": settings.shape_rate,
-                "scale": settings.scale_rate,
-                "offset": 2 * settings.shift_rate,
-            },
+            {name: constant(weight) for name, weight in each.items() if weight},
+            rates | ({"scale": settings.scale_rate} if silhouettes else {}),
         )
 
     def posed(self, bodies: BodyVariables, size: int) -> PosedBodies:

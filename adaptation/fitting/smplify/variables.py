@@ -1,4 +1,4 @@
-"""The variables of SMPLify: the global orientation is a leaf of its own, because the fit of the camera moves it alone."""
+"""The variables of SMPLify: the global orientation is a leaf of its own, since the fit of the camera moves it alone."""
 
 from __future__ import annotations
 
