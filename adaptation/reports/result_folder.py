@@ -52,7 +52,7 @@ def write_results(
     numbered = [(person.track.number, person.result) for person in people]
     for number in sorted({int(frame) for person in people for frame in person.result.frame}):
         shown = [(track, result) for track, result in numbered if number in result.frame]
-        picture = draw_overview(frames.frame(number), number, body, shown)
+        picture = draw_overview(frames.frame(number), number, body, shown, min_width=min(1280, 4 * frames.size[0]))
         # Not cv2.imwrite, which reports no error when the disk is full.
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         (overlays / f"frame_{number:06d}.jpg").write_bytes(data.tobytes())

@@ -44,7 +44,11 @@ def smplify(
     out: Out,
     keypoints: Annotated[
         Path | None,
-        typer.Option("--keypoints", help="Folder of OpenPose JSON files, one per frame; everybody in them is fitted."),
+        typer.Option(
+            "--keypoints",
+            help="Folder of OpenPose JSON files, one per frame; everybody in them is fitted. Or the crops that "
+            "`topo-adapt keypoints RECORDING` cut out of the same recording.",
+        ),
     ] = None,
     silhouettes: Annotated[
         bool,
@@ -65,7 +69,8 @@ def smplify(
     ] = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Fit one frame in this many.")] = 1,
     preset: Annotated[
-        str, typer.Option("--preset", help="tiny (a first look), small, or paper (hips ignored, many steps).")
+        str,
+        typer.Option("--preset", help="tiny (a first look), small, or paper (weights of the public code, many steps)."),
     ] = "small",
     steps: Annotated[
         int | None, typer.Option("--steps", min=1, help="Optimisation steps of each stage. Default: the preset's.")

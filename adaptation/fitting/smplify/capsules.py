@@ -36,7 +36,9 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 _TRUNK = ("hips", "belly", "chest")  # wider than deep: their capsules lie across, as in the public code
 _EXAMPLES = 200  # bodies to which capsules are fitted; as many as 20 for each coefficient
-_SPACING = 1.0  # greatest distance of neighbouring spheres, in radii
+_SPACING = 2.0  # greatest distance of neighbouring spheres, in radii, as in the public code
+# Parts that reach others. As in the public code, the others are not compared with each other.
+_REACHING = ("forearm", "hand", "shin", "foot")
 _APART = 1.0  # spheres of different parts can collide if at rest they are this far apart, in sums of their radii
 
 
@@ -79,7 +81,7 @@ class Capsules(torch.nn.Module):
         # On the CPU: a small regression, done once.
         model = body.cpu() if body.faces.is_cuda else body
         fitted = _fit(model, self._joints)
-        half, radius = fitted.sizes[:, -1]
+        half, radius = fitted.sizes[:, :, -1]
         # Spheres at most _SPACING radii apart, both ends included.
         counts = [2 + int(2 * float(h) / (_SPACING * float(r))) for h, r in zip(half, radius, strict=True)]
         part = torch.cat([torch.full((count,), number) for number, count in enumerate(counts)])
@@ -128,19 +130,15 @@ def interpenetration(spheres: Spheres, pairs: Tensor, tightness: float) -> Tenso
         (B,) from 0, for parts far apart, to P.
     """
     centres, count = spheres.centres, spheres.centres.shape[1]
-    # All distances in one product, which is faster than picking the pairs.
+    flags = centres.new_zeros(count, count)
+    flags[pairs[0], pairs[1]] = 1
+    # All distances from some spheres to all in one product, which is faster than picking the pairs.
+    rows = flags.any(1).nonzero()[:, 0]
     length = centres.square().sum(2)
-    squares = length[:, :, None] + length[:, None] - 2 * centres @ centres.mT
+    squares = length[:, rows, None] + length[:, None] - 2 * centres[:, rows] @ centres.mT
     sigmas = (tightness * spheres.radii).square()
-    overlap = (-squares / (sigmas[:, :, None] + sigmas[:, None])).exp()
-    return overlap.flatten(1) @ _flags(pairs, count).to(overlap).flatten()
-
-
-def _flags(pairs: Tensor, count: int) -> Tensor:
-    """Return (count, count) bool, True for pairs (2, P)."""
-    flags = torch.zeros(count, count, dtype=torch.bool, device=pairs.device)
-    flags[pairs[0], pairs[1]] = True
-    return flags
+    overlap = (-squares / (sigmas[:, rows, None] + sigmas[:, None])).exp()
+    return overlap.flatten(1) @ flags[rows].flatten()
 
 
 @dataclass(frozen=True)
@@ -202,5 +200,8 @@ def _colliding(spheres: Spheres, part: Tensor, joints: list[int], tree: tuple[in
             joined[number, parent] = joined[parent, number] = True
     away = torch.cdist(spheres.centres[0], spheres.centres[0])
     reach = _APART * (spheres.radii[0][:, None] + spheres.radii[0])
-    # Parts that touch at rest, such as the two thighs near the hips, always do.
-    return ((away > reach) & ~joined[part][:, part]).triu(1).nonzero().T.contiguous()
+    reaching = torch.tensor([name.endswith(_REACHING) for name in PARTS])[part]
+    # Each pair once, with a sphere of a part that reaches first.
+    once = reaching[:, None] & (~reaching | torch.ones(len(part), len(part), dtype=torch.bool).triu(1))
+    # Spheres that touch at rest, such as those of an elbow and of the other side of it, always do.
+    return (once & (away > reach) & ~joined[part][:, part]).nonzero().T.contiguous()

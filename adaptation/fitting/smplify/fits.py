@@ -202,7 +202,7 @@ class Smplify:
         }
         return Stage(
             weights.steps,
-            {name: constant(weight) for name, weight in each.items() if weight},
+            {name: constant(weight) for name, weight in each.items() if name not in settings.without},
             rates | ({"scale": settings.scale_rate} if silhouettes else {}),
         )
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from adaptation.bodies.body import Body
+from adaptation.bodies.camera import crop_to_frame
+from adaptation.bodies.joint_sets import SMPL
 from adaptation.data.openpose import read_everybody
-from adaptation.data.samples import MaskKind, Samples, is_crop_set
+from adaptation.data.samples import Floats, MaskKind, Samples, is_crop_set
 from adaptation.recording.footage.empty_scene import read_background
 from adaptation.recording.footage.frame_numbers import check_frames
 from adaptation.recording.footage.segmented_masks import open_given
@@ -59,7 +64,7 @@ def open_source(
 
     Args:
         source: folder of crops, or recording.
-        keypoints: folder of OpenPose JSON files, one per frame of a recording.
+        keypoints: folder of OpenPose JSON files, one per frame of a recording, or of crops that were cut out of it.
         masks: where masks come from.
         options: frames, crops, whether silhouettes are used.
         body: body model that will be fitted.
@@ -80,13 +85,35 @@ def open_source(
     tilt = given_tilt(frames.size, recording.tilt)
     if recording.frames is not None:
         check_frames(recording.frames, frames)
-    everybody = read_everybody(keypoints, frames.exact_count())
+    everybody = _everybody(keypoints, frames.exact_count())
     if not options.silhouettes and not masks.given:
         return frames, people_of_keypoints(frames, everybody, recording), tilt
     given = open_given(masks.masks, masks.models, frames)
     empty = read_background(masks.background, frames) if masks.background else ()
     found = find_crops(frames, recording, progress, given, empty)
     return frames, people_of_masks(found, everybody, source), tilt
+
+
+def _everybody(keypoints: Path, count: int) -> list[Floats]:
+    """Return the keypoints (P, J, 3) of the people of each frame, frame pixels.
+
+    Raises:
+        UserError: they cannot be read, or belong to another recording.
+    """
+    if not is_crop_set(keypoints):
+        return read_everybody(keypoints, count)
+    samples = Samples.load(keypoints)
+    if samples.keypoints is None or samples.frame is None or samples.box is None or samples.joints != SMPL:
+        raise UserError(
+            f"{keypoints} is a folder of crops that does not say where in a recording its keypoints are; cut it with "
+            "`topo-adapt keypoints RECORDING --detector mediapipe --out CROPS`"
+        )
+    if samples.frame.max() >= count:
+        raise UserError(f"{keypoints} has keypoints of frame {samples.frame.max()}, but there are {count} frames")
+    places = crop_to_frame(torch.from_numpy(samples.keypoints[..., :2]), torch.from_numpy(samples.box), samples.size)
+    confidence = np.array(samples.keypoints[..., 2:])
+    moved = np.where(confidence > 0, np.concatenate([places.numpy(), confidence], axis=2), 0).astype(np.float32)
+    return [moved[samples.frame == number] for number in range(count)]
 
 
 def _crop_set(source: Path, keypoints: Path | None, masks: MaskSource, options: SmplifyOptions, body: Body) -> Opened:
