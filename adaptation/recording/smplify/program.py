@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from adaptation.bodies.body import Body
+from adaptation.bodies.camera import Perspective, fit_camera_to_keypoints
 from adaptation.bodies.renderer import make_renderer
 from adaptation.fitting.posed import Scene
 from adaptation.fitting.silhouette_fitter import Evaluation, SilhouetteFitter
@@ -20,7 +21,7 @@ from adaptation.fitting.variables import BodyVariables
 from adaptation.priors.named import pose_prior
 from adaptation.recording.found_people import stack_masks
 from adaptation.recording.pipeline import FitOutcome, FittedPerson
-from adaptation.recording.results import person_result
+from adaptation.recording.results import PersonResult, person_result
 from adaptation.recording.smplify.options import SmplifyOptions
 from adaptation.recording.smplify.people import SeenPeople
 from adaptation.recording.tilt.camera_tilt import CameraTilt
@@ -99,8 +100,21 @@ class SmplifyProgram:
             first += len(crops)
             with torch.no_grad():
                 joints = self.smplify.body.joints(mine.fitted.pose, mine.fitted.betas)
-            people.append(FittedPerson(track, crops, person_result(crops, mine, joints)))
+            result = person_result(crops, mine, joints)
+            people.append(FittedPerson(track, crops, self._in_weak_perspective(result, mine)))
         return FitOutcome(people, seen.notes, tilt=tilt)
+
+    @torch.no_grad()
+    def _in_weak_perspective(self, result: PersonResult, best: BestFit) -> PersonResult:
+        """Give a result the weak-perspective cameras that show its joints nearest to where perspective does."""
+        if not isinstance(best.fitted.camera, Perspective):
+            return result
+        cameras = []
+        for bodies in (best.fitted, best.start):
+            joints = self.smplify.body.joints(bodies.pose, bodies.betas)
+            places = torch.cat([bodies.camera.project(joints, 2), torch.ones_like(joints[..., :1])], dim=2)
+            cameras.append(fit_camera_to_keypoints(joints, places, 2)[0].parameters.cpu().numpy())
+        return replace(result, camera=cameras[0], start_camera=cameras[1])
 
 
 def _parts(count: int, most: int) -> Iterator[slice]:
