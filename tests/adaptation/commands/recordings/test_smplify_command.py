@@ -72,7 +72,8 @@ def test_people_of_a_recording(recording_folder: Path, openpose: Path, command: 
     assert {int(frame) for person in people for frame in person.frame} == {17, 18, 19}
     report = (out / "report.html").read_text()
     # Nothing is said of an agreement with masks that do not exist.
-    assert "SMPLify" in report and "There are no masks" in report and ">nan" not in report and "IoU" not in report
+    assert "SMPLify" in report and "There are no masks" in report and ">nan" not in report
+    assert "IoU before" not in report and "IoU <b>" not in report
     assert json.loads((out / "settings.json").read_text())["options"]["smplify"]["prior"] == "mixture"
     # Other commands read them.
     assert command("export", out, "--format", "npz", "--person", 1, "--fps", 5, "--out", tmp_path / "a.npz")[0] == 0
@@ -143,7 +144,7 @@ def test_misuse(recording_folder: Path, openpose: Path, crops: Path, command: Co
         ([crops, "--mask-kind", "red"], "--mask-kind must be one of"),
     ]
     for arguments, message in cases:
-        assert message in refused(command, *arguments, *out, *QUICK), arguments
+        assert message in refused(command, *QUICK, *arguments, *out), arguments
         assert not (tmp_path / "out").exists()
 
 
