@@ -27,11 +27,12 @@ from adaptation.commands.recordings.demo_fit import demo_fit
 from adaptation.commands.recordings.export import export
 from adaptation.commands.recordings.fit import fit
 from adaptation.commands.recordings.predict import predict
+from adaptation.commands.recordings.smplify import smplify
 from adaptation.support.errors import UserError
 from adaptation.support.reading.findings import printed_findings
 
 COMMANDS = (
-    check, fit, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, export, uap,
+    check, fit, smplify, demo_fit, doctor, demo, pretrain, prior, adapt, predict, evaluate, export, uap,
     dataset, domain, degrade, keypoints, poses,
 )  # fmt: skip
 

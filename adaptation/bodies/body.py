@@ -174,7 +174,7 @@ class Body(torch.nn.Module):
         if not pose.dtype == betas.dtype == self._template.dtype:
             raise UserError(f"Body is {self._template.dtype}, got pose {pose.dtype} and betas {betas.dtype}")
         batch = len(pose)
-        rest_joints = self._joints + (betas @ self._joint_shape).view(batch, *self._joints.shape)
+        rest_joints = self.rest_joints(betas)
         rotations = rotvec_to_matrix(pose) if pose.ndim == 3 else pose
         world, joints = self._chain(rotations, rest_joints)
 
@@ -199,9 +199,24 @@ class Body(torch.nn.Module):
 
     def joints(self, pose: Tensor, betas: Tensor) -> Tensor:
         """Compute only the posed joints, (B, J, 3) metres, at a fraction of the cost; arguments as for `forward`."""
+        return self.frames(pose, betas)[1]
+
+    def frames(self, pose: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the axes of the joints, (B, J, 3, 3), and the posed joints, (B, J, 3) metres.
+
+        A point at rest that is fixed to joint j, at an offset o from it, is posed to ``joints[:, j] + axes[:, j] @ o``.
+        """
         rotations = rotvec_to_matrix(pose) if pose.ndim == 3 else pose
-        rest = self._joints + (betas @ self._joint_shape).view(len(pose), *self._joints.shape)
-        return self._chain(rotations, rest)[1]
+        return self._chain(rotations, self.rest_joints(betas))
+
+    def rest_joints(self, betas: Tensor) -> Tensor:
+        """Return the joints (B, J, 3), metres, of bodies in the rest pose."""
+        return self._joints + (betas @ self._joint_shape).view(len(betas), *self._joints.shape)
+
+    def rest_vertices(self, betas: Tensor) -> Tensor:
+        """Return the vertices (B, V, 3), metres, of bodies in the rest pose."""
+        flat = torch.addmm(self._template, betas, self._shape)
+        return flat.view(len(betas), 3, self.vertex_count).transpose(1, 2)
 
     def _chain(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """World rotations (B, J, 3, 3) and posed joints (B, J, 3), computed level by level of the tree."""

@@ -191,8 +191,9 @@ def check_person(path: Path) -> Verdict:
     person = PersonResult.load(path)
     facts = [
         ("bodies", f"{len(person)}, frames {person.frame.min()} to {person.frame.max()}"),
-        ("IoU", f"median {np.median(person.iou_after):.2f} with the masks"),
     ]
+    if person.judged:
+        facts.append(("IoU", f"median {np.median(person.iou_after):.2f} with the masks"))
     return Verdict(
         "bodies of one person, written by topo-adapt",
         facts,

@@ -65,20 +65,14 @@ def read_openpose(folder: Path, masks: Bytes | None = None) -> Floats:
     if masks is not None and len(paths) != len(masks):
         # Files are matched by their order alone, so a missing one would shift all that follow.
         raise UserError(f"{folder} has {len(paths)} JSON files for {len(masks)} crops; expected one per crop")
-    people = [_read_people(path) for path in paths]
-    # An image without people does not show its layout; the others do.
-    counts = {len(person) for each in people for person in each}
-    if not counts:
-        raise UserError(f"{folder}: none of the {len(paths)} JSON files contains a person")
-    if len(counts) > 1:
-        raise UserError(f"{folder}: the files mix layouts of {' and '.join(map(str, sorted(counts)))} keypoints")
+    people, layout = _read_all(paths, folder)
     _check_pixels(np.concatenate([person for each in people for person in each]), folder, masks)
-    keypoints = np.zeros((len(paths), counts.pop(), 3), np.float32)
+    keypoints = np.zeros((len(paths), layout, 3), np.float32)
     others = 0
     for number, each in enumerate(people):
         if each:
             surest = max(range(len(each)), key=lambda k: _confidence(each[k]))
-            chosen = surest if masks is None else _on_mask(each, masks[number])
+            chosen = surest if masks is None else on_mask(each, masks[number])
             others += chosen != surest
             keypoints[number] = each[chosen]
     if others:
@@ -87,6 +81,41 @@ def read_openpose(folder: Path, masks: Bytes | None = None) -> Floats:
             "another one, who is taken"
         )
     return keypoints
+
+
+def read_everybody(folder: Path, count: int) -> list[Floats]:
+    """Read the people of all frames of a recording from a folder of OpenPose JSON files, one per frame.
+
+    Args:
+        folder: folder of JSON files, as for `read_openpose`.
+        count: number of frames.
+
+    Returns:
+        For each frame (P, J, 3) of its P people, in the order of SMPL's joints: x and y in frame pixels, and
+        confidence, 0 for joints that were not found.
+
+    Raises:
+        UserError: there is not one file per frame, or as for `read_openpose`.
+    """
+    paths = _ordered(folder)
+    if len(paths) != count:
+        raise UserError(f"{folder} has {len(paths)} JSON files for {count} frames; expected one per frame")
+    people, layout = _read_all(paths, folder)
+    _check_pixels(np.concatenate([person for each in people for person in each]), folder, None)
+    none = np.zeros((0, layout, 3), np.float32)
+    return [to_body_joints(np.stack(each) if each else none) for each in people]
+
+
+def _read_all(paths: Sequence[Path], folder: Path) -> tuple[list[list[Floats]], int]:
+    """Return the people of each file, and the number of keypoints of their layout."""
+    people = [_read_people(path) for path in paths]
+    # An image without people does not show its layout; the others do.
+    counts = {len(person) for each in people for person in each}
+    if not counts:
+        raise UserError(f"{folder}: none of the {len(paths)} JSON files contains a person")
+    if len(counts) > 1:
+        raise UserError(f"{folder}: the files mix layouts of {' and '.join(map(str, sorted(counts)))} keypoints")
+    return people, counts.pop()
 
 
 def _ordered(folder: Path) -> list[Path]:
@@ -179,7 +208,7 @@ def _confidence(person: Floats) -> float:
     return float(person[:, 2].sum())
 
 
-def _on_mask(people: Sequence[Floats], mask: Bytes) -> int:
+def on_mask(people: Sequence[Floats], mask: Bytes) -> int:
     """Return the index of the person with the most joints on a mask, less those beside it; ties by confidence."""
     size = max(mask.shape)
     reach = 2 * round(_NEAR * size) + 1

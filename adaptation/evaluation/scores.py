@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from adaptation.bodies.body import Body
 from adaptation.bodies.joint_sets import LSP_JOINTS, SMPL
+from adaptation.bodies.parameters import Bodies
 from adaptation.bodies.renderer import exact_silhouette
 from adaptation.data.samples import Samples
 from adaptation.evaluation.metrics import mpjpe, pa_mpjpe, silhouette_iou
+from adaptation.regressors.base import Prediction
 from adaptation.regressors.running import predict_in
 
 Array = npt.NDArray[np.float32]
@@ -98,21 +100,47 @@ def evaluate(network: nn.Module, samples: Samples, body: Body, *, device: str = 
     parts = []
     for index in torch.arange(len(samples)).split(batch):
         crops = samples.image_batch(index.numpy(), device), samples.view_batch(index.numpy(), device)
-        prediction = predict_in("float32", network, *crops)
-        mesh = prediction.meshes(body)
-        # Exact, like the true masks: a thresholded soft silhouette would be wider.
-        silhouette = exact_silhouette(mesh.vertices, mesh.faces, mesh.camera, samples.size)
-        overlap = silhouette_iou(silhouette, samples.mask_batch(index.numpy(), device=device))
-        known = truth.select(index).to(device)
-        parts.append((overlap, *_errors(prediction.body_joints(body), body.joints(known.rotations, known.betas))))
+        prediction, masks = predict_in("float32", network, *crops), samples.mask_batch(index.numpy(), device=device)
+        parts.append(_compare(prediction, truth.select(index).to(device), masks, body))
+    return _scores(parts)
+
+
+@torch.no_grad()
+def evaluate_bodies(bodies: Bodies, index: npt.NDArray[np.int64], samples: Samples, body: Body) -> Scores:
+    """Measure bodies that were fitted to labelled crops.
+
+    Args:
+        bodies: N bodies, on the CPU.
+        index: (N,) the crop of each.
+        samples: crops with labels and exact masks.
+        body: body model of the bodies and of the labels.
+
+    Raises:
+        UserError: the set has no labels or masks, or the labels belong to another body model.
+    """
+    truth = samples.bodies(body)
+    parts = []
+    for rows in torch.arange(len(index)).split(64):
+        crops = index[rows.numpy()]
+        known = truth.select(torch.from_numpy(crops))
+        parts.append(_compare(Prediction(bodies.select(rows)), known, samples.mask_batch(crops), body))
+    return _scores(parts)
+
+
+def _compare(prediction: Prediction, truth: Bodies, masks: Tensor, body: Body) -> tuple[Tensor, ...]:
+    """Return IoU, MPJPE and PA-MPJPE, (B,) each, and the errors of the joints, (B, J); without joints, the IoU."""
+    mesh = prediction.meshes(body)
+    # Exact, like the true masks: a thresholded soft silhouette would be wider.
+    silhouette = exact_silhouette(mesh.vertices, mesh.faces, mesh.camera, masks.shape[-1])
+    iou = silhouette_iou(silhouette, masks)
+    joints, known = prediction.body_joints(body), body.joints(truth.rotations, truth.betas)
+    if joints is None:
+        return (iou,)
+    away = (joints - joints[:, :1]) - (known - known[:, :1])
+    return iou, mpjpe(joints, known), pa_mpjpe(joints, known), 1000 * away.norm(dim=-1)
+
+
+def _scores(parts: list[tuple[Tensor, ...]]) -> Scores:
     iou, *errors = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     plain, aligned, each = errors or (None, None, None)
     return Scores(plain, aligned, iou, each)
-
-
-def _errors(joints: Tensor | None, truth: Tensor) -> tuple[Tensor, ...]:
-    """Return MPJPE, PA-MPJPE and the error of each joint, millimetres; nothing without joints."""
-    if joints is None:
-        return ()
-    away = (joints - joints[:, :1]) - (truth - truth[:, :1])
-    return mpjpe(joints, truth), pa_mpjpe(joints, truth), 1000 * away.norm(dim=-1)

@@ -87,6 +87,16 @@ class PosedBodies:
         return Meshes(self.output.vertices, self.bodies.camera, self._scene.body.faces) if own is None else own
 
     @cached_property
+    def frames(self) -> tuple[Tensor, Tensor]:
+        """Axes (B, J, 3, 3) and places (B, J, 3), metres, of the joints in camera axes. No vertex is computed."""
+        return self._scene.body.frames(self.bodies.rotations, self.bodies.betas)
+
+    @cached_property
+    def joints2d(self) -> Tensor:
+        """Projected joints (B, J, 2), pixels. No vertex is computed."""
+        return project(self.frames[1], self.bodies.camera, self.size)
+
+    @cached_property
     def vertices2d(self) -> Tensor:
         """Projected vertices (B, V, 2), pixels."""
         return project(self.mesh.vertices, self.mesh.camera, self.size)

@@ -1,4 +1,4 @@
-"""The reprojection loss of 2D keypoints."""
+"""Reprojection losses of 2D keypoints."""
 
 from __future__ import annotations
 
@@ -54,3 +54,26 @@ def keypoint_loss(bodies: Bodies, keypoints: Tensor, body: Body, size: int) -> T
     away = (joints - keypoints[..., :2]) * (2 / size)  # pixels to crop coordinates
     # Not divided by the confidences: a crop in which few joints were found weighs less.
     return (keypoints[..., 2:] * away.square()).mean((1, 2))
+
+
+def geman_mcclure(squares: Tensor, sigma: float) -> Tensor:
+    """Compute rho(e) = sigma^2 e^2 / (sigma^2 + e^2) of squared distances: e^2 for small ones, sigma^2 at most."""
+    return sigma**2 * squares / (sigma**2 + squares)
+
+
+def robust_keypoint_loss(joints: Tensor, keypoints: Tensor, sigma: float) -> Tensor:
+    """Compute SMPLify's reprojection loss E_J (Bogo et al., ECCV 2016, eq. 2): sum_i w_i rho(|joint_i - keypoint_i|).
+
+    rho is Geman and McClure's penalty, for which a keypoint far away costs no more than sigma squared.
+
+    Args:
+        joints: (B, J, 2) projected joints, pixels.
+        keypoints: (B, J, 3) x and y, pixels, and the weight w, 0 for joints without a keypoint.
+        sigma: distance, pixels, at which the penalty is half of its maximum.
+
+    Returns:
+        (B,) sums, pixels squared.
+    """
+    squares = (joints - keypoints[..., :2]).square().sum(2)
+    # A keypoint that was not found may hold any place; its weight is 0.
+    return (keypoints[..., 2] * geman_mcclure(squares, sigma)).sum(1)

@@ -109,11 +109,16 @@ def _default(without: Kind | None) -> tuple[Tensor, Tensor]:
 
 @lru_cache
 def _with_motion() -> tuple[Tensor, Tensor]:
+    prior = GaussianPosePrior.fit(poses_with_motion())
+    return prior.mean, prior.precision_root
+
+
+def poses_with_motion() -> Tensor:
+    """Return example poses (N, J, 3): sampled ones, and as many real ones of the package with their mirror images."""
     sampled, real = _sampled(None), real_poses()
     both = torch.cat([real, mirror_pose(real)])
     # Repeated, so that real poses weigh as much as sampled ones.
-    prior = GaussianPosePrior.fit(torch.cat([sampled, both.repeat(len(sampled) // len(both), 1, 1)]))
-    return prior.mean, prior.precision_root
+    return torch.cat([sampled, both.repeat(len(sampled) // len(both), 1, 1)])
 
 
 def _sampled(without: Kind | None) -> Tensor:

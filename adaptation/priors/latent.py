@@ -123,7 +123,8 @@ class LatentPosePrior(nn.Module):
             return cls.default()
         if not Path(name).exists():
             raise UserError(
-                f"no pose prior {name!r}: expected gaussian, motion, latent, or a file written by `topo-adapt prior`"
+                f"no pose prior {name!r}: expected gaussian, motion, mixture, latent, or a file written by "
+                "`topo-adapt prior`"
             )
         return cls.load(Path(name))
 

@@ -28,6 +28,7 @@ def samples_of_crops(crops: Sequence[Crop]) -> Samples:
         masks=np.repeat(masks[:, None], len(MASK_KINDS), axis=1),
         # Frames of a track resemble each other, so they must not be split between training and held-out crops.
         clip=np.array([crop.track for crop in crops], np.int64),
+        frame=np.array([crop.frame for crop in crops], np.int64),
         box=np.array([crop.box for crop in crops], np.float32),
         frame_size=_known([crop.frame_size for crop in crops]),
         intrinsics=_known([crop.intrinsics for crop in crops]),

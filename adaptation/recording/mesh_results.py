@@ -59,6 +59,11 @@ class MeshResult:
         return len(self.frame)
 
     @property
+    def judged(self) -> bool:
+        """Whether the agreement with masks is known: always, since predictions are made for masks."""
+        return True
+
+    @property
     def box(self) -> Array:
         """(N, 4) x, y, w, h of the square crop in frame pixels."""
         return self.view.box.numpy()

@@ -50,13 +50,15 @@ _PLACES: dict[str, tuple[int, ...]] = {
     "translation": (3,),
     "perspective": (),
 }
+_AGREEMENT = ("iou_before", "iou_after", "loss_before", "loss_after")
 
 
 @dataclass(frozen=True)
 class PersonResult:
     """Bodies of one person in N frames. Arrays are float32 except ``frame``; joints are in SMPL's order.
 
-    "Before" is the start (starting pose of a fit, or prediction before adaptation), "after" is the result.
+    "Before" is the start (starting pose of a fit, or prediction before adaptation), "after" is the result. IoU and loss
+    are NaN, all of them, for bodies that were fitted to keypoints of people without masks.
 
     Attributes:
         frame: (N,) int64, 0-based in decode order.
@@ -113,6 +115,11 @@ class PersonResult:
     def __len__(self) -> int:
         return len(self.frame)
 
+    @property
+    def judged(self) -> bool:
+        """Whether the agreement with masks is known."""
+        return not any(bool(np.isnan(getattr(self, name)).any()) for name in _AGREEMENT)
+
     def bodies(self, index: Sequence[int]) -> Bodies:
         """Return the bodies of some frames, given by their positions in the result."""
         bodies = _bodies(self.pose, self.betas, self.camera, index)
@@ -149,7 +156,9 @@ class PersonResult:
             raise UserError(f"{path} is not a result of `topo-adapt fit`: it lacks {', '.join(missing)}")
         for name, array in arrays.items():
             kind = np.int64 if name == "frame" else np.float32
-            if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            finite = array.dtype.kind in "fiu" and np.isfinite(array)
+            unknown = name in _AGREEMENT and array.dtype.kind == "f" and np.isnan(array).all()
+            if array.dtype.kind not in "fiu" or not (np.all(finite) or unknown):
                 raise UserError(f"{path}: {name} must hold finite numbers, got {array.dtype} of shape {array.shape}")
             # Programs that change a file often write float64.
             arrays[name] = array.astype(kind)

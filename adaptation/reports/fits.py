@@ -147,6 +147,11 @@ class Report:
     versions: Sequence[tuple[str, str]]
     viewer: Viewer | None = None
 
+    @property
+    def judged(self) -> bool:
+        """Whether the bodies were compared with masks; none were if people have keypoints alone."""
+        return all(person.result.judged for person in self.people)
+
 
 def build_report(
     heading: Heading,
@@ -214,15 +219,12 @@ def summarise(results: Sequence[Result]) -> list[tuple[str, str]]:
     def median(name: str) -> float:
         return float(np.median(np.concatenate([getattr(result, name) for result in results])))
 
-    return [
+    agreement = [
         ("median IoU, before → after", f"{median('iou_before'):.2f} → {median('iou_after'):.2f}"),
-        (
-            "median L_T, before → after",
-            f"{median('loss_before'):.1f} → {median('loss_after'):.1f} px",
-        ),
-        ("people", f"{len(results)}"),
-        ("bodies", f"{sum(len(result) for result in results):,}"),
+        ("median L_T, before → after", f"{median('loss_before'):.1f} → {median('loss_after'):.1f} px"),
     ]
+    counts = [("people", f"{len(results)}"), ("bodies", f"{sum(len(result) for result in results):,}")]
+    return [*(agreement if all(result.judged for result in results) else []), *counts]
 
 
 def choose_frame(results: Sequence[Result]) -> int:
@@ -233,7 +235,8 @@ def choose_frame(results: Sequence[Result]) -> int:
     """
     seen: dict[int, list[float]] = {}
     for result in results:
-        for frame, iou in zip(result.frame.tolist(), result.iou_after.tolist(), strict=True):
+        # An unknown IoU cannot be compared.
+        for frame, iou in zip(result.frame.tolist(), np.nan_to_num(result.iou_after).tolist(), strict=True):
             seen.setdefault(frame, []).append(iou)
     return max(seen, key=lambda frame: (len(seen[frame]), min(seen[frame])))
 

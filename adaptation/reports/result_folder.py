@@ -16,6 +16,7 @@ from adaptation.recording.footage.video import Frames
 from adaptation.recording.options import FitOptions
 from adaptation.recording.people.reasons import tally
 from adaptation.recording.pipeline import FitOutcome
+from adaptation.recording.smplify.options import SmplifyOptions
 from adaptation.recording.view import KEY, RecordingView
 from adaptation.reports.fits import Heading, build_report, draw_overview, write_report
 from adaptation.support.files import MARKER
@@ -23,7 +24,12 @@ from adaptation.support.versions import versions
 
 
 def write_results(
-    folder: Path, frames: Frames, body: Body, outcome: FitOutcome, options: FitOptions, heading: Heading
+    folder: Path,
+    frames: Frames,
+    body: Body,
+    outcome: FitOutcome,
+    options: FitOptions | SmplifyOptions,
+    heading: Heading,
 ) -> None:
     """Write the results of a recording.
 
@@ -46,7 +52,7 @@ def write_results(
     numbered = [(person.track.number, person.result) for person in people]
     for number in sorted({int(frame) for person in people for frame in person.result.frame}):
         shown = [(track, result) for track, result in numbered if number in result.frame]
-        picture = draw_overview(frames.frame(number), number, body, shown)
+        picture = draw_overview(frames.frame(number), number, body, shown, min_width=min(1280, 4 * frames.size[0]))
         # Not cv2.imwrite, which reports no error when the disk is full.
         _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         (overlays / f"frame_{number:06d}.jpg").write_bytes(data.tobytes())
@@ -78,17 +84,20 @@ def summarise(console: Console, out: Path, outcome: FitOutcome, seconds: float |
     """
     for person in outcome.people:
         result = person.result
+        agreement = (
+            f", IoU {np.median(result.iou_before):.2f} -> {np.median(result.iou_after):.2f}, "
+            f"L_T {np.median(result.loss_before):.2f} -> {np.median(result.loss_after):.2f} px"
+        )
         console.print(
-            f"person {person.track.number:>2}: {len(result):>3} frames, "
-            f"IoU {np.median(result.iou_before):.2f} -> {np.median(result.iou_after):.2f}, "
-            f"L_T {np.median(result.loss_before):.2f} -> {np.median(result.loss_after):.2f} px",
+            f"person {person.track.number:>2}: {len(result):>3} frames{agreement if result.judged else ''}",
             highlight=False,
         )
     if outcome.warning:
         console.print(f"warning: {outcome.warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     iou = np.concatenate([person.result.iou_after for person in outcome.people])
     console.print(
-        f"{len(outcome.people)} people, {len(iou)} bodies, median IoU {np.median(iou):.3f}"
+        f"{len(outcome.people)} people, {len(iou)} bodies"
+        + (f", median IoU {np.median(iou):.3f}" if np.isfinite(iou).all() else "")
         + ("" if seconds is None else f", {seconds:.0f} s"),
         highlight=False,
     )

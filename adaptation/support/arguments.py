@@ -120,7 +120,10 @@ PresetOption = Annotated[
     str, typer.Option("--preset", help="Sizes and settings: tiny (seconds), small (two CPU cores) or paper (GPU).")
 ]
 Prior = Annotated[
-    str, typer.Option("--prior", help="Pose prior: gaussian, motion, latent, or a file written by `topo-adapt prior`.")
+    str,
+    typer.Option(
+        "--prior", help="Pose prior: gaussian, motion, mixture, latent, or a file written by `topo-adapt prior`."
+    ),
 ]
 Range = Annotated[
     str | None,

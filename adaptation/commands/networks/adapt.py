@@ -41,6 +41,11 @@ from adaptation.support.arguments import (
 from adaptation.support.errors import UserError
 from adaptation.synthetic.settings import MARGIN
 
+_FOR_RECORDINGS = (
+    "--size", "--every", "--fits", "--masks", "--masks-from", "--background", "--range", "--focal", "--fov",
+    "--calibration",
+)  # fmt: skip
+
 
 def adapt(
     model: Model,
@@ -90,7 +95,8 @@ def adapt(
     ] = None,
     precision: PrecisionOption = AdaptSettings.precision,
     pose_prior: Annotated[
-        str | None, typer.Option("--prior", help="Pose prior: gaussian, motion, latent, a file. Default: the preset's.")
+        str | None,
+        typer.Option("--prior", help="Pose prior: gaussian, motion, mixture, latent, a file. Default: the preset's."),
     ] = None,
     source: Annotated[Path | None, typer.Option("--source", help="Folder of labelled source crops to replay.")] = None,
     fits: Annotated[
@@ -140,18 +146,8 @@ def adapt(
     objective = choice("--loss", loss, tuple(OBJECTIVES))
     check_useful(objective, teacher=teacher == "yes", fits=bool(fits_every), plain_sums=plain_sums)
     check_source(masks, background, masks_from, models)
-    for option, value in (
-        ("--size", size),
-        ("--every", every),
-        ("--fits", fits),
-        ("--masks", masks),
-        ("--masks-from", masks_from),
-        ("--background", background),
-        ("--range", levels),
-        ("--focal", focal),
-        ("--fov", fov),
-        ("--calibration", calibration),
-    ):
+    given = (size, every, fits, masks, masks_from, background, levels, focal, fov, calibration)
+    for option, value in zip(_FOR_RECORDINGS, given, strict=True):
         if value is not None and is_crop_set(target):
             raise UserError(f"{option} is for recordings; {target} is a folder of crops")
     base = chosen.adapt if source else chosen.adapt_alone  # without replay nothing keeps the network from forgetting

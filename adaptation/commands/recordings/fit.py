@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,6 +38,9 @@ from adaptation.support.arguments import (
     command_line,
 )
 from adaptation.synthetic.settings import MARGIN
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def fit(
@@ -79,7 +82,7 @@ def fit(
         str | None,
         typer.Option(
             "--prior",
-            help="Pose prior: gaussian, motion, latent, or a file written by `topo-adapt prior`. "
+            help="Pose prior: gaussian, motion, mixture, latent, or a file written by `topo-adapt prior`. "
             "Default: motion; gaussian with --per-frame.",
         ),
     ] = None,
@@ -108,8 +111,6 @@ def fit(
     from adaptation.recording.footage.segmented_masks import open_given
     from adaptation.recording.footage.video import open_frames
     from adaptation.recording.pipeline import fit_recording
-    from adaptation.regressors.base import crop_rule
-    from adaptation.regressors.files import load_network
     from adaptation.reports.fits import Heading
     from adaptation.reports.result_folder import summarise, write_results
     from adaptation.support.devices import use_threads
@@ -123,10 +124,9 @@ def fit(
     check_source(masks, background, masks_from, models)
     settings = recording_settings(choice("--loss", loss, LOSS_NAMES), steps or FitSettings.steps, size)
     tilt = TiltOptions(pitch, roll, str(calibration) if calibration is not None else None, camera, up)
-    if per_frame and (tilt != TiltOptions() or fps is not None):
-        raise UserError("--pitch, --roll, --calibration, --camera, --up and --fps have no effect with --per-frame")
-    if per_frame and network is not None:
-        raise UserError("--model has no effect with --per-frame")
+    if per_frame and (tilt != TiltOptions() or fps is not None or network is not None):
+        others = "--pitch, --roll, --calibration, --camera, --up, --fps and --model"
+        raise UserError(f"{others} have no effect with --per-frame")
     options = FitOptions(
         every=every,
         frames=parse_frames(frames) if frames is not None else None,
@@ -144,11 +144,7 @@ def fit(
     # After the options, whose errors should come before anything is started.
     use_threads(threads)
     with kept_findings() as found, result_folder(out, overwrite=overwrite) as folder:
-        seeing = None
-        if network is not None:
-            seeing = load_network(network).network
-            look = cropped_by(replace(options, size=CROP_SIZE, margin=MARGIN), crop_rule(seeing))
-            options = replace(options, network=NetworkOptions(network, look.size, look.margin, look.aspect))
+        seeing, options = (None, options) if network is None else _with_network(network, options)
         # Inside the folder's block, so that its errors leave no folder behind.
         opened = open_frames(recording, Levels.parse(levels) if levels is not None else None)
         given = open_given(masks, models, opened)
@@ -159,3 +155,13 @@ def fit(
         # On the CPU, where the pictures are drawn.
         write_results(folder, opened, model.cpu(), outcome, options, heading)
     summarise(Console(), out, outcome, time.monotonic() - started)
+
+
+def _with_network(model: str, options: FitOptions) -> tuple[nn.Module, FitOptions]:
+    """Load a regressor, and return it with options that cut its crops beside those of the fits."""
+    from adaptation.regressors.base import crop_rule
+    from adaptation.regressors.files import load_network
+
+    network = load_network(model).network
+    look = cropped_by(replace(options, size=CROP_SIZE, margin=MARGIN), crop_rule(network))
+    return network, replace(options, network=NetworkOptions(model, look.size, look.margin, look.aspect))

@@ -71,7 +71,7 @@ def test_a_regressor_takes_part_in_fits_if_it_agrees_with_the_masks(
     assert code == 0 and re.search(r"small: its bodies and the masks have a mean IoU of 0\.\d\d", caplog.text), errors
     assert json.loads((tmp_path / "out" / "settings.json").read_text())["options"]["network"]["model"] == "small"
     code, _, errors = command(*fit, "--per-frame", "--overwrite")
-    assert code == 2 and "--model has no effect with --per-frame" in one_line(errors)
+    assert code == 2 and "--model have no effect with --per-frame" in one_line(errors)
 
 
 def test_a_run_goes_on_with_its_own_settings_alone(command: Command, work: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What other systems reach on the same people: figures of docs/systems.md."""
