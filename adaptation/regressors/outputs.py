@@ -5,6 +5,7 @@ Whatever does not fit ends in one line that says what was expected, what was giv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -138,7 +139,7 @@ def rotations_of(pose: Tensor, form: PoseForm, layout: Layout = "interleaved") -
         UserError: they are not 24 rotations in this form.
     """
     given = tensor("pose", pose)
-    numbers, joints, each = given[0].numel() if len(given) else 0, len(SMPL), _NUMBERS[form]
+    numbers, joints, each = math.prod(given.shape[1:]), len(SMPL), _NUMBERS[form]
     if numbers != joints * each:
         other = next((name for name, size in _NUMBERS.items() if numbers == joints * size), None)
         count = numbers // each
