@@ -101,6 +101,7 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     from adaptation.adapting.algorithm1 import adapt as train
     from adaptation.bodies.body import Body
     from adaptation.priors.named import pose_prior
+    from adaptation.recording.fits.as_labels import result_files
     from adaptation.regressors.base import crop_rule
     from adaptation.regressors.files import load_network
     from adaptation.regressors.running import state_view
@@ -113,6 +114,8 @@ def _adapt(job: AdaptJob, found: Sequence[str]) -> None:
     usable_device(device)
     join(device)
     pose_prior(job.settings.fit.prior)  # before people are searched for: an unusable prior should fail early
+    if job.fits is not None:
+        result_files(job.fits)  # likewise a folder without results
     loaded = load_network(job.model)
     job = replace(job, options=cropped_by(job.options, crop_rule(loaded.network), job.size))
     before = copy.deepcopy(loaded.network)  # training changes the network in place

@@ -20,6 +20,18 @@ from adaptation.support.reading.findings import found as state
 _SAME = 0.5  # IoU of the boxes of a person in the results and in the crops, above which they are one
 
 
+def result_files(folder: Path) -> list[Path]:
+    """Return the files of the people in a result folder.
+
+    Raises:
+        UserError: there are none.
+    """
+    files = sorted(folder.glob("person_*.npz"))
+    if not files:
+        raise UserError(f"{folder}: no person_*.npz; expected the results of `topo-adapt fit` for the same recording")
+    return files
+
+
 def labels_of_results(folder: Path, crops: Sequence[Crop], body: Body) -> PseudoLabels:
     """Return the bodies of a result folder as pseudo-labels.
 
@@ -34,9 +46,7 @@ def labels_of_results(folder: Path, crops: Sequence[Crop], body: Body) -> Pseudo
     Raises:
         UserError: the folder has no results, or none of these crops.
     """
-    files = sorted(folder.glob("person_*.npz"))
-    if not files:
-        raise UserError(f"{folder}: no person_*.npz; expected the results of `topo-adapt fit` for the same recording")
+    files = result_files(folder)
     by_frame: dict[int, list[tuple[PersonResult, int]]] = defaultdict(list)
     for result in map(PersonResult.load, files):
         for row, frame in enumerate(result.frame.tolist()):
