@@ -40,7 +40,7 @@ host_test() {
   # ThreadSanitizer does not work with address space randomisation, which setarch -R turns off.
   UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 setarch "$(uname -m)" -R "$build/$name"
 }
-for name in test_cuda_kernels test_cuda_backward_kernels test_cuda_renderer; do
+for name in test_cuda_kernels test_cuda_backward_kernels test_cuda_renderer test_cuda_edt test_cuda_masks; do
   host_test $name -fsanitize=address,undefined -fno-sanitize-recover=undefined
   host_test $name -fsanitize=thread
 done
