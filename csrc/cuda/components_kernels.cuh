@@ -31,8 +31,19 @@ __global__ void component_words_kernel(const T* __restrict__ mask,  // [B, H, W]
   });
 }
 
+// A parent that other threads may change at the same time. An old one is a later pixel of the same component.
+__device__ int32_t load_parent(const int32_t* parents, int64_t pixel) {
+#ifdef __CUDA_ARCH__
+  return static_cast<const volatile int32_t*>(parents)[pixel];
+#else
+  return __atomic_load_n(parents + pixel, __ATOMIC_RELAXED);
+#endif
+}
+
 __device__ int32_t component_root(const int32_t* parents, int32_t pixel) {
-  for (int32_t parent = parents[pixel]; parent != pixel; parent = parents[pixel]) pixel = parent;
+  for (int32_t parent = load_parent(parents, pixel); parent != pixel; parent = load_parent(parents, pixel)) {
+    pixel = parent;
+  }
   return pixel;
 }
 
@@ -57,10 +68,10 @@ __global__ void component_unite_kernel(int32_t* batch_parents,  // [B, H, W]
     const int64_t image = i / n;
     int32_t* parents = batch_parents + image * n;
     const auto pixel = static_cast<int32_t>(i - image * n);
-    if (parents[pixel] == kNoComponent) continue;
+    if (load_parent(parents, pixel) == kNoComponent) continue;
     const int64_t y = pixel / width, x = pixel - y * width;
     const auto set = [&](int64_t v, int64_t u) {
-      return v >= 0 && u >= 0 && u < width && parents[v * width + u] != kNoComponent;
+      return v >= 0 && u >= 0 && u < width && load_parent(parents, v * width + u) != kNoComponent;
     };
     const bool left = set(y, x - 1), up = set(y - 1, x), up_left = set(y - 1, x - 1);
     if (left && x % 32 == 0) unite_pixels(parents, pixel, pixel - 1);
@@ -78,7 +89,9 @@ __global__ void component_roots_kernel(int32_t* batch_parents,  // [B, H, W]
   const int64_t n = p.pixels(), step = int64_t(gridDim.x) * blockDim.x;
   for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < count * n; i += step) {
     int32_t* parents = batch_parents + i / n * n;
-    if (batch_parents[i] != kNoComponent) batch_parents[i] = component_root(parents, batch_parents[i]);
+    const int32_t parent = load_parent(batch_parents, i);
+    // A root is never later than a parent, so the minimum stores it.
+    if (parent != kNoComponent) atomicMin(&batch_parents[i], component_root(parents, parent));
   }
 }
 
@@ -161,7 +174,7 @@ __global__ void component_border_kernel(const int32_t* __restrict__ parents,  //
   for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < count * n; i += step) {
     const int64_t image = i / n, y = (i - image * n) / p.width, x = i - image * n - y * p.width;
     if (y > 0 && x > 0 && y + 1 < p.height && x + 1 < p.width) continue;
-    if (parents[i] != kNoComponent) areas[image * n + parents[i]] = kManyPixels;
+    if (parents[i] != kNoComponent) atomicMax(&areas[image * n + parents[i]], kManyPixels);
   }
 }
 
@@ -176,7 +189,7 @@ __global__ void component_largest_kernel(const int32_t* __restrict__ parents,  /
     const auto pixel = static_cast<uint32_t>(i - image * n);
     if (parents[i] != static_cast<int32_t>(pixel)) continue;
     const unsigned long long mine = static_cast<unsigned long long>(areas[i]) << 32 | (0xFFFFFFFFu - pixel);
-    if (mine > best[image]) atomicMax(&best[image], mine);
+    atomicMax(&best[image], mine);
   }
 }
 
@@ -189,7 +202,9 @@ __global__ void component_spread_kernel(const int32_t* parents,  // [B, H, W]
   const int64_t n = p.pixels(), step = int64_t(gridDim.x) * blockDim.x;
   for (int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x; i < count * n; i += step) {
     const int32_t root = parents[i];
-    result[i] = root == kNoComponent ? 0 : values[i / n * n + root];
+    const int32_t value = root == kNoComponent ? 0 : values[i / n * n + root];
+    // First pixels, which others read, are not written in place.
+    if (result[i] != value) result[i] = value;
   }
 }
 
