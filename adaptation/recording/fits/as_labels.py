@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from adaptation.adapting.pseudo_labels import PseudoLabels
@@ -13,6 +14,7 @@ from adaptation.bodies.body import Body
 from adaptation.bodies.camera import WeakPerspective, from_crop_to_crop
 from adaptation.bodies.parameters import Bodies
 from adaptation.recording.crops import Crop
+from adaptation.recording.regions import iou
 from adaptation.recording.results import PersonResult
 from adaptation.support.errors import UserError
 from adaptation.support.reading.findings import found as state
@@ -41,7 +43,7 @@ def labels_of_results(folder: Path, crops: Sequence[Crop], body: Body) -> Pseudo
         body: body model of the results.
 
     Returns:
-        N bodies; those of crops without a result are mean bodies with a trust of 0.
+        N bodies; those of crops without a result are at rest, with a trust of 0.
 
     Raises:
         UserError: the folder has no results, or none of these crops.
@@ -57,11 +59,13 @@ def labels_of_results(folder: Path, crops: Sequence[Crop], body: Body) -> Pseudo
     betas, camera = torch.zeros(len(crops), body.shape_count), torch.ones(len(crops), 3)
     for index, crop in enumerate(crops):
         own = torch.tensor([crop.box])
-        there = by_frame[crop.frame]
-        overlaps = [_overlap(result.box[row].tolist(), crop.box) for result, row in there]
-        if max(overlaps, default=0.0) < _SAME:
+        there = by_frame.get(crop.frame)
+        if not there:
             continue
-        result, row = there[overlaps.index(max(overlaps))]
+        overlaps = iou(np.array([result.box[row] for result, row in there]), np.array([crop.box]))[:, 0]
+        if overlaps.max() < _SAME:
+            continue
+        result, row = there[overlaps.argmax()]
         bodies = result.bodies([row])
         zoomed = bodies.camera.zoomed(*from_crop_to_crop(torch.from_numpy(result.box[[row]]), own))
         rotations[index], betas[index], camera[index] = (
@@ -74,13 +78,3 @@ def labels_of_results(folder: Path, crops: Sequence[Crop], body: Body) -> Pseudo
         raise UserError(f"{folder}: none of its bodies is in the crops to adapt to; fit the same recording and frames")
     state(f"{folder}: bodies for {int(trust.sum())} of {len(crops)} crops")
     return PseudoLabels(Bodies(rotations, betas, WeakPerspective(camera)), trust)
-
-
-def _overlap(box: Sequence[float], other: Sequence[float]) -> float:
-    """Return the intersection over union of two boxes x, y, w, h."""
-    shared = [
-        max(0.0, min(box[axis] + box[axis + 2], other[axis] + other[axis + 2]) - max(box[axis], other[axis]))
-        for axis in (0, 1)
-    ]
-    both = shared[0] * shared[1]
-    return both / (box[2] * box[3] + other[2] * other[3] - both)
