@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptation.bodies.camera import from_crop_to_crop
 from adaptation.fitting.silhouette_fitter import SilhouetteFitter
@@ -46,11 +46,17 @@ def with_network(
         _with_seen(sequence.to(options.device), network, *crops)
         for sequence, *crops in zip(sequences, found.seen, found.crops, strict=True)
     ]
-    everyone = Sequence.cat(people)
-    masks = stack_masks([crop for crops in found.crops for crop in crops], options.device)
-    assert everyone.bodies is not None
-    iou = float(fitter.evaluate(everyone.bodies, fitter.target(masks)).iou.mean())
-    return people if _trusted(iou, _backwards(everyone), options.network) else sequences
+    # Person by person: long recordings have thousands of crops, whose maps would need gigabytes at once.
+    pairs = zip(people, found.crops, strict=True)
+    iou = torch.cat([_iou(person, stack_masks(crops, options.device), fitter) for person, crops in pairs])
+    backwards = _backwards(Sequence.cat(people))
+    return people if _trusted(float(iou.mean()), backwards, options.network) else sequences
+
+
+def _iou(sequence: Sequence, masks: Tensor, fitter: SilhouetteFitter) -> Tensor:
+    """Return the IoU (B,) of the bodies that were seen with masks (B, 1, S, S)."""
+    assert sequence.bodies is not None
+    return fitter.evaluate(sequence.bodies, fitter.target(masks)).iou
 
 
 def _backwards(sequence: Sequence) -> float:
